@@ -1,0 +1,66 @@
+"""Every mistake that a user can make: a message that says what, where and how to mend it.
+
+An error carries its exit code, so that the command line turns any of them into one and the
+same ending: the text on stderr, no traceback, the code.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class FmgridError(Exception):
+    """Base of everything that fmgrid raises for a person to read."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a user wrote something: a line of a file, or a command-line option."""
+
+    source: str  # a path as the user gave it, or an option such as "--set epochs=0"
+    line: int | None = None  # from 1
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing to mend: `place: setting: what is wrong; what would be right`."""
+
+    place: Place
+    setting: str  # "" where no single setting is at fault
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (str(self.place), self.setting, self.message)))
+
+
+class InputError(FmgridError):
+    """What the user wrote cannot be run: all its problems at once, in file order."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class EnvironmentError(FmgridError):  # noqa: A001 - the alias of OSError is never used here
+    """The machine refuses: data, disk, permissions, a lock that somebody holds."""
+
+    exit_code = 3
+
+
+class DataError(EnvironmentError):
+    """A data set cannot be found, fetched or trusted."""
+
+
+class StoreError(EnvironmentError):
+    """A results folder cannot be read or written."""
+
+
+class DamagedFileError(FmgridError):
+    """A file in a results folder is not what fmgrid wrote; its reader decides what that costs."""

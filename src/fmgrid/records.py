@@ -1,0 +1,168 @@
+"""The two values that flow through fmgrid: `Experiment`, the input, and `Run`, the output.
+
+Both are immutable and typed, and neither knows about files, torch or the command line.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
+
+TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
+TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
+
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+Status = Literal["complete", "failed", "timeout"]
+
+
+class Record(BaseModel):
+    """An immutable value; types are exact, so that neither "5" nor true passes for 5."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _expects(text: str, **bounds: Any) -> Any:
+    """Bound a field, with what an error message tells a user to write."""
+    return Field(json_schema_extra={"expects": text}, **bounds)
+
+
+class Experiment(Record):
+    """One named configuration with its seed: everything needed to train one network."""
+
+    name: str
+    # the images: all 70,000, or the 2,500 of them that come with fmgrid
+    dataset: Annotated[
+        Literal["fashion-mnist", "fashion-mnist-sample"],
+        _expects('"fashion-mnist" or "fashion-mnist-sample"'),
+    ] = "fashion-mnist"
+    # images scored after every epoch: the test images, or so many held out of the training images
+    validation: Annotated[
+        Count | Literal["test"], _expects('a whole number of held-out images from 1, or "test"')
+    ] = "test"
+    epochs: Annotated[Count, _expects("a whole number from 1")] = 5
+    # optimizer steps per epoch, or "full" for a pass over the training images
+    train_steps: Annotated[
+        Count | Literal["full"], _expects('a whole number from 1, or "full"')
+    ] = 100
+    batch_size: Annotated[Count, _expects("a whole number from 1")] = 64  # images per step
+    # units per hidden layer, input side first; () is a linear model
+    hidden_units: Annotated[
+        tuple[Count, ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        _expects("a list of whole numbers from 1"),
+    ] = (256, 256)
+    learning_rate: Annotated[FiniteFloat, _expects("a number greater than 0", gt=0)] = 1e-3
+    # a class of torch.optim by name, or anyone else's as "package.module:Class"
+    optimizer: Annotated[
+        str, _expects('a class of torch.optim such as "Adam", or "package.module:Class"')
+    ] = "Adam"
+    # what is absent takes the optimizer's own default
+    optimizer_args: Annotated[dict[str, Any], _expects("a table of arguments")] = {}
+    # owns all randomness: initial weights and the order of the images
+    seed: Annotated[int, _expects("a whole number from 0 to 2147483647", ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _check_image_counts(self) -> Self:
+        if self.train_images < 1:
+            total = TRAIN_IMAGES[self.dataset]
+            raise ValueError(f"validation = {self.validation} leaves none of the {total} images")
+        if self.batch_size > self.train_images:
+            raise ValueError(
+                f"batch_size = {self.batch_size} exceeds the {self.train_images} training images"
+            )
+        return self
+
+    @property
+    def run_name(self) -> str:
+        """The run's folder: seed 0 bears the plain name, so adding seeds renames nothing."""
+        return self.name if self.seed == 0 else f"{self.name}_s{self.seed}"
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
+        return len(self.hidden_units)
+
+    @property
+    def train_images(self) -> int:
+        """Images that the network may learn from."""
+        held_out = 0 if self.validation == "test" else self.validation
+        return TRAIN_IMAGES[self.dataset] - held_out
+
+    @property
+    def valid_images(self) -> int:
+        """Images scored after every epoch."""
+        return TEST_IMAGES[self.dataset] if self.validation == "test" else self.validation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch; a full pass ends with a short batch."""
+        if self.train_steps == "full":
+            return -(-self.train_images // self.batch_size)
+        return self.train_steps
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every field but the name: equal for what trains to the same bits.
+
+        Fields at their default are left out, so that a setting added later does not
+        orphan finished runs; a test pins the values, so that no default changes unseen.
+        """
+        settings = self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def subseed(seed: int, purpose: str) -> int:
+    """Return the seed of one independent stream of random numbers, such as "batches".
+
+    Streams of different purposes don't disturb each other: a network of another depth
+    sees the same images in the same order.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7], "big")
+
+
+class EpochRecord(Record):
+    """What was measured at the end of one epoch."""
+
+    epoch: int  # from 1
+    train_loss: float  # mean of the losses of the epoch's batches, before each step
+    valid_loss: float  # mean over all validation images
+    accuracy: float  # fraction of all validation images
+    learning_rate: float  # of the epoch's last step
+    images_seen: int  # training images since the start, repeats included
+    seconds: float  # since the training started
+
+
+class Failure(Record):
+    """Why a run did not complete."""
+
+    message: str  # one line
+    traceback: str = ""
+
+
+class Run(Record):
+    """An experiment as executed."""
+
+    experiment: Experiment
+    status: Status
+    history: tuple[EpochRecord, ...] = ()
+    weights: int | None = None  # trainable numbers in the network
+    test_loss: float | None = None  # only where validation images were held out
+    test_accuracy: float | None = None
+    started: datetime
+    seconds: float  # from the first step to the last score
+    software: dict[str, str | int] = {}
+    failure: Failure | None = None
+    trained_as: str | None = None  # the run that did the training, where this one shares it
+
+    @property
+    def final(self) -> EpochRecord | None:
+        """The last epoch."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The first epoch with the highest accuracy."""
+        return max(self.history, key=lambda record: record.accuracy, default=None)
