@@ -48,17 +48,17 @@ class InputError(FmgridError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class EnvironmentError(FmgridError):  # noqa: A001 - the alias of OSError is never used here
+class MachineError(FmgridError):
     """The machine refuses: data, disk, permissions, a lock that somebody holds."""
 
     exit_code = 3
 
 
-class DataError(EnvironmentError):
+class DataError(MachineError):
     """A data set cannot be found, fetched or trusted."""
 
 
-class StoreError(EnvironmentError):
+class StoreError(MachineError):
     """A results folder cannot be read or written."""
 
 
