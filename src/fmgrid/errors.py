@@ -15,7 +15,7 @@ class FmgridError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Place:
     """Where a user wrote something: a line of a file, or a command-line option."""
 
@@ -26,7 +26,7 @@ class Place:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """One thing to mend: `place: setting: what is wrong; what would be right`."""
 
@@ -44,8 +44,12 @@ class InputError(FmgridError):
     exit_code = 2
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(set(problems), key=_reading_order))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _reading_order(problem: Problem) -> tuple[str, int, str]:
+    return problem.place.source, problem.place.line or 0, str(problem)
 
 
 class MachineError(FmgridError):

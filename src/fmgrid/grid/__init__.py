@@ -1,0 +1,122 @@
+"""Grid files -> experiments, with the line of everything that was written.
+
+A file spells out the union of its [grid], [[zip]] and [[point]] blocks, each laid over
+[base]. Whatever is wrong, in any number of files, is reported at once: nothing is returned
+unless everything is right.
+"""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from fmgrid.errors import InputError, Place, Problem
+from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
+from fmgrid.grid.expansion import expand, with_seed
+from fmgrid.grid.names import check_folder_name
+from fmgrid.grid.reading import grid_files, read_grid, read_overrides
+
+__all__ = ["MAX_RUNS", "Definition", "load_grids"]
+
+MAX_RUNS = 10_000
+
+
+def load_grids(
+    paths: Sequence[Path],
+    *,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    max_runs: int = MAX_RUNS,
+) -> list[Definition]:
+    """Return the experiments of all grids, in the order they are written, each once.
+
+    A directory means the *.toml files directly in it. *overrides* are "setting=value" and
+    have the last word; *only* are name patterns; *seeds* replace those of the files.
+    Raises `InputError` with every problem of every file.
+    """
+    problems: list[Problem] = []
+    settled = read_overrides(overrides, problems)
+    read = [read_grid(path, settled, seeds, problems) for path in grid_files(paths, problems)]
+    grids = [grid for grid in read if grid is not None]
+    definitions: list[Definition] = []
+    if over_limit := _over_limit(grids, max_runs):
+        problems.append(over_limit)
+    else:
+        expanded = (definition for grid in grids for definition in expand(grid, problems))
+        definitions = _distinct(expanded, problems)
+    if problems:
+        raise InputError(problems)
+    return _selected(definitions, only)
+
+
+def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:
+    total = sum(grid.count for grid in grids)
+    if total <= max_runs:
+        return None
+    largest = max(grids, key=lambda grid: grid.count)
+    together = "" if len(grids) == 1 else f"; all {len(grids)} grids together {_count(total)}"
+    return Problem(
+        Place(str(largest.path)),
+        "",
+        f"spells out {_count(largest.count)} runs{together}, and the limit is {max_runs:,}; "
+        "make it smaller or raise the limit with --max-runs",
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**18 else "more than 10^18"
+
+
+def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> list[Definition]:
+    """Drop repetitions of one experiment; refuse two different ones of one name."""
+    by_name: dict[str, Definition] = {}
+    by_run: dict[str, Definition] = {}
+    kept: list[Definition] = []
+    for definition in definitions:
+        experiment = definition.experiment
+        namesake = by_name.setdefault(experiment.name.casefold(), definition)
+        if namesake.experiment != with_seed(experiment, namesake.experiment.seed):
+            problems.append(_clash(namesake, definition))
+            continue
+        first = by_run.setdefault(experiment.run_name.casefold(), definition)
+        if first is definition:
+            kept.append(definition)
+        elif first.experiment != experiment:
+            problems.append(_clash(first, definition))
+        if objection := check_folder_name(experiment.run_name):
+            problems.append(Problem(definition.place, "name", objection))
+    return kept
+
+
+def _clash(first: Definition, second: Definition) -> Problem:
+    one, other = first.experiment, second.experiment
+    differing = [name for name in SETTINGS if getattr(one, name) != getattr(other, name)]
+    if one.name == other.name:
+        told = ", ".join(
+            f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
+            for name in differing
+        )
+        message = f"they differ in {told}; put {{{differing[0]}}} into the name"
+    else:
+        message = f'as "{one.run_name}"; choose names that differ in more than case or "_s"'
+    made = f'"{other.run_name}" is also made at {first.place}'
+    return Problem(second.place, "name", f"{made}: {message}")
+
+
+def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Definition]:
+    if not only:
+        return definitions
+    selected = [
+        definition
+        for definition in definitions
+        if any(
+            fnmatchcase(name, pattern)
+            for name in (definition.experiment.name, definition.experiment.run_name)
+            for pattern in only
+        )
+    ]
+    if not selected:
+        names = ", ".join(definition.experiment.run_name for definition in definitions[:3])
+        message = f"matches none of the {len(definitions)} runs, which begin with {names}"
+        raise InputError([Problem(Place(f"--only {' --only '.join(only)}"), "", message)])
+    return selected

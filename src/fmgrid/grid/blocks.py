@@ -1,0 +1,158 @@
+"""What a grid file says, as values: settings with their places, blocks, the file as a whole."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from fmgrid.components import ComponentError, optimizer_signature
+from fmgrid.errors import Place, Problem
+from fmgrid.records import Experiment
+
+Keys: TypeAlias = tuple[str, ...]  # ("optimizer_args", "momentum"), ("hidden_units", "0")
+Kind: TypeAlias = Literal["grid", "zip", "point"]
+
+KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
+SETTINGS = [name for name in Experiment.model_fields if name not in ("name", "seed")]
+
+_SHOWN_ITEMS = 20
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Written:
+    """A value as the user wrote it, with its place and the name that it has there."""
+
+    value: Any
+    place: Place
+    setting: str  # "grid.hidden_units.0"
+
+    def problem(self, message: str) -> Problem:
+        """Return *message* as a problem of this value."""
+        return Problem(self.place, self.setting, message)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """An experiment with the places that spell it out."""
+
+    experiment: Experiment
+    place: Place  # of the block that yields it
+    written: Mapping[Keys, Written] = field(repr=False, compare=False)
+
+    def origin(self, *keys: str) -> Written:
+        """Return where the setting was last written, or the block if it is a default."""
+        found = [written for at, written in self.written.items() if at[: len(keys)] == keys]
+        if found:
+            return found[-1]
+        if len(keys) > 1:
+            return self.origin(*keys[:-1])
+        return Written(getattr(self.experiment, keys[0]), self.place, keys[0])
+
+
+@dataclass(frozen=True)
+class Block:
+    """One [grid], [[zip]] or [[point]]: which values each of its settings takes."""
+
+    kind: Kind
+    place: Place
+    template: Written | None
+    seeds: Sequence[int]
+    axes: Mapping[Keys, Sequence[Written]]
+
+    @cached_property
+    def conditional(self) -> list[Keys]:
+        """The optimizer's arguments, where the optimizer itself is an axis of a [grid].
+
+        They go to those optimizers that take them, so that the momentum of one does not
+        multiply the others.
+        """
+        several = len(self.axes.get(("optimizer",), ())) > 1
+        if self.kind != "grid" or not several:
+            return []
+        return [keys for keys in self.axes if keys[0] == "optimizer_args" and len(keys) > 1]
+
+    @property
+    def count(self) -> int:
+        """How many runs the block spells out, before exclusions, without expanding it."""
+        if self.kind == "zip":
+            return len(self.seeds) * self._length
+        return len(self.seeds) * sum(math.prod(map(len, part.values())) for part in self._parts)
+
+    def points(self) -> Iterator[dict[Keys, Written]]:
+        """Yield every combination; the last axis varies fastest, as in nested for loops."""
+        if self.kind == "zip":
+            for row in range(self._length):
+                yield {
+                    keys: choices[row] if len(choices) > 1 else choices[0]
+                    for keys, choices in self.axes.items()
+                }
+            return
+        for part in self._parts:
+            for values in product(*part.values()):
+                yield dict(zip(part, values, strict=True))
+
+    def varies(self, keys: Keys) -> bool:
+        """Return whether the setting tells the block's points apart."""
+        return self.kind == "point" or len(self.axes[keys]) > 1
+
+    @property
+    def _length(self) -> int:
+        return max(map(len, self.axes.values()), default=1)
+
+    @property
+    def _parts(self) -> Iterator[Mapping[Keys, Sequence[Written]]]:
+        """Yield the products that the block is the union of: one, or one per optimizer."""
+        if not self.conditional:
+            yield self.axes
+            return
+        for optimizer in self.axes["optimizer",]:
+            yield {
+                keys: [optimizer] if keys == ("optimizer",) else choices
+                for keys, choices in self.axes.items()
+                if keys not in self.conditional or takes(optimizer.value, keys[1])
+            }
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid file, read and checked as far as that goes without expanding it."""
+
+    path: Path
+    template: Written | None
+    base: Mapping[Keys, Written]
+    blocks: Sequence[Block]
+    excludes: Sequence[Mapping[Keys, Written]]  # each drops what matches all of its settings
+    overrides: Mapping[Keys, Written]
+
+    @property
+    def count(self) -> int:
+        """How many runs the file spells out, before exclusions."""
+        return sum(block.count for block in self.blocks)
+
+
+def takes(optimizer: Any, argument: str) -> bool:
+    """Return whether an optimizer takes an argument; one that is none is refused elsewhere."""
+    try:
+        return isinstance(optimizer, str) and optimizer_signature(optimizer).takes(argument)
+    except ComponentError:
+        return True
+
+
+def show(value: Any) -> str:
+    """Write a value as TOML does, shortened to what fits in a message."""
+    if isinstance(value, str):
+        text = f'"{value}"'
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, list | tuple):
+        more = ", ..." if len(value) > _SHOWN_ITEMS else ""
+        text = f"[{', '.join(map(show, value[:_SHOWN_ITEMS]))}{more}]"
+    elif isinstance(value, dict):
+        text = "{ " + ", ".join(f"{key} = {show(item)}" for key, item in value.items()) + " }"
+    else:
+        text = str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
