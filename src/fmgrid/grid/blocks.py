@@ -45,6 +45,8 @@ class Definition:
 
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
+        if keys in self.written:
+            return self.written[keys]
         found = [written for at, written in self.written.items() if at[: len(keys)] == keys]
         if found:
             return found[-1]

@@ -99,7 +99,7 @@ def _translate(details: Any, draft: Definition, block: Block) -> Problem:
         message = str(details["ctx"]["error"])
         return draft.origin(message.partition(" ")[0]).problem(message)
     setting = details["loc"][0]
-    origin = draft.origin(setting)
+    origin = draft.origin(*map(str, details["loc"][:2]))
     expects = Experiment.model_fields[setting].json_schema_extra["expects"]  # type: ignore[index]
     hint = _axis_hint(origin, setting, block)
     return origin.problem(f"{show(origin.value)} is not {expects}{hint}")

@@ -1,0 +1,194 @@
+"""The command line: parse, call, print, exit codes. The only package that prints.
+
+Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs them, since
+`fmgrid --help` and `fmgrid plan` should be there at once.
+"""
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmgrid import __version__
+from fmgrid.cli import options, running, showing
+from fmgrid.cli.output import reported, say, warn
+from fmgrid.errors import InputError, Place, Problem
+from fmgrid.grid import MAX_RUNS
+from fmgrid.runner import survey
+from fmgrid.store import Store
+
+app = typer.Typer(
+    name="fmgrid",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise."""
+    if version:
+        print(f"fmgrid {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@reported
+def run(
+    grids: options.Grids,
+    jobs: options.Jobs = None,
+    logdir: options.Logdir = Path("modellogs"),
+    overrides: options.Set = None,
+    only: options.Only = None,
+    seeds: options.Seeds = None,
+    max_runs: options.MaxRuns = MAX_RUNS,
+    data_dir: options.DataDir = None,
+    set_aside: Annotated[
+        bool, typer.Option("--replace", help="Set finished runs aside whose settings changed.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run those again that failed, and only those.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first failure.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Train what is missing of the grids' experiments.
+
+    A finished run is never run again: the same command goes on where it was interrupted.
+    """
+    definitions = options.load(grids, overrides, only, seeds, max_runs)
+    workers = options.count_workers(jobs)
+    if dry_run:
+        found = survey([definition.experiment for definition in definitions], Store(logdir))
+        showing.show_plan(definitions, found, workers, json=json)
+        return
+    wishes = running.Wishes(
+        workers=workers,
+        data_dir=data_dir,
+        set_aside=set_aside,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        quiet=quiet,
+        json=json,
+    )
+    raise typer.Exit(running.run_grids(definitions, Store(logdir), wishes))
+
+
+@app.command()
+@reported
+def plan(
+    grids: options.Grids,
+    jobs: options.Jobs = None,
+    logdir: options.Logdir = Path("modellogs"),
+    overrides: options.Set = None,
+    only: options.Only = None,
+    seeds: options.Seeds = None,
+    max_runs: options.MaxRuns = MAX_RUNS,
+    json: options.Json = False,
+) -> None:
+    """Show what run would do: names, settings that differ, state, estimated cost."""
+    definitions = options.load(grids, overrides, only, seeds, max_runs)
+    found = survey([definition.experiment for definition in definitions], Store(logdir))
+    showing.show_plan(definitions, found, options.count_workers(jobs), json=json)
+
+
+@app.command()
+@reported
+def summarize(
+    logdir: options.Folder,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where to write the table; - is stdout.")
+    ] = Path("experiment_summary.csv"),
+    history: Annotated[
+        Path | None, typer.Option("--history", help="Also write a table of all epochs.")
+    ] = None,
+) -> None:
+    """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
+    from fmgrid import summary as tables
+
+    summary = tables.summarize(logdir, with_history=history is not None)
+    for warning in summary.warnings:
+        warn(warning)
+    if summary.unfinished:
+        say(f"left out, because unfinished: {showing.some(summary.unfinished)}")
+    csv = tables.to_csv(tables.to_table(summary.rows))
+    if str(output) == "-":
+        print(csv, end="")
+    else:
+        showing.write(output, csv)
+        say(f"{output}: {len(summary.rows)} runs")
+        showing.show_best(summary.rows)
+    if history is not None:
+        epochs = tables.to_table(summary.history, tables.HISTORY_COLUMNS)
+        showing.write(history, tables.to_csv(epochs))
+        say(f"{history}: {len(epochs)} epochs")
+
+
+@app.command()
+@reported
+def status(
+    logdir: options.Folder = Path("modellogs"),
+    json: options.Json = False,
+) -> None:
+    """Count the runs of a folder by their state, and name those that are not complete."""
+    from fmgrid.summary import summarize as read_all
+
+    summary = read_all(logdir)
+    states: dict[str, list[str]] = {}
+    for row in summary.rows:
+        states.setdefault(row["status"] or "unknown", []).append(row["run"])
+    if summary.unfinished:
+        states["running" if Store(logdir).is_locked() else "interrupted"] = summary.unfinished
+    if json:
+        print(json_format.dumps({"states": states, "warnings": summary.warnings}, indent=2))
+        return
+    for warning in summary.warnings:
+        warn(warning)
+    for state, names in sorted(states.items()):
+        named = "" if state == "complete" else showing.some(names)
+        print(f"{state:12} {len(names):5}  {named}".rstrip())
+    if not states:
+        print("no runs")
+
+
+@app.command()
+@reported
+def show(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")],
+    logdir: options.Logdir = Path("modellogs"),
+    json: options.Json = False,
+) -> None:
+    """Show one run: its settings, its epochs, its software, and why it failed if it did."""
+    showing.show_run(showing.find_run(name, Store(logdir)), json=json)
+
+
+@app.command()
+@reported
+def data(
+    dataset: Annotated[
+        str, typer.Argument(help="fashion-mnist or fashion-mnist-sample.")
+    ] = "fashion-mnist",
+    data_dir: options.DataDir = None,
+    json: options.Json = False,
+) -> None:
+    """Find or fetch a data set, verify it, and show what it holds."""
+    from fmgrid.data import DATASETS, prepare
+
+    if dataset not in DATASETS:
+        problem = f"no such data set; there are {' and '.join(DATASETS)}"
+        raise InputError([Problem(Place(f"fmgrid data {dataset}"), "", problem)])
+    showing.show_data(prepare(dataset, data_dir, say), json=json)

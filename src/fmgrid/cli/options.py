@@ -1,0 +1,85 @@
+"""Options that several commands share, and what they mean."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from fmgrid.cli.output import say
+from fmgrid.errors import InputError, Place, Problem
+from fmgrid.grid import Definition, load_grids
+
+Grids: TypeAlias = Annotated[
+    list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
+]
+Folder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.")
+]
+Logdir: TypeAlias = Annotated[
+    Path, typer.Option("--logdir", metavar="LOGDIR", help="The folder that the runs are in.")
+]
+Set: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="Overrule a setting of all experiments."),
+]
+Only: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="PATTERN", help="Only runs so named, as in 'units_512_*'."),
+]
+Seeds: TypeAlias = Annotated[
+    str | None, typer.Option("--seeds", metavar="0,1,2", help="Seeds, instead of the grids' own.")
+]
+MaxRuns: TypeAlias = Annotated[
+    int, typer.Option("--max-runs", min=1, help="Refuse grids that spell out more runs.")
+]
+Jobs: TypeAlias = Annotated[
+    int | None,
+    typer.Option("-j", "--jobs", min=1, help="Workers of one thread each; default: one a core."),
+]
+DataDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="A folder with the four idx files of Fashion-MNIST."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def load(
+    grids: Sequence[Path],
+    overrides: Sequence[str] | None,
+    only: Sequence[str] | None,
+    seeds: str | None,
+    max_runs: int,
+) -> list[Definition]:
+    """Return the experiments that the options ask for. Raises `InputError`."""
+    return load_grids(
+        grids,
+        overrides=overrides or (),
+        only=only or (),
+        seeds=None if seeds is None else _parse_seeds(seeds),
+        max_runs=max_runs,
+    )
+
+
+def count_workers(jobs: int | None) -> int:
+    """Return how many workers to start: one a core unless asked for fewer."""
+    cores = _cores()
+    if jobs is not None and jobs > cores:
+        # Each worker keeps a core busy: more of them would only take turns.
+        say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
+    return min(jobs or cores, cores)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # the cores that this process may use
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _parse_seeds(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if all(word.isascii() and word.isdigit() and int(word[:11]) < 2**31 for word in words):
+        return list(dict.fromkeys(map(int, words)))
+    problem = "is not a list of whole numbers from 0; write --seeds 0,1,2"
+    raise InputError([Problem(Place(f"--seeds {text}"), "", problem)])

@@ -1,0 +1,67 @@
+"""Where words go: talk to stderr, data to stdout, and every error into its exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+from rich.console import Console, RenderableType
+
+from fmgrid.errors import FmgridError, InputError
+
+INTERRUPTED = 130
+PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
+
+P = ParamSpec("P")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console as wide as its terminal, or of whole lines in a pipe."""
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if is_terminal else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Tell the user something on stderr; long lines are for the terminal to wrap."""
+    console(stderr=True).print(text, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Say what the user should look at."""
+    console(stderr=True).print(f"warning: {text}", soft_wrap=True, style="yellow")
+
+
+def put(content: RenderableType) -> None:
+    """Print a table or text to stdout, without the spaces that would fill its lines."""
+    target = console()
+    with target.capture() as capture:
+        target.print(content)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a user can cause into a message and an exit code, without a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            count = len(error.problems)
+            say(f"{error}\n{count} mistake{'s' if count > 1 else ''}; nothing was done")
+            raise typer.Exit(error.exit_code) from None
+        except FmgridError as error:
+            say(f"fmgrid: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            say("fmgrid: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader has what it wanted; Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
+
+    return wrapped

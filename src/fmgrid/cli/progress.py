@@ -1,0 +1,102 @@
+"""What a person sees while a grid runs: two lines on a terminal, a line per run in a pipe."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fmgrid.costs import estimate_seconds
+from fmgrid.records import Experiment, Run
+
+
+@dataclass
+class Progress:
+    """Counts finished runs and estimates the rest; rich renders it, a pipe gets `line`."""
+
+    total: int  # runs that will be stored
+    trainings: Sequence[Experiment]  # those of them that are trained
+    running: Callable[[], Sequence[Experiment]]
+    clock: Callable[[], float] = time.monotonic
+    finished: int = 0
+    failed: int = 0
+    best: Run | None = None
+    started: float = field(init=False)
+    _spent: float = 0.0  # estimated cost of what is done
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+        self._cost = sum(map(estimate_seconds, self.trainings))
+
+    def add(self, run: Run) -> None:
+        """Count a finished run."""
+        self.finished += 1
+        self.failed += run.status != "complete"
+        if run.trained_as is None:
+            self._spent += estimate_seconds(run.experiment)
+        if run.status == "complete" and run.final:
+            best = self.best.final if self.best else None
+            if best is None or run.final.accuracy > best.accuracy:
+                self.best = run
+
+    @property
+    def seconds(self) -> float:
+        """How long this has been going on."""
+        return self.clock() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will go on, each run weighed by its cost; None before the first ends."""
+        if not self._spent:
+            return None
+        return self.seconds * max(self._cost - self._spent, 0.0) / self._spent
+
+    def line(self, run: Run) -> str:
+        """Return what a pipe is told of a finished run."""
+        place = f"[{self.finished:>{len(str(self.total))}}/{self.total}]"
+        return f"{place} {run.experiment.run_name}: {describe_run(run)}"
+
+    def __rich__(self) -> Group:
+        """Render the state of this moment."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(width=24)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        left = self.seconds_left
+        words = [f"{self.finished}/{self.total}", f"{format_seconds(self.seconds)} gone"]
+        words += [f"{format_seconds(left)} left"] if left is not None else []
+        words += [f"{self.failed} failed"] if self.failed else []
+        bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
+        grid.add_row(bar, Text(", ".join(words)))
+        names = ", ".join(experiment.run_name for experiment in self.running())
+        best = f"best so far: {describe_best(self.best)}; " if self.best else ""
+        running = Text(f"{best}running: {names or 'starting'}", no_wrap=True, overflow="ellipsis")
+        return Group(grid, running)
+
+
+def describe_run(run: Run) -> str:
+    """Return a run's outcome in one line."""
+    if run.status != "complete" or run.final is None:
+        return f"{run.status}: {run.failure.message if run.failure else 'no reason is known'}"
+    figures = f"{run.final.accuracy:.2%} right, loss {run.final.valid_loss:.4f}"
+    if run.trained_as:
+        return f"{figures}, the same experiment as {run.trained_as}"
+    return f"{figures}, {format_seconds(run.seconds)}"
+
+
+def describe_best(run: Run) -> str:
+    """Return the name and accuracy of the best run."""
+    return f"{run.experiment.run_name} {run.final.accuracy:.2%}" if run.final else ""
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people say it: 0.8 s, 42 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 10:  # noqa: PLR2004 - below, the tenths matter
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,233 @@
+"""`fmgrid run`: the stages put together, and what is said of them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+
+from fmgrid.cli.output import INTERRUPTED, console, say, warn
+from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
+from fmgrid.components import check_optimizer
+from fmgrid.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.data import prepare
+from fmgrid.errors import InputError, Problem
+from fmgrid.grid import Definition
+from fmgrid.records import Experiment, Run
+from fmgrid.runner import Found, count_trainings, run_all, survey
+from fmgrid.store import Store
+
+if TYPE_CHECKING:
+    from fmgrid.executors import Processes
+
+FAILED = 1
+FAILURES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for besides the grids."""
+
+    workers: int
+    data_dir: Path | None = None
+    set_aside: bool = False
+    retry_failed: bool = False
+    fail_fast: bool = False
+    quiet: bool = False
+    json: bool = False
+
+
+def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -> int:
+    """Run what is missing and return the exit code."""
+    experiments = [definition.experiment for definition in definitions]
+    found = survey(experiments, store)
+    if not wishes.set_aside:
+        _refuse_changed(definitions, found, store)
+    if not any(_is_wanted(item, wishes) for item in found):
+        return _conclude(found, [], store, wishes)
+    with store.locked():
+        found = survey(experiments, store)  # again, now that nobody else writes
+        wanted = [_made_ready(item, store, wishes) for item in found]
+        runs: list[Run] = []
+        try:
+            _train_all(definitions, wanted, store, wishes, runs)
+        except KeyboardInterrupt:
+            done = sum(item.state == "complete" for item in found) + len(runs)
+            say(
+                f"interrupted; {done} of {len(found)} runs are done, the same command does the rest"
+            )
+            return INTERRUPTED
+    return _conclude(found, runs, store, wishes)
+
+
+def train_one(
+    data_folders: Mapping[str, Path], software: Mapping[str, str], experiment: Experiment
+) -> Run:
+    """Train in a worker, which has imported torch and mltrainer before it started."""
+    from fmgrid.training import train
+
+    return train(experiment, data_folders, software)
+
+
+def _is_wanted(item: Found, wishes: Wishes) -> bool:
+    if wishes.retry_failed:
+        return item.state in ("failed", "timeout")
+    return item.state in ("pending", "changed", "damaged")
+
+
+def _refuse_changed(
+    definitions: Sequence[Definition], found: Sequence[Found], store: Store
+) -> None:
+    problems = [
+        Problem(
+            definition.place,
+            item.experiment.run_name,
+            f"{store.folder(item.experiment.run_name)} is finished with other settings "
+            f"({item.note}); choose another name or --logdir, or set it aside with --replace",
+        )
+        for definition, item in zip(definitions, found, strict=True)
+        if item.state == "changed"
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _made_ready(item: Found, store: Store, wishes: Wishes) -> Found:
+    """Return *item* as the runner shall take it: pending if it is wanted."""
+    if not _is_wanted(item, wishes):
+        return item if item.state != "pending" else replace(item, state="failed")
+    if item.state in ("changed", "damaged"):
+        aside = store.set_aside(item.experiment.run_name)
+        warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
+    return Found(item.experiment, "pending")
+
+
+def _train_all(
+    definitions: Sequence[Definition],
+    wanted: Sequence[Found],
+    store: Store,
+    wishes: Wishes,
+    runs: list[Run],
+) -> None:
+    """Train what is pending in *wanted*; append each run to *runs* when it is stored."""
+    from fmgrid.executors import Processes
+
+    trainings = count_trainings(wanted)
+    total = sum(item.state == "pending" for item in wanted)
+    workers = max(1, min(wishes.workers, len(trainings)))
+    with Processes(workers, preload=["fmgrid.training"]) as processes:
+        if not wishes.quiet:
+            _announce(total, trainings, workers)
+        # Meanwhile the workers' server imports torch.
+        folders: dict[str, Path] = {
+            dataset: prepare(dataset, wishes.data_dir, say).folder
+            for dataset in sorted({experiment.dataset for experiment in trainings})
+        }
+        _check_optimizers(definitions, trainings, processes)
+        train = partial(train_one, folders, _describe_caller())
+        progress = Progress(total, trainings, lambda: processes.running)
+        with _shown(progress, wishes):
+            for run in run_all(wanted, store, processes, train):
+                runs.append(run)
+                _report(run, progress, wishes)
+                if wishes.fail_fast and run.status != "complete":
+                    return
+
+
+def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
+    equal = total - len(trainings)
+    shared = f" ({equal} of them equal to another, and not trained twice)" if equal else ""
+    seconds = estimate_wall_seconds([estimate_seconds(e) for e in trainings], workers)
+    plural = "s" if workers > 1 else ""
+    say(f"{total} runs{shared} on {workers} worker{plural}, about {format_seconds(seconds)}")
+
+
+def _check_optimizers(
+    definitions: Sequence[Definition], trainings: Sequence[Experiment], processes: "Processes"
+) -> None:
+    """Let every optimizer judge its arguments before the first run starts."""
+    written = {definition.experiment.run_name: definition for definition in definitions}
+    distinct = {
+        repr((e.optimizer, e.learning_rate, sorted(e.optimizer_args.items()))): e for e in trainings
+    }
+    problems = []
+    for experiment in distinct.values():
+        objection = processes.call(
+            check_optimizer,
+            experiment.optimizer,
+            experiment.learning_rate,
+            experiment.optimizer_args,
+        )
+        if objection is not None:
+            setting = "optimizer_args" if experiment.optimizer_args else "optimizer"
+            origin = written[experiment.run_name].origin(setting)
+            problems.append(origin.problem(f"{experiment.optimizer} refuses this: {objection}"))
+    if problems:
+        raise InputError(problems)
+
+
+def _describe_caller() -> dict[str, str]:
+    """Return the git commit of the folder that fmgrid is called in, if there is one."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return {"git": result.stdout.strip()} if result.returncode == 0 else {}
+
+
+@contextmanager
+def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
+    """Keep the progress in sight while a person looks on."""
+    if wishes.quiet or not sys.stderr.isatty():
+        yield
+        return
+    with Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True):
+        yield
+
+
+def _report(run: Run, progress: Progress, wishes: Wishes) -> None:
+    progress.add(run)
+    if wishes.json:
+        print(run.model_dump_json(), flush=True)
+    failed = run.status != "complete"
+    if failed or not (wishes.quiet or sys.stderr.isatty()):
+        (warn if failed else say)(progress.line(run))
+
+
+def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes: Wishes) -> int:
+    """Say how things stand now, and return the exit code."""
+    known = {item.experiment.run_name: item.run for item in found if item.run}
+    known |= {run.experiment.run_name: run for run in runs}
+    complete = [run for run in known.values() if run and run.status == "complete"]
+    failed = [run for run in known.values() if run and run.status != "complete"]
+    missing = len(found) - len(complete) - len(failed)
+    if not wishes.quiet:
+        if not runs:
+            say("nothing to do")
+        trained = [run for run in complete if run.final]
+        best = max(trained, key=lambda run: run.final.accuracy, default=None)  # type: ignore[union-attr]
+        told = f"; best: {describe_best(best)}" if best else ""
+        say(f"{len(complete)} of {len(found)} runs complete in {store.root}{told}")
+        if complete and not failed and not missing:
+            say(f"next: fmgrid summarize {store.root}")
+    if failed:
+        say(f"{len(failed)} failed:")
+        for run in failed[:FAILURES_SHOWN]:
+            say(f"  {run.experiment.run_name}: {describe_run(run)}")
+        if len(failed) > FAILURES_SHOWN:
+            say(f"  and {len(failed) - FAILURES_SHOWN} more; see fmgrid status {store.root}")
+        say("fmgrid show RUN tells more of one; --retry-failed runs them again")
+    if missing and not wishes.quiet:
+        say(f"{missing} not run; the same command does the rest")
+    return FAILED if failed or missing else 0

@@ -1,0 +1,168 @@
+"""What the other commands print: plans, runs, tables."""
+
+import json as json_format
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from fmgrid.cli.output import console, put, say
+from fmgrid.cli.progress import describe_run, format_seconds
+from fmgrid.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
+from fmgrid.grid import Definition
+from fmgrid.records import Experiment, Run
+from fmgrid.runner import Found, count_trainings
+from fmgrid.store import Store, read_results, write_whole
+
+if TYPE_CHECKING:
+    from fmgrid.data import Prepared
+
+BEST_SHOWN = 5
+NAMES_SHOWN = 6
+
+
+def show_plan(
+    definitions: Sequence[Definition], found: Sequence[Found], workers: int, *, json: bool
+) -> None:
+    """Print each run with the settings that tell it from the others, its state and cost."""
+    trainings = count_trainings(found)
+    costs = [estimate_seconds(experiment) for experiment in trainings]
+    wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
+    trained = {id(experiment) for experiment in trainings}
+    if json:
+        runs = [
+            {
+                "run": item.experiment.run_name,
+                "state": item.state,
+                "note": item.note,
+                "trained": id(item.experiment) in trained,
+                "seconds": round(estimate_seconds(item.experiment), 3),
+                "defined": str(definition.place),
+                "settings": item.experiment.model_dump(),
+            }
+            for definition, item in zip(definitions, found, strict=True)
+        ]
+        totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
+        print(json_format.dumps({**totals, "workers": workers, "runs": runs}, indent=2))
+        return
+    settings = [_flat_settings(item.experiment) for item in found]
+    names = list(dict.fromkeys(name for flat in settings for name in flat))
+    differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
+    table = Table("run", *differing, "state", "seconds", box=None, pad_edge=False)
+    for item, flat in zip(found, settings, strict=True):
+        will_train = id(item.experiment) in trained
+        seconds = f"{estimate_seconds(item.experiment):.1f}" if will_train else "-"
+        cells = (flat.get(name, "") for name in differing)
+        table.add_row(item.experiment.run_name, *cells, item.state, seconds)
+    put(table)
+    shared = sum(item.state == "pending" for item in found) - len(trainings)
+    told = f"; {shared} more are equal to another run" if shared else ""
+    estimate = f", about {format_seconds(wall)} on {workers} workers" if trainings else ""
+    say(f"{len(found)} runs, {len(trainings)} to train{estimate}{told}")
+
+
+def show_best(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the runs of highest accuracy, on a terminal only: it isn't the data."""
+    target = console(stderr=True)
+    scored = [row for row in rows if row.get("accuracy") is not None]
+    if not target.is_terminal or not scored:
+        return
+    table = Table("run", "accuracy", "valid loss", "train loss", box=None, pad_edge=False)
+    for row in sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]:
+        losses = (row.get(name) for name in ("valid_loss", "train_loss"))
+        cells = ("" if loss is None else f"{loss:.4f}" for loss in losses)
+        table.add_row(row["run"], f"{row['accuracy']:.2%}", *cells)
+    target.print(table)
+
+
+def show_run(run: Run, *, json: bool) -> None:
+    """Print everything that is known of a run."""
+    if json:
+        print(run.model_dump_json(indent=2))
+        return
+    print(f"{run.experiment.run_name}: {describe_run(run)}")
+    for title, values in (("settings", _flat_settings(run.experiment)), ("software", run.software)):
+        print(f"\n{title}")
+        for name, value in values.items():
+            print(f"  {name:15} {value}")
+    if run.history:
+        columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
+        table = Table(*columns, box=None, pad_edge=False)
+        for record in run.history:
+            losses = (f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}")
+            seen = f"{record.images_seen:,}"
+            cells = (*losses, f"{record.accuracy:.2%}", seen, f"{record.seconds:.2f}")
+            table.add_row(str(record.epoch), *cells)
+        print()
+        put(table)
+    if run.test_accuracy is not None:
+        print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
+    if run.failure:
+        print(f"\n{run.failure.traceback or run.failure.message}")
+
+
+def find_run(name: str, store: Store) -> Run:
+    """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
+    folder = Path(name)
+    store = store if store.folder(name).is_dir() or not folder.is_dir() else Store(folder.parent)
+    path = store.results_file(folder.name)
+    if not path.is_file():
+        unfinished = store.folder(folder.name).is_dir()
+        reason = "is not finished" if unfinished else f"no such run in {store.root}"
+        message = f"{reason}; fmgrid status {store.root} names them"
+        raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])
+    try:
+        return read_results(path)
+    except DamagedFileError as error:
+        raise StoreError(str(error)) from error
+
+
+def show_data(prepared: "Prepared", *, json: bool) -> None:
+    """Print where a data set is, and how many images of each class it holds."""
+    from fmgrid.data import DATASETS, class_counts
+
+    counts = class_counts(prepared.folder)
+    if json:
+        where = {"folder": str(prepared.folder), "source": prepared.source}
+        answer = {"dataset": prepared.dataset, **where, "counts": counts}
+        print(json_format.dumps(answer, indent=2))
+        return
+    print(f"{prepared.dataset}: {DATASETS[prepared.dataset].description}")
+    print(f"source   {prepared.source}")
+    print(f"decoded  {prepared.folder}, checksums verified\n")
+    table = Table("class", box=None, pad_edge=False)
+    for split in counts:
+        table.add_column(split, justify="right")
+    for name in next(iter(counts.values())):
+        table.add_row(name, *(f"{counts[split][name]:,}" for split in counts))
+    table.add_row("all", *(f"{sum(counts[split].values()):,}" for split in counts))
+    put(table)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _flat_settings(experiment: Experiment) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in experiment.model_dump(exclude={"name", "seed"}).items():
+        if name == "optimizer_args":
+            flat |= {f"{name}.{key}": str(argument) for key, argument in value.items()}
+        elif name == "hidden_units":
+            flat[name] = " ".join(map(str, value)) or "none"
+        else:
+            flat[name] = str(value)
+    return {**flat, "seed": str(experiment.seed)}

@@ -1,0 +1,292 @@
+"""Runs <-> folders: the only module that knows the names of files in a log folder.
+
+`<root>/<run>/<run>_results.toml` is the truth. It is written last, whole or not at all, and
+its presence is what makes a run finished; everything beside it can be made from it.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.events import events_file_name, to_events
+from fmgrid.records import EpochRecord, Experiment, Failure, Run
+
+FORMAT = 1
+LOG = "run.log"
+ASIDE = ".replaced"  # holds what --replace and damage took out of the way
+LOCK = ".fmgrid.lock"
+
+_RESULTS = "_results.toml"
+_BESIDE = ".unfinished-"  # a file on its way to its name
+_DIGEST = re.compile(rb'(?:#[^\n]*\n)*digest = "sha256:([0-9a-f]{64})"\n')
+_HEADER = "# Written by fmgrid; README.md beside the runs says what is what.\n"
+# What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
+_UNFINISHED = re.compile(rf"{re.escape(LOG)}|events\.out\.tfevents\..*|{re.escape(_BESIDE)}.*")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A log folder."""
+
+    root: Path
+
+    def folder(self, run_name: str) -> Path:
+        """Return where a run of this name lives."""
+        return self.root / run_name
+
+    def results_file(self, run_name: str) -> Path:
+        """Return where the results of a run of this name are, if it has any."""
+        return self.folder(run_name) / f"{run_name}{_RESULTS}"
+
+    def log_file(self, run_name: str) -> Path:
+        """Return where a run's training prints to."""
+        return self.folder(run_name) / LOG
+
+    def read(self, run_name: str) -> Run | None:
+        """Return the finished run of this name, None if there is none.
+
+        Raises `DamagedFileError` if its results are not what fmgrid wrote.
+        """
+        path = self.results_file(run_name)
+        return read_results(path) if path.exists() else None
+
+    def begin(self, run_name: str) -> Path:
+        """Clear what an unfinished run of this name left; return the log file to print to."""
+        folder = self.folder(run_name)
+        with _named(folder):
+            if folder.is_symlink():
+                raise StoreError(f"{folder}: is a link; remove it, or choose another --logdir")
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.iterdir():
+                if _UNFINISHED.fullmatch(path.name):
+                    path.unlink()
+            self.log_file(run_name).touch()
+        return self.log_file(run_name)
+
+    def save(self, run: Run, log_of: str | None = None) -> None:
+        """Store a run in the folder that `begin` made: the events first, the results last.
+
+        *log_of* is the run whose log it shares, where it was not trained itself.
+        """
+        name = run.experiment.run_name
+        with _named(self.folder(name)):
+            if log_of is not None:
+                shutil.copyfile(self.log_file(log_of), self.log_file(name))
+            write_whole(self.folder(name) / events_file_name(run), to_events(run))
+            write_whole(self.results_file(name), to_results(run))
+
+    def set_aside(self, run_name: str) -> Path:
+        """Move a run's folder out of the way; return where it is now.
+
+        Its event file loses the name that TensorBoard looks for, which would show it still.
+        """
+        with _named(self.root):
+            aside = self.root / ASIDE
+            aside.mkdir(exist_ok=True)
+            taken = {path.name for path in aside.iterdir()}
+            number = next(n for n in range(1, len(taken) + 2) if f"{run_name}.{n}" not in taken)
+            moved = self.folder(run_name).rename(aside / f"{run_name}.{number}")
+            for path in moved.glob("events.out.tfevents.*"):
+                path.rename(moved / path.name.replace("tfevents", "aside"))
+            return moved
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only fmgrid that writes into the folder; the lock dies with its owner.
+
+        Raises `StoreError` at once if another one does, or if the folder can't be written.
+        """
+        import filelock
+
+        with _named(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / LOCK)
+            try:
+                lock.acquire(blocking=False)
+            except filelock.Timeout as error:
+                raise StoreError(
+                    f"{self.root}: another fmgrid run is writing here; "
+                    "wait until it ends, or choose another --logdir"
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Return whether an fmgrid run is writing here at this moment."""
+        import filelock
+
+        if not (self.root / LOCK).exists():
+            return False
+        lock = filelock.FileLock(self.root / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return True
+        lock.release()
+        return False
+
+
+def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
+    """Yield every folder below *root* that holds a run, in order of name.
+
+    With it come its results file, None where plain mltrainer left only event files, and
+    whether it is an unfinished run of fmgrid's. Hidden folders are passed over, and links
+    are not followed.
+    """
+    for here, folders, files in os.walk(root):
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        folder = Path(here)
+        results = folder / f"{folder.name}{_RESULTS}"
+        if results.name in files:
+            yield folder, results, False
+        elif LOG in files:
+            yield folder, None, True
+        elif any("tfevents" in name for name in files):
+            yield folder, None, False
+
+
+def to_results(run: Run) -> bytes:
+    """Return the content of a results file, digest included."""
+    import tomlkit
+
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "run": run.experiment.run_name,
+        "status": run.status,
+        "trained_as": run.trained_as,
+        "started": run.started,
+        "seconds": run.seconds,
+        "experiment": {
+            **run.experiment.model_dump(),
+            "hidden_units": list(run.experiment.hidden_units),
+            "fingerprint": run.experiment.fingerprint,
+        },
+        "failure": run.failure.model_dump() if run.failure else None,
+        "metrics": metrics(run),
+        "software": run.software,
+        "history": [record.model_dump() for record in run.history],
+    }
+    if run.failure:
+        document["failure"]["traceback"] = tomlkit.string(run.failure.traceback, multiline=True)
+    body = tomlkit.dumps(_without_none(document)).encode()
+    return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
+
+
+def read_results(path: Path) -> Run:
+    """Return the run that a results file holds.
+
+    Raises `DamagedFileError`, naming the file, for anything that fmgrid did not write so.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
+    match = _DIGEST.match(content)
+    if match is None:
+        raise DamagedFileError(f"{path}: is no results file of fmgrid: it has no digest")
+    body = content[match.end() :]
+    if _digest(body) != match[1].decode():
+        raise DamagedFileError(f"{path}: was changed or damaged: its digest does not match")
+    document = tomllib.loads(body.decode())
+    if document["format"] != FORMAT:
+        raise DamagedFileError(
+            f"{path}: has format {document['format']}, and this fmgrid reads {FORMAT}; "
+            "read it with the version that wrote it"
+        )
+    try:
+        return _to_run(document)
+    except (KeyError, TypeError, ValidationError) as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
+
+
+def metrics(run: Run) -> dict[str, int | float | None]:
+    """Return the figures that a run comes down to, None where it has none."""
+    final, best = run.final, run.best
+    return {
+        "accuracy": final.accuracy if final else None,
+        "valid_loss": final.valid_loss if final else None,
+        "train_loss": final.train_loss if final else None,
+        "best_accuracy": best.accuracy if best else None,
+        "best_epoch": best.epoch if best else None,
+        "best_valid_loss": min((record.valid_loss for record in run.history), default=None),
+        "test_accuracy": run.test_accuracy,
+        "test_loss": run.test_loss,
+        "weights": run.weights,
+        "images_seen": final.images_seen if final else None,
+    }
+
+
+def _to_run(document: Mapping[str, Any]) -> Run:
+    settings = {**document["experiment"]}
+    settings.pop("fingerprint")
+    figures = document.get("metrics", {})
+    return Run(
+        experiment=Experiment(**settings),
+        status=document["status"],
+        history=tuple(EpochRecord(**record) for record in document.get("history", ())),
+        weights=figures.get("weights"),
+        test_loss=figures.get("test_loss"),
+        test_accuracy=figures.get("test_accuracy"),
+        started=document["started"],
+        seconds=document["seconds"],
+        software=document.get("software", {}),
+        failure=Failure(**document["failure"]) if "failure" in document else None,
+        trained_as=document.get("trained_as"),
+    )
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, even if the power fails."""
+    beside = path.with_name(f"{_BESIDE}{path.name}")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    if os.name == "nt":  # where folders cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals into one that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror or error}") from error

@@ -1,0 +1,149 @@
+"""A folder of runs -> one table: a row per run, the same bytes for the same runs."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.events import FoundRun, read_mltrainer_folder
+from fmgrid.records import Run
+from fmgrid.store import find_folders, metrics, read_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTINGS = (
+    *("dataset", "validation", "epochs", "train_steps", "batch_size", "hidden_units"),
+    *("units1", "units2", "depth", "learning_rate", "optimizer", "optimizer_args"),
+)
+METRICS = (
+    *("accuracy", "valid_loss", "train_loss", "best_accuracy", "best_epoch", "best_valid_loss"),
+    *("test_accuracy", "test_loss", "weights", "images_seen"),
+)
+COLUMNS = (*SETTINGS, *METRICS, "seconds", "status", "seed", "name", "run", "trained_as", "error")
+HISTORY_COLUMNS = (
+    *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
+    *("learning_rate", "images_seen", "seconds"),
+)
+# Whole numbers even where some are missing, which would make pandas write 5.0.
+_WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
+_WHOLE |= {"images_seen", "epoch"}
+
+
+@dataclass
+class Summary:
+    """The rows of a folder, and what is not among them."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)  # by COLUMNS, in order of run
+    history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
+    warnings: list[str] = field(default_factory=list)  # each names a file
+    unfinished: list[str] = field(default_factory=list)  # runs without results
+
+
+def summarize(root: Path, *, with_history: bool = False) -> Summary:
+    """Summarize every run below *root*.
+
+    A damaged file costs its row and a warning. Without *with_history*, no more than a row is
+    kept of each run. Raises `StoreError` if there is no such folder.
+    """
+    if not root.is_dir():
+        raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")
+    summary = Summary()
+    for folder, results, is_unfinished in find_folders(root):
+        name = folder.relative_to(root).as_posix()
+        if is_unfinished:
+            summary.unfinished.append(name)
+            continue
+        try:
+            run = read_results(results) if results else read_mltrainer_folder(folder)
+        except DamagedFileError as error:
+            summary.warnings.append(str(error))
+            continue
+        if isinstance(run, FoundRun):
+            summary.warnings += run.warnings
+        row = _row(run) if isinstance(run, Run) else _row_of_found(run, name)
+        summary.rows.append(row)
+        if with_history:
+            summary.history += _history_rows(run, row)
+    summary.rows.sort(key=lambda row: natural_order(row["run"]))
+    summary.history.sort(key=lambda row: natural_order(row["run"]))
+    return summary
+
+
+def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> "pd.DataFrame":
+    """Return rows as a table whose columns are in documented order, whatever is missing."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=list(columns))
+    whole = [column for column in columns if column in _WHOLE]
+    return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def to_csv(table: "pd.DataFrame") -> str:
+    """Return the table as CSV; numbers are written so that reading gives the same bits."""
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def natural_order(name: str) -> list[str | int]:
+    """Return a key that sorts epochs_3, epochs_5, epochs_10 as people do."""
+    # Text and numbers alternate, so that a key never compares one with the other.
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    experiment = run.experiment
+    return {
+        **experiment.model_dump(),
+        **_units(experiment.hidden_units),
+        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True),
+        **metrics(run),
+        "seconds": run.seconds,
+        "status": run.status,
+        "run": experiment.run_name,
+        "trained_as": run.trained_as,
+        "error": run.failure and run.failure.message,
+    }
+
+
+def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
+    """Return what can be known of a run that plain mltrainer left; the rest stays empty."""
+    settings = dict(found.settings)
+    if "hidden_units" in settings:
+        settings |= _units(settings["hidden_units"])
+    if "optimizer_args" in settings:
+        settings["optimizer_args"] = json.dumps(settings["optimizer_args"], sort_keys=True)
+    row = {column: settings[column] for column in SETTINGS if column in settings}
+    scored = [epoch for epoch in found.history if epoch.accuracy is not None]
+    losses = [epoch.valid_loss for epoch in found.history if epoch.valid_loss is not None]
+    if found.history:
+        last = found.history[-1]
+        row |= {name: getattr(last, name) for name in ("accuracy", "valid_loss", "train_loss")}
+        row["seconds"] = last.seconds
+    if scored:
+        best = max(scored, key=lambda epoch: epoch.accuracy or 0.0)
+        row |= {"best_accuracy": best.accuracy, "best_epoch": best.epoch}
+    status = {True: "complete", False: "interrupted", None: None}[found.complete]
+    best_loss = min(losses, default=None)
+    return {**row, "best_valid_loss": best_loss, "status": status, "name": name, "run": name}
+
+
+def _units(hidden_units: tuple[int, ...]) -> dict[str, Any]:
+    first, second, *_ = (*hidden_units, None, None)
+    return {
+        "hidden_units": " ".join(map(str, hidden_units)),
+        "units1": first,
+        "units2": second,
+        "depth": len(hidden_units),
+    }
+
+
+def _history_rows(run: Run | FoundRun, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    known = {key: row.get(key) for key in ("run", "name", "seed")}
+    for epoch in run.history:
+        values = {name: getattr(epoch, name, None) for name in HISTORY_COLUMNS[3:]}
+        yield {**known, **values}

@@ -1,0 +1,218 @@
+"""An experiment -> its run, through mltrainer: the only module that knows mltrainer's words.
+
+The same experiment gives the same bits, whatever was trained before or beside it: one thread,
+all randomness from the seed, metrics exact over all images.
+"""
+
+import math
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mltrainer
+import torch
+from loguru import logger
+from mltrainer.trainer import Reporter
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from fmgrid import __version__
+from fmgrid.components import optimizer_signature, resolve_optimizer
+from fmgrid.data import Batches, Images, load_images
+from fmgrid.networks import MLP
+from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
+
+VALID_BATCH = 1000  # images scored at once: the fastest for all widths
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became infinite or not a number, after which no step means anything."""
+
+
+def train(
+    experiment: Experiment,
+    data_folders: Mapping[str, Path],
+    software: Mapping[str, str | int] | None = None,
+) -> Run:
+    """Train and score one network; a failure of any kind is a failed run, never an exception.
+
+    *data_folders* are what `data.prepare` returned, by data set; *software* is what the
+    caller knows of the software beside this process.
+    """
+    # Another number of threads would give other bits, and workers times threads would exceed
+    # the cores: two workers with two threads each take three times as long as with one.
+    torch.set_num_threads(1)
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    history: list[EpochRecord] = []
+    outcome: dict[str, Any] = {"status": "complete"}
+    try:
+        outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
+    except Exception as error:  # noqa: BLE001 - a plugged-in optimizer may raise anything
+        logger.exception("failed")
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        outcome = {
+            "status": "failed",
+            "failure": Failure(message=message, traceback=traceback.format_exc()),
+        }
+    return Run(
+        experiment=experiment,
+        history=tuple(history),
+        started=started,
+        seconds=time.monotonic() - clock,
+        software={**(software or {}), **describe_software()},
+        **outcome,
+    )
+
+
+def describe_software() -> dict[str, str | int]:
+    """Return what the bits of a result depend on besides the experiment."""
+    return {
+        "fmgrid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "mltrainer": version("mltrainer"),
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def _train(
+    experiment: Experiment, data_folder: Path, history: list[EpochRecord], clock: float
+) -> dict[str, Any]:
+    """Append each epoch to *history* as it ends; return what is known at the end of all."""
+    parts = load_images(data_folder, experiment.validation)
+    network = MLP(experiment.hidden_units, experiment.seed)
+    batches = Batches(parts.train, experiment.batch_size, experiment.seed)
+    # For optimizers that draw random numbers; the batches have a generator of their own.
+    torch.manual_seed(subseed(experiment.seed, "training"))
+    with tempfile.TemporaryDirectory() as scratch:  # mltrainer insists on a folder to log to
+        trainer = _Trainer(
+            model=network,
+            settings=_to_settings(experiment, Path(scratch)),
+            loss_fn=torch.nn.CrossEntropyLoss(),
+            optimizer=resolve_optimizer(experiment.optimizer),
+            traindataloader=batches,
+            validdataloader=[parts.valid],
+            scheduler=None,
+        )
+        trainer.reporters.append(_History(history, trainer.optimizer, batches, clock))
+        trainer.loop()
+    outcome: dict[str, Any] = {"weights": network.weights}
+    if parts.test is not None:
+        outcome["test_loss"], outcome["test_accuracy"] = score(network, parts.test)
+    return outcome
+
+
+def _to_settings(experiment: Experiment, scratch: Path) -> mltrainer.TrainerSettings:
+    """Translate into mltrainer's words, every one of its defaults spelled out."""
+    return mltrainer.TrainerSettings(
+        epochs=experiment.epochs,
+        metrics=[],  # the accuracy is exact only where all images are seen at once: see score()
+        logdir=scratch,
+        train_steps=experiment.steps_per_epoch,
+        valid_steps=1,
+        reporttypes=[],  # the history comes back in memory, and events writes what is shown
+        optimizer_kwargs={"lr": experiment.learning_rate, **_to_arguments(experiment)},
+        scheduler_kwargs=None,
+        earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
+    )
+
+
+def _to_arguments(experiment: Experiment) -> dict[str, Any]:
+    """Return the optimizer's arguments; torch's own are asked for their fused step.
+
+    It takes half the time of the loop that is torch's default, and rounds differently.
+    """
+    given = experiment.optimizer_args
+    is_torch = ":" not in experiment.optimizer
+    excluding = {"fused", "foreach", "differentiable"} & given.keys()
+    if is_torch and not excluding and optimizer_signature(experiment.optimizer).takes("fused"):
+        return {**given, "fused": True}
+    return dict(given)
+
+
+def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
+    """Return the mean loss and the fraction of right answers over *images*, each counted once.
+
+    A mean of batch means would weigh the images of a short last batch more than the others.
+    """
+    network.eval()
+    total, right = 0.0, 0
+    with torch.no_grad():
+        for start in range(0, len(images.labels), VALID_BATCH):
+            labels = images.labels[start : start + VALID_BATCH]
+            logits = network(images.pixels[start : start + VALID_BATCH])
+            total += functional.cross_entropy(logits, labels, reduction="sum").item()
+            right += int((logits.argmax(dim=1) == labels).sum())
+    return total / len(images.labels), right / len(images.labels)
+
+
+class _Trainer(mltrainer.Trainer):
+    """mltrainer's loop with exact scores, and an end where the loss ceases to be a number."""
+
+    steps_taken = 0
+
+    def trainbatches(self) -> float:
+        """Take an epoch's steps and return the mean of their losses."""
+        self.model.train()
+        total = 0.0
+        for _ in range(self.settings.train_steps):
+            pixels, labels = self._next_batch(self.traindataloader, "_train_iter")
+            self.optimizer.zero_grad()
+            loss = self.loss_fn(self.model(pixels), labels)
+            self.steps_taken += 1
+            total += self._check_finite(loss.item(), "training")
+            loss.backward()
+            self.optimizer.step()
+        return total / self.settings.train_steps
+
+    def evalbatches(self) -> tuple[dict[str, float], float]:
+        """Score all validation images: the metrics by mltrainer's names, and the loss."""
+        (images,) = self.validdataloader
+        loss, accuracy = score(self.model, images)
+        return {"Accuracy": accuracy}, self._check_finite(loss, "validation")
+
+    def _check_finite(self, loss: float, kind: str) -> float:
+        if not math.isfinite(loss):
+            all_steps = self.settings.epochs * self.settings.train_steps
+            raise NonFiniteLossError(
+                f"the {kind} loss is {loss} at step {self.steps_taken} of {all_steps}"
+            )
+        return loss
+
+
+class _History(Reporter):
+    """A reporter of mltrainer's kind that keeps what it is told, in fmgrid's words."""
+
+    def __init__(
+        self, records: list[EpochRecord], optimizer: Optimizer, batches: Batches, clock: float
+    ) -> None:
+        self.records = records
+        self.optimizer = optimizer
+        self.batches = batches
+        self.clock = clock  # time.monotonic() when the training started
+
+    def report(
+        self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
+    ) -> None:
+        """Keep one epoch; mltrainer counts from 0, and its "test" loss is the validation's."""
+        self.records.append(
+            EpochRecord(
+                epoch=epoch + 1,
+                train_loss=train_loss,
+                valid_loss=test_loss,
+                accuracy=metric_dict["Accuracy"],
+                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+                images_seen=self.batches.images_seen,
+                seconds=time.monotonic() - self.clock,
+            )
+        )

@@ -1,0 +1,36 @@
+"""The data sets, prepared once per session.
+
+The full one comes from wherever `prepare` finds it, downloads included, and stays in
+FMGRID_CACHE or a folder of the user's own among the temporary ones, for the next session.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from fmgrid import data
+
+# Read at once: tests set the variable to folders of their own.
+CACHE = os.environ.get("FMGRID_CACHE") or str(
+    Path(tempfile.gettempdir(), f"fmgrid-tests-{os.getuid()}")
+)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> data.Prepared:
+    """All of Fashion-MNIST."""
+    return _prepare("fashion-mnist")
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> data.Prepared:
+    """The sample that comes with fmgrid."""
+    return _prepare("fashion-mnist-sample")
+
+
+def _prepare(dataset: str) -> data.Prepared:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FMGRID_CACHE", CACHE)
+        return data.prepare(dataset)
