@@ -532,6 +532,15 @@ def test_a_damaged_cache_is_said_and_rebuilt(
     assert array in heard[0]
 
 
+def test_a_rebuilt_array_is_a_new_file_so_that_a_mapping_of_the_old_one_stays_as_it_is() -> None:
+    array = data.prepare("fashion-mnist-sample").folder / "test_pixels.npy"
+    array.write_text("damage")
+    old = array.with_name("old")
+    old.hardlink_to(array)
+    data.prepare("fashion-mnist-sample")
+    assert old.read_text() == "damage"
+
+
 @pytest.mark.usefixtures("no_torchvision")
 def test_a_damaged_cache_that_cannot_be_rebuilt_is_an_error(
     real_data: data.Prepared, cache: Path
