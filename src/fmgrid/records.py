@@ -21,7 +21,7 @@ Status = Literal["complete", "failed", "timeout"]
 class Record(BaseModel):
     """An immutable value; types are exact, so that neither "5" nor true passes for 5."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def _expects(text: str, **bounds: Any) -> Any:

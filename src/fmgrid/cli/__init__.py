@@ -11,12 +11,9 @@ from typing import Annotated
 import typer
 
 from fmgrid import __version__
-from fmgrid.cli import options, running, showing
+from fmgrid.cli import options
 from fmgrid.cli.output import reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid import MAX_RUNS
-from fmgrid.runner import survey
-from fmgrid.store import Store
 
 app = typer.Typer(
     name="fmgrid",
@@ -51,7 +48,7 @@ def run(
     overrides: options.Set = None,
     only: options.Only = None,
     seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = MAX_RUNS,
+    max_runs: options.MaxRuns = None,
     data_dir: options.DataDir = None,
     set_aside: Annotated[
         bool, typer.Option("--replace", help="Set finished runs aside whose settings changed.")
@@ -70,11 +67,13 @@ def run(
 
     A finished run is never run again: the same command goes on where it was interrupted.
     """
+    from fmgrid.cli import running, showing
+    from fmgrid.store import Store
+
     definitions = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
-        found = survey([definition.experiment for definition in definitions], Store(logdir))
-        showing.show_plan(definitions, found, workers, json=json)
+        showing.show_plan(definitions, Store(logdir), workers, json=json)
         return
     wishes = running.Wishes(
         workers=workers,
@@ -97,13 +96,15 @@ def plan(
     overrides: options.Set = None,
     only: options.Only = None,
     seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = MAX_RUNS,
+    max_runs: options.MaxRuns = None,
     json: options.Json = False,
 ) -> None:
     """Show what run would do: names, settings that differ, state, estimated cost."""
+    from fmgrid.cli import showing
+    from fmgrid.store import Store
+
     definitions = options.load(grids, overrides, only, seeds, max_runs)
-    found = survey([definition.experiment for definition in definitions], Store(logdir))
-    showing.show_plan(definitions, found, options.count_workers(jobs), json=json)
+    showing.show_plan(definitions, Store(logdir), options.count_workers(jobs), json=json)
 
 
 @app.command()
@@ -119,6 +120,7 @@ def summarize(
 ) -> None:
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
     from fmgrid import summary as tables
+    from fmgrid.cli import showing
 
     summary = tables.summarize(logdir, with_history=history is not None)
     for warning in summary.warnings:
@@ -145,6 +147,8 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Count the runs of a folder by their state, and name those that are not complete."""
+    from fmgrid.cli import showing
+    from fmgrid.store import Store
     from fmgrid.summary import summarize as read_all
 
     summary = read_all(logdir)
@@ -173,6 +177,9 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Show one run: its settings, its epochs, its software, and why it failed if it did."""
+    from fmgrid.cli import showing
+    from fmgrid.store import Store
+
     showing.show_run(showing.find_run(name, Store(logdir)), json=json)
 
 
@@ -186,6 +193,7 @@ def data(
     json: options.Json = False,
 ) -> None:
     """Find or fetch a data set, verify it, and show what it holds."""
+    from fmgrid.cli import showing
     from fmgrid.data import DATASETS, prepare
 
     if dataset not in DATASETS:

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid import Definition, load_grids
+
+if TYPE_CHECKING:
+    from fmgrid.grid import Definition
 
 Grids: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
@@ -32,7 +34,8 @@ Seeds: TypeAlias = Annotated[
     str | None, typer.Option("--seeds", metavar="0,1,2", help="Seeds, instead of the grids' own.")
 ]
 MaxRuns: TypeAlias = Annotated[
-    int, typer.Option("--max-runs", min=1, help="Refuse grids that spell out more runs.")
+    int | None,
+    typer.Option("--max-runs", min=1, help="Refuse grids of more runs; default: 10000."),
 ]
 Jobs: TypeAlias = Annotated[
     int | None,
@@ -50,15 +53,17 @@ def load(
     overrides: Sequence[str] | None,
     only: Sequence[str] | None,
     seeds: str | None,
-    max_runs: int,
-) -> list[Definition]:
+    max_runs: int | None,
+) -> "list[Definition]":
     """Return the experiments that the options ask for. Raises `InputError`."""
+    from fmgrid.grid import MAX_RUNS, load_grids
+
     return load_grids(
         grids,
         overrides=overrides or (),
         only=only or (),
         seeds=None if seeds is None else _parse_seeds(seeds),
-        max_runs=max_runs,
+        max_runs=max_runs or MAX_RUNS,
     )
 
 

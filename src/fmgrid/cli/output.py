@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import typer
-from rich.console import Console, RenderableType
 
 from fmgrid.errors import FmgridError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
@@ -17,8 +19,10 @@ PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
 P = ParamSpec("P")
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False) -> "Console":
     """Return a console as wide as its terminal, or of whole lines in a pipe."""
+    from rich.console import Console
+
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if is_terminal else PIPE_WIDTH
     return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
@@ -34,7 +38,7 @@ def warn(text: str) -> None:
     console(stderr=True).print(f"warning: {text}", soft_wrap=True, style="yellow")
 
 
-def put(content: RenderableType) -> None:
+def put(content: "RenderableType") -> None:
     """Print a table or text to stdout, without the spaces that would fill its lines."""
     target = console()
     with target.capture() as capture:

@@ -13,7 +13,7 @@ from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition
 from fmgrid.records import Experiment, Run
-from fmgrid.runner import Found, count_trainings
+from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ BEST_SHOWN = 5
 NAMES_SHOWN = 6
 
 
-def show_plan(
-    definitions: Sequence[Definition], found: Sequence[Found], workers: int, *, json: bool
-) -> None:
+def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, json: bool) -> None:
     """Print each run with the settings that tell it from the others, its state and cost."""
+    found = survey([definition.experiment for definition in definitions], store)
     trainings = count_trainings(found)
     costs = [estimate_seconds(experiment) for experiment in trainings]
     wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
@@ -47,13 +46,17 @@ def show_plan(
         totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
         print(json_format.dumps({**totals, "workers": workers, "runs": runs}, indent=2))
         return
+    twins = {experiment.fingerprint: f"as {experiment.run_name}" for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
     table = Table("run", *differing, "state", "seconds", box=None, pad_edge=False)
     for item, flat in zip(found, settings, strict=True):
-        will_train = id(item.experiment) in trained
-        seconds = f"{estimate_seconds(item.experiment):.1f}" if will_train else "-"
+        if id(item.experiment) in trained:
+            seconds = f"{estimate_seconds(item.experiment):.1f}"
+        else:
+            same = twins.get(item.experiment.fingerprint, "as a finished run")
+            seconds = same if item.state == "pending" else ""
         cells = (flat.get(name, "") for name in differing)
         table.add_row(item.experiment.run_name, *cells, item.state, seconds)
     put(table)

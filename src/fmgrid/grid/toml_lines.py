@@ -2,7 +2,7 @@
 
 `tomllib` decides what is valid and what the values are; it keeps no positions. tree-sitter's
 grammar gives those, and nothing else: where the two should ever differ, a value has the line
-of the table that holds it.
+of the table that holds it. What is spelled out in several places has the line of the first.
 """
 
 import re
@@ -15,6 +15,14 @@ import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
 TomlPath: TypeAlias = tuple[str | int, ...]  # keys of tables and indices of arrays, outermost first
+
+MAX_DEPTH = 20  # of tables and arrays in each other; keeps recursion and paths short
+
+# tomllib's time grows with the square of a key's parts: half a million of them take days.
+_LONG_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH
+)
+_LONG_NUMBER = re.compile(r"(?<![\d_])[\d_]{4301,}+")  # more digits than Python's int() reads
 
 
 class TomlError(ValueError):
@@ -44,14 +52,19 @@ def parse(text: str) -> Document:
 
     Raises `TomlError`, with the line, for what is not TOML.
     """
+    if long_key := _LONG_KEY.search(text):
+        raise TomlError(f"a key has over {MAX_DEPTH} parts", _line_at(text, long_key.start()))
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _located(str(error), text) from error
     except RecursionError as error:
         raise TomlError("values are nested too deeply", None) from error
-    tree = Parser(Language(tree_sitter_toml.language())).parse(text.encode())
-    return Document(values, dict(_lines(tree.root_node)))
+    except ValueError as error:
+        found = _LONG_NUMBER.search(text)
+        line = _line_at(text, found.start()) if found else None
+        raise TomlError("a number has too many digits", line) from error
+    return Document(values, _locate(text))
 
 
 def _located(message: str, text: str) -> TomlError:
@@ -59,8 +72,22 @@ def _located(message: str, text: str) -> TomlError:
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message, re.S)
     if match is None:
         return TomlError(message, None)
-    line = int(match[2]) if match[2] else max(1, len(text.splitlines()))
+    line = int(match[2]) if match[2] else _line_at(text, len(text.rstrip("\n")))
     return TomlError(match[1][0].lower() + match[1][1:], line)
+
+
+def _line_at(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _locate(text: str) -> dict[TomlPath, int]:
+    lines: dict[TomlPath, int] = {}
+    tree = Parser(Language(tree_sitter_toml.language())).parse(text.encode())
+    for path, line in _lines(tree.root_node):
+        if len(path) > MAX_DEPTH:
+            raise TomlError(f"values are nested over {MAX_DEPTH} deep", line)
+        lines.setdefault(path, line)
+    return lines
 
 
 def _lines(document: Node) -> Iterator[tuple[TomlPath, int]]:
@@ -71,11 +98,13 @@ def _lines(document: Node) -> Iterator[tuple[TomlPath, int]]:
         elif node.type in ("table", "table_array_element"):
             header, *pairs = (child for child in node.named_children if child.type != "comment")
             keys = _keys(header)
+            line = _line(node)
             if node.type == "table_array_element":
                 array = _indexed(keys[:-1], arrays) + keys[-1:]
                 arrays[array] = arrays.get(array, -1) + 1
             table = _indexed(keys, arrays)
-            yield table, _line(node)
+            for length in range(1, len(table) + 1):  # [a.b] makes a as well
+                yield table[:length], line
             for pair in pairs:
                 yield from _pair_lines(pair, table)
 
@@ -94,19 +123,21 @@ def _pair_lines(pair: Node, table: TomlPath) -> Iterator[tuple[TomlPath, int]]:
     if pair.type != "pair":
         return
     key, value = (child for child in pair.named_children if child.type != "comment")
-    path = table
+    path, line = table, _line(key)
     for part in _keys(key):
         path += (part,)
-        yield path, _line(key)
+        yield path, line
     yield from _value_lines(value, path)
 
 
 def _value_lines(value: Node, path: TomlPath) -> Iterator[tuple[TomlPath, int]]:
+    if value.type not in ("inline_table", "array"):
+        return
     children = [child for child in value.named_children if child.type != "comment"]
     if value.type == "inline_table":
         for pair in children:
             yield from _pair_lines(pair, path)
-    elif value.type == "array":
+    else:
         for index, item in enumerate(children):
             yield (*path, index), _line(item)
             yield from _value_lines(item, (*path, index))

@@ -1,0 +1,282 @@
+"""What a user is promised of one training: exact figures, the same bits, failures as values."""
+
+import math
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import mltrainer
+import numpy as np
+import pytest
+import torch
+from mltrainer.metrics import Accuracy
+
+from fmgrid.data import Batches, Images, Prepared, load_images
+from fmgrid.networks import MLP
+from fmgrid.records import Experiment, Run
+from fmgrid.training import score, train
+
+ADAM = {"weight_decay": 1e-5}
+
+
+@pytest.fixture
+def folders(sample_data: Prepared) -> dict[str, Path]:
+    return {sample_data.dataset: sample_data.folder}
+
+
+def tiny(**settings: object) -> Experiment:
+    defaults = {
+        "name": "tiny",
+        "dataset": "fashion-mnist-sample",
+        "epochs": 2,
+        "train_steps": 7,
+        "batch_size": 30,
+        "hidden_units": [16, 8],
+        "optimizer_args": ADAM,
+    }
+    return Experiment(**{**defaults, **settings})
+
+
+def figures(run: Run) -> list[dict[str, float]]:
+    """Everything in a history that must come out the same bits."""
+    return [record.model_dump(exclude={"seconds"}) for record in run.history]
+
+
+def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -> None:
+    experiment = tiny()
+    parts = load_images(folders[experiment.dataset], "test")
+    network = MLP(experiment.hidden_units, experiment.seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
+    batches = Batches(parts.train, 30, experiment.seed)
+    expected = []
+    for epoch in (1, 2):
+        losses = []
+        for _ in range(7):
+            pixels, labels = next(batches)
+            loss = torch.nn.functional.cross_entropy(network(pixels), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        with torch.no_grad():
+            logits = network(parts.valid.pixels).double()
+        right = (logits.argmax(dim=1) == parts.valid.labels).double().mean().item()
+        valid = torch.nn.functional.cross_entropy(logits, parts.valid.labels).item()
+        expected.append((epoch, sum(losses) / 7, valid, right, 7 * 30 * epoch))
+
+    run = train(experiment, folders)
+
+    assert run.status == "complete"
+    found = [(r.epoch, r.train_loss, r.valid_loss, r.accuracy, r.images_seen) for r in run.history]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours[:2] == theirs[:2], "the training itself is the same to the bit"
+        assert ours[2] == pytest.approx(theirs[2], rel=1e-6)
+        assert ours[3:] == theirs[3:]
+
+
+def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    experiment = tiny()
+    parts = load_images(folders[experiment.dataset], "test")
+    reported = []
+
+    class Reporter(mltrainer.trainer.Reporter):
+        def report(self, _epoch, train_loss, test_loss, metric_dict):  # type: ignore[no-untyped-def]
+            reported.append((train_loss, test_loss, metric_dict["Accuracy"]))
+
+    trainer = mltrainer.Trainer(
+        model=MLP(experiment.hidden_units, experiment.seed),
+        settings=mltrainer.TrainerSettings(
+            epochs=2,
+            metrics=[Accuracy()],
+            logdir=tmp_path,
+            train_steps=7,
+            valid_steps=2,
+            reporttypes=[],
+            optimizer_kwargs={"lr": 1e-3, "fused": True, **ADAM},
+            scheduler_kwargs=None,
+            earlystop_kwargs=None,
+        ),
+        loss_fn=torch.nn.CrossEntropyLoss(),
+        optimizer=torch.optim.Adam,
+        traindataloader=Batches(parts.train, 30, experiment.seed),
+        validdataloader=[  # two batches of one size, the only case in which their mean is exact
+            (parts.valid.pixels[:250], parts.valid.labels[:250]),
+            (parts.valid.pixels[250:], parts.valid.labels[250:]),
+        ],
+        scheduler=None,
+    )
+    trainer.reporters.append(Reporter())
+    trainer.loop()
+
+    run = train(experiment, folders)
+
+    ours = [(record.train_loss, record.valid_loss, record.accuracy) for record in run.history]
+    np.testing.assert_allclose(np.array(ours, float), np.array(reported, float), rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1001, 1700], ids="{} images".format)
+def test_every_image_counts_once_whatever_is_left_for_the_last_batch(count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    images = Images(
+        torch.rand(count, 784, generator=generator),
+        torch.randint(10, (count,), generator=generator),
+    )
+    network = MLP([8], seed=0)
+    with torch.no_grad():
+        logits = network(images.pixels).double()
+    one_by_one = [
+        -torch.log_softmax(row, dim=0)[label].item()
+        for row, label in zip(logits, images.labels, strict=True)
+    ]
+
+    loss, accuracy = score(network, images)
+
+    assert loss == pytest.approx(math.fsum(one_by_one) / count, rel=1e-6)
+    assert accuracy == (logits.argmax(dim=1) == images.labels).sum().item() / count
+
+
+def test_the_same_experiment_gives_the_same_bits_whatever_was_trained_before(
+    folders: dict[str, Path],
+) -> None:
+    first = train(tiny(), folders)
+    train(tiny(seed=5, hidden_units=[64], optimizer="RMSprop"), folders)
+    torch.manual_seed(99)
+    np.random.default_rng(99).random()
+
+    assert figures(train(tiny(), folders)) == figures(first)
+
+
+def test_another_process_gives_the_same_bits(folders: dict[str, Path]) -> None:
+    here = train(tiny(), folders)
+    code = """
+        import sys
+        from pathlib import Path
+        from fmgrid.records import Experiment
+        from fmgrid.training import train
+        experiment = Experiment.model_validate_json(sys.argv[1])
+        print(train(experiment, {experiment.dataset: Path(sys.argv[2])}).model_dump_json())
+    """
+    folder = folders[tiny().dataset]
+    command = [sys.executable, "-c", textwrap.dedent(code), tiny().model_dump_json(), str(folder)]
+    there = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert figures(Run.model_validate_json(there.stdout)) == figures(here)
+
+
+def test_another_seed_gives_other_weights_and_another_order(folders: dict[str, Path]) -> None:
+    assert figures(train(tiny(seed=1), folders)) != figures(train(tiny(), folders))
+
+
+def test_networks_of_one_seed_start_equal_in_every_layer_whose_shape_they_share() -> None:
+    shallow, deep = MLP([32, 16], seed=3), MLP([32, 16, 16], seed=3)
+    for layer in (0, 2):
+        assert torch.equal(shallow.layers[layer].weight, deep.layers[layer].weight)
+    assert torch.equal(shallow.layers[-1].weight, deep.layers[-1].weight)
+    assert not torch.equal(shallow.layers[0].weight, MLP([32, 16], seed=4).layers[0].weight)
+
+
+def test_initial_weights_have_torchs_own_distribution() -> None:
+    ours = MLP([256], seed=0).layers[0].weight
+    theirs = torch.nn.Linear(784, 256).weight
+    bound = 1 / math.sqrt(784)
+    assert ours.abs().max().item() <= bound
+    assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.01)
+
+
+def test_a_longer_training_begins_as_the_shorter_one(folders: dict[str, Path]) -> None:
+    short, long = train(tiny(epochs=2), folders), train(tiny(epochs=4), folders)
+    assert figures(long)[:2] == figures(short)
+
+
+def test_a_full_epoch_is_one_pass_over_the_training_images(folders: dict[str, Path]) -> None:
+    run = train(tiny(train_steps="full", batch_size=64, validation=300), folders)
+    assert [record.images_seen for record in run.history] == [1700, 3400]
+
+
+def test_held_out_images_leave_the_test_images_to_be_scored_once_at_the_end(
+    folders: dict[str, Path],
+) -> None:
+    on_test, held_out = train(tiny(), folders), train(tiny(validation=300), folders)
+    assert on_test.test_accuracy is None
+    assert on_test.test_loss is None
+    assert held_out.test_accuracy is not None
+    assert held_out.test_loss is not None
+    assert 0 < held_out.test_accuracy < 1
+    assert held_out.final is not None
+    assert held_out.test_loss != held_out.final.valid_loss
+
+
+def test_the_figures_say_what_was_trained_with_what(folders: dict[str, Path]) -> None:
+    run = train(tiny(), folders, {"git": "abc"})
+    assert run.weights == 784 * 16 + 16 + 16 * 8 + 8 + 8 * 10 + 10
+    assert run.software["git"] == "abc"
+    assert run.software["threads"] == 1
+    assert run.software["torch"] == torch.__version__
+    assert {"fmgrid", "python", "mltrainer", "cpu", "platform"} <= run.software.keys()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_step(folders: dict[str, Path]) -> None:
+    run = train(tiny(optimizer="SGD", learning_rate=1e30, optimizer_args={}), folders)
+    assert run.status == "failed"
+    assert run.failure is not None
+    assert run.failure.message.startswith("NonFiniteLossError: the training loss is ")
+    assert run.failure.message.endswith(" of 14")
+    assert run.history == ()
+
+
+def test_epochs_before_a_failure_are_kept(folders: dict[str, Path]) -> None:
+    run = train(tiny(optimizer=f"{__name__}:Breaks", optimizer_args={}), folders)
+    assert run.status == "failed"
+    assert [record.epoch for record in run.history] == [1]
+    assert run.failure is not None
+    assert run.failure.message == "RuntimeError: broke at step 8"
+    assert "in step" in run.failure.traceback
+
+
+def test_an_optimizer_of_another_package_trains(folders: dict[str, Path]) -> None:
+    run = train(tiny(optimizer="lion_pytorch:Lion", optimizer_args={"weight_decay": 0.0}), folders)
+    assert run.status == "complete"
+    assert run.history[1].train_loss < run.history[0].train_loss
+
+
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Adafactor", "Rprop", "ASGD"]
+)
+def test_torchs_optimizers_train(name: str, folders: dict[str, Path]) -> None:
+    run = train(tiny(optimizer=name, optimizer_args={}), folders)
+    assert run.status == "complete", run.failure
+    assert run.final is not None
+    assert math.isfinite(run.final.valid_loss)
+
+
+def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
+    default = train(tiny(epochs=1), folders)
+    fused = train(tiny(epochs=1, optimizer_args=ADAM | {"fused": True}), folders)
+    assert figures(fused) == figures(default)
+    plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folders)
+    assert plain.status == "complete"
+
+
+def test_training_leaves_no_files_behind(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    train(tiny(), folders)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Breaks(torch.optim.SGD):
+    """An optimizer that works for seven steps."""
+
+    steps = 0
+
+    def step(self, _closure: object = None) -> None:
+        self.steps += 1
+        if self.steps > 7:
+            message = f"broke at step {self.steps}"
+            raise RuntimeError(message)
+        super().step()
