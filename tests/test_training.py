@@ -260,6 +260,19 @@ def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
     assert plain.status == "complete"
 
 
+def test_mlflow_waits_until_somebody_uses_it() -> None:
+    code = """
+        import sys
+        import fmgrid.training
+        assert "mlflow" not in sys.modules
+        import mltrainer
+        assert callable(mltrainer.trainer.mlflow.log_metric)
+        import mlflow
+        assert mlflow.log_metric is mltrainer.trainer.mlflow.log_metric
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
 def test_training_leaves_no_files_behind(
     folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.errors import FmgridError
-from fmgrid.words import or_near_match
+from fmgrid.words import or_near_match, printable
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -45,27 +45,38 @@ class Signature:
         return self.takes_any or argument in self.arguments
 
 
-@cache
 def optimizer_signature(name: str) -> Signature:
     """Return what the optimizer takes; torch's own are looked up without importing torch.
 
     Raises `ComponentError`, with a near match, for a name that means no usable optimizer.
     """
-    if ":" in name:
-        signature = _inspected(resolve_optimizer(name))
-    else:
-        sources = _torch_sources()
-        if name not in sources:
-            hint = or_near_match(name, sources, "it has")
-            raise ComponentError(f'torch.optim has no optimizer "{name}"{hint}')
-        signature = _parsed(sources[name], name) or _inspected(resolve_optimizer(name))
+    found = _signature_or_objection(name)
+    if isinstance(found, str):
+        raise ComponentError(found)
+    return found
+
+
+@cache  # of objections too: thousands of points may share a module that is slow to fail
+def _signature_or_objection(name: str) -> Signature | str:
+    try:
+        signature = _signature(name)
+    except ComponentError as error:
+        return str(error)
     if signature.needs_closure:
-        raise ComponentError(
-            f"{name} calls the loss several times a step, which the training loop does not offer"
-        )
-    if "lr" not in signature.arguments and not signature.takes_any:
-        raise ComponentError(f"{name} takes no lr, so that learning_rate would mean nothing")
+        return f"{name} calls the loss several times a step, which the training loop does not offer"
+    if not signature.takes("lr"):
+        return f"{name} takes no lr, so that learning_rate would mean nothing"
     return signature
+
+
+def _signature(name: str) -> Signature:
+    if ":" in name:
+        return _inspected(resolve_optimizer(name))
+    sources = _torch_sources()
+    if name not in sources:
+        hint = or_near_match(name, sources, "it has")
+        raise ComponentError(f'torch.optim has no optimizer "{printable(name, 80)}"{hint}')
+    return _parsed(sources[name], name) or _inspected(resolve_optimizer(name))
 
 
 def resolve_optimizer(name: str) -> "type[Optimizer]":
@@ -74,40 +85,68 @@ def resolve_optimizer(name: str) -> "type[Optimizer]":
     Modules of the current folder are found too, after all installed ones.
     Raises `ComponentError` where there is no such class.
     """
-    from torch import optim
+    module_name, colon, class_name = name.rpartition(":")
+    module = _import(module_name if colon else "torch.optim")
+    from torch import optim  # after a module that fails at once
 
-    module_name, _, class_name = name.rpartition(":")
-    module = _import(module_name) if module_name else optim
     found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, optim.Optimizer)):
-        raise ComponentError(f"{module.__name__} has no optimizer class {class_name!r}")
-    return found
+    if isinstance(found, type) and issubclass(found, optim.Optimizer):
+        return found
+    classes = [
+        each
+        for each, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, optim.Optimizer)
+    ]
+    hint = or_near_match(class_name, classes, "it has")
+    raise ComponentError(
+        f"module {module_name or 'torch.optim'} has no optimizer class "
+        f'"{printable(class_name, 80)}"{hint}'
+    )
 
 
 def check_optimizer(name: str, learning_rate: float, args: Mapping[str, Any]) -> str | None:
     """Build the optimizer for a tiny network and return its objection, None if it has none.
 
-    Only the class itself knows that momentum = -1 or betas = 0.9 will not do. Imports torch.
+    Only the class itself knows that momentum = -1 or betas = 0.9 will not do; some of torch's
+    know no sooner than in the first step. A plugged-in one takes none here: what it raises in
+    a step is that run's failure. Imports torch.
     """
     import torch
 
     build: Callable[..., Optimizer] = resolve_optimizer(name)
-    try:
-        build(torch.nn.Linear(2, 2).parameters(), lr=learning_rate, **args)
-    except Exception as error:  # noqa: BLE001 - any class may be plugged in, and raise anything
-        return f"{type(error).__name__}: {error}"
+    with torch.random.fork_rng(devices=[]):
+        network = torch.nn.Linear(2, 2)
+        try:
+            optimizer = build(network.parameters(), lr=learning_rate, **args)
+            if ":" not in name:
+                network(torch.ones(1, 2)).sum().backward()
+                optimizer.step()
+        except Exception as error:  # noqa: BLE001 - any class may be plugged in, and raise anything
+            return _told(error)
     return None
 
 
+def _told(error: BaseException) -> str:
+    """Say on one line what went wrong in somebody else's code."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+
+
 def _import(module_name: str) -> Any:
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        shown = printable(module_name, 80)
+        raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
+            f"{error.name}."
+        )
+        hint = "; install it, or run fmgrid in the folder that holds it" if missing else ""
         raise ComponentError(
-            f"module {module_name} cannot be imported ({type(error).__name__}: {error})"
+            f"module {printable(module_name, 80)} cannot be imported ({_told(error)}){hint}"
         ) from error
 
 

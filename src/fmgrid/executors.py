@@ -21,7 +21,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
@@ -225,6 +224,7 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+        self.task = None
 
 
 def _start_server() -> None:
@@ -312,22 +312,19 @@ def _redirect(log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
-    os.close(descriptor)
-    for stream in _streams():  # what they buffer would be lost with a worker that is killed
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    if descriptor not in (1, 2):  # which it gets where plugged-in code closed those
+        os.close(descriptor)
+    # Made anew, because plugged-in code may have closed them; a buffer would be lost in a kill.
+    sys.stdout, sys.stderr = (
+        open(standard, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+        for standard in (1, 2)
+    )
 
 
 def _flush() -> None:
-    for stream in _streams():
-        with contextlib.suppress(OSError):
-            stream.flush()
-
-
-def _streams() -> Iterator[TextIOWrapper]:
-    """Yield Python's side of stdout and stderr, unless plugged-in code closed or replaced it."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper) and not stream.closed:
-            yield stream
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # None, full, closed
+            stream.flush()
 
 
 def _detach() -> None:

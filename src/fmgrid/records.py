@@ -5,11 +5,20 @@ Both are immutable and typed, and neither knows about files, torch or the comman
 
 import hashlib
 import json
+from copy import deepcopy
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 
 TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
 TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
@@ -60,7 +69,9 @@ class Experiment(Record):
         str, _expects('a class of torch.optim such as "Adam", or "package.module:Class"')
     ] = "Adam"
     # what is absent takes the optimizer's own default
-    optimizer_args: Annotated[dict[str, Any], _expects("a table of arguments")] = {}
+    optimizer_args: Annotated[
+        dict[str, Any], AfterValidator(deepcopy), _expects("a table of arguments")
+    ] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[int, _expects("a whole number from 0 to 2147483647", ge=0, lt=2**31)] = 0
 
@@ -110,8 +121,10 @@ class Experiment(Record):
         Fields at their default are left out, so that a setting added later does not
         orphan finished runs; a test pins the values, so that no default changes unseen.
         """
-        settings = self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        settings = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
+        text = json.dumps(settings, sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def subseed(seed: int, purpose: str) -> int:
@@ -135,11 +148,16 @@ class EpochRecord(Record):
     seconds: float  # since the training started
 
 
+def _to_unicode(text: Any) -> Any:
+    """Escape what has no UTF-8, such as a file name of another encoding in an error."""
+    return text.encode(errors="backslashreplace").decode() if isinstance(text, str) else text
+
+
 class Failure(Record):
     """Why a run did not complete."""
 
-    message: str  # one line
-    traceback: str = ""
+    message: Annotated[str, BeforeValidator(_to_unicode)]  # one line
+    traceback: Annotated[str, BeforeValidator(_to_unicode)] = ""
 
 
 class Run(Record):

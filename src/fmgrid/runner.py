@@ -84,7 +84,7 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
         return Found(experiment, "damaged", note=str(error))
     if run is None:
         return Found(experiment, "pending")
-    if run.experiment != experiment:
+    if run.experiment != experiment and run.experiment.fingerprint != experiment.fingerprint:
         return Found(experiment, "changed", run, describe_change(run.experiment, experiment))
     return Found(experiment, run.status, run)
 

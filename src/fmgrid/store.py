@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ LOCK = ".fmgrid.lock"
 
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
-_DIGEST = re.compile(rb'(?:#[^\n]*\n)*digest = "sha256:([0-9a-f]{64})"\n')
+_DIGEST = re.compile(rb'((?:#[^\n]*\n)*)digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
 _HEADER = "# Written by fmgrid; README.md beside the runs says what is what.\n"
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(rf"{re.escape(LOG)}|events\.out\.tfevents\..*|{re.escape(_BESIDE)}.*")
@@ -58,14 +59,15 @@ class Store:
         Raises `DamagedFileError` if its results are not what fmgrid wrote.
         """
         path = self.results_file(run_name)
-        return read_results(path) if path.exists() else None
+        with _named(self.folder(run_name)):
+            is_finished = path.exists()
+        return read_results(path) if is_finished else None
 
     def begin(self, run_name: str) -> Path:
         """Clear what an unfinished run of this name left; return the log file to print to."""
         folder = self.folder(run_name)
         with _named(folder):
-            if folder.is_symlink():
-                raise StoreError(f"{folder}: is a link; remove it, or choose another --logdir")
+            _refuse_link(folder)
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.iterdir():
                 if _UNFINISHED.fullmatch(path.name):
@@ -80,7 +82,7 @@ class Store:
         """
         name = run.experiment.run_name
         with _named(self.folder(name)):
-            if log_of is not None:
+            if log_of is not None and self.log_file(log_of).is_file():
                 shutil.copyfile(self.log_file(log_of), self.log_file(name))
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
             write_whole(self.results_file(name), to_results(run))
@@ -91,6 +93,7 @@ class Store:
         Its event file loses the name that TensorBoard looks for, which would show it still.
         """
         with _named(self.root):
+            _refuse_link(self.folder(run_name))
             aside = self.root / ASIDE
             aside.mkdir(exist_ok=True)
             taken = {path.name for path in aside.iterdir()}
@@ -190,24 +193,17 @@ def read_results(path: Path) -> Run:
     Raises `DamagedFileError`, naming the file, for anything that fmgrid did not write so.
     """
     try:
+        # A link could lead anywhere, and opening a named pipe would wait for ever.
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise DamagedFileError(f"{path}: is not a regular file")
         content = path.read_bytes()
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
-    match = _DIGEST.match(content)
-    if match is None:
-        raise DamagedFileError(f"{path}: is no results file of fmgrid: it has no digest")
-    body = content[match.end() :]
-    if _digest(body) != match[1].decode():
-        raise DamagedFileError(f"{path}: was changed or damaged: its digest does not match")
-    document = tomllib.loads(body.decode())
-    if document["format"] != FORMAT:
-        raise DamagedFileError(
-            f"{path}: has format {document['format']}, and this fmgrid reads {FORMAT}; "
-            "read it with the version that wrote it"
-        )
     try:
-        return _to_run(document)
-    except (KeyError, TypeError, ValidationError) as error:
+        return _to_run(_parse(content))
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{path}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
 
 
@@ -226,6 +222,28 @@ def metrics(run: Run) -> dict[str, int | float | None]:
         "weights": run.weights,
         "images_seen": final.images_seen if final else None,
     }
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    """Return what a results file says, once its digest shows that this was meant."""
+    match = _DIGEST.fullmatch(content)
+    if match is None:
+        raise DamagedFileError("is no results file of fmgrid: it has no digest")
+    header, digest, body = match.groups()
+    if _digest(body) != digest.decode():
+        raise DamagedFileError("was changed or damaged: its digest does not match")
+    try:
+        document = tomllib.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"is not valid TOML: {error}") from error
+    if document.get("format") != FORMAT:
+        raise DamagedFileError(
+            f"has format {document.get('format')}, and this fmgrid reads {FORMAT}; "
+            "read it with the version that wrote it"
+        )
+    if header != _HEADER.encode():
+        raise DamagedFileError("was changed or damaged: its first line is another")
+    return document
 
 
 def _to_run(document: Mapping[str, Any]) -> Run:
@@ -281,6 +299,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _refuse_link(folder: Path) -> None:
+    """Refuse a run's folder that is a link: what it leads to isn't fmgrid's."""
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: is a link; remove it, or choose another --logdir")
 
 
 @contextmanager

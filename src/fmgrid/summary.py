@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.errors import DamagedFileError, StoreError
-from fmgrid.events import FoundRun, read_mltrainer_folder
+from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
 from fmgrid.store import find_folders, metrics, read_results
 
@@ -53,7 +53,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
         raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")
     summary = Summary()
     for folder, results, is_unfinished in find_folders(root):
-        name = folder.relative_to(root).as_posix()
+        name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
         if is_unfinished:
             summary.unfinished.append(name)
             continue
@@ -63,8 +63,8 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
             summary.warnings.append(str(error))
             continue
         if isinstance(run, FoundRun):
-            summary.warnings += run.warnings
-        row = _row(run) if isinstance(run, Run) else _row_of_found(run, name)
+            summary.warnings += [f"{folder}/{warning}" for warning in run.warnings]
+        row = _on_one_line(_row(run) if isinstance(run, Run) else _row_of_found(run, name))
         summary.rows.append(row)
         if with_history:
             summary.history += _history_rows(run, row)
@@ -122,14 +122,23 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     losses = [epoch.valid_loss for epoch in found.history if epoch.valid_loss is not None]
     if found.history:
         last = found.history[-1]
-        row |= {name: getattr(last, name) for name in ("accuracy", "valid_loss", "train_loss")}
+        for column in ("accuracy", "valid_loss", "train_loss"):
+            row[column] = _shortest(getattr(last, column))
         row["seconds"] = last.seconds
     if scored:
         best = max(scored, key=lambda epoch: epoch.accuracy or 0.0)
-        row |= {"best_accuracy": best.accuracy, "best_epoch": best.epoch}
+        row |= {"best_accuracy": _shortest(best.accuracy), "best_epoch": best.epoch}
     status = {True: "complete", False: "interrupted", None: None}[found.complete]
-    best_loss = min(losses, default=None)
+    best_loss = _shortest(min(losses, default=None))
     return {**row, "best_valid_loss": best_loss, "status": status, "name": name, "run": name}
+
+
+def _on_one_line(row: dict[str, Any]) -> dict[str, Any]:
+    """Let no text span lines: a run is a line of the CSV, and few readers agree on returns."""
+    return {
+        column: " ".join(value.splitlines()) if isinstance(value, str) else value
+        for column, value in row.items()
+    }
 
 
 def _units(hidden_units: tuple[int, ...]) -> dict[str, Any]:
@@ -146,4 +155,15 @@ def _history_rows(run: Run | FoundRun, row: Mapping[str, Any]) -> Iterator[dict[
     known = {key: row.get(key) for key in ("run", "name", "seed")}
     for epoch in run.history:
         values = {name: getattr(epoch, name, None) for name in HISTORY_COLUMNS[3:]}
+        if isinstance(epoch, FoundEpoch):
+            measured = ("train_loss", "valid_loss", "accuracy", "learning_rate")
+            values |= {name: _shortest(values[name]) for name in measured}
         yield {**known, **values}
+
+
+def _shortest(value: float | None) -> float | None:
+    """Return the number that an event file rounded to single precision, as it was written.
+
+    Seven digits are what it keeps of any number: 0.001 comes back as 0.0010000000474974513.
+    """
+    return None if value is None else float(f"{value:.7g}")

@@ -16,10 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mltrainer
 import torch
 from loguru import logger
-from mltrainer.trainer import Reporter
 from torch.nn import functional
 from torch.optim import Optimizer
 
@@ -27,7 +25,12 @@ from fmgrid import __version__
 from fmgrid.components import optimizer_signature, resolve_optimizer
 from fmgrid.data import Batches, Images, load_images
 from fmgrid.networks import MLP
+from fmgrid.postponed import postponed
 from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
+
+with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
+    import mltrainer
+    from mltrainer.trainer import Reporter
 
 VALID_BATCH = 1000  # images scored at once: the fastest for all widths
 

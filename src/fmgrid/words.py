@@ -1,4 +1,4 @@
-"""Words for people: near matches for what they mistyped."""
+"""Words for people: near matches for what they mistyped, and text that is safe to print."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,6 +7,21 @@ from difflib import get_close_matches
 def or_near_match(word: str, known: Iterable[str], otherwise: str) -> str:
     """Return "; did you mean X?", or where no word is near "; *otherwise* A, B, C"."""
     words = sorted(known)
+    if not words:
+        return ""
     lowered = {candidate.lower(): candidate for candidate in words}
     near = get_close_matches(word.lower(), lowered, n=1)
     return f"; did you mean {lowered[near[0]]}?" if near else f"; {otherwise} {', '.join(words)}"
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """Return *text* on one line, escaped as TOML does it, and shortened to *limit* characters.
+
+    What a stranger's file says could otherwise move a terminal's cursor or hide what is said.
+    """
+    short = text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
+    return "".join(c if c.isprintable() else _escape(ord(c)) for c in short)
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"

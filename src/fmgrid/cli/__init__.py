@@ -121,6 +121,7 @@ def summarize(
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
     from fmgrid import summary as tables
     from fmgrid.cli import showing
+    from fmgrid.cli.progress import counted
 
     summary = tables.summarize(logdir, with_history=history is not None)
     for warning in summary.warnings:
@@ -132,12 +133,12 @@ def summarize(
         print(csv, end="")
     else:
         showing.write(output, csv)
-        say(f"{output}: {len(summary.rows)} runs")
+        say(f"{output}: {counted(len(summary.rows), 'run')}")
         showing.show_best(summary.rows)
     if history is not None:
         epochs = tables.to_table(summary.history, tables.HISTORY_COLUMNS)
         showing.write(history, tables.to_csv(epochs))
-        say(f"{history}: {len(epochs)} epochs")
+        say(f"{history}: {counted(len(epochs), 'epoch')}")
 
 
 @app.command()

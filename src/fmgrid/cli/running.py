@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 
 from fmgrid.cli.output import INTERRUPTED, console, say, warn
-from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
-from fmgrid.components import check_optimizer
+from fmgrid.cli.progress import Progress, counted, describe_best, describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
 from fmgrid.errors import InputError, Problem
@@ -21,6 +20,7 @@ from fmgrid.grid import Definition
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
+from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
 if TYPE_CHECKING:
     from fmgrid.executors import Processes
@@ -63,15 +63,6 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
             )
             return INTERRUPTED
     return _conclude(found, runs, store, wishes)
-
-
-def train_one(
-    data_folders: Mapping[str, Path], software: Mapping[str, str], experiment: Experiment
-) -> Run:
-    """Train in a worker, which has imported torch and mltrainer before it started."""
-    from fmgrid.training import train
-
-    return train(experiment, data_folders, software)
 
 
 def _is_wanted(item: Found, wishes: Wishes) -> bool:
@@ -120,7 +111,7 @@ def _train_all(
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
     workers = max(1, min(wishes.workers, len(trainings)))
-    with Processes(workers, preload=["fmgrid.training"]) as processes:
+    with Processes(workers, preload=[PRELOAD]) as processes:
         if not wishes.quiet:
             _announce(total, trainings, workers)
         # Meanwhile the workers' server imports torch.
@@ -141,10 +132,10 @@ def _train_all(
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
     equal = total - len(trainings)
-    shared = f" ({equal} of them equal to another, and not trained twice)" if equal else ""
+    shared = f", {equal} equal to another and not trained twice," if equal else ""
     seconds = estimate_wall_seconds([estimate_seconds(e) for e in trainings], workers)
-    plural = "s" if workers > 1 else ""
-    say(f"{total} runs{shared} on {workers} worker{plural}, about {format_seconds(seconds)}")
+    where = counted(workers, "worker")
+    say(f"{counted(total, 'run')}{shared} on {where}, about {format_seconds(seconds)}")
 
 
 def _check_optimizers(
@@ -218,7 +209,7 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         trained = [run for run in complete if run.final]
         best = max(trained, key=lambda run: run.final.accuracy, default=None)  # type: ignore[union-attr]
         told = f"; best: {describe_best(best)}" if best else ""
-        say(f"{len(complete)} of {len(found)} runs complete in {store.root}{told}")
+        say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
             say(f"next: fmgrid summarize {store.root}")
     if failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fmgrid.cli.output import console, put, say
-from fmgrid.cli.progress import describe_run, format_seconds
+from fmgrid.cli.progress import counted, describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition
@@ -61,9 +61,12 @@ def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, 
         table.add_row(item.experiment.run_name, *cells, item.state, seconds)
     put(table)
     shared = sum(item.state == "pending" for item in found) - len(trainings)
-    told = f"; {shared} more are equal to another run" if shared else ""
-    estimate = f", about {format_seconds(wall)} on {workers} workers" if trainings else ""
-    say(f"{len(found)} runs, {len(trainings)} to train{estimate}{told}")
+    told = f"; {shared} more equal to another run" if shared else ""
+    estimate = f", about {format_seconds(wall)} on {counted(workers, 'worker')}"
+    say(
+        f"{counted(len(found), 'run')}, {len(trainings)} to train"
+        f"{estimate if trainings else ''}{told}"
+    )
 
 
 def show_best(rows: Sequence[dict[str, Any]]) -> None:
@@ -108,11 +111,12 @@ def show_run(run: Run, *, json: bool) -> None:
 
 def find_run(name: str, store: Store) -> Run:
     """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
-    folder = Path(name)
-    store = store if store.folder(name).is_dir() or not folder.is_dir() else Store(folder.parent)
-    path = store.results_file(folder.name)
+    folder = Path(name).absolute()
+    if folder.is_dir() and (Path(name).name != name or not store.folder(name).is_dir()):
+        store, name = Store(folder.parent), folder.name
+    path = store.results_file(name)
     if not path.is_file():
-        unfinished = store.folder(folder.name).is_dir()
+        unfinished = store.folder(name).is_dir()
         reason = "is not finished" if unfinished else f"no such run in {store.root}"
         message = f"{reason}; fmgrid status {store.root} names them"
         raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])

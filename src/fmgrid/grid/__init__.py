@@ -5,7 +5,9 @@ A file spells out the union of its [grid], [[zip]] and [[point]] blocks, each la
 unless everything is right.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from fmgrid.grid.reading import grid_files, read_grid, read_overrides
 __all__ = ["MAX_RUNS", "Definition", "load_grids"]
 
 MAX_RUNS = 10_000
+
+_SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a grid may have
 
 
 def load_grids(
@@ -45,7 +49,7 @@ def load_grids(
         expanded = (definition for grid in grids for definition in expand(grid, problems))
         definitions = _distinct(expanded, problems)
     if problems:
-        raise InputError(problems)
+        raise InputError(_thinned(problems))
     return _selected(definitions, only)
 
 
@@ -63,6 +67,23 @@ def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:
     )
 
 
+def _thinned(problems: Iterable[Problem]) -> list[Problem]:
+    """Keep the first few of those that one line has with one setting, and count the others."""
+    alike: dict[tuple[Place, str], list[Problem]] = defaultdict(list)
+    for problem in dict.fromkeys(problems):
+        alike[problem.place, problem.setting].append(problem)
+    kept: list[Problem] = []
+    for group in alike.values():
+        *shown, last = group[:_SHOWN_PROBLEMS]
+        more = len(group) - _SHOWN_PROBLEMS
+        kept += [*shown, _with_more(last, more) if more > 0 else last]
+    return kept
+
+
+def _with_more(problem: Problem, more: int) -> Problem:
+    return replace(problem, message=f"{problem.message} (and {more:,} more like this)")
+
+
 def _count(number: int) -> str:
     return f"{number:,}" if number < 10**18 else "more than 10^18"
 
@@ -75,7 +96,7 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
     for definition in definitions:
         experiment = definition.experiment
         namesake = by_name.setdefault(experiment.name.casefold(), definition)
-        if namesake.experiment != with_seed(experiment, namesake.experiment.seed):
+        if not _are_alike(namesake, definition):
             problems.append(_clash(namesake, definition))
             continue
         first = by_run.setdefault(experiment.run_name.casefold(), definition)
@@ -83,24 +104,41 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
             kept.append(definition)
         elif first.experiment != experiment:
             problems.append(_clash(first, definition))
-        if objection := check_folder_name(experiment.run_name):
+        if experiment.seed and (objection := check_folder_name(experiment.run_name)):
             problems.append(Problem(definition.place, "name", objection))
     return kept
 
 
+def _are_alike(one: Definition, other: Definition) -> bool:
+    """Return whether two definitions are the same experiment, seeds aside."""
+    seed = one.experiment.seed
+    return one is other or one.experiment == with_seed(other.experiment, seed)
+
+
 def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
-    differing = [name for name in SETTINGS if getattr(one, name) != getattr(other, name)]
     if one.name == other.name:
+        differing = [name for name in SETTINGS if getattr(one, name) != getattr(other, name)]
         told = ", ".join(
             f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
             for name in differing
         )
-        message = f"they differ in {told}; put {{{differing[0]}}} into the name"
+        message = (
+            f'"{one.name}" is also made at {first.place}: they differ in {told}; '
+            f"choose another name, or put {{{differing[0]}}} into it"
+        )
+    elif one.name.casefold() == other.name.casefold():
+        message = (
+            f'"{other.name}" is one folder with "{one.name}" at {first.place} on macOS and '
+            "Windows; choose names that differ in more than case"
+        )
     else:
-        message = f'as "{one.run_name}"; choose names that differ in more than case or "_s"'
-    made = f'"{other.run_name}" is also made at {first.place}'
-    return Problem(second.place, "name", f"{made}: {message}")
+        message = (
+            f'"{other.name}" with seed {other.seed} has the folder {other.run_name} of '
+            f'"{one.name}" with seed {one.seed} at {first.place}; choose a name that does not '
+            "end in _s and a number"
+        )
+    return Problem(second.place, "name", message)
 
 
 def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Definition]:

@@ -1,6 +1,7 @@
 """What a grid file says, as values: settings with their places, blocks, the file as a whole."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
 from fmgrid.records import Experiment
+from fmgrid.words import printable
 
 Keys: TypeAlias = tuple[str, ...]  # ("optimizer_args", "momentum"), ("hidden_units", "0")
 Kind: TypeAlias = Literal["grid", "zip", "point"]
@@ -18,6 +20,7 @@ Kind: TypeAlias = Literal["grid", "zip", "point"]
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
 SETTINGS = [name for name in Experiment.model_fields if name not in ("name", "seed")]
 
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _SHOWN_ITEMS = 20
 _SHOWN_CHARACTERS = 80
 
@@ -64,6 +67,7 @@ class Block:
     template: Written | None
     seeds: Sequence[int]
     axes: Mapping[Keys, Sequence[Written]]
+    sound: bool = True  # where something was wrong in reading it, its names cannot be judged
 
     @cached_property
     def conditional(self) -> list[Keys]:
@@ -144,17 +148,31 @@ def takes(optimizer: Any, argument: str) -> bool:
         return True
 
 
+def expects(setting: str) -> str:
+    """Return what a setting's value should be, for an error message."""
+    extra: Any = Experiment.model_fields[setting].json_schema_extra
+    return str(extra["expects"])
+
+
 def show(value: Any) -> str:
     """Write a value as TOML does, shortened to what fits in a message."""
     if isinstance(value, str):
-        text = f'"{value}"'
-    elif isinstance(value, bool):
+        return f'"{printable(value, _SHOWN_CHARACTERS)}"'
+    if isinstance(value, bool):
         text = str(value).lower()
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        text = "a number beyond 64 bits"  # which Python may refuse to print
     elif isinstance(value, list | tuple):
         more = ", ..." if len(value) > _SHOWN_ITEMS else ""
         text = f"[{', '.join(map(show, value[:_SHOWN_ITEMS]))}{more}]"
     elif isinstance(value, dict):
-        text = "{ " + ", ".join(f"{key} = {show(item)}" for key, item in value.items()) + " }"
+        items = ", ".join(f"{show_key(key)} = {show(item)}" for key, item in value.items())
+        text = f"{{ {items} }}" if items else "{}"
     else:
         text = str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+    return printable(text, _SHOWN_CHARACTERS)
+
+
+def show_key(key: str) -> str:
+    """Write a key as TOML does, in quotes where it isn't a plain word, and shortened."""
+    return key if _PLAIN_KEY.fullmatch(key) else show(key)

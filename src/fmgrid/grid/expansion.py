@@ -1,38 +1,49 @@
 """Blocks -> experiments: every point laid over the base, checked, named and given its seeds."""
 
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
-from typing import Any
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import translate
+from itertools import chain
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from fmgrid.components import RESERVED_ARGUMENTS, ComponentError, optimizer_signature
 from fmgrid.errors import InputError, Problem
-from fmgrid.grid.blocks import Block, Definition, Grid, Keys, Written, show
-from fmgrid.grid.names import check_folder_name, default_template, make_name
+from fmgrid.grid.blocks import Block, Definition, Grid, Keys, Written, expects, show, show_key
+from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
 from fmgrid.records import Experiment
 from fmgrid.words import or_near_match
+
+MAX_LAYERS = 1_000
+
+_Test: TypeAlias = Callable[[Any], bool]
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
     """Yield the grid's experiments; what is wrong with one goes to *problems* instead."""
-    remaining = False
-    before = len(problems)
+    rules = [_compile(rule) for rule in grid.excludes]
+    asked = {keys for rule in rules for keys in rule}
+    dropped = remaining = False
     for block in grid.blocks:
         for point in block.points():
-            written = {**grid.base, **point, **grid.overrides}
+            written = _overlay(grid.base, point, grid.overrides)
             try:
-                experiment = _experiment(_template(grid, block, point), block, written)
+                experiment = _experiment(grid, block, point, written)
             except InputError as error:
                 problems += error.problems
+                remaining = True
                 continue
-            if any(_matches(experiment, rule) for rule in grid.excludes):
+            values = {keys: _comparable(_at(experiment, keys)) for keys in asked}
+            if any(_matches(values, rule) for rule in rules):
+                dropped = True
                 continue
             remaining = True
-            for seed in block.seeds:
+            for seed in block.seeds if block.sound else ():
                 yield Definition(with_seed(experiment, seed), block.place, written)
-    if not remaining and len(problems) == before:
-        place = next(written.place for rule in grid.excludes for written in rule.values())
+    if dropped and not remaining:
+        place = next(iter(grid.excludes[0].values())).place
         problems.append(Problem(place, "exclude", "leaves no experiment; drop less"))
 
 
@@ -41,117 +52,189 @@ def with_seed(experiment: Experiment, seed: int) -> Experiment:
     return experiment if seed == experiment.seed else experiment.model_copy(update={"seed": seed})
 
 
-def _template(grid: Grid, block: Block, point: Mapping[Keys, Written]) -> Written:
-    written = grid.overrides.get(("name",)) or block.template or grid.template
-    if written:
-        return written
-    varying = [keys for keys in point if block.varies(keys)]
-    return Written(default_template(grid.path.stem, varying), block.place, "name")
+def _overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
+    """Lay settings over each other; the last word also comes last, after what it replaces."""
+    merged: dict[Keys, Written] = {}
+    for keys, written in chain.from_iterable(layer.items() for layer in layers):
+        merged.pop(keys, None)
+        merged[keys] = written
+    return merged
 
 
-def _experiment(template: Written, block: Block, written: Mapping[Keys, Written]) -> Experiment:
+def _experiment(
+    grid: Grid, block: Block, point: Mapping[Keys, Written], written: Mapping[Keys, Written]
+) -> Experiment:
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
-    draft = Definition(Experiment(name="draft"), block.place, written)
     problems: list[Problem] = []
     settings: dict[str, Any] = {}
     for keys, value in written.items():
-        if keys != ("name",):
-            problems += _assign(settings, keys, value)
-    problems += _optimizer_problems(settings, draft)
+        if keys != ("name",) and (objection := _assign(settings, keys, value.value)):
+            problems.append(value.problem(objection))
+    problems += _optimizer_problems(settings, block, written)
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
-        problems += [_translate(details, draft, block) for details in error.errors()]
+        problems += [_translate(details, block, written) for details in error.errors()]
     if problems:
         raise InputError(problems)
-    try:
-        name = make_name(str(template.value), experiment)
-    except ValueError as error:
-        raise InputError([template.problem(str(error))]) from error
-    if objection := check_folder_name(name):
+    if not block.sound:
+        return experiment
+    return experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
+
+
+def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
+    template = grid.overrides.get(("name",)) or block.template or grid.template
+    hint = ""
+    if template is None:
+        varying = [keys for keys in point if block.varies(keys)]
+        template = Written(default_template(grid.path.stem, varying), block.place, "name")
+        hint = '; write a name for it, as in name = "epochs_{epochs}"'
+    elif objection := check_template(template.value):
         raise InputError([template.problem(objection)])
-    return experiment.model_copy(update={"name": name})
+    try:
+        name = make_name(template.value, experiment)
+    except ValueError as error:
+        raise InputError([template.problem(f"{error}{hint}")]) from error
+    if objection := check_folder_name(name):
+        raise InputError([template.problem(f"{objection}{hint}")])
+    return name
 
 
-def _assign(settings: dict[str, Any], keys: Keys, written: Written) -> list[Problem]:
-    """Put a value into nested *settings*: tables are merged, everything else is replaced."""
+def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
+    """Put a value into nested *settings*: tables are merged, everything else is replaced.
+
+    Returns what is wrong with it, None if nothing is.
+    """
     setting, *rest = keys
     old = settings.get(setting)
-    if not rest:
-        merges = isinstance(old, dict) and isinstance(written.value, dict)
-        settings[setting] = {**old, **written.value} if merges else written.value  # type: ignore[dict-item]
-        return []
-    if setting != "hidden_units":
+    if setting == "hidden_units":
+        return _assign_layers(settings, rest, value)
+    if rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
-        return _assign(settings[setting], tuple(rest), written)
-    units = Experiment.model_fields[setting].default if old is None else old
+        return _assign(settings[setting], tuple(rest), value)
+    merges = isinstance(old, dict) and isinstance(value, dict)
+    settings[setting] = {**old, **value} if merges else value  # type: ignore[dict-item]
+    return None
+
+
+def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str | None:
+    if not rest:
+        if isinstance(value, list) and len(value) > MAX_LAYERS:
+            return f"has {len(value):,} layers; write at most {MAX_LAYERS:,}"
+        settings["hidden_units"] = value
+        return None
+    units = settings.get("hidden_units", Experiment.model_fields["hidden_units"].default)
     index = int(rest[0])
     if not isinstance(units, list | tuple) or index >= len(units):
-        layers = f"hidden_units = {show(units)}, counted from 0"
-        return [written.problem(f"there is no layer {index} in {layers}")]
-    settings[setting] = [*units[:index], written.value, *units[index + 1 :]]
-    return []
+        return f"there is no layer {index} in hidden_units = {show(units)}, counted from 0"
+    settings["hidden_units"] = [*units[:index], value, *units[index + 1 :]]
+    return None
 
 
-def _translate(details: Any, draft: Definition, block: Block) -> Problem:
+def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> Problem:
     """Turn one of pydantic's errors into a problem with its place."""
+    draft = Definition(Experiment(name="draft"), block.place, written)
     if not details["loc"]:  # a rule between settings, whose message names the one to blame first
         message = str(details["ctx"]["error"])
         return draft.origin(message.partition(" ")[0]).problem(message)
-    setting = details["loc"][0]
-    origin = draft.origin(*map(str, details["loc"][:2]))
-    expects = Experiment.model_fields[setting].json_schema_extra["expects"]  # type: ignore[index]
+    setting, *rest = map(str, details["loc"])
+    layer = (setting, *rest[:1])
+    origin = draft.origin(*layer)
+    if setting == "hidden_units" and rest and layer in written:
+        return origin.problem(f"{show(origin.value)} is not a whole number from 1")
     hint = _axis_hint(origin, setting, block)
-    return origin.problem(f"{show(origin.value)} is not {expects}{hint}")
+    return origin.problem(f"{show(origin.value)} is not {expects(setting)}{hint}")
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
-    is_layer = origin.setting.endswith(tuple("0123456789"))
-    if setting == "hidden_units" and not is_layer and type(origin.value) is int:
-        return f"; in [{block.kind}] a list is an axis: write [[256, 256]] for one network"
-    if isinstance(origin.value, list) and setting != "hidden_units":
+    value = origin.value
+    if setting == "hidden_units" and type(value) is int:
+        if block.kind != "point" and origin.setting == f"{block.kind}.hidden_units":
+            return f"; in [{block.kind}] a list is an axis: write [[256, 256]] for one network"
+        return f"; write [{show(value)}] for one layer"
+    is_list_of_lists = isinstance(value, list) and any(isinstance(item, list) for item in value)
+    if is_list_of_lists if setting == "hidden_units" else isinstance(value, list):
         return "; an axis stands in [grid]"
     return ""
 
 
-def _optimizer_problems(settings: Mapping[str, Any], draft: Definition) -> list[Problem]:
+def _optimizer_problems(
+    settings: Mapping[str, Any], block: Block, written: Mapping[Keys, Written]
+) -> list[Problem]:
     """Check the name of the optimizer and those of its arguments; values are its own to judge."""
-    name = settings.get("optimizer", draft.experiment.optimizer)
+    name = settings.get("optimizer", Experiment.model_fields["optimizer"].default)
     arguments = settings.get("optimizer_args", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return []  # pydantic says so
+    draft = Definition(Experiment(name="draft"), block.place, written)
     try:
         signature = optimizer_signature(name)
     except ComponentError as error:
         return [draft.origin("optimizer").problem(str(error))]
-    known = signature.arguments - set(RESERVED_ARGUMENTS)
-    return [
-        draft.origin("optimizer_args", argument).problem(
-            f"{name} takes no {argument}{or_near_match(argument, known, 'it takes')}"
-        )
-        for argument in arguments
-        if not signature.takes(argument)
-    ]
+    problems = []
+    for argument, value in arguments.items():
+        origin = draft.origin("optimizer_args", argument)
+        if argument in RESERVED_ARGUMENTS:
+            because = RESERVED_ARGUMENTS[argument]
+            problems.append(origin.problem(f"{argument} does not belong here: {because}"))
+        elif not signature.takes(argument):
+            known = signature.arguments - set(RESERVED_ARGUMENTS)
+            hint = or_near_match(argument, known, "it takes")
+            if block.kind == "grid" and len(block.axes.get(("optimizer",), ())) > 1:
+                hint += "; what stands in [grid] goes to those that take it"
+            problems.append(origin.problem(f"{name} takes no {show_key(argument)}{hint}"))
+        elif not _is_argument(value):
+            message = f"{show(value)} is no argument; write a finite number, true, false or text"
+            problems.append(origin.problem(message))
+    return problems
 
 
-def _matches(experiment: Experiment, rule: Mapping[Keys, Written]) -> bool:
-    return all(_agrees(experiment, keys, written.value) for keys, written in rule.items())
+def _is_argument(value: Any) -> bool:
+    """Return whether a value can be passed on, stored and compared: nan equals nothing."""
+    if isinstance(value, list):
+        return all(map(_is_argument, value))
+    if isinstance(value, dict):
+        return all(map(_is_argument, value.values()))
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _agrees(experiment: Experiment, keys: Keys, allowed: Any) -> bool:
-    """Return whether a setting has the allowed value, or one of a list of them."""
+def _compile(rule: Mapping[Keys, Written]) -> dict[Keys, _Test]:
+    return {keys: _test(keys, written.value) for keys, written in rule.items()}
+
+
+def _test(keys: Keys, allowed: Any) -> _Test:
+    """Return a test for a comparable value: the allowed one, or one of a list of them."""
+    choices = [*allowed, allowed] if isinstance(allowed, list) else [allowed]
+    if keys == ("name",):
+        patterns = [translate(choice) for choice in choices if isinstance(choice, str)]
+        pattern = re.compile("|".join(patterns))
+        return lambda name: pattern.match(name) is not None
+    return frozenset(map(_comparable, choices)).__contains__
+
+
+def _matches(values: Mapping[Keys, Any], rule: Mapping[Keys, _Test]) -> bool:
+    return all(test(values[keys]) for keys, test in rule.items())
+
+
+def _at(experiment: Experiment, keys: Keys) -> Any:
+    """Return the value of a setting, or of one inside of it; None where there is none."""
     value: Any = getattr(experiment, keys[0])
     for key in keys[1:]:
         if isinstance(value, dict):
             value = value.get(key)
+        elif isinstance(value, tuple) and int(key) < len(value):
+            value = value[int(key)]
         else:
-            value = value[int(key)] if int(key) < len(value) else None
-    if isinstance(value, tuple):
-        value = list(value)
-    choices = [*allowed, allowed] if isinstance(allowed, list) else [allowed]
-    if keys == ("name",):
-        return any(fnmatchcase(value, str(choice)) for choice in choices)
-    return any(
-        value == choice and isinstance(value, bool) == isinstance(choice, bool)
-        for choice in choices
-    )
+            return None
+    return value
+
+
+def _comparable(value: Any) -> Any:
+    """Return something hashable that equals what the same TOML makes; true is not 1."""
+    if isinstance(value, dict):
+        return frozenset((key, _comparable(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    return (bool, value) if isinstance(value, bool) else value

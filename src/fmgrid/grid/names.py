@@ -7,40 +7,64 @@ code or fill the memory: no attributes, no conversions, no widths beyond two dig
 import re
 import string
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+from fmgrid.grid.blocks import show
 from fmgrid.records import Experiment
-from fmgrid.words import or_near_match
+from fmgrid.words import or_near_match, printable
 
 MAX_LENGTH = 100
 FIELDS = sorted({*Experiment.model_fields, "depth"} - {"name", "seed"})
 
-_FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w+\])*)")
+_FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
-_SAFE = re.compile(r"[A-Za-z0-9_+=-][A-Za-z0-9._+=-]*")
+# A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
+_SAFE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._+=-]*[A-Za-z0-9_+=-])?")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 _TAKEN = {"readme.md", "experiment_summary.csv"}  # files that share the log folder with the runs
 
 
-def check_template(template: str) -> str | None:
+def check_template(template: Any) -> str | None:
     """Return what is wrong with *template* and what would be right, None if nothing is."""
+    if not isinstance(template, str):
+        return f"{show(template)} is not text in quotes"
+    return _objection_to_text(template)
+
+
+@lru_cache  # the points of a block share a template
+def _objection_to_text(template: str) -> str | None:
     try:
         fields = list(string.Formatter().parse(template))
     except ValueError as error:
-        return f"{template!r} is no template ({error}); write fields as in epochs_{{epochs}}"
-    for _, field, spec, conversion in fields:
-        if field is None:
-            continue
-        match = _FIELD.fullmatch(field)
-        if match is None or conversion or not _SPEC.fullmatch(spec or ""):
-            return (
-                f"{{{field}}} is no field for a name; "
-                "write {epochs}, {hidden_units[0]}, {optimizer_args[momentum]} or {learning_rate:g}"
-            )
-        if match[1] == "seed":
-            return "{seed} is not for names; runs of other seeds get _s<seed> by themselves"
-        if match[1] not in FIELDS:
-            return f"{{{match[1]}}} is no setting{or_near_match(match[1], FIELDS, 'there are')}"
+        reason = str(error)[:1].lower() + str(error)[1:]
+        return f"{show(template)} is no template ({reason}); write fields as in epochs_{{epochs}}"
+    objections = (
+        _objection_to_field(field, spec or "", conversion)
+        for _, field, spec, conversion in fields
+        if field is not None
+    )
+    return next(filter(None, objections), None)
+
+
+def _objection_to_field(field: str, spec: str, conversion: str | None) -> str | None:
+    match = _FIELD.fullmatch(field)
+    if match is None or conversion or not _SPEC.fullmatch(spec):
+        text = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+        return (
+            f"{{{printable(text, 60)}}} is no field for a name; "
+            "write {epochs}, {hidden_units[0]}, {optimizer_args[momentum]} or {learning_rate:g}"
+        )
+    setting, index = match.groups()
+    if setting == "seed":
+        return "{seed} is not for names; runs of other seeds get _s<seed> by themselves"
+    if setting not in FIELDS:
+        shown = printable(setting, 60)
+        return f"{{{shown}}} is no setting{or_near_match(setting, FIELDS, 'there are')}"
+    if index and setting not in ("hidden_units", "optimizer_args"):
+        return f"{setting} is one value; write {{{setting}}}"
+    if setting == "hidden_units" and index and not re.fullmatch(r"\[[0-9]{1,4}\]", index):
+        return f"{printable(index, 60)} is no layer; write {{hidden_units[0]}} for the first"
     return None
 
 
@@ -51,19 +75,24 @@ def make_name(template: str, experiment: Experiment) -> str:
     layer of a network with one, or a format that doesn't fit its value.
     """
     values: dict[str, Any] = {field: getattr(experiment, field) for field in FIELDS}
-    values["hidden_units"] = _Units(experiment.hidden_units)
+    values["hidden_units"] = _Joined(experiment.hidden_units)
+    values["optimizer_args"] = _for_names(experiment.optimizer_args)
     values["optimizer"] = experiment.optimizer.rpartition(":")[2]
     try:
         return template.format_map(values)
     except IndexError as error:
-        units = list(experiment.hidden_units)
+        units = show(experiment.hidden_units)
         raise ValueError(
-            f"{template!r} asks for a layer that hidden_units = {units} lacks"
+            f"{show(template)} asks for a layer that hidden_units = {units} lacks; "
+            "write {hidden_units} for all of them"
         ) from error
     except KeyError as error:
-        raise ValueError(f"{template!r} asks for {error}, which this experiment lacks") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{template!r} does not fit the values ({error})") from error
+        raise ValueError(
+            f"{show(template)} asks for the argument {error.args[0]}, which is not set for "
+            f"{experiment.optimizer}; set it, or write {{optimizer_args}} for those that are"
+        ) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{show(template)} does not fit the values ({error})") from error
 
 
 def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:
@@ -72,31 +101,46 @@ def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:
     for first, *rest in paths:
         label = "_".join([first, *rest] if first == "hidden_units" else [first, *rest][-1:])
         parts.append(f"{label}_{{{first}{''.join(f'[{key}]' for key in rest)}}}")
-    return "_".join(parts) or stem
+    return "_".join(parts) or stem.replace("{", "{{").replace("}", "}}")
 
 
 def check_folder_name(name: str) -> str | None:
     """Return why *name* can't be a folder on Linux, macOS and Windows alike, None if it can."""
-    shown = name if len(name) <= MAX_LENGTH else f"{name[:40]}..."
     if len(name) > MAX_LENGTH:
-        return f'"{shown}" has {len(name)} characters; at most {MAX_LENGTH} make a folder'
-    if not _SAFE.fullmatch(name) or name.endswith("."):
+        return f"{show(name)} has {len(name)} characters; a folder's name has at most {MAX_LENGTH}"
+    if not _SAFE.fullmatch(name):
         return (
-            f'"{shown}" is no safe folder name; write letters, digits, "_", "-", "+", "=" and, '
-            'inside, "."'
+            f'{show(name)} is no safe folder name; begin with a letter, a digit or "_", '
+            'and go on with these and "-", "+", "=" or, inside, "."'
         )
     if name.partition(".")[0].lower() in _DEVICES or name.lower() in _TAKEN:
-        return f'"{shown}" is a reserved name; choose another'
+        return f"{show(name)} is a reserved name; choose another"
     return None
 
 
-class _Units(tuple[int, ...]):
+class _Joined(tuple[Any, ...]):
     """Prints as 256_128, which a folder may be called."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        return "_".join(map(str, self))
+        return "_".join(map(str, self)) or "none"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
+
+
+class _Table(dict[str, Any]):
+    """Prints as weight_decay_0.1_betas_0.9_0.99, which a folder may be called."""
+
+    def __str__(self) -> str:
+        return "_".join(f"{key}_{value}" for key, value in self.items()) or "none"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+def _for_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Table({key: _for_names(item) for key, item in value.items()})
+    return _Joined(map(_for_names, value)) if isinstance(value, list) else value

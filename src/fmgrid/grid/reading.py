@@ -4,37 +4,70 @@ Problems are collected in a list that the caller passes in; what has one is left
 reading goes on, so that a user sees all of them at once.
 """
 
+import os
 import re
-import tomllib
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from fmgrid.components import RESERVED_ARGUMENTS, optimizer_signature
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid.blocks import KINDS, SETTINGS, Block, Grid, Keys, Kind, Written, show, takes
+from fmgrid.grid.blocks import (
+    KINDS,
+    SETTINGS,
+    Block,
+    Grid,
+    Keys,
+    Kind,
+    Written,
+    expects,
+    show,
+    show_key,
+    takes,
+)
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
-from fmgrid.words import or_near_match
+from fmgrid.records import Experiment
+from fmgrid.words import or_near_match, printable
 
 MAX_BYTES = 1_000_000
+MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
 _TOP_LEVEL = ["name", "seeds", "repeats", "base", *KINDS, "exclude"]
+_BESIDE = ("name", "seeds", "repeats")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
+# What tomllib says, and what was probably meant.
+_HINTS = {
+    "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
+    "cannot declare": "write each [table] once; [[grid]], in double brackets, may be repeated",
+    "cannot overwrite a value": "write each setting once",
+    "invalid initial character": "write setting = value, and an inline table on one line",
+    "invalid statement": "write setting = value, or [table]",
+    "expected '='": "write setting = value",
+    "expected newline": "write one setting per line",
+    "unclosed": "close what is open",
+}
 
 
 def grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
     """Return the files that *paths* mean, each once; a directory means the *.toml in it."""
     files: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
             files.append(path)
-        elif found := sorted(path.glob("*.toml")):
+        elif found := sorted(file for file in path.glob("*.toml") if not file.is_dir()):
             files += found
         else:
             message = "holds no grids; name a grid file, or a folder with *.toml files in it"
             problems.append(Problem(Place(str(path)), "", message))
-    return list(dict.fromkeys(files))
+    distinct: dict[str, Path] = {}
+    for file in files:
+        distinct.setdefault(os.path.realpath(file), file)
+    return list(distinct.values())
 
 
 def read_grid(
@@ -45,14 +78,18 @@ def read_grid(
 ) -> Grid | None:
     """Return what the file says, None if it isn't TOML at all."""
     try:
-        document = parse(_read_text(path))
+        reader = _Reader(path, parse(_read_text(path)), overrides)
+        grid = reader.read(seeds)
     except InputError as error:
         problems += error.problems
         return None
     except TomlError as error:
-        problems.append(Problem(Place(str(path), error.line), "", f"not TOML: {error}"))
+        hint = next((hint for said, hint in _HINTS.items() if str(error).startswith(said)), "")
+        message = f"not TOML: {printable(str(error))}{hint and '; '}{hint}"
+        problems.append(Problem(Place(str(path), error.line), "", message))
         return None
-    return _Reader(path, document, overrides, problems).read(seeds)
+    problems += reader.problems
+    return grid
 
 
 def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, Written]:
@@ -61,7 +98,10 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
     for text in texts:
         key, equals, value = text.partition("=")
         keys = tuple(part.strip() for part in key.split("."))
-        written = Written(_toml_value(value.strip()), Place(f"--set {text}"), "")
+        place = Place(f"--set {printable(text, 100)}")
+        written = Written(_toml_value(value.strip()), place, "")
+        if keys == ("name",) and not isinstance(written.value, str):
+            written = replace(written, value=value.strip())  # a name that looks like a number
         if objection := _objection_to_override(keys, equals, written.value):
             problems.append(written.problem(objection))
         else:
@@ -75,23 +115,27 @@ def _objection_to_override(keys: Keys, equals: str, value: Any) -> str | None:
     if keys[0] in ("seed", "seeds", "repeats"):
         return "seeds are given as --seeds 0,1,2"
     if keys == ("name",):
-        return check_template(str(value))
+        return check_template(value)
     return _objection_to_key(keys)
 
 
 def _toml_value(text: str) -> Any:
     try:
-        values = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+        values = parse(f"value = {text}").values
+    except ValueError:  # a bare word, or what no terminal should have sent
         return text
     return values["value"] if len(values) == 1 else text
 
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device may never end
+            raise _refused(path, "is not a file; name a grid file or a folder of them")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise _refused(path, f"is larger than {MAX_BYTES:,} bytes; no grid needs to be")
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8-sig")  # Windows' editors put a byte order mark in front
     except FileNotFoundError as error:
         raise _refused(path, "no such file; name a grid file or a folder of them") from error
     except UnicodeDecodeError as error:
@@ -114,22 +158,23 @@ class _Reader:
         path: Path,
         document: Document,
         overrides: Mapping[Keys, Written],
-        problems: list[Problem],
     ) -> None:
         self.path = path
         self.document = document
         self.overrides = overrides
-        self.problems = problems
+        self.problems: list[Problem] = []
 
     def read(self, seeds: Sequence[int] | None) -> Grid:
         """Read the whole document; *seeds* from the command line replace those in it."""
         values = self.document.values
+        if not values:
+            raise _refused(self.path, "spells out nothing; write [grid], [[point]] or [base]")
         for key in values:
             if key not in _TOP_LEVEL:
                 self._problem((key,), _unknown_at_top(key))
         file_seeds = self._seeds(values, ()) or [0]
         blocks = [
-            self._block(kind, path, table, (seeds, file_seeds))
+            self._block(kind, path, table, seeds, file_seeds)
             for kind in KINDS
             for path, table in self._tables(kind)
         ]
@@ -140,7 +185,7 @@ class _Reader:
             template=self._template(values, ()),
             base=self._base(),
             blocks=blocks,
-            excludes=[self._exclude(*table) for table in self._tables("exclude")],
+            excludes=[rule for table in self._tables("exclude") if (rule := self._exclude(*table))],
             overrides=self.overrides,
         )
 
@@ -153,10 +198,12 @@ class _Reader:
 
     def _tables(self, kind: str) -> list[tuple[TomlPath, dict[str, Any]]]:
         """Return the tables of [kind] or several [[kind]], with their paths."""
-        found = self.document.values.get(kind, [])
+        found = self.document.values.get(kind)
+        if found is None:
+            return []
         if isinstance(found, dict):
             return [((kind,), found)]
-        if isinstance(found, list) and all(isinstance(table, dict) for table in found):
+        if found and isinstance(found, list) and all(isinstance(table, dict) for table in found):
             return [((kind, index), table) for index, table in enumerate(found)]
         self._problem((kind,), f"{show(found)} is not a table; write [{kind}] or [[{kind}]]")
         return []
@@ -165,12 +212,8 @@ class _Reader:
         if "name" not in table:
             return None
         written = self._written((*path, "name"), table["name"])
-        if not isinstance(written.value, str):
-            self.problems.append(written.problem(f"{show(written.value)} is not text in quotes"))
-            return None
         if objection := check_template(written.value):
-            self.problems.append(written.problem(objection))
-            return None
+            self._report(written.problem(objection))
         return written
 
     def _seeds(self, table: Mapping[str, Any], path: TomlPath) -> Sequence[int]:
@@ -195,49 +238,63 @@ class _Reader:
         kind: Kind,
         path: TomlPath,
         table: dict[str, Any],
-        seeds: tuple[Sequence[int] | None, Sequence[int]],
+        asked_seeds: Sequence[int] | None,
+        file_seeds: Sequence[int],
     ) -> Block:
-        """Read one block; *seeds* are those that overrule it, if any, and those of the file."""
-        axes = {
-            keys: [written] if kind == "point" else self._choices(path, keys, written)
+        """Read one block; *asked_seeds* overrule its own, *file_seeds* stand in for them."""
+        before = len(self.problems)
+        settings = {
+            keys: written
             for keys, written in self._settings(path, table).items()
             if not any(keys[: len(settled)] == settled for settled in self.overrides)
         }
+        if kind == "zip" and not self._has_equal_lengths(path, settings):
+            settings = {}
+        axes = {
+            keys: [written] if kind == "point" else self._choices(path, keys, written)
+            for keys, written in settings.items()
+        }
+        own_seeds = self._seeds(table, path)
         block = Block(
             kind=kind,
             place=self._written(path, None).place,
             template=self._template(table, path),
-            seeds=seeds[0] or self._seeds(table, path) or seeds[1],
+            seeds=asked_seeds or own_seeds or file_seeds,
             axes={keys: choices for keys, choices in axes.items() if choices},
         )
-        if kind == "zip":
-            self._check_lengths(block)
         self._check_conditional(block)
-        return block
+        return block if len(self.problems) == before else replace(block, sound=False)
 
     def _choices(self, path: TomlPath, keys: Keys, written: Written) -> Sequence[Written]:
         """Return the values along an axis: those of a list, or the one that isn't a list."""
         if not isinstance(written.value, list):
             return [written]
         if not written.value:
-            self.problems.append(written.problem("is an empty axis; write at least one value"))
+            self._report(written.problem("is an empty axis; write at least one value"))
         whole = (*path, *keys)
         return [
-            Written(value, self._written((*whole, index), None).place, written.setting)
+            Written(value, self._place((*whole, index)), written.setting)
             for index, value in enumerate(written.value)
         ]
 
-    def _check_lengths(self, block: Block) -> None:
-        axes = {keys: choices for keys, choices in block.axes.items() if len(choices) > 1}
-        if len({len(choices) for choices in axes.values()}) > 1:
-            told = ", ".join(f"{'.'.join(keys)} has {len(axes[keys])}" for keys in axes)
-            message = f"axes that are walked together need equal lengths, and {told}"
-            self.problems.append(Problem(block.place, "zip", message))
-            block.axes.clear()  # type: ignore[attr-defined]
+    def _has_equal_lengths(self, path: TomlPath, settings: Mapping[Keys, Written]) -> bool:
+        lengths = {
+            keys: len(written.value)
+            for keys, written in settings.items()
+            if isinstance(written.value, list)
+        }
+        if len(set(lengths.values())) <= 1:
+            return True
+        told = ", ".join(f"{'.'.join(keys)} has {length}" for keys, length in lengths.items())
+        message = f"the axes are walked together and need equal lengths, but {printable(told, 200)}"
+        self._problem(path, message)
+        return False
 
     def _check_conditional(self, block: Block) -> None:
         """Refuse an argument that none of the block's optimizers takes."""
         names = [written.value for written in block.axes.get(("optimizer",), ())]
+        if not all(isinstance(name, str) for name in names):
+            return  # which is said elsewhere
         for keys in block.conditional:
             if not any(takes(name, keys[1]) for name in names):
                 known = {
@@ -247,19 +304,25 @@ class _Reader:
                     if argument not in RESERVED_ARGUMENTS
                 }
                 hint = or_near_match(keys[1], known, "they take")
-                message = f"none of {', '.join(names)} takes {keys[1]}{hint}"
-                self.problems.append(block.axes[keys][0].problem(message))
+                message = f"none of {', '.join(names)} takes {show_key(keys[1])}{hint}"
+                self._report(block.axes[keys][0].problem(message))
 
     def _exclude(self, path: TomlPath, table: dict[str, Any]) -> dict[Keys, Written]:
+        """Return what a rule asks for; nothing where it is not clear what that is."""
+        before = len(self.problems)
         if not table:
             self._problem(path, "drops everything; name at least one setting")
-        return self._settings(path, table, _DERIVED)
+        rule = self._settings(path, table, _DERIVED)
+        for keys, written in rule.items():
+            if objection := _objection_to_excluded(keys, written.value):
+                self._report(written.problem(objection))
+        return rule if len(self.problems) == before else {}
 
     def _settings(
         self, path: TomlPath, table: Mapping[str, Any], derived: Sequence[str] = ()
     ) -> dict[Keys, Written]:
         """Return the settings of a table, flattened; keys that are none become problems."""
-        beside = ("name", "seeds", "repeats") if path[0] in KINDS else ()
+        beside = _BESIDE if path[0] in KINDS else ()
         found: dict[Keys, Written] = {}
         for key, value in table.items():
             for keys, leaf in _leaves((key,), value):
@@ -269,17 +332,26 @@ class _Reader:
                 elif key in beside:
                     continue
                 elif objection := _objection_to_key(keys, derived):
-                    self.problems.append(written.problem(objection))
+                    self._report(written.problem(objection))
                 else:
                     found[keys] = written
         return found
 
     def _written(self, path: TomlPath, value: Any) -> Written:
-        place = Place(str(self.path), self.document.line(path))
-        return Written(value, place, ".".join(key for key in path if isinstance(key, str)))
+        keys = [show_key(key) for key in path if isinstance(key, str)]
+        return Written(value, self._place(path), ".".join(keys))
+
+    def _place(self, path: TomlPath) -> Place:
+        return Place(str(self.path), self.document.line(path))
 
     def _problem(self, path: TomlPath, message: str) -> None:
-        self.problems.append(self._written(path, None).problem(message))
+        self._report(self._written(path, None).problem(message))
+
+    def _report(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            last = replace(problem, setting="", message="has more mistakes; mend these first")
+            raise InputError([*self.problems, last])
 
 
 def _leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
@@ -299,6 +371,8 @@ def _unknown_at_top(key: str) -> str:
         return "stands outside of a table; write it below [base]"
     if key == "seed":
         return "no such key; write seeds = [0, 1, 2]"
+    if key == "depth":
+        return "follows from hidden_units; write those below [base]"
     return f"no such key{or_near_match(key, _TOP_LEVEL, 'there are')}"
 
 
@@ -307,6 +381,10 @@ def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
     setting, *rest = keys
     if setting == "seed":
         return "no such setting; write seeds = [0, 1, 2] at the top of the file"
+    if setting in _BESIDE:
+        return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
+    if setting == "depth" and "depth" not in derived:
+        return "follows from hidden_units; write those"
     if setting not in SETTINGS:
         return f"no such setting{or_near_match(setting, [*SETTINGS, *derived], 'there are')}"
     return _objection_to_part(setting, rest) if rest else None
@@ -314,10 +392,38 @@ def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
 
 def _objection_to_part(setting: str, rest: Sequence[str]) -> str | None:
     if setting == "hidden_units":
-        is_index = len(rest) == 1 and re.fullmatch(r"[0-9]{1,4}", rest[0])
+        is_index = len(rest) == 1 and re.fullmatch(r"0|[1-9][0-9]{0,3}", rest[0])
         return None if is_index else "is no layer; write hidden_units.0 for the first"
     if setting != "optimizer_args":
         return f"{setting} is one value; write {setting} = ..."
     if rest[0] in RESERVED_ARGUMENTS:
         return f"{rest[0]} does not belong here: {RESERVED_ARGUMENTS[rest[0]]}"
+    if not all(re.fullmatch(r"\w+", part, re.ASCII) for part in rest):
+        return "is no name of an argument; write letters, digits and _"
     return None
+
+
+def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
+    """Return what is wrong with a value in a rule, which would otherwise never match."""
+    setting, *rest = keys
+    values = value if isinstance(value, list) else [value]
+    if setting == "optimizer_args":
+        return None
+    if setting == "name":
+        wrong = [one for one in values if not isinstance(one, str)]
+        return f'{show(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
+    if setting == "depth" or rest:
+        wrong = [one for one in values if not _is_whole(one, 0)]
+        return f"{show(wrong[0])} is not a whole number" if wrong else None
+    if setting == "hidden_units" and not all(isinstance(one, list) for one in values):
+        values = [value]  # one network
+    wrong = [one for one in values if not _is_value(setting, one)]
+    return f"{show(wrong[0])} is not {expects(setting)}" if wrong else None
+
+
+def _is_value(setting: str, value: Any) -> bool:
+    try:
+        Experiment(name="any", **{setting: value})
+    except ValidationError as error:  # with a place where the value itself is wrong
+        return not any(details["loc"] for details in error.errors())
+    return True

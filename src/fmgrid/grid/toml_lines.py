@@ -20,7 +20,8 @@ MAX_DEPTH = 20  # of tables and arrays in each other; keeps recursion and paths 
 
 # tomllib's time grows with the square of a key's parts: half a million of them take days.
 _LONG_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH
+    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{MAX_DEPTH}}}"
 )
 _LONG_NUMBER = re.compile(r"(?<![\d_])[\d_]{4301,}+")  # more digits than Python's int() reads
 

@@ -1,0 +1,24 @@
+"""What worker processes are asked to do, by names that the command can send without torch.
+
+A function travels to a worker as the name of its module: this one costs nothing to import on
+either side, and finds the heavy modules loaded already in a worker.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fmgrid.components import check_optimizer
+from fmgrid.records import Experiment, Run
+
+__all__ = ["check_optimizer", "train_one"]
+
+PRELOAD = "fmgrid.training"  # what a worker's server imports before there is work
+
+
+def train_one(
+    data_folders: Mapping[str, Path], software: Mapping[str, str], experiment: Experiment
+) -> Run:
+    """Return the run of one experiment; see `training.train`."""
+    from fmgrid.training import train
+
+    return train(experiment, data_folders, software)

@@ -1,0 +1,530 @@
+"""The command as a user meets it: whole processes, real training on the sample's images."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from fmgrid.store import read_results
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "configs" / "smoke" / "tiny.toml"
+NAMES = ["tiny_Adam_16", "tiny_Adam_64", "tiny_SGD_16", "tiny_SGD_64", "tiny_held_out", "tiny_twin"]
+
+QUICK = """
+[base]
+dataset = "fashion-mnist-sample"
+epochs = 1
+train_steps = 3
+hidden_units = [8]
+"""
+SLOW = QUICK.replace("epochs = 1", "epochs = 2000")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with the tests' cache."""
+    from conftest import CACHE
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FMGRID_CACHE", CACHE)
+    monkeypatch.delenv("FMGRID_DATA", raising=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log folder in which the smoke grid was run; read only."""
+    from conftest import CACHE
+
+    folder = tmp_path_factory.mktemp("finished")
+    environment = {**os.environ, "FMGRID_CACHE": CACHE}
+    done = subprocess.run(
+        ["fmgrid", "run", str(TINY), "-j", "2"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    (folder / "stderr").write_text(done.stderr)
+    return folder / "modellogs"
+
+
+def fmgrid(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["fmgrid", *map(str, words)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["fmgrid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def write(text: str, name: str = "grid.toml") -> Path:
+    Path(name).write_text(text)
+    return Path(name)
+
+
+def bits(logdir: Path) -> dict[str, object]:
+    """Everything in a folder of runs but times."""
+    runs = (read_results(path) for path in sorted(logdir.glob("*/*_results.toml")))
+    return {
+        run.experiment.run_name: (
+            run.status,
+            [record.model_dump(exclude={"seconds"}) for record in run.history],
+            (run.test_loss, run.test_accuracy),
+        )
+        for run in runs
+    }
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, f"no {path} after {seconds} s"
+        time.sleep(0.02)
+
+
+# A finished grid
+
+
+def test_every_run_has_its_complete_folder(finished: Path) -> None:
+    assert sorted(path.name for path in finished.iterdir() if path.is_dir()) == NAMES
+    for name in NAMES:
+        files = sorted(path.name for path in (finished / name).iterdir())
+        assert len(files) == 3
+        assert files[0].startswith("events.out.tfevents.")
+        assert files[1:] == ["run.log", f"{name}_results.toml"]
+
+
+def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
+    finished: Path,
+) -> None:
+    lines = (finished.parent / "stderr").read_text().splitlines()
+    first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
+    assert first.startswith(
+        "6 runs, 1 equal to another and not trained twice, on 2 workers, about "
+    )
+    assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
+    assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
+    assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")
+    assert hint == "next: fmgrid summarize modellogs"
+
+
+def test_what_libraries_print_is_in_the_log_of_the_run(finished: Path) -> None:
+    assert "mltrainer.trainer:report" in (finished / "tiny_SGD_16" / "run.log").read_text()
+
+
+def test_equal_experiments_are_trained_once_and_say_so(finished: Path) -> None:
+    twin = read_results(finished / "tiny_twin" / "tiny_twin_results.toml")
+    leader = read_results(finished / "tiny_Adam_64" / "tiny_Adam_64_results.toml")
+    assert {twin.trained_as, leader.trained_as} in ({"tiny_Adam_64", None}, {"tiny_twin", None})
+    assert twin.history == leader.history
+
+
+def test_the_same_command_again_does_nothing_and_says_so(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    again = fmgrid("run", TINY, "--logdir", finished)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr.startswith("nothing to do\n6 of 6 runs complete in ")
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_one_worker_in_another_order_gives_the_same_bits(finished: Path) -> None:
+    for pattern in ("tiny_SGD*", "tiny_[!S]*"):
+        assert fmgrid("run", TINY, "-j", "1", "--only", pattern).returncode == 0
+    assert bits(Path("modellogs")) == bits(finished)
+
+
+def test_summarize_writes_the_same_bytes_every_time(finished: Path) -> None:
+    done = fmgrid("summarize", finished)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "experiment_summary.csv: 6 runs\n"
+    written = Path("experiment_summary.csv").read_bytes()
+    assert fmgrid("summarize", finished, "-o", "-").stdout.encode() == written
+    assert len(written.splitlines()) == 7
+
+
+def test_the_history_has_a_line_per_epoch(finished: Path) -> None:
+    done = fmgrid("summarize", finished, "--history", "epochs.csv")
+    assert done.stderr == "experiment_summary.csv: 6 runs\nepochs.csv: 12 epochs\n"
+    assert len(Path("epochs.csv").read_text().splitlines()) == 13
+
+
+def test_status_counts_and_names_what_is_not_complete(finished: Path) -> None:
+    shutil.copytree(finished, "logs")
+    Path("logs/tiny_SGD_16/tiny_SGD_16_results.toml").unlink()
+    assert fmgrid("status", "logs").stdout == (
+        "complete         5\ninterrupted      1  tiny_SGD_16\n"
+    )
+    states = json.loads(fmgrid("status", "logs", "--json").stdout)["states"]
+    assert states["interrupted"] == ["tiny_SGD_16"]
+
+
+@pytest.mark.parametrize("by", ["name", "folder"])
+def test_show_tells_everything_of_one_run(finished: Path, by: str) -> None:
+    words = (
+        ["tiny_held_out", "--logdir", finished] if by == "name" else [finished / "tiny_held_out"]
+    )
+    shown = fmgrid("show", *words)
+    assert shown.returncode == 0
+    for part in (
+        "validation      500",
+        "optimizer       Adam",
+        "test images: ",
+        "threads         1",
+    ):
+        assert part in shown.stdout
+    told = json.loads(fmgrid("show", *words, "--json").stdout)
+    assert told["experiment"]["validation"] == 500
+
+
+def test_plan_shows_what_is_finished(finished: Path) -> None:
+    plan = fmgrid("plan", TINY, "--logdir", finished)
+    assert plan.returncode == 0
+    assert plan.stdout.count(" complete") == 6
+    assert plan.stderr == "6 runs, 0 to train\n"
+
+
+# Before anything is run
+
+
+def test_plan_is_the_dry_run_and_writes_nothing() -> None:
+    plan, dry = fmgrid("plan", TINY), fmgrid("run", TINY, "--dry-run")
+    assert (plan.stdout, plan.stderr) == (dry.stdout, dry.stderr)
+    assert plan.stdout.splitlines()[0].split() == [
+        *("run", "validation", "train_steps", "batch_size", "optimizer", "state", "seconds")
+    ]
+    assert re.search(r"tiny_twin .* pending +as tiny_Adam_64\n", plan.stdout)
+    assert list(Path().iterdir()) == []
+
+
+def test_plan_in_json_holds_every_setting() -> None:
+    told = json.loads(fmgrid("plan", TINY, "--json").stdout)
+    assert (told["count"], told["to_train"]) == (6, 5)
+    assert [run["run"] for run in told["runs"] if not run["trained"]] == ["tiny_twin"]
+    assert told["runs"][0]["settings"]["hidden_units"] == [32]
+    assert told["runs"][0]["defined"] == f"{TINY}:13"
+
+
+@pytest.mark.parametrize("command", [["run"], ["plan"], ["run", "--dry-run"]], ids=" ".join)
+def test_a_mistake_exits_with_2_and_leaves_nothing(command: list[str]) -> None:
+    grid = write("[base]\nepocs = 3\n")
+    done = fmgrid(*command, grid)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "grid.toml:2: base.epocs: no such setting; did you mean epochs?\n"
+        "1 mistake; nothing was done\n"
+    )
+    assert list(Path().iterdir()) == [grid]
+
+
+def test_what_only_the_optimizer_can_judge_is_refused_before_the_first_run() -> None:
+    grid = write(
+        QUICK + '[[point]]\nname = "good"\n[[point]]\nname = "bad"\noptimizer = "SGD"\n'
+        "optimizer_args.momentum = -1\n"
+    )
+    done = fmgrid("run", grid)
+    assert done.returncode == 2
+    assert (
+        "grid.toml:12: point.optimizer_args.momentum: SGD refuses this: "
+        "ValueError: Invalid momentum value: -1\n"
+    ) in done.stderr
+    assert not list(Path("modellogs").glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "1,x"], "--seeds 1,x: is not a list of whole numbers from 0"),
+        (["--set", "epochs=0"], "--set epochs=0: 0 is not a whole number from 1"),
+        (["--only", "zz*"], "--only zz*: matches none of the 6 runs"),
+        (["--max-runs", "5"], "spells out 6 runs, and the limit is 5"),
+        (["-j", "0"], "Invalid value for '-j'"),
+        (["--nonsense"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_are_checked_like_the_file(words: list[str], message: str) -> None:
+    done = fmgrid("run", TINY, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(Path().iterdir()) == []
+
+
+def test_images_that_are_not_there_are_a_matter_of_the_machine() -> None:
+    Path("empty").mkdir()
+    done = fmgrid("run", ROOT / "configs" / "epochs.toml", "--data-dir", "empty")
+    assert done.returncode == 3
+    assert "chosen by --data-dir, does not hold fashion-mnist" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(Path("modellogs").glob("*/*"))
+
+
+def test_a_log_folder_that_cannot_be_is_a_matter_of_the_machine() -> None:
+    write("", "file")
+    done = fmgrid("run", TINY, "--logdir", "file")
+    assert done.returncode == 3
+    assert done.stderr == "fmgrid: file: File exists\n"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["summarize", "status", "show"])
+def test_a_folder_that_is_not_there_is_named(command: str) -> None:
+    words = ["x", "--logdir", "nowhere"] if command == "show" else ["nowhere"]
+    done = fmgrid(command, *words)
+    assert done.returncode in (2, 3)
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Finished work, changed wishes
+
+
+def test_a_changed_experiment_is_refused_until_the_old_run_is_set_aside() -> None:
+    assert fmgrid("run", write(QUICK)).returncode == 0
+    write(QUICK.replace("train_steps = 3", "train_steps = 4"))
+    refused = fmgrid("run", "grid.toml")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        "grid.toml:1: grid: modellogs/grid is finished with other settings "
+        "(train_steps 3 -> 4); choose another name or --logdir, or set it aside with --replace\n"
+    )
+    replaced = fmgrid("run", "grid.toml", "--replace")
+    assert replaced.returncode == 0
+    assert read_results(Path("modellogs/grid/grid_results.toml")).experiment.train_steps == 4
+    kept = Path("modellogs/.replaced/grid.1/grid_results.toml")
+    assert read_results(kept).experiment.train_steps == 3
+    assert len(fmgrid("summarize", "modellogs", "-o", "-").stdout.splitlines()) == 2
+
+
+def test_adding_seeds_keeps_what_is_finished() -> None:
+    grid = write(QUICK)
+    assert fmgrid("run", grid).returncode == 0
+    before = Path("modellogs/grid/grid_results.toml").read_bytes()
+    assert "2 runs on " in fmgrid("run", grid, "--seeds", "0,1,2").stderr
+    assert Path("modellogs/grid/grid_results.toml").read_bytes() == before
+    found = {path.name for path in Path("modellogs").iterdir() if path.is_dir()}
+    assert found == {"grid", "grid_s1", "grid_s2"}
+    runs = bits(Path("modellogs"))
+    assert runs["grid"] != runs["grid_s1"] != runs["grid_s2"]
+
+
+def test_a_damaged_result_is_set_aside_and_run_again() -> None:
+    grid = write(QUICK)
+    assert fmgrid("run", grid).returncode == 0
+    path = Path("modellogs/grid/grid_results.toml")
+    whole = bits(Path("modellogs"))
+    path.write_bytes(path.read_bytes().replace(b"accuracy = 0.", b"accuracy = 1."))
+    assert "digest does not match" in fmgrid("summarize", "modellogs").stderr
+    again = fmgrid("run", grid)
+    assert again.returncode == 0
+    assert "warning: grid was damaged and is now modellogs/.replaced/grid.1" in again.stderr
+    assert bits(Path("modellogs")) == whole
+
+
+# Failures
+
+
+FAILING = (
+    QUICK
+    + """
+[[point]]
+name = "bad"
+optimizer = "SGD"
+learning_rate = 1e30
+[[point]]
+name = "good"
+"""
+)
+
+
+def test_a_failed_run_costs_itself_alone_and_is_retried_on_demand() -> None:
+    grid = write(FAILING)
+    done = fmgrid("run", grid)
+    assert done.returncode == 1
+    assert "bad: failed: NonFiniteLossError: the training loss is " in done.stderr
+    assert "1 of 2 runs complete" in done.stderr
+    again = fmgrid("run", grid)
+    assert again.returncode == 1
+    assert again.stderr.startswith("nothing to do\n")
+    good = Path("modellogs/good/good_results.toml").stat().st_mtime_ns
+    retried = fmgrid("run", grid, "--retry-failed")
+    assert retried.returncode == 1
+    assert retried.stderr.startswith("1 run on 1 worker, about ")
+    assert Path("modellogs/good/good_results.toml").stat().st_mtime_ns == good
+    row = fmgrid("summarize", "modellogs", "-o", "-").stdout.splitlines()[1]
+    assert ",failed,0,bad,bad," in row
+    assert "NonFiniteLossError" in fmgrid("show", "bad").stdout
+
+
+def test_fail_fast_stops_at_the_first_failure() -> None:
+    grid = write(FAILING + 'epochs = 2000\ntrain_steps = "full"\n')
+    done = fmgrid("run", grid, "--fail-fast")
+    assert done.returncode == 1
+    assert "1 not run; the same command does the rest" in done.stderr
+    assert not Path("modellogs/good/good_results.toml").exists()
+
+
+# Interruptions
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_ends_complete(finished: Path) -> None:
+    grid = write(TINY.read_text() + '\n[[point]]\nname = "long"\nepochs = 20000\n')
+    process = start("run", grid, "-j", "2")
+    wait_for(Path("modellogs/tiny_Adam_16/tiny_Adam_16_results.toml"), process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert re.search(r"interrupted; \d of 7 runs are done, the same command does the rest", told)
+    assert "Traceback" not in told
+    assert fmgrid("run", TINY).returncode == 0
+    assert bits(Path("modellogs")) == bits(finished)
+
+
+def test_a_killed_grid_ends_complete_with_the_same_command(finished: Path) -> None:
+    process = start("run", TINY, "-j", "1")
+    wait_for(next_results(Path("modellogs"), process), process)
+    process.kill()
+    process.communicate()
+    assert fmgrid("run", TINY, "-j", "2").returncode == 0
+    assert bits(Path("modellogs")) == bits(finished)
+
+
+def next_results(logdir: Path, process: subprocess.Popen[str]) -> Path:
+    """Wait for the first run that is finished and return its results file."""
+    while process.poll() is None:
+        if found := list(logdir.glob("*/*_results.toml")):
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def test_two_commands_at_once_never_write_into_one_folder() -> None:
+    first = start("run", write(SLOW))
+    wait_for(Path("modellogs/grid/run.log"), first)
+    second = fmgrid("run", "grid.toml")
+    assert second.returncode == 3
+    assert "another fmgrid run is writing here" in second.stderr
+    assert fmgrid("status").stdout == "running          1  grid\n"
+    first.kill()
+    first.communicate()
+    assert fmgrid("status").stdout == "interrupted      1  grid\n"
+
+
+# Where it is read
+
+
+def test_json_gives_one_object_a_run_on_stdout() -> None:
+    done = fmgrid("run", write(QUICK), "--json", "--seeds", "0,1", "-q")
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(run["experiment"]["seed"] for run in runs) == [0, 1]
+    assert done.stderr == ""
+
+
+def in_terminal(words: Sequence[str], columns: int, **environment: str) -> tuple[int, str]:
+    """Run fmgrid on a terminal so wide; return its exit code and what the terminal got."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update({"COLUMNS": str(columns), "TERM": "xterm-256color", **environment})
+        os.execvp("fmgrid", ["fmgrid", *words])
+    got = b"".join(_read_all(terminal))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), got.decode()
+
+
+def _read_all(terminal: int) -> Iterator[bytes]:
+    while select.select([terminal], [], [], 100)[0]:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # how Linux says that nobody is at the other end
+            return
+        if not part:
+            return
+        yield part
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
+@pytest.mark.parametrize("columns", [40, 100])
+def test_a_terminal_shows_the_progress_within_its_width(columns: int) -> None:
+    code, got = in_terminal(["run", str(TINY)], columns)
+    assert code == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", got)
+    assert "running: " in plain
+    assert "/6" in plain
+    bars = [line for line in re.split(r"[\r\n]+", plain) if "running: " in line or "━" in line]
+    assert bars
+    assert max(map(len, bars)) <= columns
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
+def test_no_color_is_respected(finished: Path) -> None:
+    shutil.copytree(finished, "logs")
+    Path("logs/tiny_SGD_16/tiny_SGD_16_results.toml").write_text("damaged")
+    _, coloured = in_terminal(["summarize", "logs"], 100)
+    _, plain = in_terminal(["summarize", "logs"], 100, NO_COLOR="1")
+    assert "\x1b[33m" in coloured
+    assert not re.search(r"\x1b\[3\d", plain)
+
+
+def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
+    script = f"set -o pipefail; fmgrid summarize {finished} -o - | head -c 10"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fmgrid", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == fmgrid("--version").stdout
+    assert re.fullmatch(r"fmgrid \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_shells_are_offered_completion() -> None:
+    done = fmgrid("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0
+    assert "_FMGRID_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["plan", str(TINY)], ["status", "."], ["summarize", ".", "-o", "-"]],
+    ids=" ".join,
+)
+def test_commands_that_do_not_train_start_without_the_heavy_libraries(words: list[str]) -> None:
+    code = (
+        "import sys; from fmgrid.cli import main\n"
+        "try: main()\n"
+        "finally:\n"
+        " heavy = {'torch', 'mltrainer', 'matplotlib', 'torchvision', 'mlflow'}\n"
+        " print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,235 @@
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import optim
+
+from fmgrid.components import (
+    ComponentError,
+    check_optimizer,
+    optimizer_signature,
+    resolve_optimizer,
+)
+
+Write = Callable[[str, str], None]
+
+TORCH_OPTIMIZERS = [
+    name
+    for name, value in vars(optim).items()
+    if isinstance(value, type)
+    and issubclass(value, optim.Optimizer)
+    and value is not optim.Optimizer
+]
+
+
+@pytest.fixture
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a module into the current folder, which no longer is one after the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(name: str, text: str) -> None:
+        Path(f"{name}.py").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def run_python(script: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    return result.stdout
+
+
+def test_torch_has_the_optimizers_that_a_grid_would_name() -> None:
+    assert {"SGD", "Adam", "AdamW", "RMSprop"} <= set(TORCH_OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", [name for name in TORCH_OPTIMIZERS if name != "LBFGS"])
+def test_what_a_torch_optimizer_takes_is_what_python_says(name: str) -> None:
+    parameters = inspect.signature(getattr(optim, name)).parameters
+
+    signature = optimizer_signature(name)
+
+    assert signature.arguments == set(parameters) - {"params"}
+    assert not signature.takes_any
+    assert not signature.needs_closure
+
+
+@pytest.mark.parametrize("name", [name for name in TORCH_OPTIMIZERS if name != "LBFGS"])
+def test_a_torch_optimizer_is_the_same_by_both_of_its_names(name: str) -> None:
+    assert optimizer_signature(f"torch.optim:{name}") == optimizer_signature(name)
+    assert resolve_optimizer(f"torch.optim:{name}") is resolve_optimizer(name)
+    assert resolve_optimizer(name) is getattr(optim, name)
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "torch.optim:LBFGS"])
+def test_an_optimizer_that_calls_the_loss_itself_is_refused(name: str) -> None:
+    with pytest.raises(ComponentError, match="LBFGS calls the loss several times a step"):
+        optimizer_signature(name)
+
+
+def test_looking_up_torchs_optimizers_imports_no_torch() -> None:
+    script = """
+import sys
+from fmgrid.components import ComponentError, optimizer_signature
+optimizer_signature("Adam")
+try:
+    optimizer_signature("Adm")
+except ComponentError as error:
+    print(error)
+try:
+    optimizer_signature("nonesuch_package:Adam")
+except ComponentError as error:
+    print(error)
+print("torch" in sys.modules)
+"""
+    assert run_python(script).splitlines() == [
+        'torch.optim has no optimizer "Adm"; did you mean Adam?',
+        "module nonesuch_package cannot be imported (ModuleNotFoundError: No module named "
+        "'nonesuch_package'); install it, or run fmgrid in the folder that holds it",
+        "False",
+    ]
+
+
+@pytest.mark.parametrize("lookup", [optimizer_signature, resolve_optimizer])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("torch.optim:adam", "; did you mean Adam?", id="a near match"),
+        pytest.param(
+            "torch:Adam", 'module torch has no optimizer class "Adam"', id="another module"
+        ),
+        pytest.param("os.path:join", "has no optimizer class", id="a function"),
+        pytest.param("pathlib:Path", "has no optimizer class", id="a class that is no optimizer"),
+        pytest.param("lion_pytorch:", 'no optimizer class ""; it has', id="no class"),
+        pytest.param(":Adam", '"" is no module; write "package.module:Class"', id="no module"),
+        pytest.param("lion-pytorch:Lion", '"lion-pytorch" is no module', id="a package's name"),
+        pytest.param(".lion:Lion", '".lion" is no module', id="a relative module"),
+        pytest.param("a:b:Lion", '"a:b" is no module', id="two colons"),
+        pytest.param("\x1b[2J:Lion", '"\\u001b[2J" is no module', id="what would clear the screen"),
+        pytest.param("lion_pytorch.nonesuch:Lion", "cannot be imported", id="a missing submodule"),
+    ],
+)
+def test_a_name_that_means_no_optimizer_is_refused(
+    lookup: Callable[[str], object], name: str, message: str
+) -> None:
+    with pytest.raises(ComponentError) as caught:
+        lookup(name)
+
+    assert message in str(caught.value)
+
+
+def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
+    with pytest.raises(ComponentError, match="takes no lr, so that learning_rate would mean"):
+        optimizer_signature("torch.optim:Optimizer")
+
+
+def test_an_optimizer_of_another_package_is_found() -> None:
+    from lion_pytorch import Lion
+
+    signature = optimizer_signature("lion_pytorch:Lion")
+
+    assert resolve_optimizer("lion_pytorch:Lion") is Lion
+    assert signature.takes("betas")
+    assert not signature.takes("momentum")
+    assert check_optimizer("lion_pytorch:Lion", 1e-4, {"weight_decay": 0.1}) is None
+
+
+def test_an_optimizer_in_the_current_folder_is_found(write_module: Write) -> None:
+    write_module(
+        "optimizer_of_this_folder",
+        "from torch.optim import SGD\n"
+        "class Mine(SGD):\n"
+        "    def __init__(self, params, lr, **others):\n"
+        "        super().__init__(params, lr, **others)\n",
+    )
+
+    signature = optimizer_signature("optimizer_of_this_folder:Mine")
+
+    assert signature.arguments == {"lr"}
+    assert signature.takes("whatever")
+    assert check_optimizer("optimizer_of_this_folder:Mine", 0.1, {"momentum": 0.9}) is None
+
+
+def test_an_installed_module_comes_before_one_in_the_current_folder(write_module: Write) -> None:
+    write_module("lion_pytorch", "Lion = None\n")
+
+    assert inspect.isclass(resolve_optimizer("lion_pytorch:Lion"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("1 / 0", "ZeroDivisionError: division by zero", id="an error"),
+        pytest.param("import sys; sys.exit(3)", "SystemExit: 3", id="an exit"),
+        pytest.param("raise OSError('two\\nlines')", "OSError: two lines", id="lines"),
+        pytest.param("raise KeyError", "KeyError", id="nothing said"),
+        pytest.param("def", "SyntaxError: invalid syntax", id="a syntax error"),
+        pytest.param(
+            "import nonesuch_package",
+            "ModuleNotFoundError: No module named 'nonesuch_package')",
+            id="what it needs is missing",
+        ),
+    ],
+)
+def test_a_module_that_fails_at_import_is_told_on_one_line(
+    write_module: Write, request: pytest.FixtureRequest, statement: str, told: str
+) -> None:
+    name = f"failing_{abs(hash(request.node.name))}"
+    write_module(name, f"{statement}\n")
+
+    with pytest.raises(ComponentError) as caught:
+        optimizer_signature(f"{name}:Mine")
+
+    assert str(caught.value).startswith(f"module {name} cannot be imported ({told}")
+    assert "\n" not in str(caught.value)
+    assert "install" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Rprop"])
+def test_an_optimizer_accepts_its_defaults(name: str) -> None:
+    assert check_optimizer(name, 1e-3, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "objection"),
+    [
+        pytest.param(
+            "SGD", {"momentum": -1}, "ValueError: Invalid momentum value: -1", id="a range"
+        ),
+        pytest.param("Adam", {"betas": 0.9}, "TypeError: ", id="a number for a pair"),
+        pytest.param(
+            "Adam", {"betas": [0.9, 1.5]}, "ValueError: Invalid beta parameter", id="a pair"
+        ),
+        pytest.param("SGD", {"nesterov": True}, "ValueError: Nesterov momentum requires", id="two"),
+        pytest.param("SGD", {"momentum": "much"}, "TypeError: ", id="text"),
+        pytest.param("SGD", {"nonesuch": 1}, "TypeError: ", id="an unknown argument"),
+        pytest.param(
+            "SparseAdam",
+            {},
+            "RuntimeError: SparseAdam does not support dense gradients",
+            id="what shows in the first step only",
+        ),
+    ],
+)
+def test_an_optimizers_own_objection_is_returned(
+    name: str, args: dict[str, object], objection: str
+) -> None:
+    found = check_optimizer(name, 1e-3, args)
+
+    assert found is not None
+    assert found.startswith(objection)
+    assert "\n" not in found
+
+
+def test_checking_an_optimizer_leaves_the_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+
+    check_optimizer("SGD", 0.1, {})
+
+    assert torch.equal(torch.get_rng_state(), before)

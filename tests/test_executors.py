@@ -1,0 +1,382 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import worker_tasks as tasks
+from fmgrid.errors import MachineError, StoreError
+from fmgrid.executors import Processes, Task
+from fmgrid.records import Experiment, Run
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Let what the workers inherit be forgotten after each test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    with Processes(2) as processes:
+        yield processes
+
+
+@pytest.fixture
+def make_task(tmp_path: Path) -> Callable[..., Task]:
+    def make_task(epochs: int = 1, name: str = "mlp", optimizer: str = "Adam") -> Task:
+        experiment = Experiment(name=f"{name}_{epochs}", epochs=epochs, optimizer=optimizer)
+        return Task(experiment, tmp_path / f"{name}_{epochs}.log")
+
+    return make_task
+
+
+def names(runs: list[Run]) -> list[str]:
+    return [run.experiment.name for run in runs]
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; one that nobody has waited for yet doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_every_task_comes_back_as_a_run(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = list(processes.run(tasks.succeed, [make_task(n) for n in range(1, 21)]))
+    assert sorted(names(runs)) == sorted(f"mlp_{n}" for n in range(1, 21))
+    assert {run.status for run in runs} == {"complete"}
+    assert len({run.software["pid"] for run in runs}) <= 2
+    assert os.getpid() not in {run.software["pid"] for run in runs}
+
+
+def test_runs_come_back_in_the_order_in_which_they_end(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = list(processes.run(tasks.sleep_by_epochs, [make_task(n) for n in (20, 1, 2, 3)]))
+    assert names(runs) == ["mlp_1", "mlp_2", "mlp_3", "mlp_20"]
+
+
+def test_nothing_to_do_needs_no_worker(processes: Processes) -> None:
+    assert list(processes.run(tasks.succeed, [])) == []
+
+
+def test_tasks_are_taken_when_a_worker_is_free_for_them(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    taken = 0
+
+    def take() -> Iterator[Task]:
+        nonlocal taken
+        for taken in range(1, 7):
+            yield make_task(taken)
+
+    for told, _ in enumerate(processes.run(tasks.succeed, take()), 1):
+        assert taken <= told + 2
+
+
+def test_what_runs_at_this_moment_is_named(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    assert processes.running == []
+    experiments = [make_task(n) for n in (40, 1, 2)]
+    runs = processes.run(tasks.sleep_by_epochs, experiments)
+    next(runs)
+    assert [experiment.name for experiment in processes.running] == ["mlp_40", "mlp_2"]
+    assert len(list(runs)) == 2
+    assert processes.running == []
+
+
+def test_what_a_task_prints_is_in_its_log_and_nowhere_else(
+    processes: Processes, make_task: Callable[..., Task], capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = [make_task(n) for n in range(1, 7)]
+    assert all(run.status == "complete" for run in processes.run(tasks.print_everywhere, work))
+    for task in work:
+        name = task.experiment.name
+        assert sorted(task.log.read_text("utf-8").splitlines()) == [
+            f"C stderr {name}",
+            f"C stdout {name}",
+            f"child {name}",
+            f"print {name}",
+            rf"stderr {name} é\udce9",
+            f"unended {name}",
+        ]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_task_that_spoils_its_streams_spoils_no_other(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    work = [make_task(n) for n in range(1, 7)]
+    runs = sorted(processes.run(tasks.spoil_streams, work), key=lambda run: run.experiment.epochs)
+    assert [run.status for run in runs] == ["complete", "failed", *["complete"] * 4]
+    assert "last words" in work[0].log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("train", "cause"),
+    [(tasks.die_at_2, "signal 9, Killed"), (tasks.exit_at_2, "exit code 3")],
+)
+def test_a_worker_that_dies_costs_its_run_and_no_other(
+    train: Callable[[Experiment], Run],
+    cause: str,
+    processes: Processes,
+    make_task: Callable[..., Task],
+) -> None:
+    work = [make_task(2, name) for name in "abc"] + [make_task(n) for n in (1, 3, 1, 3)]
+    runs = list(processes.run(train, work))
+    failed = [run for run in runs if run.status == "failed"]
+    assert sorted(names(failed)) == ["a_2", "b_2", "c_2"]
+    for run in failed:
+        assert run.failure is not None
+        assert run.failure.message == f"its worker process died ({cause})"
+    assert len(runs) == len(work)
+
+
+def test_what_was_printed_before_a_death_is_in_the_log(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    task = make_task(2)
+    list(processes.run(tasks.die_at_2, [task]))
+    assert task.log.read_text() == "about to die\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_death_between_two_tasks_costs_nothing(
+    workers: int, make_task: Callable[..., Task]
+) -> None:
+    with Processes(workers) as processes:
+        for _ in range(3):
+            pid = processes.call(os.getpid)
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not all(worker.process.is_alive() for worker in processes._crew))
+            runs = list(processes.run(tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
+            assert [run.status for run in runs] == ["complete"] * 3
+
+
+def test_a_death_is_noticed_though_a_child_outlives_the_worker(
+    processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(optimizer=str(tmp_path / "forked"))
+    (run,) = processes.run(tasks.exit_leaving_a_child, [task])
+    assert (tmp_path / "forked").exists()
+    assert run.status == "failed"
+
+
+def test_a_worker_that_closes_its_line_counts_as_dead(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = list(processes.run(tasks.close_all_files, [make_task(1), make_task(2)]))
+    assert [run.status for run in runs] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "message"),
+    [
+        (1, "ValueError: several lines"),
+        (2, "StubbornError: stubborn"),
+        (3, "SystemExit: 5"),
+        (4, "KeyboardInterrupt: "),
+        (5, r"OSError: caf\udce9"),
+        (6, "TypeError: cannot pickle '_thread.lock' object"),
+        (7, "Can't pickle"),
+        (8, "RuntimeError: sprung"),
+    ],
+    ids=[
+        "an exception of two lines",
+        "one that cannot be pickled",
+        "sys.exit",
+        "an interrupt",
+        "one that names an undecodable file",
+        "a result that is no run",
+        "a result that cannot be pickled",
+        "a result that cannot be unpickled",
+    ],
+)
+def test_whatever_training_raises_is_a_failed_run(
+    epochs: int, message: str, processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    task = make_task(epochs)
+    runs = list(processes.run(tasks.raise_by_epochs, [task, make_task(9)]))
+    assert sorted(run.status for run in runs) == ["complete", "failed"]
+    failure = next(run.failure for run in runs if run.failure)
+    assert message.strip() in failure.message
+    assert failure.traceback.startswith("Traceback (most recent call last):")
+    assert "worker_tasks.py" in failure.traceback or epochs in (6, 7)
+    assert failure.traceback in task.log.read_text("utf-8")
+
+
+def test_a_log_that_cannot_be_written_ends_the_grid(processes: Processes, tmp_path: Path) -> None:
+    task = Task(Experiment(name="mlp"), tmp_path / "nowhere" / "run.log")
+    with pytest.raises(StoreError, match=r"nowhere/run\.log: No such file"):
+        list(processes.run(tasks.succeed, [task]))
+
+
+def test_workers_have_one_thread_and_are_out_of_reach_of_the_terminal(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    (run,) = processes.run(tasks.tell_surroundings, [make_task()])
+    assert {run.software[name] for name in tasks.THREADS} == {"1"}
+    assert run.software["group"] == str(run.software["pid"])
+    assert run.software["blocked"] == 0  # what they start themselves must hear signals
+
+
+def test_an_interrupt_does_not_disturb_a_worker(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    (run,) = processes.run(tasks.interrupt_self, [make_task()])
+    assert run.status == "complete"
+
+
+@pytest.mark.parametrize("train", [tasks.sleep_for_ever, tasks.hang_deaf])
+def test_leaving_kills_busy_workers_quickly(
+    train: Callable[[Experiment], Run], make_task: Callable[..., Task]
+) -> None:
+    with Processes(4) as processes:
+        pids = [processes.call(os.getpid)]
+        runs = processes.run(tasks.succeed, [make_task(n) for n in range(1, 30)])
+        pids += {int(run.software["pid"]) for run in runs}
+        forever = processes.run(train, [make_task(n) for n in (1, 2, 3, 4)])
+        processes._crew[0].task = None
+        started = time.monotonic()
+        forever.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 3
+    assert not any(map(is_alive, pids))
+
+
+def test_a_run_that_is_left_early_leaves_workers_for_others(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = processes.run(tasks.sleep_by_epochs, [make_task(n) for n in (1, 2000, 2000)])
+    next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    assert processes.running == []
+    assert processes.call(tasks.double, 2) == 4
+
+
+def test_a_call_returns_what_the_function_returns(processes: Processes) -> None:
+    assert processes.call(tasks.double, 21) == 42
+
+
+def test_a_call_raises_what_the_function_raises(processes: Processes) -> None:
+    with pytest.raises(ValueError, match="plain"):
+        processes.call(tasks.raise_plain)
+    with pytest.raises(RuntimeError, match="StubbornError: stubborn"):
+        processes.call(tasks.raise_stubborn)
+    assert processes.call(tasks.double, 1) == 2
+
+
+def test_a_call_that_kills_its_worker_is_the_machines_fault(processes: Processes) -> None:
+    with pytest.raises(MachineError, match=r"died \(signal 9, Killed\)"):
+        processes.call(tasks.die)
+    assert processes.call(tasks.double, 1) == 2
+
+
+PARENT = """
+import sys
+from pathlib import Path
+import worker_tasks as tasks
+from fmgrid.executors import Processes, Task
+from fmgrid.records import Experiment
+
+def work():
+    folder, name, *epochs = sys.argv[1:]
+    experiments = [
+        Experiment(name=f"mlp_{n}", epochs=int(epoch), optimizer=f"{folder}/{n}.pid")
+        for n, epoch in enumerate(epochs)
+    ]
+    with Processes(2, preload=["tqdm"]) as processes:
+        todo = [Task(experiment, Path(folder, "log")) for experiment in experiments]
+        for run in processes.run(getattr(tasks, name), todo):
+            print(run.status, flush=True)
+            if any(e.epochs == 2 for e in experiments):
+                return
+
+if __name__ == "__main__":
+    work()
+"""
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Return a function that starts a process of its own group, with two workers."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+
+    def start(*arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path), *arguments],
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Return the processes that two workers told of, once both did."""
+    wait_until(lambda: len(list(folder.glob("*.pid"))) == 2)
+    return [int(pid) for path in folder.glob("*.pid") for pid in path.read_text().split()]
+
+
+def test_a_killed_parent_leaves_no_process_behind(
+    parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    with parent("tell_pid_and_sleep", "1", "1") as process:
+        pids = workers_of(tmp_path)
+        assert all(map(is_alive, pids))
+        process.kill()
+        process.wait()
+        wait_until(lambda: not any(map(is_alive, pids)), seconds=1)
+
+
+def test_an_interrupted_parent_takes_its_workers_along_in_silence(
+    parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    with parent("tell_pid_and_sleep", "1", "1") as process:
+        pids = workers_of(tmp_path)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the server too
+        _, errors = process.communicate(timeout=10)
+    assert not any(map(is_alive, pids))
+    assert errors.count("Traceback") == 1  # the parent's own, for its caller to catch
+    assert errors.endswith("KeyboardInterrupt\n")
+    assert "semaphore" not in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["succeed", "1", "1", "1"], ["make_semaphores", "1", "1", "1"], ["show_progress", "1", "2"]],
+    ids=["ordinary work", "semaphores in the workers", "a worker killed in a progress bar"],
+)
+def test_nothing_is_said_of_leaked_semaphores(
+    arguments: list[str], parent: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    processes = [parent(*arguments) for _ in range(6)]  # at once, so that they are in a hurry
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert errors == ""
+        assert process.returncode == 0
+        assert "complete" in output

@@ -1,0 +1,612 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fmgrid.errors import InputError
+from fmgrid.grid import MAX_RUNS, Definition, load_grids
+from fmgrid.records import Experiment
+
+Load = Callable[..., list[Definition]]
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+BASELINE = {
+    "epochs": 5,
+    "train_steps": 100,
+    "batch_size": 64,
+    "hidden_units": (256, 256),
+    "learning_rate": 1e-3,
+    "optimizer": "Adam",
+    "optimizer_args": {"weight_decay": 1e-5},
+}
+WIDTHS = (16, 32, 64, 128, 256, 512)
+STUDY = {
+    "epochs": {f"epochs_{epochs}": {"epochs": epochs} for epochs in (3, 5, 10)},
+    "units": {f"units_{a}_{b}": {"hidden_units": (a, b)} for a in WIDTHS for b in WIDTHS},
+    "batchsize": {f"batchsize_{size}": {"batch_size": size} for size in (4, 8, 16, 32, 64, 128)},
+    "depth": {f"depth_{depth}": {"hidden_units": (256,) * depth} for depth in (1, 2, 3)},
+    "learning_rate": {
+        "lr_0.01": {"learning_rate": 1e-2},
+        "lr_0.005": {"learning_rate": 5e-3},
+        "lr_0.001": {"learning_rate": 1e-3},
+        "lr_0.0005": {"learning_rate": 5e-4},
+        "lr_0.0001": {"learning_rate": 1e-4},
+        "lr_1e-05": {"learning_rate": 1e-5},
+    },
+    "optimizer": {
+        f"optimizer_{name}": {"optimizer": name} for name in ("SGD", "Adam", "AdamW", "RMSprop")
+    },
+    "combined": {
+        "combined_config_1": {"epochs": 10, "batch_size": 32, "hidden_units": (512, 256)},
+        "combined_config_2": {
+            "epochs": 10,
+            "hidden_units": (256, 128),
+            "learning_rate": 5e-4,
+            "optimizer": "AdamW",
+        },
+        "combined_config_3": {"batch_size": 128, "hidden_units": (128, 64)},
+    },
+}
+THE_SAME = {
+    "epochs_5",
+    "units_256_256",
+    "batchsize_64",
+    "depth_2",
+    "lr_0.001",
+    "optimizer_Adam",
+}
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a grid file with the given text, called g.toml."""
+    monkeypatch.chdir(tmp_path)
+
+    def load_text(text: str, **options: object) -> list[Definition]:
+        Path("g.toml").write_text(text, encoding="utf-8")
+        return load_grids([Path("g.toml")], **options)  # type: ignore[arg-type]
+
+    return load_text
+
+
+def experiments(definitions: list[Definition]) -> list[Experiment]:
+    return [definition.experiment for definition in definitions]
+
+
+def names(definitions: list[Definition]) -> list[str]:
+    return [definition.experiment.run_name for definition in definitions]
+
+
+def values(definitions: list[Definition], *settings: str) -> list[tuple[object, ...]]:
+    return [tuple(getattr(e, name) for name in settings) for e in experiments(definitions)]
+
+
+def test_the_last_axis_varies_fastest_as_in_nested_loops(load: Load) -> None:
+    found = load("[grid]\nepochs = [1, 2]\nbatch_size = [8, 16]\nlearning_rate = [0.1, 0.2]\n")
+
+    assert values(found, "epochs", "batch_size", "learning_rate") == [
+        (epochs, size, rate) for epochs in (1, 2) for size in (8, 16) for rate in (0.1, 0.2)
+    ]
+
+
+def test_several_grids_are_a_product_each_and_the_file_is_their_union(load: Load) -> None:
+    found = load("[[grid]]\nepochs = [1, 2]\n[[grid]]\nbatch_size = [8, 16, 32]\nepochs = 3\n")
+
+    assert values(found, "epochs", "batch_size") == [(1, 64), (2, 64), (3, 8), (3, 16), (3, 32)]
+
+
+def test_zipped_axes_are_walked_together_and_a_single_value_goes_with_all(load: Load) -> None:
+    found = load("[[zip]]\nepochs = [1, 2, 3]\nbatch_size = [8, 16, 32]\nlearning_rate = 0.5\n")
+
+    assert values(found, "epochs", "batch_size", "learning_rate") == [
+        (1, 8, 0.5),
+        (2, 16, 0.5),
+        (3, 32, 0.5),
+    ]
+
+
+def test_a_point_is_one_experiment_whose_lists_are_values(load: Load) -> None:
+    text = "[[point]]\nname = 'wide'\nhidden_units = [512, 512]\n[[point]]\nname = 'narrow'\n"
+    found = load(text + "hidden_units = [8]\n")
+
+    assert [(e.name, e.hidden_units) for e in experiments(found)] == [
+        ("wide", (512, 512)),
+        ("narrow", (8,)),
+    ]
+
+
+def test_all_kinds_of_blocks_come_together_in_one_file(load: Load) -> None:
+    found = load(
+        "[grid]\nepochs = [1, 2]\n[[zip]]\nbatch_size = [8, 16]\n[[point]]\nname = 'plain'\n"
+    )
+
+    assert names(found) == ["epochs_1", "epochs_2", "batch_size_8", "batch_size_16", "plain"]
+
+
+def test_a_base_alone_is_one_experiment_named_after_its_file(load: Load) -> None:
+    [found] = experiments(load("[base]\nepochs = 2\n"))
+
+    assert (found.name, found.epochs) == ("g", 2)
+
+
+def test_a_list_valued_setting_is_an_axis_as_a_list_of_lists(load: Load) -> None:
+    found = load("[grid]\nhidden_units = [[], [16], [16, 8]]\n")
+
+    assert values(found, "name", "hidden_units", "depth") == [
+        ("hidden_units_none", (), 0),
+        ("hidden_units_16", (16,), 1),
+        ("hidden_units_16_8", (16, 8), 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        pytest.param("epochs = 1", [(2, 8), (2, 16), (3, 8), (3, 16)], id="one value"),
+        pytest.param("epochs = [1, 3]", [(2, 8), (2, 16)], id="any of a list"),
+        pytest.param(
+            "epochs = [1, 3]\nbatch_size = 8",
+            [(1, 16), (2, 8), (2, 16), (3, 16)],
+            id="all settings of a rule must match",
+        ),
+        pytest.param(
+            "epochs = 1\n[[exclude]]\nbatch_size = 8", [(2, 16), (3, 16)], id="any of two rules"
+        ),
+        pytest.param("name = 'e?_b16'", [(1, 8), (2, 8), (3, 8)], id="a pattern of names"),
+        pytest.param("name = ['e1_*', 'e2_*']", [(3, 8), (3, 16)], id="a list of patterns"),
+        pytest.param(
+            "epochs = 9",
+            [(1, 8), (1, 16), (2, 8), (2, 16), (3, 8), (3, 16)],
+            id="a rule may match nothing",
+        ),
+    ],
+)
+def test_an_exclusion_drops_what_matches(
+    load: Load, rule: str, left: list[tuple[int, int]]
+) -> None:
+    grid = "name = 'e{epochs}_b{batch_size}'\n[grid]\nepochs = [1, 2, 3]\nbatch_size = [8, 16]\n"
+
+    assert values(load(f"{grid}[[exclude]]\n{rule}\n"), "epochs", "batch_size") == left
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        pytest.param("hidden_units = [16]", [(8, 16), (16, 16)], id="one network"),
+        pytest.param("hidden_units = [[16], [8, 16]]", [(16, 16)], id="several networks"),
+        pytest.param("hidden_units.0 = 8", [(16,), (16, 16)], id="a layer"),
+        pytest.param("hidden_units.1 = 16", [(16,)], id="a layer that not all have"),
+        pytest.param("depth = 2", [(16,)], id="the derived depth"),
+    ],
+)
+def test_an_exclusion_reaches_into_networks(
+    load: Load, rule: str, left: list[tuple[int, ...]]
+) -> None:
+    grid = "[grid]\nhidden_units = [[16], [8, 16], [16, 16]]\n"
+
+    found = load(f"{grid}[[exclude]]\n{rule}\n")
+
+    assert [e.hidden_units for e in experiments(found)] == left
+
+
+def test_an_exclusion_tells_true_from_one(load: Load) -> None:
+    text = "[grid]\noptimizer_args.amsgrad = [true, false]\n[[exclude]]\noptimizer_args.amsgrad = "
+
+    assert names(load(text + "true\n")) == ["amsgrad_False"]
+    assert names(load(text + "1\n")) == ["amsgrad_True", "amsgrad_False"]
+
+
+def test_what_is_absent_takes_the_default(load: Load) -> None:
+    [found] = experiments(load("[[point]]\nname = 'plain'\n"))
+
+    assert found == Experiment(name="plain")
+
+
+def test_tables_are_merged_with_those_of_the_base(load: Load) -> None:
+    text = "[base]\noptimizer_args = { weight_decay = 0.1, eps = 1e-7 }\n"
+    found = load(f"{text}[grid]\noptimizer_args = [{{}}, {{ eps = 1e-6 }}, {{ amsgrad = true }}]\n")
+
+    assert [e.optimizer_args for e in experiments(found)] == [
+        {"weight_decay": 0.1, "eps": 1e-7},
+        {"weight_decay": 0.1, "eps": 1e-6},
+        {"weight_decay": 0.1, "eps": 1e-7, "amsgrad": True},
+    ]
+
+
+def test_everything_but_tables_replaces_what_the_base_says(load: Load) -> None:
+    text = "[base]\nhidden_units = [1, 2, 3]\nepochs = 9\n"
+    [found] = experiments(load(f"{text}[[point]]\nhidden_units = [4]\nepochs = 1\n"))
+
+    assert (found.hidden_units, found.epochs) == ((4,), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        pytest.param("[grid]\nhidden_units.1 = [8]", (256, 8), id="of the default"),
+        pytest.param(
+            "[base]\nhidden_units = [1, 2, 3]\n[grid]\nhidden_units.1 = 8",
+            (1, 8, 3),
+            id="of the base's list",
+        ),
+        pytest.param(
+            "[base]\nhidden_units.0 = 8\n[grid]\nhidden_units.1 = [16]",
+            (8, 16),
+            id="in the base and in the grid",
+        ),
+        pytest.param(
+            "[base]\nhidden_units.0 = 8\n[grid]\nhidden_units = [[1, 2, 3]]",
+            (1, 2, 3),
+            id="in the base, overruled by a whole list",
+        ),
+        pytest.param(
+            "base = { hidden_units = { 0 = 8, 1 = 4 } }\n[[point]]", (8, 4), id="as a table"
+        ),
+    ],
+)
+def test_a_dotted_key_reaches_one_layer(load: Load, text: str, units: tuple[int, ...]) -> None:
+    [found] = experiments(load(f"{text}\n"))
+
+    assert found.hidden_units == units
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        pytest.param("e{epochs}_b{batch_size}", "e5_b64", id="settings"),
+        pytest.param("depth_{depth}", "depth_2", id="the derived depth"),
+        pytest.param("{hidden_units[0]}x{hidden_units[1]}", "256x128", id="layers"),
+        pytest.param("u_{hidden_units}", "u_256_128", id="all layers"),
+        pytest.param("lr_{learning_rate}", "lr_0.001", id="a learning rate"),
+        pytest.param("lr_{learning_rate:.0e}", "lr_1e-03", id="a format"),
+        pytest.param("e{epochs:03d}", "e005", id="a width"),
+        pytest.param("{optimizer}_{optimizer_args[betas]}", "Adam_0.8_0.9", id="a list"),
+        pytest.param("{optimizer_args}", "eps_1e-07_betas_0.8_0.9", id="all arguments"),
+        pytest.param("{train_steps}_{validation}_{dataset}", "full_test_fashion-mnist", id="words"),
+        pytest.param("plain", "plain", id="no field at all"),
+    ],
+)
+def test_names_are_made_from_settings(load: Load, template: str, name: str) -> None:
+    base = "hidden_units = [256, 128]\ntrain_steps = 'full'\n"
+    args = "optimizer_args = { eps = 1e-7, betas = [0.8, 0.9] }\n"
+
+    assert names(load(f"name = '{template}'\n[base]\n{base}{args}")) == [name]
+
+
+def test_a_plug_in_optimizer_is_named_by_its_class(load: Load) -> None:
+    found = load("name = 'by_{optimizer}'\n[base]\noptimizer = 'lion_pytorch:Lion'\n")
+
+    assert names(found) == ["by_Lion"]
+
+
+def test_a_block_may_have_a_name_of_its_own(load: Load) -> None:
+    text = "name = 'file_{epochs}'\n[[grid]]\nepochs = [1, 2]\n[[grid]]\nname = 'own_{epochs}'\n"
+
+    assert names(load(f"{text}epochs = [1, 2]\n")) == ["file_1", "file_2", "own_1", "own_2"]
+
+
+def test_without_a_template_names_tell_what_varies(load: Load) -> None:
+    text = "[grid]\nepochs = [1, 2]\nbatch_size = 32\nhidden_units.1 = [8]\n"
+    found = load(f"{text}optimizer_args.weight_decay = [0, 0.1]\n")
+
+    assert names(found) == [
+        "epochs_1_weight_decay_0",
+        "epochs_1_weight_decay_0.1",
+        "epochs_2_weight_decay_0",
+        "epochs_2_weight_decay_0.1",
+    ]
+
+
+def test_a_file_name_is_no_template(tmp_path: Path) -> None:
+    file = tmp_path / "{epochs.__class__}.toml"
+    file.write_text("[base]\n")
+
+    with pytest.raises(InputError, match=r'"\{epochs.__class__\}" is no safe folder name'):
+        load_grids([file])
+
+
+def test_seed_zero_bears_the_plain_name_and_other_seeds_a_suffix(load: Load) -> None:
+    found = load("seeds = [0, 3, 1]\n[grid]\nepochs = [1, 2]\n")
+
+    assert names(found) == [
+        "epochs_1",
+        "epochs_1_s3",
+        "epochs_1_s1",
+        "epochs_2",
+        "epochs_2_s3",
+        "epochs_2_s1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "seeds"),
+    [
+        pytest.param("[[point]]", None, [0], id="seed 0 unless somebody says more"),
+        pytest.param("repeats = 3\n[[point]]", None, [0, 1, 2], id="repeats count from 0"),
+        pytest.param("seeds = [5]\n[[point]]", None, [5], id="seeds of the file"),
+        pytest.param("seeds = [5]\n[base]", None, [5], id="seeds of a file with a base alone"),
+        pytest.param("[[point]]\nseeds = [7, 8]", None, [7, 8], id="seeds of a block"),
+        pytest.param("repeats = 9\n[[point]]\nseeds = [7]", None, [7], id="a block overrules"),
+        pytest.param("seeds = [7]\n[[point]]\nrepeats = 2", None, [0, 1], id="repeats of a block"),
+        pytest.param("seeds = [7]\n[[point]]\nrepeats = 2", [4, 5], [4, 5], id="--seeds overrules"),
+        pytest.param("[base]", [4, 5], [4, 5], id="--seeds for a base alone"),
+    ],
+)
+def test_seeds_are_those_of_the_nearest(
+    load: Load, text: str, asked: list[int] | None, seeds: list[int]
+) -> None:
+    assert [e.seed for e in experiments(load(f"{text}\n", seeds=asked))] == seeds
+
+
+def test_blocks_may_spread_the_seeds_of_one_experiment(load: Load) -> None:
+    text = "[[point]]\nname = 'a'\nseeds = [0, 1]\n[[point]]\nname = 'a'\nseeds = [1, 2]\n"
+
+    assert names(load(text)) == ["a", "a_s1", "a_s2"]
+
+
+def test_arguments_go_to_those_optimizers_that_take_them(load: Load) -> None:
+    found = load(
+        "[grid]\noptimizer = ['SGD', 'Adam', 'AdamW']\noptimizer_args.momentum = [0, 0.9]\n"
+        "optimizer_args.betas = [[0.9, 0.99], [0.8, 0.9], [0.7, 0.9]]\n"
+    )
+
+    assert [(e.optimizer, *e.optimizer_args) for e in experiments(found)] == [
+        *[("SGD", "momentum")] * 2,
+        *[("Adam", "betas")] * 3,
+        *[("AdamW", "betas")] * 3,
+    ]
+    assert names(found)[:3] == [
+        "optimizer_SGD_momentum_0",
+        "optimizer_SGD_momentum_0.9",
+        "optimizer_Adam_betas_0.9_0.99",
+    ]
+
+
+def test_arguments_of_no_axis_go_to_those_that_take_them_too(load: Load) -> None:
+    found = load("[grid]\noptimizer = ['SGD', 'Adam']\noptimizer_args.momentum = 0.9\n")
+
+    assert [e.optimizer_args for e in experiments(found)] == [{"momentum": 0.9}, {}]
+
+
+def test_what_only_some_take_counts_only_for_those(load: Load) -> None:
+    text = "[grid]\noptimizer = ['SGD', 'Adam']\noptimizer_args.momentum = [0.1, 0.2, 0.3]\n"
+
+    assert len(load(text, max_runs=4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "setting", "value"),
+    [
+        pytest.param("epochs=1", "epochs", 1, id="a number"),
+        pytest.param(" epochs = 1 # one ", "epochs", 1, id="white space and a comment"),
+        pytest.param("train_steps=full", "train_steps", "full", id="a bare word"),
+        pytest.param('train_steps="full"', "train_steps", "full", id="a quoted word"),
+        pytest.param("hidden_units=[8, 8, 8]", "hidden_units", (8, 8, 8), id="a list"),
+        pytest.param("hidden_units.1=8", "hidden_units", (4, 8), id="a layer"),
+        pytest.param("learning_rate=1", "learning_rate", 1.0, id="a whole learning rate"),
+        pytest.param(
+            "optimizer_args.weight_decay=0",
+            "optimizer_args",
+            {"weight_decay": 0, "eps": 1e-7},
+            id="an argument",
+        ),
+        pytest.param(
+            "optimizer_args={weight_decay=0}",
+            "optimizer_args",
+            {"weight_decay": 0, "eps": 1e-7},
+            id="a table, which is merged",
+        ),
+    ],
+)
+def test_an_override_has_the_last_word(
+    load: Load, override: str, setting: str, value: object
+) -> None:
+    base = "epochs = 3\nhidden_units.0 = 4\nhidden_units.1 = 4\n"
+    args = "optimizer_args = { weight_decay = 0.1, eps = 1e-7 }\n"
+    found = load(f"[base]\n{base}{args}[[point]]\nlearning_rate = 0.5\n", overrides=[override])
+
+    assert [getattr(e, setting) for e in experiments(found)] == [value]
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        pytest.param("hidden_units.0 = [1, 2]", id="the axis itself"),
+        pytest.param("hidden_units = [[1, 16], [2, 16]]", id="an axis of whole lists"),
+    ],
+)
+def test_an_override_of_a_layer_wins_over_an_axis(load: Load, axis: str) -> None:
+    text = f"[base]\nhidden_units.0 = 4\nhidden_units.1 = 16\n[grid]\n{axis}\nepochs = [1, 2]\n"
+
+    found = load(f"name = 'e{{epochs}}'\n{text}", overrides=["hidden_units.0=7"])
+
+    assert values(found, "epochs", "hidden_units") == [(1, (7, 16)), (2, (7, 16))]
+
+
+def test_an_override_replaces_an_axis(load: Load) -> None:
+    text = "[grid]\nepochs = [1, 2, 3]\nbatch_size = [8, 16]\n[[zip]]\nepochs = [1, 2]\n"
+
+    found = load(f"{text}learning_rate = [0.1, 0.2]\n", overrides=["epochs=9"], max_runs=4)
+
+    assert names(found) == [
+        "batch_size_8",
+        "batch_size_16",
+        "learning_rate_0.1",
+        "learning_rate_0.2",
+    ]
+    assert {e.epochs for e in experiments(found)} == {9}
+
+
+def test_the_later_of_two_overrides_wins(load: Load) -> None:
+    overrides = ["epochs=1", "hidden_units.0=5", "epochs=2", "hidden_units=[3, 4]"]
+
+    assert values(load("[base]\n", overrides=overrides), "epochs", "hidden_units") == [(2, (3, 4))]
+
+
+def test_a_name_can_be_overridden(load: Load) -> None:
+    text = "name = 'old'\n[grid]\nname = 'older'\nepochs = [1, 2]\n"
+
+    assert names(load(text, overrides=["name=new_{epochs}"])) == ["new_1", "new_2"]
+    assert names(load("[base]\n", overrides=["name=5"])) == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        pytest.param(["*_8"], ["e1_8", "e2_8"], id="a pattern means names, and all their seeds"),
+        pytest.param(["e1_8"], ["e1_8"], id="a name in full"),
+        pytest.param(["e[13]_8", "e2_16"], ["e1_8", "e2_16"], id="any of several"),
+    ],
+)
+def test_only_selects_by_name(load: Load, patterns: list[str], found: list[str]) -> None:
+    text = "name = 'e{epochs}_{batch_size}'\n[grid]\nepochs = [1, 2]\nbatch_size = [8, 16]\n"
+
+    assert names(load(text, only=patterns)) == found
+
+
+def test_only_may_name_the_run_of_one_seed(load: Load) -> None:
+    text = "repeats = 3\n[[point]]\nname = 'a'\n[[point]]\nname = 'b'\nepochs = 1\n"
+
+    assert names(load(text, only=["a_s2"])) == ["a_s2"]
+    assert names(load(text, only=["a"])) == ["a", "a_s1", "a_s2"]
+
+
+def test_a_directory_means_the_grids_directly_in_it(tmp_path: Path) -> None:
+    for name in ("b.toml", "a.toml", "notes.txt", "deeper/c.toml", "x.toml/d.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("[base]\n")
+
+    assert names(load_grids([tmp_path])) == ["a", "b"]
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("g.toml").write_text("[grid]\nepochs = [1, 2]\n")
+    Path("link.toml").symlink_to("g.toml")
+    paths = [Path("g.toml"), tmp_path, Path("link.toml"), tmp_path / "g.toml"]
+
+    assert names(load_grids(paths, max_runs=2)) == ["epochs_1", "epochs_2"]
+
+
+def test_the_same_experiment_twice_is_one(load: Load) -> None:
+    text = "[[grid]]\nepochs = [1, 2]\n[[grid]]\nepochs = [2, 3]\n"
+
+    assert names(load(text)) == ["epochs_1", "epochs_2", "epochs_3"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_obstacle(tmp_path: Path) -> None:
+    file = tmp_path / "g.toml"
+    file.write_bytes(b"\xef\xbb\xbf[grid]\r\nepochs = [\r\n  1,\r\n  0,\r\n]\r\n")
+
+    with pytest.raises(InputError, match=r"g.toml:4: grid.epochs: 0 is not"):
+        load_grids([file])
+
+
+def test_a_definition_knows_where_its_settings_were_written(load: Load) -> None:
+    text = "[base]\nbatch_size = 8\noptimizer_args.eps = 1\n[grid]\nepochs = [1,\n2]\n"
+    second = load(f"{text}hidden_units.0 = 4\n", overrides=["train_steps=3"])[1]
+
+    assert str(second.place) == "g.toml:4"
+    assert str(second.origin("epochs").place) == "g.toml:6"
+    assert str(second.origin("batch_size").place) == "g.toml:2"
+    assert str(second.origin("optimizer_args").place) == "g.toml:3"
+    assert str(second.origin("hidden_units").place) == "g.toml:7"
+    assert str(second.origin("train_steps").place) == "--set train_steps=3"
+    assert str(second.origin("optimizer").place) == "g.toml:4"  # a default: the block
+
+
+@pytest.mark.parametrize("family", STUDY)
+def test_a_config_is_what_the_study_had(family: str) -> None:
+    found = experiments(load_grids([CONFIGS / f"{family}.toml"]))
+
+    assert {e.name: e for e in found} == {
+        name: Experiment(name=name, **{**BASELINE, **settings})
+        for name, settings in STUDY[family].items()
+    }
+
+
+def test_the_configs_together_are_the_61_experiments_of_the_study() -> None:
+    found = experiments(load_grids([CONFIGS]))
+
+    assert sorted(e.run_name for e in found) == sorted(n for names in STUDY.values() for n in names)
+    assert len(found) == 61
+
+
+def test_six_of_the_61_are_one_configuration() -> None:
+    found = experiments(load_grids([CONFIGS]))
+    by_fingerprint = {
+        e.fingerprint: {o.name for o in found if o.fingerprint == e.fingerprint} for e in found
+    }
+
+    assert len(by_fingerprint) == 56
+    assert [same for same in by_fingerprint.values() if len(same) > 1] == [THE_SAME]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(CONFIGS.glob("**/*.toml")), ids=lambda file: file.relative_to(CONFIGS).as_posix()
+)
+def test_a_config_states_its_question_its_command_and_its_count(file: Path) -> None:
+    question, command, count = file.read_text(encoding="utf-8").splitlines()[:3]
+
+    assert question.startswith("# ")
+    assert question.endswith("?")
+    assert command.startswith("# ")
+    assert command.endswith(f"fmgrid run {file.relative_to(CONFIGS.parent).as_posix()}")
+    assert count.startswith(f"# {len(load_grids([file]))} experiments")
+
+
+def test_a_grid_above_the_limit_is_refused_with_its_count(load: Load) -> None:
+    text = "seeds = [0, 1]\n[grid]\nepochs = [1, 2, 3]\nbatch_size = [8, 16]\n"
+
+    assert len(load(text, max_runs=12)) == 12
+    with pytest.raises(InputError) as caught:
+        load(text, max_runs=11)
+
+    assert str(caught.value) == (
+        "g.toml: spells out 12 runs, and the limit is 11; "
+        "make it smaller or raise the limit with --max-runs"
+    )
+
+
+def test_the_limit_holds_for_all_files_together(tmp_path: Path) -> None:
+    for name, count in (("a", 6_000), ("b", 7_000)):
+        (tmp_path / f"{name}.toml").write_text(f"repeats = {count}\n[base]\n")
+
+    with pytest.raises(InputError) as caught:
+        load_grids([tmp_path])
+
+    assert (
+        "b.toml: spells out 7,000 runs; all 2 grids together 13,000, and the limit is 10,000"
+        in (str(caught.value))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "[grid]\n"
+            + "".join(
+                f"{name} = {list(range(1, 1001))}\n"
+                for name in ("epochs", "batch_size", "train_steps")
+            ),
+            id="a thousand million points",
+        ),
+        pytest.param("repeats = 2000000000\n[base]\n", id="two thousand million seeds"),
+        pytest.param(
+            "[base]\nhidden_units = ["
+            + "1," * 900
+            + "]\n[grid]\n"
+            + "".join(f"hidden_units.{layer} = [1, 2]\n" for layer in range(900)),
+            id="more points than atoms",
+        ),
+    ],
+)
+def test_a_grid_of_any_size_is_counted_without_expanding_it(load: Load, text: str) -> None:
+    with pytest.raises(InputError, match=r"spells out .* runs, and the limit is 10,000"):
+        load(text)
+
+
+def test_the_limit_is_ten_thousand_unless_raised() -> None:
+    assert MAX_RUNS == 10_000

@@ -1,0 +1,205 @@
+"""The house rules that a reader may rely on: who knows whom, and that the pages tell the truth."""
+
+import ast
+import re
+import shlex
+import subprocess
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from fmgrid.grid import load_grids
+from fmgrid.records import Experiment
+from fmgrid.summary import COLUMNS
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "fmgrid"
+README = (ROOT / "README.md").read_text()
+
+# Lowest first: a room may import those before it, and no others.
+ROOMS = [
+    *(
+        "errors",
+        "words",
+        "postponed",
+        "records",
+        "components",
+        "grid",
+        "data",
+        "networks",
+        "training",
+    ),
+    *("events", "store", "costs", "executors", "runner", "worker", "summary", "cli"),
+]
+# Libraries whose words only one room speaks.
+OWNERS = {
+    "mltrainer": {"training"},
+    "loguru": {"training"},
+    "tensorboard": {"events"},
+    "pandas": {"summary"},
+    "tomlkit": {"store"},
+    "torchvision": {"data"},
+    "rich": {"cli"},
+    "typer": {"cli"},
+    "tree_sitter": {"grid"},
+    "pydantic": {"records", "grid", "store"},
+    "torch": {"components", "data", "networks", "training"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or late."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    direct = (alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names)
+    of = (
+        f"{node.module}.{alias.name}" if node.module == "fmgrid" else str(node.module)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+    return set(chain(direct, of))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+MODULES = [
+    path for path in sorted(SOURCE.rglob("*.py")) if room(path) not in ("__init__", "__main__")
+]
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    assert {room(path) for path in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_downwards_only(path: Path) -> None:
+    known = {name.split(".")[1] for name in imports(path) if name.startswith("fmgrid.")}
+    allowed = {"__version__", *ROOMS[: ROOMS.index(room(path)) + 1]}
+    assert known <= allowed
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_librarys_words_are_spoken_in_few_rooms(library: str) -> None:
+    speakers = {
+        room(path)
+        for path in MODULES
+        if any(name.split(".")[0] == library for name in imports(path))
+    }
+    assert speakers == OWNERS[library]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_every_module_says_its_role(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+# The README
+
+
+def section(title: str) -> str:
+    return re.split(rf"^## {re.escape(title)}$", README, flags=re.M)[1].split("\n## ")[0]
+
+
+def test_the_tree_shows_every_file_and_no_other() -> None:
+    shown = set()
+    stack: list[str] = []
+    for line in section("How it works").split("```")[1].splitlines()[1:]:
+        match = re.match(r"([│├└─ ]*)([\w.*{},-]+/?)", line)
+        assert match, line
+        depth = len(match[1]) // 4
+        stack[depth:] = [match[2].rstrip("/")]
+        shown.add("/".join(stack))
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert tracked
+    for path in tracked:
+        parents = [path, *map(str, Path(path).parents)]
+        assert any(parent in shown for parent in parents[:-1] if parent != "src"), f"{path} missing"
+    for path in shown:
+        assert (ROOT / path).exists(), f"{path} is shown, and isn't there"
+
+
+def test_the_settings_table_is_the_experiments_fields_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", section("A grid"), flags=re.M)
+    fields = {name: info.default for name, info in Experiment.model_fields.items()}
+    assert [name for name, _ in rows] == [n for n in fields if n not in ("name", "seed")]
+    for name, text in rows:
+        default = fields[name]
+        shown = ast.literal_eval(text)
+        assert (tuple(shown) if isinstance(shown, list) else shown) == default
+
+
+def test_the_columns_are_those_of_the_table() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", section("The table"), flags=re.M)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(COLUMNS)
+
+
+def test_the_commands_and_options_exist() -> None:
+    for words in set(re.findall(r"fmgrid (\w+)", section("Commands"))):
+        done = subprocess.run(
+            ["fmgrid", words, "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, words
+    helped = subprocess.run(
+        ["fmgrid", "run", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in re.findall(r"`(-[-a-z]+)", section("Commands")):
+        if option not in ("--history", "-o", "--install-completion"):
+            assert option in helped, option
+
+
+def test_the_two_commands_are_what_ci_runs() -> None:
+    install, check = re.findall(r"^\$ (.*)$", section("Two commands"), flags=re.M)
+    assert install.endswith(".venv/bin/fmgrid run configs/epochs.toml")
+    assert check == "bash scripts/check.sh"
+    assert check in (ROOT / ".ci" / "run").read_text()
+
+
+def test_what_it_shows_of_mistakes_is_what_fmgrid_says() -> None:
+    shown = re.search(r"<!-- output of: (fmgrid plan .*?) -->\n```console\n(.*?)```", README, re.S)
+    assert shown
+    done = subprocess.run(
+        shlex.split(shown[1]), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert shown[2] == f"$ {shown[1]}\n{done.stderr}"
+
+
+def test_the_files_that_it_quotes_are_as_quoted() -> None:
+    quoted = re.findall(r"<!-- file: (.*?) -->\n```toml\n(.*?)```", README, re.S)
+    assert quoted
+    for path, text in quoted:
+        assert (ROOT / path).read_text() == text
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/grids.md", "docs/replication.md", "modellogs/README.md"]
+)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_grid_in_the_guide_means_what_the_guide_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "grids.md").read_text()
+    grid = tmp_path / "guide.toml"
+    grid.write_text(re.search(r"```toml\n(.*?)```", text, re.S)[1])  # type: ignore[index]
+    runs = load_grids([grid])
+    assert len(runs) == 30
+    assert len({run.experiment.name for run in runs}) == 10
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").rglob("*.toml")), ids=lambda path: path.name
+)
+def test_every_grid_states_its_question_its_command_and_its_count(path: Path) -> None:
+    question, command, count = path.read_text().splitlines()[:3]
+    assert question.startswith("# ")
+    assert question.endswith("?")
+    assert command.endswith(f"fmgrid run {path.relative_to(ROOT)}")
+    assert count.startswith(f"# {len(load_grids([path]))} experiments")

@@ -1,0 +1,296 @@
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from fmgrid.costs import estimate_seconds
+from fmgrid.executors import Task, Train
+from fmgrid.records import Experiment, Failure, Run
+from fmgrid.runner import count_trainings, describe_change, run_all, survey
+from fmgrid.store import Store
+from made_up_runs import make_run
+
+
+class InTurn:
+    """An executor that trains one after another, here and now."""
+
+    running: Sequence[Experiment] = ()
+
+    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
+        for task in tasks:
+            task.log.write_text(f"training {task.experiment.run_name}")
+            yield train(task.experiment)
+
+
+class Backwards:
+    """An executor that takes all tasks at once, and of which the last is the first to end."""
+
+    running: Sequence[Experiment] = ()
+
+    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
+        for task in reversed(list(tasks)):
+            yield train(task.experiment)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "modellogs")
+
+
+@pytest.fixture
+def trained() -> list[str]:
+    """Return the names of what `train` was called with."""
+    return []
+
+
+@pytest.fixture
+def train(trained: list[str]) -> Train:
+    def train(experiment: Experiment) -> Run:
+        trained.append(experiment.run_name)
+        return make_run(experiment)
+
+    return train
+
+
+def fail(experiment: Experiment) -> Run:
+    return make_run(experiment, status="failed", failure=Failure(message="no luck"))
+
+
+def mlp(name: str, epochs: int = 1, seed: int = 0) -> Experiment:
+    return Experiment(name=name, epochs=epochs, seed=seed)
+
+
+def run(experiments: Iterable[Experiment], store: Store, train: Train) -> list[Run]:
+    return list(run_all(survey(experiments, store), store, InTurn(), train))
+
+
+def states(experiments: Iterable[Experiment], store: Store) -> list[str]:
+    return [found.state for found in survey(experiments, store)]
+
+
+def names(runs: Iterable[Run]) -> list[str]:
+    return [run.experiment.run_name for run in runs]
+
+
+def test_only_what_is_missing_is_trained(store: Store, train: Train, trained: list[str]) -> None:
+    run([mlp("a"), mlp("b", 2)], store, train)
+    trained.clear()
+    runs = run([mlp("a"), mlp("c", 3), mlp("b", 2), mlp("a", 1, seed=1)], store, train)
+    assert trained == names(runs) == ["c", "a_s1"]
+    assert run([mlp("a"), mlp("b", 2)], store, train) == []
+
+
+def test_the_longest_starts_first(store: Store, train: Train, trained: list[str]) -> None:
+    run([mlp("short", 1), mlp("long", 9), mlp("medium", 5)], store, train)
+    assert trained == ["long", "medium", "short"]
+
+
+def test_runs_of_one_cost_start_in_the_order_of_the_grid(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    experiments = [mlp("mlp", seed=seed) for seed in (3, 1, 2)]
+    assert len(set(map(estimate_seconds, experiments))) == 1
+    run(experiments, store, train)
+    assert trained == ["mlp_s3", "mlp_s1", "mlp_s2"]
+
+
+def test_a_run_is_stored_before_it_is_told_of(store: Store, train: Train) -> None:
+    experiments = [mlp("a", 2), mlp("b", 1), mlp("twin", 1)]
+    found = survey(experiments, store)
+    for told in run_all(found, store, InTurn(), train):
+        assert store.read(told.experiment.run_name) == told
+
+
+def test_runs_are_told_of_in_the_order_in_which_they_end(store: Store, train: Train) -> None:
+    found = survey([mlp("long", 2), mlp("short", 1), mlp("twin", 1)], store)
+    runs = run_all(found, store, Backwards(), train)
+    assert names(runs) == ["short", "twin", "long"]
+
+
+def test_equal_experiments_are_trained_once(store: Store, train: Train, trained: list[str]) -> None:
+    experiments = [mlp("a"), mlp("b"), mlp("other", 2), mlp("c")]
+    runs = run(experiments, store, train)
+    assert trained == ["other", "a"]
+    assert names(runs) == ["other", "a", "b", "c"]
+
+
+def test_each_name_of_an_experiment_has_a_complete_folder_that_says_what_it_shares(
+    store: Store, train: Train
+) -> None:
+    run([mlp("a"), mlp("b")], store, train)
+    original, twin = store.read("a"), store.read("b")
+    assert original is not None
+    assert original.trained_as is None
+    assert twin == original.model_copy(update={"experiment": mlp("b"), "trained_as": "a"})
+    assert len(list(store.folder("b").glob("*"))) == len(list(store.folder("a").glob("*"))) == 3
+    assert store.log_file("b").read_text() == "training a"
+
+
+def test_equal_settings_with_other_seeds_are_no_twins(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a"), mlp("b", seed=1)], store, train)
+    assert len(trained) == 2
+
+
+def test_a_new_name_for_a_finished_run_is_shared_from_disk(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a"), mlp("b")], store, train)
+    trained.clear()
+    runs = run([mlp("new"), mlp("b"), mlp("newer")], store, train)
+    assert trained == []
+    assert names(runs) == ["new", "newer"]
+    # b itself shares: what is told is where the training was
+    assert {told.trained_as for told in runs} == {"a"}
+    assert store.log_file("new").read_text() == "training a"
+
+
+def test_what_is_on_disk_is_shared_before_anything_is_trained(store: Store, train: Train) -> None:
+    run([mlp("a")], store, train)
+    assert names(run([mlp("long", 9), mlp("twin"), mlp("a")], store, train)) == ["twin", "long"]
+
+
+def test_a_failed_training_is_the_failure_of_all_its_names(store: Store, train: Train) -> None:
+    experiments = [mlp("a"), mlp("b")]
+    runs = run(experiments, store, fail)
+    assert [(told.status, told.trained_as) for told in runs] == [("failed", None), ("failed", "a")]
+    assert states(experiments, store) == ["failed", "failed"]
+    assert run(experiments, store, train) == []  # whether to try again isn't the runner's choice
+
+
+def test_a_failed_run_on_disk_is_not_shared(store: Store, train: Train, trained: list[str]) -> None:
+    run([mlp("a")], store, fail)
+    run([mlp("a"), mlp("b")], store, train)
+    assert trained == ["b"]
+
+
+def test_one_failure_leaves_the_others_alone(store: Store) -> None:
+    def train(experiment: Experiment) -> Run:
+        return fail(experiment) if experiment.name == "b" else make_run(experiment)
+
+    experiments = [mlp("a", 3), mlp("b", 2), mlp("c", 1)]
+    run(experiments, store, train)
+    assert states(experiments, store) == ["complete", "failed", "complete"]
+
+
+@pytest.mark.parametrize("told", range(5))
+def test_stopping_after_any_run_leaves_the_rest_to_the_next_time(
+    told: int, store: Store, train: Train, trained: list[str]
+) -> None:
+    experiments = [mlp("a", 3), mlp("b", 2), mlp("twin", 3), mlp("c", 1)]
+    runs = run_all(survey(experiments, store), store, InTurn(), train)
+    done = [next(runs) for _ in range(min(told, 4))]
+    runs.close()  # type: ignore[attr-defined]
+    assert states(experiments, store).count("complete") == len(done)
+    rest = run(experiments, store, train)
+    assert sorted(names(done) + names(rest)) == ["a", "b", "c", "twin"]
+    assert sorted(trained) == ["a", "b", "c"]
+
+
+def test_stopping_early_stops_the_executor_at_once(store: Store, train: Train) -> None:
+    ended = []
+
+    class Noting(InTurn):
+        def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
+            try:
+                yield from super().run(train, tasks)
+            finally:
+                ended.append(True)
+
+    runs = run_all(survey([mlp("a"), mlp("b", 2)], store), store, Noting(), train)
+    next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    assert ended
+
+
+def test_folders_are_made_when_their_runs_start(store: Store) -> None:
+    seen = []
+
+    def train(experiment: Experiment) -> Run:
+        seen.append({path.name for path in store.root.iterdir()})
+        return make_run(experiment)
+
+    run([mlp("a", 3), mlp("b", 2), mlp("c", 1)], store, train)
+    assert seen == [{"a"}, {"a", "b"}, {"a", "b", "c"}]
+
+
+def test_looking_at_a_folder_makes_none(store: Store) -> None:
+    assert states([mlp("a"), mlp("b")], store) == ["pending", "pending"]
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("status", ["complete", "failed", "timeout"])
+def test_a_finished_run_has_the_state_it_ended_in(status: str, store: Store) -> None:
+    run([mlp("a")], store, lambda experiment: make_run(experiment, status=status))
+    (found,) = survey([mlp("a")], store)
+    assert found.state == status
+    assert found.run == make_run(mlp("a"), status=status)
+
+
+def test_an_unfinished_run_is_pending(store: Store) -> None:
+    store.begin("a")
+    assert states([mlp("a")], store) == ["pending"]
+
+
+def test_other_settings_under_the_same_name_are_a_change_that_is_named(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a", 5)], store, train)
+    changed = Experiment(name="a", epochs=3, hidden_units=(16,))
+    (found,) = survey([changed], store)
+    assert found.state == "changed"
+    assert found.note == "epochs 5 -> 3, hidden_units (256, 256) -> (16,)"
+    trained.clear()
+    assert run([changed], store, train) == []
+    assert trained == []
+
+
+def test_a_name_that_looks_like_a_seed_is_a_change_too(store: Store, train: Train) -> None:
+    run([mlp("a_s1")], store, train)
+    (found,) = survey([mlp("a", seed=1)], store)
+    assert (found.state, found.note) == ("changed", "name a_s1 -> a, seed 0 -> 1")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), (0.9, 0.99), -0.0, 10**30])
+def test_no_argument_of_an_optimizer_looks_changed_when_it_is_read_again(
+    value: object, store: Store, train: Train
+) -> None:
+    experiment = Experiment(name="a", optimizer_args={"x": value})
+    run([experiment], store, train)
+    assert states([experiment], store) == ["complete"]
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [damage, replace_by_folder])
+def test_damaged_results_are_named_and_left_alone(
+    spoil: Callable[[Path], None], store: Store, train: Train
+) -> None:
+    run([mlp("a"), mlp("b", 2)], store, train)
+    spoil(store.results_file("a"))
+    found, other = survey([mlp("a"), mlp("b", 2)], store)
+    assert (found.state, other.state) == ("damaged", "complete")
+    assert found.run is None
+    assert str(store.results_file("a")) in found.note
+    assert run([mlp("a")], store, train) == []
+
+
+def test_what_is_counted_is_what_is_trained(store: Store, train: Train, trained: list[str]) -> None:
+    run([mlp("a"), mlp("b", 2)], store, train)
+    trained.clear()
+    experiments = [mlp("a"), mlp("twin"), mlp("c", 3), mlp("d", 4), mlp("c_again", 3)]
+    counted = count_trainings(survey(experiments, store))
+    run(experiments, store, train)
+    assert sorted(experiment.run_name for experiment in counted) == sorted(trained) == ["c", "d"]
+
+
+def test_equal_experiments_have_no_changes() -> None:
+    assert describe_change(mlp("a"), mlp("a")) == ""

@@ -1,0 +1,496 @@
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta, timezone
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fmgrid import store as store_module
+from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.store import Store, find_folders, read_results, to_results, write_whole
+from made_up_runs import make_run
+
+CONTENT = to_results(make_run())
+BODY = CONTENT.split(b"\n", 2)[2]
+
+# Everything that Unicode has, and often what TOML treats in a way of its own
+texts = st.text(
+    st.sampled_from("\"'\\\n\r\t\0\x1b\x7f\x85\u2028 #=[]{}uU0é😀") | st.characters(codec="utf-8")
+)
+numbers = st.floats() | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e22, 1.0])
+zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
+arguments = st.dictionaries(
+    texts,
+    st.recursive(
+        st.booleans() | st.integers() | numbers | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=4,
+    ),
+    max_size=3,
+)
+epochs = st.builds(
+    EpochRecord,
+    epoch=st.integers(1),
+    train_loss=numbers,
+    valid_loss=numbers,
+    accuracy=st.floats(0, 1),
+    learning_rate=numbers,
+    images_seen=st.integers(0),
+    seconds=numbers,
+)
+runs = st.builds(
+    Run,
+    experiment=st.builds(
+        Experiment,
+        name=texts,
+        hidden_units=st.lists(st.integers(1, 99), max_size=3).map(tuple),
+        optimizer=texts,
+        optimizer_args=arguments,
+        train_steps=st.just("full") | st.integers(1, 99),
+    ),
+    status=st.sampled_from(["complete", "failed", "timeout"]),
+    history=st.lists(epochs, max_size=3).map(tuple),
+    weights=st.none() | st.integers(0),
+    test_loss=st.none() | numbers,
+    started=st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
+    seconds=numbers,
+    software=st.dictionaries(texts, texts | st.integers(), max_size=3),
+    failure=st.none() | st.builds(Failure, message=texts, traceback=texts),
+    trained_as=st.none() | texts,
+)
+
+
+class KilledError(BaseException):
+    """What a kill looks like from inside, where it can be looked at at all."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "modellogs")
+
+
+def save(store: Store, run: Run) -> Path:
+    store.begin(run.experiment.run_name)
+    store.save(run)
+    return store.folder(run.experiment.run_name)
+
+
+def read_bytes(content: bytes, folder: Path) -> Run:
+    path = folder / "mlp_results.toml"
+    path.write_bytes(content)
+    return read_results(path)
+
+
+def spelled_out(run: Run) -> str:
+    """Return a text that tells -0.0 from 0.0 and 1 from 1.0, unlike ==, and that nan equals."""
+    return json.dumps(run.model_dump(), sort_keys=True, default=repr)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*")}
+
+
+def signed(body: str | bytes) -> bytes:
+    """Return a results file of any content, whose digest is right."""
+    body = body if isinstance(body, bytes) else body.encode()
+    header = CONTENT.partition(b"digest")[0]
+    return header + f'digest = "sha256:{store_module._digest(body)}"\n'.encode() + body
+
+
+@settings(max_examples=150, deadline=None)
+@given(run=runs)
+def test_what_is_read_is_what_was_written_to_the_bit(
+    run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = to_results(run)
+    again = read_bytes(content, tmp_path_factory.getbasetemp())
+    assert spelled_out(again) == spelled_out(run)
+    assert to_results(run) == content
+
+
+def test_equal_runs_give_equal_bytes(store: Store) -> None:
+    first = contents(save(store, make_run()))
+    assert contents(save(store, make_run())) == first
+
+
+def test_a_finished_run_is_found_by_its_name(store: Store) -> None:
+    assert store.read("mlp") is None
+    save(store, make_run())
+    assert store.read("mlp") == make_run()
+
+
+def test_a_run_leaves_one_event_file_a_log_and_its_results(store: Store) -> None:
+    folder = save(store, make_run())
+    events, results, log = sorted(path.name for path in folder.iterdir())
+    assert events.startswith("events.out.tfevents.")
+    assert (results, log) == ("mlp_results.toml", "run.log")
+
+
+def test_the_results_say_what_a_person_wants_to_know() -> None:
+    content = CONTENT.decode()
+    for line in ('run = "mlp"', 'status = "complete"', "epochs = 3", "hidden_units = [256, 256]"):
+        assert line in content
+    assert "accuracy = 0.53" in content
+    assert 'optimizer = "Adam"' in content  # defaults too: they may be others one day
+
+
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    for place in range(len(CONTENT)):
+        damaged = bytearray(CONTENT)
+        damaged[place] ^= 1 << place % 8
+        with pytest.raises(DamagedFileError, match=r"mlp_results\.toml: "):
+            read_bytes(bytes(damaged), tmp_path)
+
+
+def test_a_file_cut_off_anywhere_is_noticed(tmp_path: Path) -> None:
+    for length in range(len(CONTENT)):
+        with pytest.raises(DamagedFileError, match=r"mlp_results\.toml: "):
+            read_bytes(CONTENT[:length], tmp_path)
+
+
+@pytest.mark.parametrize("more", [b"\n", b"#", b"x = 1\n", b"\0", CONTENT])
+def test_anything_appended_is_noticed(more: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DamagedFileError, match="digest does not match"):
+        read_bytes(CONTENT + more, tmp_path)
+
+
+def test_other_line_ends_are_noticed(tmp_path: Path) -> None:
+    with pytest.raises(DamagedFileError):
+        read_bytes(CONTENT.replace(b"\n", b"\r\n"), tmp_path)
+
+
+@given(st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_arbitrary_bytes_are_never_a_run(tmp_path: Path, noise: bytes) -> None:
+    for content in (noise, signed(noise)):
+        with pytest.raises(DamagedFileError):
+            read_bytes(content, tmp_path)
+
+
+def nested(opening: str, closing: str) -> str:
+    return "x = " + opening * 50_000 + closing * 50_000
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"x = '\xff'", "not valid TOML"),
+        ("x = = 1", "not valid TOML"),
+        (nested("[", "]"), "not valid TOML"),
+        (nested("{a=", "}"), "not valid TOML"),
+        ("", "format None"),
+        ("format = 1", "does not fit this fmgrid"),
+        ("format = 1\nexperiment = 1", "does not fit this fmgrid"),
+        ("format = 1\nmetrics = []\nexperiment = {fingerprint = ''}", "does not fit this fmgrid"),
+        (BODY.replace(b"epochs", b"epoch"), "does not fit this fmgrid"),
+    ],
+    ids=[
+        "no UTF-8",
+        "no TOML",
+        "50,000 nested lists",
+        "50,000 nested tables",
+        "nothing at all",
+        "nothing but a format",
+        "an experiment that is a number",
+        "metrics that are a list",
+        "a word that is not ours",
+    ],
+)
+def test_what_was_signed_but_is_no_run_is_refused(
+    body: str | bytes, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DamagedFileError, match=reason):
+        read_bytes(signed(body), tmp_path)
+
+
+def test_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    newer = signed(BODY.replace(b"format = 1", b"format = 2")).replace(
+        b"# Written", b"# Signed and written"
+    )
+    with pytest.raises(DamagedFileError, match=r"format 2, .* reads 1; read it with the version"):
+        read_bytes(newer, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+    ],
+    ids=["a folder", "a named pipe", "a link to a device", "a link to itself"],
+)
+def test_a_results_file_that_is_no_file_is_damage(
+    make: Callable[[Path], None], store: Store
+) -> None:
+    store.begin("mlp")
+    make(store.results_file("mlp"))
+    with pytest.raises(DamagedFileError, match="not a regular file"):
+        read_results(store.results_file("mlp"))
+
+
+def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process "die" at the *step*-th call that changes what a disk holds.
+
+    Whatever it would do afterwards to tidy up doesn't happen either.
+    """
+    calls = count(1)
+
+    def dying(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if next(calls) >= step:
+                raise KilledError
+            return original(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", dying(os.fsync))
+    for name in ("mkdir", "open", "replace", "touch", "unlink"):
+        monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
+
+
+def test_a_kill_between_any_two_steps_leaves_no_half_file(tmp_path: Path) -> None:
+    whole = contents(save(Store(tmp_path / "undisturbed"), make_run()))
+    for step in count(1):
+        store = Store(tmp_path / str(step))
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KilledError):
+            kill_at(step, patch)
+            save(store, make_run())
+            break
+        left = contents(store.folder("mlp"))
+        named = {name for name in left if not name.startswith(".unfinished-")}
+        assert all(left[name] == whole[name] for name in named)
+        assert store.read("mlp") == (make_run() if "mlp_results.toml" in named else None)
+        assert contents(save(store, make_run())) == whole
+    assert step > 10
+
+
+def test_a_kill_while_a_failed_run_is_run_again_leaves_the_old_result_or_the_new(
+    tmp_path: Path,
+) -> None:
+    failed = make_run(status="failed")
+    for step in count(1):
+        store = Store(tmp_path / str(step))
+        save(store, failed)
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KilledError):
+            kill_at(step, patch)
+            save(store, make_run())
+            break
+        assert store.read("mlp") in (failed, make_run())
+
+
+def test_the_results_are_written_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def note(path: Path, content: bytes) -> None:
+        written.append(path.name)
+        write_whole(path, content)
+
+    monkeypatch.setattr(store_module, "write_whole", note)
+    save(store, make_run())
+    assert written[-1] == "mlp_results.toml"
+    assert len(written) == 2
+
+
+def test_a_write_that_fails_takes_its_half_file_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "table.csv").write_text("old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "table.csv", b"new")
+    assert contents(tmp_path) == {"table.csv": b"old"}
+
+
+def test_a_full_disk_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.begin("mlp")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StoreError, match="modellogs/mlp: No space left on device"):
+        store.save(make_run())
+    assert store.read("mlp") is None
+
+
+def test_what_an_unfinished_run_left_is_cleared_and_nothing_else(store: Store) -> None:
+    folder = store.folder("mlp")
+    folder.mkdir(parents=True)
+    ours = ["run.log", "events.out.tfevents.1.fmgrid", ".unfinished-mlp_results.toml"]
+    theirs = ["notes.txt", "run.log.bak", "model.pt", "other_results.toml", ".git", "events.csv"]
+    for name in ours + theirs:
+        (folder / name).write_text("something")
+    assert store.begin("mlp") == folder / "run.log"
+    assert contents(folder) == dict.fromkeys(theirs, b"something") | {"run.log": b""}
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_run_folder_that_is_a_link_is_refused(target: str, store: Store, tmp_path: Path) -> None:
+    events = tmp_path / "elsewhere" / "events.out.tfevents.1"
+    events.parent.mkdir()
+    events.touch()
+    store.root.mkdir()
+    store.folder("mlp").symlink_to(tmp_path / target)
+    for work in (store.begin, store.set_aside):
+        with pytest.raises(StoreError, match="modellogs/mlp: is a link; remove it"):
+            work("mlp")
+    assert events.exists()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_in_place_of_the_log_is_named(store: Store) -> None:
+    store.log_file("mlp").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"run\.log: "):
+        store.begin("mlp")
+
+
+def test_a_shared_run_has_a_copy_of_the_log(store: Store) -> None:
+    save(store, make_run())
+    store.log_file("mlp").write_text("trained")
+    twin = make_run(Experiment(name="twin", epochs=3), trained_as="mlp")
+    store.begin("twin")
+    store.save(twin, log_of="mlp")
+    assert store.log_file("twin").read_text() == "trained"
+    assert store.read("twin") == twin
+
+
+def test_a_log_that_somebody_deleted_costs_its_copy_and_no_more(store: Store) -> None:
+    save(store, make_run())
+    store.log_file("mlp").unlink()
+    store.begin("twin")
+    store.save(make_run(Experiment(name="twin")), log_of="mlp")
+    assert store.log_file("twin").read_text() == ""
+    assert store.read("twin") is not None
+
+
+def test_runs_set_aside_are_numbered(store: Store) -> None:
+    asides = []
+    for _ in range(3):
+        save(store, make_run())
+        asides.append(store.set_aside("mlp"))
+        assert not store.folder("mlp").exists()
+    assert [aside.name for aside in asides] == ["mlp.1", "mlp.2", "mlp.3"]
+    assert read_results(asides[0] / "mlp_results.toml") == make_run()
+
+
+def test_no_number_is_given_twice_where_one_was_deleted(store: Store) -> None:
+    for _ in range(3):
+        save(store, make_run())
+        store.set_aside("mlp")
+    shutil.rmtree(store.root / ".replaced" / "mlp.2")
+    save(store, make_run())
+    assert store.set_aside("mlp").name == "mlp.2"
+
+
+def test_what_is_set_aside_is_seen_no_more(store: Store) -> None:
+    save(store, make_run())
+    store.set_aside("mlp")
+    assert list(find_folders(store.root)) == []
+    assert not list(store.root.rglob("*tfevents*"))  # which TensorBoard would show
+
+
+def test_a_run_that_is_not_there_cannot_be_set_aside(store: Store) -> None:
+    store.root.mkdir()
+    with pytest.raises(StoreError, match="mlp: No such file"):
+        store.set_aside("mlp")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from fmgrid.store import Store
+with Store(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def holder(store: Store) -> Iterator["subprocess.Popen[str]"]:
+    """Hold the lock in another process."""
+    command = [sys.executable, "-c", HOLD, str(store.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_refused_at_once(store: Store) -> None:
+    with holder(store):
+        started = time.monotonic()
+        with pytest.raises(StoreError, match="another fmgrid run is writing here"), store.locked():
+            pass
+        assert time.monotonic() - started < 1
+        assert store.is_locked()
+
+
+def test_the_lock_dies_with_its_owner(store: Store) -> None:
+    with holder(store) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not store.is_locked()
+        with store.locked():
+            assert store.is_locked()
+    assert not store.is_locked()
+
+
+def test_the_lock_is_released_when_the_work_raises(store: Store) -> None:
+    with pytest.raises(KilledError), store.locked():
+        raise KilledError
+    assert not store.is_locked()
+
+
+def test_asking_for_the_lock_makes_no_folder(store: Store) -> None:
+    assert not store.is_locked()
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda store: store.begin("mlp"),
+        lambda store: store.save(make_run()),
+        lambda store: store.set_aside("mlp"),
+        lambda store: store.locked().__enter__(),
+    ],
+    ids=["begin", "save", "set_aside", "locked"],
+)
+def test_a_file_where_the_log_folder_should_be_is_named(
+    work: Callable[[Store], object], tmp_path: Path
+) -> None:
+    (tmp_path / "modellogs").write_text("mine")
+    with pytest.raises(StoreError, match="modellogs"):
+        work(Store(tmp_path / "modellogs"))
+    assert (tmp_path / "modellogs").read_text() == "mine"
+
+
+def test_a_name_too_long_for_the_file_system_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path / ("x" * 300))
+    for work in (store.read, store.begin):
+        with pytest.raises(StoreError, match=r"xxx.*File name too long"):
+            work("mlp")
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    store = Store(Path("/proc/self"))  # which refuses even root
+    with pytest.raises(StoreError, match="/proc/self/mlp: "):
+        store.begin("mlp")

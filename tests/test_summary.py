@@ -1,0 +1,427 @@
+import csv
+import gc
+import io
+import json
+import struct
+import subprocess
+import sys
+import tracemalloc
+from itertools import pairwise
+from math import isnan, nan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmgrid.errors import StoreError
+from fmgrid.records import Experiment, Failure, Run
+from fmgrid.store import Store
+from fmgrid.summary import (
+    COLUMNS,
+    HISTORY_COLUMNS,
+    Summary,
+    natural_order,
+    summarize,
+    to_csv,
+    to_table,
+)
+from made_up_runs import make_record, make_run
+
+HEADER = (
+    "dataset,validation,epochs,train_steps,batch_size,hidden_units,units1,units2,depth,"
+    "learning_rate,optimizer,optimizer_args,accuracy,valid_loss,train_loss,best_accuracy,"
+    "best_epoch,best_valid_loss,test_accuracy,test_loss,weights,images_seen,seconds,status,"
+    "seed,name,run,trained_as,error"
+)
+HISTORY_HEADER = (
+    "run,name,seed,epoch,train_loss,valid_loss,accuracy,learning_rate,images_seen,seconds"
+)
+
+# Plain mltrainer, as its documentation has it, in a folder per run
+FOREIGN = """
+import sys
+from pathlib import Path
+import torch
+from mltrainer import ReportTypes, Trainer, TrainerSettings, metrics
+from torch import nn
+
+class NeuralNetwork(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(),
+            nn.Linear(8, 10),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+def batches():
+    while True:
+        yield torch.rand(8, 1, 28, 28), torch.randint(0, 10, (8,))
+
+for name in sys.argv[2:]:
+    trainer = Trainer(
+        model=NeuralNetwork(),
+        settings=TrainerSettings(
+            epochs=2, metrics=[metrics.Accuracy()], logdir=Path(sys.argv[1], name), train_steps=3,
+            valid_steps=2, reporttypes=[ReportTypes.TENSORBOARD, ReportTypes.TOML],
+            optimizer_kwargs={"lr": 0.001, "weight_decay": 1e-5}, scheduler_kwargs=None,
+            earlystop_kwargs=None,
+        ),
+        loss_fn=nn.CrossEntropyLoss(), optimizer=torch.optim.Adam, traindataloader=batches(),
+        validdataloader=batches(), scheduler=None,
+    )
+    trainer.loop()
+    trainer.writer.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of plain mltrainer's: `first/<time stamp>/` and `deep/second/<time stamp>/`.
+
+    Another process writes it, because mltrainer imports mlflow, whose warnings aren't ours.
+    """
+    folder = tmp_path_factory.mktemp("foreign")
+    command = [sys.executable, "-c", FOREIGN, str(folder), "first", "deep/second"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+def save(root: Path, *runs: Run) -> Store:
+    store = Store(root)
+    for run in runs:
+        store.begin(run.experiment.run_name)
+        store.save(run)
+    return store
+
+
+def run_of(name: str, **settings: Any) -> Run:
+    return make_run(Experiment(name=name, **settings))
+
+
+def csv_of(root: Path) -> str:
+    return to_csv(to_table(summarize(root).rows))
+
+
+def parse(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def bits(number: float) -> bytes:
+    return struct.pack("<d", number)
+
+
+def names(summary: Summary) -> list[str]:
+    return [row["run"] for row in summary.rows]
+
+
+def test_the_columns_are_the_documented_ones_in_their_order(tmp_path: Path) -> None:
+    save(tmp_path, run_of("mlp"))
+    assert csv_of(tmp_path).splitlines()[0] == HEADER == ",".join(COLUMNS)
+
+
+def test_an_empty_folder_gives_a_table_of_columns(tmp_path: Path) -> None:
+    assert csv_of(tmp_path) == HEADER + "\n"
+    assert summarize(tmp_path) == Summary()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("nowhere", "file"):
+        with pytest.raises(StoreError, match=f"{name}: no such folder"):
+            summarize(tmp_path / name)
+
+
+def test_a_row_holds_what_was_set_and_what_came_of_it(tmp_path: Path) -> None:
+    history = (
+        make_record(1, accuracy=0.5, valid_loss=0.75),
+        make_record(2, accuracy=0.875, valid_loss=0.5),
+        make_record(3, accuracy=0.75, valid_loss=0.625, train_loss=0.25),
+    )
+    experiment = Experiment(
+        name="mlp",
+        epochs=3,
+        hidden_units=(64, 32, 16),
+        seed=2,
+        validation=1000,
+        optimizer_args={"weight_decay": 1e-5, "betas": [0.9, 0.99]},
+        train_steps="full",
+    )
+    outcome = {"test_accuracy": 0.5, "test_loss": 1.5, "trained_as": "other", "history": history}
+    save(tmp_path, make_run(experiment, **outcome))
+    (row,) = parse(csv_of(tmp_path))
+    assert row == {
+        "dataset": "fashion-mnist",
+        "validation": "1000",
+        "epochs": "3",
+        "train_steps": "full",
+        "batch_size": "64",
+        "hidden_units": "64 32 16",
+        "units1": "64",
+        "units2": "32",
+        "depth": "3",
+        "learning_rate": "0.001",
+        "optimizer": "Adam",
+        "optimizer_args": '{"betas": [0.9, 0.99], "weight_decay": 1e-05}',
+        "accuracy": "0.75",
+        "valid_loss": "0.625",
+        "train_loss": "0.25",
+        "best_accuracy": "0.875",
+        "best_epoch": "2",
+        "best_valid_loss": "0.5",
+        "test_accuracy": "0.5",
+        "test_loss": "1.5",
+        "weights": "269322",
+        "images_seen": "19200",
+        "seconds": "3.25",
+        "status": "complete",
+        "seed": "2",
+        "name": "mlp",
+        "run": "mlp_s2",
+        "trained_as": "other",
+        "error": "",
+    }
+
+
+def test_the_same_folder_gives_the_same_bytes(tmp_path: Path, foreign: Path) -> None:
+    save(tmp_path, run_of("b"), run_of("a", seed=1), run_of("a"))
+    (tmp_path / "foreign").symlink_to(foreign)
+    assert csv_of(tmp_path) == csv_of(tmp_path)
+    assert csv_of(foreign) == csv_of(foreign)
+
+
+def test_the_order_of_writing_leaves_no_trace(tmp_path: Path) -> None:
+    runs = [run_of(name) for name in ("b", "a", "c")]
+    save(tmp_path / "one", *runs)
+    save(tmp_path / "other", *reversed(runs))
+    assert csv_of(tmp_path / "one") == csv_of(tmp_path / "other")
+
+
+def test_rows_are_in_the_order_people_count_in(tmp_path: Path) -> None:
+    save(tmp_path, *(run_of(f"epochs_{n}") for n in (10, 3, 100, 5)))
+    save(tmp_path, run_of("epochs_5", seed=12), run_of("epochs_5", seed=2))
+    expected = ["3", "5", "5_s2", "5_s12", "10", "100"]
+    assert names(summarize(tmp_path)) == [f"epochs_{n}" for n in expected]
+
+
+@given(st.lists(st.text(st.sampled_from("ab019_²٣")), max_size=5))
+def test_any_names_can_be_put_in_order(names: list[str]) -> None:
+    keys = [natural_order(name) for name in sorted(names, key=natural_order)]
+    assert all(first <= second for first, second in pairwise(keys))
+
+
+def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    save(tmp_path, run_of("deep"), run_of("linear", hidden_units=()))
+    save(tmp_path, make_run(Experiment(name="failed"), history=(), weights=None, status="failed"))
+    deep, failed, linear = parse(csv_of(tmp_path))
+    assert (deep["units1"], deep["best_epoch"], deep["weights"]) == ("256", "3", "269322")
+    assert (linear["units1"], linear["depth"], linear["hidden_units"]) == ("", "0", "")
+    assert (failed["best_epoch"], failed["weights"], failed["images_seen"]) == ("", "", "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
+def test_numbers_are_read_back_to_the_same_bits(numbers: list[float]) -> None:
+    text = to_csv(to_table([{"run": "mlp", "valid_loss": number} for number in numbers]))
+    assert [bits(float(row["valid_loss"])) for row in parse(text)] == list(map(bits, numbers))
+    table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    assert [bits(number) for number in table["valid_loss"]] == list(map(bits, numbers))
+
+
+texts = st.text(st.sampled_from("\",;\n\r\t '=\\é") | st.characters(codec="utf-8"))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_any_text_is_read_back_on_one_line(
+    tmp_path_factory: pytest.TempPathFactory, messages: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("runs")
+    for number, message in enumerate(messages):
+        failure = Failure(message=message)
+        save(root, make_run(Experiment(name=f"{number}"), status="failed", failure=failure))
+    text = csv_of(root)
+    assert [row["error"] for row in parse(text)] == [" ".join(m.splitlines()) for m in messages]
+    assert len(text.splitlines()) == 1 + len(messages)
+
+
+def test_a_failed_run_has_a_row_with_its_error(tmp_path: Path) -> None:
+    failure = Failure(message='ValueError: no "luck", twice', traceback="Traceback\n...")
+    failed = make_run(Experiment(name="b"), status="failed", history=(), failure=failure)
+    save(tmp_path, run_of("a"), failed)
+    complete, row = parse(csv_of(tmp_path))
+    assert (complete["status"], complete["error"]) == ("complete", "")
+    assert (row["status"], row["error"]) == ("failed", 'ValueError: no "luck", twice')
+    assert row["accuracy"] == ""
+    assert row["epochs"] == "5"
+
+
+def test_what_was_not_a_number_stays_empty(tmp_path: Path) -> None:
+    history = (make_record(1, train_loss=nan),)
+    save(tmp_path, make_run(Experiment(name="a"), status="failed", history=history))
+    table = pd.read_csv(io.StringIO(csv_of(tmp_path)))
+    assert isnan(table["train_loss"][0])
+
+
+def test_runs_that_are_not_finished_are_named_and_have_no_row(tmp_path: Path) -> None:
+    save(tmp_path, run_of("a")).begin("b")
+    summary = summarize(tmp_path)
+    assert names(summary) == ["a"]
+    assert summary.unfinished == ["b"]
+    assert summary.warnings == []
+
+
+def test_damaged_results_cost_a_warning_and_their_row(tmp_path: Path) -> None:
+    store = save(tmp_path, run_of("a"), run_of("b"), run_of("c"))
+    path = store.results_file("b")
+    path.write_bytes(path.read_bytes().replace(b"accuracy = 0.53", b"accuracy = 0.99"))
+    summary = summarize(tmp_path)
+    assert names(summary) == ["a", "c"]
+    (warning,) = summary.warnings
+    assert warning.startswith(f"{path}: was changed or damaged")
+
+
+def test_folders_within_folders_are_summarized_too(tmp_path: Path) -> None:
+    save(tmp_path / "monday", run_of("a"))
+    save(tmp_path / "tuesday" / "evening", run_of("b"))
+    assert names(summarize(tmp_path)) == ["a", "b"]
+
+
+def test_a_single_run_is_summarized_by_its_folder(tmp_path: Path, foreign: Path) -> None:
+    save(tmp_path, run_of("a"))
+    assert names(summarize(tmp_path / "a")) == ["a"]
+    (folder,) = (foreign / "first").iterdir()
+    assert names(summarize(folder)) == [folder.name]
+
+
+def test_what_was_set_aside_is_passed_over(tmp_path: Path) -> None:
+    store = save(tmp_path, run_of("a"))
+    store.set_aside("a")
+    save(tmp_path / ".hidden", run_of("b"))
+    assert summarize(tmp_path) == Summary()
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere", run_of("a"))
+    save(tmp_path / "logs", run_of("b"))
+    (tmp_path / "logs" / "a").symlink_to(tmp_path / "elsewhere" / "a")
+    (tmp_path / "logs" / "loop").symlink_to(tmp_path / "logs")
+    assert names(summarize(tmp_path / "logs")) == ["b"]
+
+
+def test_other_files_and_folders_are_no_runs(tmp_path: Path) -> None:
+    save(tmp_path, run_of("a"))
+    (tmp_path / "README.md").write_text("# Runs")
+    (tmp_path / "other_results.toml").write_text("x = 1")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "settings.toml").write_text("[model]")
+    summary = summarize(tmp_path)
+    assert (names(summary), summary.warnings, summary.unfinished) == (["a"], [], [])
+
+
+def test_plain_mltrainers_runs_have_rows_of_what_can_be_known(foreign: Path) -> None:
+    summary = summarize(foreign, with_history=True)
+    stamps = [path.parent for path in foreign.rglob("settings.toml")]
+    assert sorted(names(summary)) == sorted(p.relative_to(foreign).as_posix() for p in stamps)
+    assert names(summary)[0].startswith("deep/second/")
+    assert summary.warnings == []
+    rows = parse(to_csv(to_table(summary.rows)))
+    for row in rows:
+        known = ["epochs", "train_steps", "hidden_units", "learning_rate", "best_epoch", "depth"]
+        assert [row[name] for name in known[:4]] == ["2", "3", "16 8", "0.001"]
+        assert row["best_epoch"] in ("1", "2")
+        assert row["status"] == "complete"
+        assert row["optimizer_args"] == '{"weight_decay": 1e-05}'
+        assert 0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) <= 1
+        assert float(row["seconds"]) >= 0
+        unknown = ("dataset", "batch_size", "optimizer", "seed", "weights", "trained_as", "error")
+        assert {row[name] for name in unknown} == {""}
+
+
+def test_numbers_of_single_precision_are_as_short_as_they_were_written(foreign: Path) -> None:
+    summary = summarize(foreign, with_history=True)
+    assert {epoch["learning_rate"] for epoch in summary.history} == {0.001}
+    measured = ("accuracy", "valid_loss", "train_loss", "best_accuracy", "best_valid_loss")
+    for row in summary.rows:
+        assert all(row[name] == float(f"{row[name]:.7g}") for name in measured)
+    for epoch in summary.history:
+        assert all(epoch[name] == float(f"{epoch[name]:.7g}") for name in measured[:3])
+
+
+def test_runs_of_both_kinds_share_a_table(tmp_path: Path, foreign: Path) -> None:
+    save(tmp_path, run_of("a"))
+    (stamped,) = (foreign / "first").iterdir()
+    copy = tmp_path / "by_hand" / stamped.name
+    copy.mkdir(parents=True)
+    for path in stamped.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    ours, theirs = parse(csv_of(tmp_path))
+    assert (ours["run"], theirs["run"]) == ("a", f"by_hand/{stamped.name}")
+    assert (ours["epochs"], theirs["epochs"]) == ("5", "2")
+
+
+def test_damage_to_a_file_of_mltrainers_costs_a_warning_that_names_it(
+    tmp_path: Path, foreign: Path
+) -> None:
+    (stamped,) = (foreign / "first").iterdir()
+    for path in stamped.iterdir():
+        content = path.read_bytes()
+        (tmp_path / path.name).write_bytes(content[:-5] if "tfevents" in path.name else content)
+    (tmp_path / "model.toml").unlink()
+    summary = summarize(tmp_path)
+    assert len(summary.rows) == 1
+    assert len(summary.warnings) == 2
+    assert summary.warnings[0].startswith(f"{tmp_path}/model.toml: ")
+    assert summary.warnings[1].startswith(f"{tmp_path}/events.out.tfevents.")
+
+
+def test_the_history_has_a_row_per_epoch_in_the_order_of_the_runs(tmp_path: Path) -> None:
+    save(tmp_path, run_of("mlp_10", epochs=2), run_of("mlp_2", epochs=1, seed=0))
+    summary = summarize(tmp_path, with_history=True)
+    text = to_csv(to_table(summary.history, HISTORY_COLUMNS))
+    assert text.splitlines() == [
+        HISTORY_HEADER,
+        "mlp_2,mlp_2,0,1,1.0,1.5,0.51,0.001,6400,1.0",
+        "mlp_10,mlp_10,0,1,1.0,1.5,0.51,0.001,6400,1.0",
+        "mlp_10,mlp_10,0,2,0.5,0.75,0.52,0.001,12800,2.0",
+    ]
+
+
+def test_the_history_of_a_failed_run_goes_as_far_as_it_came(tmp_path: Path) -> None:
+    failed = make_run(Experiment(name="a", epochs=5), status="failed", history=(make_record(1),))
+    save(tmp_path, failed)
+    assert len(summarize(tmp_path, with_history=True).history) == 1
+
+
+def test_an_empty_history_is_a_table_of_columns() -> None:
+    assert to_csv(to_table([], HISTORY_COLUMNS)) == HISTORY_HEADER + "\n"
+
+
+def test_histories_that_nobody_asked_for_take_no_memory(tmp_path: Path) -> None:
+    def kept(epochs: int) -> int:
+        history = tuple(make_record(epoch) for epoch in range(1, epochs + 1))
+        root = tmp_path / str(epochs)
+        save(root, *(make_run(Experiment(name=name), history=history) for name in "abcdefgh"))
+        summarize(root)  # for whatever is cached the first time
+        tracemalloc.start()
+        summary = summarize(root)
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(summary.rows) == 8
+        return size
+
+    assert kept(epochs=200) < 1.2 * kept(epochs=1)
+
+
+def test_arguments_are_written_as_json(tmp_path: Path) -> None:
+    arguments = {"b": [1, 2.5], "a": {"x": True}, "é": "\n"}
+    save(tmp_path, run_of("a", optimizer_args=arguments))
+    (row,) = parse(csv_of(tmp_path))
+    assert json.loads(row["optimizer_args"]) == arguments

@@ -1,0 +1,189 @@
+"""What the workers in test_executors.py are asked to do: they import it by name.
+
+Each function takes an experiment, whose number of epochs tells some of them what to do.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fmgrid.records import Experiment, Run
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+kept: list[Any] = []
+
+
+class StubbornError(Exception):
+    """Cannot be pickled back: its constructor wants more than its text."""
+
+    def __init__(self, text: str, more: int) -> None:
+        super().__init__(text)
+        self.more = more
+
+
+def succeed(experiment: Experiment, **software: str | int) -> Run:
+    software |= {"pid": os.getpid()}
+    return Run(
+        experiment=experiment,
+        status="complete",
+        started=datetime.now(UTC),
+        seconds=0.0,
+        software=software,
+    )
+
+
+def sleep_by_epochs(experiment: Experiment) -> Run:
+    time.sleep(experiment.epochs / 20)
+    return succeed(experiment)
+
+
+def sleep_for_ever(experiment: Experiment) -> Run:
+    time.sleep(600)
+    return succeed(experiment)
+
+
+def hang_deaf(experiment: Experiment) -> Run:
+    """Hang as C code does, which lets no signal handler of Python's run."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    return sleep_for_ever(experiment)
+
+
+def print_everywhere(experiment: Experiment) -> Run:
+    name = experiment.run_name
+    print(f"print {name}")  # noqa: T201
+    print(f"stderr {name} é\udce9", file=sys.stderr)  # noqa: T201
+    os.write(1, f"C stdout {name}\n".encode())
+    os.write(2, f"C stderr {name}\n".encode())
+    subprocess.run(["echo", f"child {name}"], check=True)
+    print(f"unended {name}", end="")  # noqa: T201
+    return succeed(experiment)
+
+
+def spoil_streams(experiment: Experiment) -> Run:
+    print("last words")  # noqa: T201
+    sys.stdout.close()
+    sys.stderr = None  # type: ignore[assignment]
+    os.close(2)
+    if experiment.epochs == 2:
+        raise OSError("spoiled")
+    return succeed(experiment)
+
+
+def die_at_2(experiment: Experiment) -> Run:
+    if experiment.epochs == 2:
+        print("about to die")  # noqa: T201
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sleep_by_epochs(experiment)
+
+
+def exit_at_2(experiment: Experiment) -> Run:
+    if experiment.epochs == 2:
+        os._exit(3)
+    return sleep_by_epochs(experiment)
+
+
+def exit_leaving_a_child(experiment: Experiment) -> Run:
+    """Die while a child holds everything open that it inherited."""
+    if os.fork() == 0:
+        time.sleep(600)
+    Path(experiment.optimizer).write_text("forked")
+    os._exit(3)
+
+
+def close_all_files(experiment: Experiment) -> Run:
+    os.closerange(3, 100)
+    return succeed(experiment)
+
+
+def raise_by_epochs(experiment: Experiment) -> Run:
+    match experiment.epochs:
+        case 1:
+            raise ValueError("several\nlines")
+        case 2:
+            raise StubbornError("stubborn", 1)
+        case 3:
+            sys.exit(5)
+        case 4:
+            raise KeyboardInterrupt
+        case 5:
+            raise OSError("caf\udce9")
+        case 6:
+            return experiment.model_copy(update={"name": threading.Lock()})  # type: ignore[return-value]
+        case 7:
+            run = succeed(experiment)
+            return run.model_copy(update={"software": {"made": lambda: None}})
+        case 8:
+            return succeed(experiment).model_copy(update={"software": {"made": Trap()}})
+    return succeed(experiment)
+
+
+class Trap:
+    """Can be pickled, but never unpickled."""
+
+    def __reduce__(self) -> Any:
+        return spring, ()
+
+
+def spring() -> None:
+    raise RuntimeError("sprung")
+
+
+def tell_surroundings(experiment: Experiment) -> Run:
+    known = {name: os.environ[name] for name in THREADS}
+    known["group"] = str(os.getpgrp())
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return succeed(experiment, blocked=len(blocked), **known)
+
+
+def tell_pid_and_sleep(experiment: Experiment) -> Run:
+    """Write the ids of the worker and of a child of its into the file that the name tells."""
+    with subprocess.Popen(["sleep", "600"]) as child:
+        path = Path(experiment.optimizer)
+        path.with_suffix(".new").write_text(f"{os.getpid()} {child.pid}")
+        path.with_suffix(".new").rename(path)
+        time.sleep(600)
+    return succeed(experiment)
+
+
+def make_semaphores(experiment: Experiment) -> Run:
+    kept.extend(multiprocessing.RLock() for _ in range(5))
+    return succeed(experiment)
+
+
+def interrupt_self(experiment: Experiment) -> Run:
+    os.kill(os.getpid(), signal.SIGINT)
+    return succeed(experiment)
+
+
+def show_progress(experiment: Experiment) -> Run:
+    """Use tqdm as mltrainer does, and stay busy."""
+    from tqdm import tqdm
+
+    for _ in tqdm(range(3)):
+        pass
+    time.sleep(600 if experiment.epochs == 2 else 0)
+    return succeed(experiment)
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def raise_stubborn() -> None:
+    raise StubbornError("stubborn", 1)
+
+
+def raise_plain() -> None:
+    raise ValueError("plain")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
