@@ -90,8 +90,10 @@ print("torch" in sys.modules)
 """
     assert run_python(script).splitlines() == [
         'torch.optim has no optimizer "Adm"; did you mean Adam?',
-        "module nonesuch_package cannot be imported (ModuleNotFoundError: No module named "
-        "'nonesuch_package'); install it, or run fmgrid in the folder that holds it",
+        (
+            "module nonesuch_package cannot be imported (ModuleNotFoundError: No module named "
+            "'nonesuch_package'); install it, or run fmgrid in the folder that holds it"
+        ),
         "False",
     ]
 

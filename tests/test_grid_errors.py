@@ -611,8 +611,8 @@ def test_a_template_that_cannot_be_filled_is_refused(
 def test_a_field_that_is_none_is_told_as_it_was_written(complain: Complain, field: str) -> None:
     assert complain(f"name = 'x_{field}'\n") == [
         (
-            f"g.toml:1: name: {field} is no field for a name; write {{epochs}}, {{hidden_units[0]}}, "
-            "{optimizer_args[momentum]} or {learning_rate:g}"
+            f"g.toml:1: name: {field} is no field for a name; write {{epochs}}, "
+            "{hidden_units[0]}, {optimizer_args[momentum]} or {learning_rate:g}"
         )
     ]
 
@@ -676,8 +676,8 @@ def test_two_experiments_of_one_name_are_refused_with_both_places(tmp_path: Path
 
     assert refusal(one, other) == [
         (
-            f'{other}:3: name: "a" is also made at {one}:1: they differ in epochs 1 and 2, batch_size '
-            "64 and 8; choose another name, or put {epochs} into it"
+            f'{other}:3: name: "a" is also made at {one}:1: they differ in epochs 1 and 2, '
+            "batch_size 64 and 8; choose another name, or put {epochs} into it"
         )
     ]
 
@@ -698,8 +698,8 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
 
     assert complain(text) == [
         (
-            'g.toml:4: name: "a_s1" with seed 0 has the folder a_s1 of "a" with seed 1 at g.toml:1; '
-            "choose a name that does not end in _s and a number"
+            'g.toml:4: name: "a_s1" with seed 0 has the folder a_s1 of "a" with seed 1 '
+            "at g.toml:1; choose a name that does not end in _s and a number"
         )
     ]
 

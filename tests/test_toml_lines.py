@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmgrid.grid.toml_lines import MAX_DEPTH, TomlError, TomlPath, parse
+from fmgrid.grid.toml_lines import MAX_DEPTH, Document, TomlError, TomlPath, parse
 
 
 def paths(value: Any, path: TomlPath = ()) -> Iterator[TomlPath]:
@@ -129,10 +129,10 @@ def test_what_has_no_line_takes_that_of_the_thing_around_it() -> None:
     ("text", "message", "line"),
     [
         pytest.param("a = 1\nb = x\n", "invalid value", 2, id="in a line"),
-        pytest.param("a = 1\nb = [\n\n", "unclosed array", 2, id="at the end, after empty lines"),
+        pytest.param("a = 1\nb = [\n\n", "invalid value", 2, id="at the end, after empty lines"),
         pytest.param("a = '''x\ny", "expected \"'''\"", 2, id="at the end of a line"),
         pytest.param("a = 1\r\nb = x\r\n", "invalid value", 2, id="with Windows line ends"),
-        pytest.param("# \u2028\n# \x85\na = [", "unclosed array", 3, id="with odd line ends"),
+        pytest.param("# \u2028\n# \x85\na = [", "invalid value", 3, id="with odd line ends"),
         pytest.param("a = 1\n" + "9" * 5000 + " = " + "9" * 5000, "a number has", 2, id="digits"),
         pytest.param("\n" + "a." * 30 + "b = 1", "a key has over 20 parts", 2, id="a long key"),
         pytest.param("a = 1\n[b\n", "expected ']'", 2, id="an open header"),
@@ -165,7 +165,7 @@ SCALARS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
     st.dates(min_value=date(1000, 1, 1)),
     st.times(),
-    st.datetimes(min_value=datetime(1000, 1, 1)),  # noqa: DTZ001 - TOML has local times too
+    st.datetimes(min_value=datetime(1000, 1, 1)),
 )
 
 
@@ -228,8 +228,8 @@ class Writer:
             self.text += f"[[{self.dotted(path)}]]\n"
             values.append({})
             self.pairs((*path, index), values[index])
-            if self.chance():
-                name = self.data.draw(KEYS.filter(lambda key: key not in values[index]))
+            name = self.data.draw(KEYS)
+            if name not in values[index]:
                 inner = values[index].setdefault(name, {})
                 self.table_below((*path, index, name), path, name, inner)
 
@@ -338,8 +338,11 @@ def test_whatever_tomllib_reads_has_lines_within_the_text(text: str) -> None:
     try:
         document = parse(text)
     except TomlError as error:
-        assert error.line is None or 1 <= error.line <= text.count("\n") + 1
-        return
+        refused = error.line
+        document = Document({}, {})
+    else:
+        refused = None
 
+    assert refused is None or 1 <= refused <= text.count("\n") + 1
     assert set(document.lines) >= set(paths(document.values))
     assert all(1 <= line <= text.count("\n") + 1 for line in document.lines.values())

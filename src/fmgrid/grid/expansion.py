@@ -18,6 +18,8 @@ from fmgrid.words import or_near_match
 
 MAX_LAYERS = 1_000
 
+_DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
+
 _Test: TypeAlias = Callable[[Any], bool]
 
 
@@ -123,7 +125,7 @@ def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str
             return f"has {len(value):,} layers; write at most {MAX_LAYERS:,}"
         settings["hidden_units"] = value
         return None
-    units = settings.get("hidden_units", Experiment.model_fields["hidden_units"].default)
+    units = settings.get("hidden_units", _DRAFT.hidden_units)
     index = int(rest[0])
     if not isinstance(units, list | tuple) or index >= len(units):
         return f"there is no layer {index} in hidden_units = {show(units)}, counted from 0"
@@ -133,7 +135,7 @@ def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str
 
 def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> Problem:
     """Turn one of pydantic's errors into a problem with its place."""
-    draft = Definition(Experiment(name="draft"), block.place, written)
+    draft = Definition(_DRAFT, block.place, written)
     if not details["loc"]:  # a rule between settings, whose message names the one to blame first
         message = str(details["ctx"]["error"])
         return draft.origin(message.partition(" ")[0]).problem(message)
@@ -162,11 +164,11 @@ def _optimizer_problems(
     settings: Mapping[str, Any], block: Block, written: Mapping[Keys, Written]
 ) -> list[Problem]:
     """Check the name of the optimizer and those of its arguments; values are its own to judge."""
-    name = settings.get("optimizer", Experiment.model_fields["optimizer"].default)
+    name = settings.get("optimizer", _DRAFT.optimizer)
     arguments = settings.get("optimizer_args", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return []  # pydantic says so
-    draft = Definition(Experiment(name="draft"), block.place, written)
+    draft = Definition(_DRAFT, block.place, written)
     try:
         signature = optimizer_signature(name)
     except ComponentError as error:
