@@ -1,6 +1,6 @@
 """Fit the constants of fmgrid.costs to finished runs, and say how well they fit.
 
-    fmgrid run configs/ -j 1 --logdir modellogs-costs && python scripts/fit_costs.py modellogs-costs
+fmgrid run configs/ -j 1 --logdir modellogs-costs && python scripts/fit_costs.py modellogs-costs
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""The data sets, prepared once per session.
+"""The command that is tested, and the data sets, prepared once per session.
 
 The full one comes from wherever `prepare` finds it, downloads included, and stays in
 FMGRID_CACHE or a folder of the user's own among the temporary ones, for the next session.
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from fmgrid import data
 CACHE = os.environ.get("FMGRID_CACHE") or str(
     Path(tempfile.gettempdir(), f"fmgrid-tests-{os.getuid()}")
 )
+
+# The fmgrid of the environment that runs the tests, whether that is activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,7 @@ def test_a_worker_that_closes_its_line_counts_as_dead(
         (4, "KeyboardInterrupt: "),
         (5, r"OSError: caf\udce9"),
         (6, "TypeError: cannot pickle '_thread.lock' object"),
-        (7, "Can't pickle"),
+        (7, "raise_by_epochs.<locals>.<lambda>"),
         (8, "RuntimeError: sprung"),
     ],
     ids=[

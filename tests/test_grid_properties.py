@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.errors import InputError, Problem
@@ -103,6 +103,7 @@ def check_outcome(content: str | bytes) -> None:
         assert str(problem).isprintable()
 
 
+@settings(deadline=None)
 @given(grids())
 def test_a_grid_has_as_many_runs_as_it_is_counted_to_have(axes: dict[str, list[Any]]) -> None:
     count = prod(map(len, axes.values()))
@@ -114,6 +115,7 @@ def test_a_grid_has_as_many_runs_as_it_is_counted_to_have(axes: dict[str, list[A
         load(f"[grid]\n{to_toml(axes)}", max_runs=count - 1)
 
 
+@settings(deadline=None)
 @given(grids(), st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3, unique=True))
 def test_names_are_safe_and_unique_on_every_system(
     axes: dict[str, list[Any]], seeds: list[int]
@@ -127,6 +129,7 @@ def test_names_are_safe_and_unique_on_every_system(
         assert not run.endswith(".")
 
 
+@settings(deadline=None)
 @given(grids())
 def test_more_seeds_rename_and_reorder_nothing(axes: dict[str, list[Any]]) -> None:
     text = f"[grid]\n{to_toml(axes)}"
@@ -137,12 +140,13 @@ def test_more_seeds_rename_and_reorder_nothing(axes: dict[str, list[Any]]) -> No
     assert len(more) == 2 * len(few)
 
 
+@settings(deadline=None)
 @given(grids(), st.data())
 def test_an_exclusion_leaves_the_others_in_their_order(
     axes: dict[str, list[Any]], data: st.DataObject
 ) -> None:
-    name = data.draw(st.sampled_from(sorted(axes)))
-    assume(len(axes[name]) > 1)
+    axes["batch_size"] = [8, 16, 32]  # so that something is left of one axis at least
+    name = data.draw(st.sampled_from([name for name in axes if len(axes[name]) > 1]))
     dropped = data.draw(st.sampled_from(axes[name]))
     rule = to_toml({name: [dropped]})
     text = f"[grid]\n{to_toml(axes)}"
@@ -153,30 +157,34 @@ def test_an_exclusion_leaves_the_others_in_their_order(
     assert [run for run in runs if run in set(left)] == left
 
 
+@settings(deadline=None)
 @given(grids())
 def test_an_override_takes_an_axis_out_of_the_product(axes: dict[str, list[Any]]) -> None:
-    assume("epochs" in axes)
-    count = prod(map(len, axes.values())) // len(axes["epochs"])
+    count = prod(len(choices) for name, choices in axes.items() if name != "epochs")
+    axes["epochs"] = [1, 2, 3]
 
     assert len(load(f"[grid]\n{to_toml(axes)}", overrides=["epochs=7"], max_runs=count)) == count
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(mutations())
 def test_a_spoilt_grid_runs_or_is_refused_with_its_place(text: str) -> None:
     check_outcome(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_any_heap_of_fragments_runs_or_is_refused(text: str) -> None:
     check_outcome(text)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()))
 def test_any_content_runs_or_is_refused(content: str | bytes) -> None:
     check_outcome(content)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0"), max_size=30))
 def test_any_override_runs_or_is_refused(text: str) -> None:
     runs, problems = runs_or_problems("[base]\nepochs = 1\n", overrides=[text])

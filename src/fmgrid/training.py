@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # the first optimizer imports it: better once here than in every worker
 from loguru import logger
 from torch.nn import functional
 from torch.optim import Optimizer
