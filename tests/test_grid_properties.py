@@ -13,15 +13,21 @@ from fmgrid.errors import InputError, Problem
 from fmgrid.grid import load_grids
 from fmgrid.grid.names import MAX_LENGTH
 
+
+def short(number: float) -> float:
+    """Return a number of three digits: with seventeen, names outgrow what a folder may have."""
+    return float(f"{number:.3g}")
+
+
 AXES: dict[str, st.SearchStrategy[Any]] = {
     "epochs": st.integers(1, 100),
     "batch_size": st.integers(1, 1_000),
-    "learning_rate": st.floats(1e-6, 1.0),
+    "learning_rate": st.floats(1e-6, 1.0).map(short),
     "train_steps": st.one_of(st.integers(1, 1_000), st.just("full")),
     "hidden_units": st.lists(st.integers(1, 512), max_size=4),
     "validation": st.one_of(st.integers(1, 1_000), st.just("test")),
     "optimizer": st.sampled_from(["SGD", "Adam", "RMSprop"]),
-    "optimizer_args.weight_decay": st.floats(0, 1),
+    "optimizer_args.weight_decay": st.floats(0, 1).map(short),
 }
 
 GOOD = """\

@@ -30,7 +30,7 @@ LOCK = ".fmgrid.lock"
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
 _DIGEST = re.compile(rb'((?:#[^\n]*\n)*)digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
-_HEADER = "# Written by fmgrid; README.md beside the runs says what is what.\n"
+_HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(rf"{re.escape(LOG)}|events\.out\.tfevents\..*|{re.escape(_BESIDE)}.*")
 
