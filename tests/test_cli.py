@@ -451,8 +451,11 @@ def in_terminal(words: Sequence[str], columns: int, **environment: str) -> tuple
     """Run fmgrid on a terminal so wide; return its exit code and what the terminal got."""
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.update({"COLUMNS": str(columns), "TERM": "xterm-256color", **environment})
-        os.execvp("fmgrid", ["fmgrid", *words])
+        try:
+            os.environ.update({"COLUMNS": str(columns), "TERM": "xterm-256color", **environment})
+            os.execvp("fmgrid", ["fmgrid", *words])
+        finally:
+            os._exit(127)  # or a second pytest would go on from here
     got = b"".join(_read_all(terminal))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), got.decode()
 
