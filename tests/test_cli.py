@@ -500,6 +500,24 @@ def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_a_closed_stream_keeps_nothing_from_running(closed: str) -> None:
+    script = f"fmgrid run {write(QUICK)} {closed}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert bits(Path("modellogs")).keys() == {"grid"}
+
+
+@pytest.mark.parametrize("command", ["plan", "summarize"])
+def test_a_full_disk_behind_stdout_is_a_matter_of_the_machine(command: str, finished: Path) -> None:
+    words = f"plan {TINY}" if command == "plan" else f"summarize {finished} -o -"
+    script = f"fmgrid {words} > /dev/full"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == "fmgrid: [Errno 28] No space left on device"
+
+
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fmgrid", "--version"], capture_output=True, text=True, check=True

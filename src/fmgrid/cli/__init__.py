@@ -12,7 +12,7 @@ import typer
 
 from fmgrid import __version__
 from fmgrid.cli import options
-from fmgrid.cli.output import reported, say, warn
+from fmgrid.cli.output import open_closed_streams, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; never returns."""
+    open_closed_streams()
     app()
 
 

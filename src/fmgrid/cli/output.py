@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
-from fmgrid.errors import FmgridError, InputError
+from fmgrid.errors import FmgridError, InputError, MachineError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -46,6 +47,13 @@ def put(content: "RenderableType") -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def open_closed_streams() -> None:
+    """Let a command whose stdout or stderr was closed by its caller run all the same."""
+    # Python has None for them; these stay open as long as the process.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
 def reported(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what a user can cause into a message and an exit code, without a traceback."""
 
@@ -53,6 +61,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+            sys.stdout.flush()  # here, where it can still be told that nothing takes it
         except InputError as error:
             count = len(error.problems)
             say(f"{error}\n{count} mistake{'s' if count > 1 else ''}; nothing was done")
@@ -64,8 +73,18 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             say("fmgrid: interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has what it wanted; Python would complain when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()  # the reader has what it wanted
             raise typer.Exit from None
+        except OSError as error:
+            _give_up_stdout()
+            say(f"fmgrid: {error}")
+            raise typer.Exit(MachineError.exit_code) from None
 
     return wrapped
+
+
+def _give_up_stdout() -> None:
+    """Send what is still buffered nowhere; Python would complain of it once more at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,5 +1,6 @@
 """`fmgrid run`: the stages put together, and what is said of them."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -211,7 +212,7 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
-            say(f"next: fmgrid summarize {store.root}")
+            say(f"next: fmgrid summarize {shlex.quote(str(store.root))}")
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:FAILURES_SHOWN]:
