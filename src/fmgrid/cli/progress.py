@@ -26,6 +26,7 @@ class Progress:
     best: Run | None = None
     started: float = field(init=False)
     _spent: float = 0.0  # estimated cost of what is done
+    _working_since: float = 0.0  # when the first training began
 
     def __post_init__(self) -> None:
         self.started = self.clock()
@@ -35,6 +36,8 @@ class Progress:
         """Count a finished run."""
         self.finished += 1
         self.failed += run.status != "complete"
+        if not self._spent:  # the workers' start is no measure of their speed
+            self._working_since = self.clock() - run.seconds
         if run.trained_as is None:
             self._spent += estimate_seconds(run.experiment)
         if run.status == "complete" and run.final:
@@ -52,7 +55,8 @@ class Progress:
         """How long it will go on, each run weighed by its cost; None before the first ends."""
         if not self._spent:
             return None
-        return self.seconds * max(self._cost - self._spent, 0.0) / self._spent
+        worked = self.clock() - self._working_since
+        return worked * max(self._cost - self._spent, 0.0) / self._spent
 
     def line(self, run: Run) -> str:
         """Return what a pipe is told of a finished run."""
@@ -72,7 +76,8 @@ class Progress:
         grid.add_row(bar, Text(", ".join(words)))
         names = ", ".join(experiment.run_name for experiment in self.running())
         best = f"best so far: {describe_best(self.best)}; " if self.best else ""
-        running = Text(f"{best}running: {names or 'starting'}", no_wrap=True, overflow="ellipsis")
+        now = f"running: {names}" if names else "starting" * (not self.finished)
+        running = Text(f"{best}{now}", no_wrap=True, overflow="ellipsis")
         return Group(grid, running)
 
 
