@@ -28,6 +28,7 @@ ROOMS = [
         "grid",
         "data",
         "networks",
+        "steps",
         "training",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary", "cli"),
@@ -43,7 +44,7 @@ OWNERS = {
     "typer": {"cli"},
     "tree_sitter": {"grid"},
     "pydantic": {"records", "grid", "store"},
-    "torch": {"components", "data", "networks", "training"},
+    "torch": {"components", "data", "networks", "steps", "training"},
 }
 
 

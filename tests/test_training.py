@@ -20,6 +20,12 @@ from fmgrid.training import score, train
 ADAM = {"weight_decay": 1e-5}
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """As in a worker: with another number, sums are rounded in another order."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def folders(sample_data: Prepared) -> dict[str, Path]:
     return {sample_data.dataset: sample_data.folder}

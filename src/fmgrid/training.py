@@ -12,7 +12,9 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from fmgrid.data import Batches, Images, load_images
 from fmgrid.networks import MLP
 from fmgrid.postponed import postponed
 from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
+from fmgrid.steps import Steps, steps_for
 
 with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
     import mltrainer
@@ -165,18 +168,19 @@ class _Trainer(mltrainer.Trainer):
 
     steps_taken = 0
 
+    @cached_property
+    def steps(self) -> Steps:
+        """How this network, with this loss and optimizer, takes its steps."""
+        return steps_for(self.model, self.loss_fn, self.optimizer)
+
     def trainbatches(self) -> float:
         """Take an epoch's steps and return the mean of their losses."""
         self.model.train()
         total = 0.0
-        for _ in range(self.settings.train_steps):
-            pixels, labels = self._next_batch(self.traindataloader, "_train_iter")
-            self.optimizer.zero_grad()
-            loss = self.loss_fn(self.model(pixels), labels)
+        for pixels, labels in islice(self.traindataloader, self.settings.train_steps):
             self.steps_taken += 1
-            total += self._check_finite(loss.item(), "training")
-            loss.backward()
-            self.optimizer.step()
+            total += self._check_finite(self.steps.loss(pixels, labels), "training")
+            self.steps.update()
         return total / self.settings.train_steps
 
     def evalbatches(self) -> tuple[dict[str, float], float]:
