@@ -127,7 +127,7 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
     lines = (finished.parent / "stderr").read_text().splitlines()
     first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
     assert first.startswith(
-        "6 runs, 1 equal to another and not trained twice, on 2 workers, about "
+        "6 runs, 1 of them part of another's training, on 2 workers, about "
     )
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
@@ -219,7 +219,7 @@ def test_plan_is_the_dry_run_and_writes_nothing() -> None:
     assert plan.stdout.splitlines()[0].split() == [
         *("run", "validation", "train_steps", "batch_size", "optimizer", "state", "seconds")
     ]
-    assert re.search(r"tiny_twin .* pending +as tiny_Adam_64\n", plan.stdout)
+    assert re.search(r"tiny_twin .* pending +with tiny_Adam_64\n", plan.stdout)
     assert list(Path().iterdir()) == []
 
 

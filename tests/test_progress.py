@@ -57,7 +57,7 @@ def test_a_line_says_what_became_of_a_run() -> None:
     progress.add(run("a", 0.8125))
     assert progress.line(run("a", 0.8125)) == "[ 1/12] a: 81.25% right, loss 0.5000, 1.0 s"
     assert progress.line(run("b", None)) == "[ 1/12] b: failed: broke"
-    assert progress.line(run("c", 0.5, trained_as="a")).endswith(", the same experiment as a")
+    assert progress.line(run("c", 0.5, trained_as="a")).endswith(", from the training of a")
 
 
 @pytest.mark.parametrize(

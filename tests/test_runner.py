@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,8 @@ def fail(experiment: Experiment) -> Run:
     return make_run(experiment, status="failed", failure=Failure(message="no luck"))
 
 
-def mlp(name: str, epochs: int = 1, seed: int = 0) -> Experiment:
-    return Experiment(name=name, epochs=epochs, seed=seed)
+def mlp(name: str, train_steps: int = 1, seed: int = 0) -> Experiment:
+    return Experiment(name=name, epochs=1, train_steps=train_steps, seed=seed)
 
 
 def run(experiments: Iterable[Experiment], store: Store, train: Train) -> list[Run]:
@@ -124,6 +125,62 @@ def test_each_name_of_an_experiment_has_a_complete_folder_that_says_what_it_shar
     assert twin == original.model_copy(update={"experiment": mlp("b"), "trained_as": "a"})
     assert len(list(store.folder("b").glob("*"))) == len(list(store.folder("a").glob("*"))) == 3
     assert store.log_file("b").read_text() == "training a"
+
+
+def epochs(name: str, count: int, **settings: Any) -> Experiment:
+    return Experiment(name=name, epochs=count, **settings)
+
+
+def test_the_longest_of_trainings_that_begin_alike_serves_all(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    experiments = [epochs("three", 3), epochs("ten", 10), epochs("five", 5), epochs("ten_too", 10)]
+    runs = run(experiments, store, train)
+    assert trained == ["ten"]
+    assert names(runs) == ["ten", "three", "five", "ten_too"]
+    for told in runs:
+        stored, alone = store.read(told.experiment.run_name), make_run(told.experiment)
+        assert stored == told
+        assert told.history == alone.history
+        assert told.trained_as == (None if told.experiment.name == "ten" else "ten")
+    assert [told.seconds for told in runs] == [3.25, 3.0, 5.0, 3.25]
+
+
+def test_a_longer_run_on_disk_answers_a_shorter_one_and_not_the_reverse(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([epochs("five", 5)], store, train)
+    trained.clear()
+    wanted = [epochs("five", 5), epochs("three", 3), epochs("ten", 10), epochs("nine", 9)]
+    assert count_trainings(survey(wanted, store)) == [wanted[2]]
+    runs = run(wanted, store, train)
+    assert trained == ["ten"]
+    assert [(told.experiment.name, told.trained_as) for told in runs] == [
+        ("three", "five"),
+        ("ten", None),
+        ("nine", "ten"),
+    ]
+
+
+def test_where_the_longest_fails_the_shorter_are_trained_for_themselves(
+    store: Store, trained: list[str]
+) -> None:
+    def train(experiment: Experiment) -> Run:
+        trained.append(experiment.name)
+        return fail(experiment) if experiment.epochs > 5 else make_run(experiment)
+
+    experiments = [epochs("three", 3), epochs("ten", 10), epochs("five", 5), epochs("ten_too", 10)]
+    runs = run(experiments, store, train)
+    assert trained == ["ten", "five"]
+    assert names(runs) == ["ten", "ten_too", "five", "three"]
+    assert states(experiments, store) == ["complete", "failed", "complete", "failed"]
+
+
+def test_a_training_that_ends_with_the_test_images_contains_no_other(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([epochs("three", 3, validation=500), epochs("ten", 10, validation=500)], store, train)
+    assert trained == ["ten", "three"]
 
 
 def test_equal_settings_with_other_seeds_are_no_twins(
@@ -237,10 +294,10 @@ def test_other_settings_under_the_same_name_are_a_change_that_is_named(
     store: Store, train: Train, trained: list[str]
 ) -> None:
     run([mlp("a", 5)], store, train)
-    changed = Experiment(name="a", epochs=3, hidden_units=(16,))
+    changed = Experiment(name="a", epochs=1, train_steps=3, hidden_units=(16,))
     (found,) = survey([changed], store)
     assert found.state == "changed"
-    assert found.note == "epochs 5 -> 3, hidden_units (256, 256) -> (16,)"
+    assert found.note == "train_steps 5 -> 3, hidden_units (256, 256) -> (16,)"
     trained.clear()
     assert run([changed], store, train) == []
     assert trained == []

@@ -219,7 +219,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None
     save(tmp_path, run_of("deep"), run_of("linear", hidden_units=()))
     save(tmp_path, make_run(Experiment(name="failed"), history=(), weights=None, status="failed"))
     deep, failed, linear = parse(csv_of(tmp_path))
-    assert (deep["units1"], deep["best_epoch"], deep["weights"]) == ("256", "3", "269322")
+    assert (deep["units1"], deep["best_epoch"], deep["weights"]) == ("256", "5", "269322")
     assert (linear["units1"], linear["depth"], linear["hidden_units"]) == ("", "0", "")
     assert (failed["best_epoch"], failed["weights"], failed["images_seen"]) == ("", "", "")
 

@@ -195,6 +195,10 @@ def test_initial_weights_have_torchs_own_distribution() -> None:
 def test_a_longer_training_begins_as_the_shorter_one(folders: dict[str, Path]) -> None:
     short, long = train(tiny(epochs=2), folders), train(tiny(epochs=4), folders)
     assert figures(long)[:2] == figures(short)
+    assert long.answers(short.experiment)
+    shared = long.shared_with(short.experiment)
+    assert figures(shared) == figures(short)
+    assert (shared.weights, shared.test_loss) == (short.weights, short.test_loss)
 
 
 def test_a_full_epoch_is_one_pass_over_the_training_images(folders: dict[str, Path]) -> None:

@@ -23,7 +23,7 @@ class MLP(nn.Module):
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(pairwise((PIXELS, *hidden_units))):
             torch.manual_seed(subseed(seed, f"hidden layer {index}"))
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+            layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
         torch.manual_seed(subseed(seed, "output layer"))
         layers.append(nn.Linear((PIXELS, *hidden_units)[-1], len(CLASSES)))
         self.layers = nn.Sequential(*layers)

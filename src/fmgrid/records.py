@@ -121,7 +121,21 @@ class Experiment(Record):
         Fields at their default are left out, so that a setting added later does not
         orphan finished runs; a test pins the values, so that no default changes unseen.
         """
-        settings = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        return self._digest(without={"name"})
+
+    @cached_property
+    def course(self) -> str:
+        """Equal for experiments of which the longest goes through all that the others do.
+
+        With held-out images the test images are scored after the last epoch, wherever that
+        is: no such training contains a shorter one.
+        """
+        if self.validation == "test":
+            return self._digest(without={"name", "epochs"})
+        return self.fingerprint
+
+    def _digest(self, without: set[str]) -> str:
+        settings = self.model_dump(exclude=without, exclude_defaults=True)
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -174,6 +188,26 @@ class Run(Record):
     software: dict[str, str | int] = {}
     failure: Failure | None = None
     trained_as: str | None = None  # the run that did the training, where this one shares it
+
+    def answers(self, experiment: Experiment) -> bool:
+        """Tell whether the run of *experiment* is this one, or the beginning of it."""
+        if self.experiment.fingerprint == experiment.fingerprint:
+            return True
+        longer = self.experiment.epochs >= experiment.epochs
+        return self.status == "complete" and longer and self.experiment.course == experiment.course
+
+    def shared_with(self, experiment: Experiment) -> Self:
+        """Return the run of an experiment that this one `answers`."""
+        history = self.history[: experiment.epochs]
+        shorter = len(history) < len(self.history)
+        return self.model_copy(
+            update={
+                "experiment": experiment,
+                "history": history,
+                "seconds": history[-1].seconds if shorter else self.seconds,
+                "trained_as": self.trained_as or self.experiment.run_name,
+            }
+        )
 
     @property
     def final(self) -> EpochRecord | None:

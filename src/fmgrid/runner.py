@@ -38,34 +38,31 @@ def run_all(
 ) -> Iterator[Run]:
     """Train what is pending in *found*; yield each run as soon as it is stored.
 
-    Experiments that are the same in everything but name are trained once. The longest start
-    first, so that the last minute is not one worker's.
+    Experiments that differ in nothing but their names and, where that can be, their epochs
+    are trained once, for the most epochs; if that fails, the shorter ones are on their own.
+    The costliest start first, so that the last minute is not one worker's.
     """
-    twins: dict[str, list[Experiment]] = defaultdict(list)
-    for item in found:
-        if item.state == "pending":
-            twins[item.experiment.fingerprint].append(item.experiment)
+    pending = _by_course(found)
     for item in found:
         if item.run and item.state == "complete":
-            yield from _share(item.run, twins.pop(item.experiment.fingerprint, []), store)
-    leaders = sorted((group[0] for group in twins.values()), key=estimate_seconds, reverse=True)
-    tasks = (Task(leader, store.begin(leader.run_name)) for leader in leaders)
-    for run in executor.run(train, tasks):
-        store.save(run)
-        yield run
-        yield from _share(run, twins[run.experiment.fingerprint][1:], store)
+            yield from _share(item.run, pending, store)
+    while pending:
+        leaders = sorted(map(_longest, pending.values()), key=estimate_seconds, reverse=True)
+        tasks = (Task(leader, store.begin(leader.run_name)) for leader in leaders)
+        for run in executor.run(train, tasks):
+            store.save(run)
+            yield run
+            yield from _share(run, pending, store)
 
 
 def count_trainings(found: Iterable[Found]) -> list[Experiment]:
-    """Return the experiments that `run_all` would train: one of each that are equal."""
+    """Return the experiments that `run_all` will train, unless one fails that others share."""
     items = list(found)
-    complete = {item.experiment.fingerprint for item in items if item.state == "complete"}
-    pending = {
-        item.experiment.fingerprint: item.experiment
-        for item in reversed(items)
-        if item.state == "pending"
-    }
-    return [experiment for key, experiment in pending.items() if key not in complete]
+    pending = _by_course(items)
+    for item in items:
+        if item.run and item.state == "complete":
+            _take_answered(item.run, pending)
+    return [_longest(group) for group in pending.values()]
 
 
 def describe_change(old: Experiment, new: Experiment) -> str:
@@ -89,11 +86,33 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
     return Found(experiment, run.status, run)
 
 
-def _share(run: Run, twins: Iterable[Experiment], store: Store) -> Iterator[Run]:
-    """Store a run under the other names of its experiment."""
-    trained_as = run.trained_as or run.experiment.run_name
-    for twin in twins:
-        shared = run.model_copy(update={"experiment": twin, "trained_as": trained_as})
-        store.begin(twin.run_name)
-        store.save(shared, log_of=run.experiment.run_name)
-        yield shared
+def _by_course(found: Iterable[Found]) -> dict[str, list[Experiment]]:
+    """Return what is pending, with each experiment beside those that share its training."""
+    pending: dict[str, list[Experiment]] = defaultdict(list)
+    for item in found:
+        if item.state == "pending":
+            pending[item.experiment.course].append(item.experiment)
+    return pending
+
+
+def _longest(group: Iterable[Experiment]) -> Experiment:
+    return max(group, key=lambda experiment: experiment.epochs)
+
+
+def _take_answered(run: Run, pending: dict[str, list[Experiment]]) -> list[Experiment]:
+    """Take from *pending* what *run* answers, and return it."""
+    group = pending.pop(run.experiment.course, [])
+    answered = [experiment for experiment in group if run.answers(experiment)]
+    if rest := [experiment for experiment in group if experiment not in answered]:
+        pending[run.experiment.course] = rest
+    return answered
+
+
+def _share(run: Run, pending: dict[str, list[Experiment]], store: Store) -> Iterator[Run]:
+    """Store a run under the names of all experiments that it answers besides its own."""
+    for experiment in _take_answered(run, pending):
+        if experiment != run.experiment:
+            shared = run.shared_with(experiment)
+            store.begin(experiment.run_name)
+            store.save(shared, log_of=run.experiment.run_name)
+            yield shared

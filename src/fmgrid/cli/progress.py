@@ -87,7 +87,7 @@ def describe_run(run: Run) -> str:
         return f"{run.status}: {run.failure.message if run.failure else 'no reason is known'}"
     figures = f"{run.final.accuracy:.2%} right, loss {run.final.valid_loss:.4f}"
     if run.trained_as:
-        return f"{figures}, the same experiment as {run.trained_as}"
+        return f"{figures}, from the training of {run.trained_as}"
     return f"{figures}, {format_seconds(run.seconds)}"
 
 

@@ -132,8 +132,8 @@ def _train_all(
 
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
-    equal = total - len(trainings)
-    shared = f", {equal} equal to another and not trained twice," if equal else ""
+    others = total - len(trainings)
+    shared = f", {others} of them part of another's training," if others else ""
     seconds = estimate_wall_seconds([estimate_seconds(e) for e in trainings], workers)
     where = counted(workers, "worker")
     say(f"{counted(total, 'run')}{shared} on {where}, about {format_seconds(seconds)}")

@@ -46,7 +46,7 @@ def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, 
         totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
         print(json_format.dumps({**totals, "workers": workers, "runs": runs}, indent=2))
         return
-    twins = {experiment.fingerprint: f"as {experiment.run_name}" for experiment in trainings}
+    leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
@@ -55,17 +55,17 @@ def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, 
         if id(item.experiment) in trained:
             seconds = f"{estimate_seconds(item.experiment):.1f}"
         else:
-            same = twins.get(item.experiment.fingerprint, "as a finished run")
-            seconds = same if item.state == "pending" else ""
+            leader = leaders.get(item.experiment.course, "a finished run")
+            seconds = f"with {leader}" if item.state == "pending" else ""
         cells = (flat.get(name, "") for name in differing)
         table.add_row(item.experiment.run_name, *cells, item.state, seconds)
     put(table)
     shared = sum(item.state == "pending" for item in found) - len(trainings)
-    told = f"; {shared} more equal to another run" if shared else ""
+    told = f", {shared} part of another's training" if shared else ""
     estimate = f", about {format_seconds(wall)} on {counted(workers, 'worker')}"
     say(
-        f"{counted(len(found), 'run')}, {len(trainings)} to train"
-        f"{estimate if trainings else ''}{told}"
+        f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
+        f"{estimate if trainings else ''}"
     )
 
 
