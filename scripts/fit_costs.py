@@ -12,7 +12,7 @@ import numpy as np
 from fmgrid.records import Run
 from fmgrid.store import find_folders, read_results
 
-NAMES = ("STEP_SECONDS", "LAYER_SECONDS", "SECONDS_PER_WEIGHT", "SECONDS_PER_FLOP")
+NAMES = ("LAYER_SECONDS", "SECONDS_PER_WEIGHT", "SECONDS_PER_FLOP")
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
     print(f"{low:.2f} to {high:.2f}")
 
 
-def _counts(run: Run) -> tuple[int, int, int, int]:
+def _counts(run: Run) -> tuple[int, int, int]:
     """Return how often each constant is paid in a run: see costs.estimate_seconds."""
     experiment = run.experiment
     weights = sum(a * b for a, b in pairwise((784, *experiment.hidden_units, 10)))
     steps = experiment.epochs * experiment.steps_per_epoch
     train_flops = 6 * weights * experiment.batch_size * steps
     score_flops = 2 * weights * experiment.valid_images * experiment.epochs
-    return steps, steps * (experiment.depth + 1), steps * weights, train_flops + score_flops
+    return steps * (experiment.depth + 1), steps * weights, train_flops + score_flops
 
 
 if __name__ == "__main__":

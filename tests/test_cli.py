@@ -126,9 +126,7 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
 ) -> None:
     lines = (finished.parent / "stderr").read_text().splitlines()
     first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
-    assert first.startswith(
-        "6 runs, 1 of them part of another's training, on 2 workers, about "
-    )
+    assert first.startswith("6 runs, 1 of them part of another's training, on 2 workers, about ")
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
     assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")

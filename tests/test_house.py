@@ -30,6 +30,7 @@ ROOMS = [
         "networks",
         "steps",
         "training",
+        "preload",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary", "cli"),
 ]
@@ -178,7 +179,14 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/grids.md", "docs/replication.md", "modellogs/README.md"]
+    "page",
+    [
+        "README.md",
+        "docs/grids.md",
+        "docs/replication.md",
+        "docs/performance.md",
+        "modellogs/README.md",
+    ],
 )
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page

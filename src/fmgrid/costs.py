@@ -10,12 +10,11 @@ from fmgrid.data import CLASSES, PIXELS
 from fmgrid.records import Experiment
 
 # Fitted by scripts/fit_costs.py to the study's 61 experiments, on one core of two (AVX-512, 2023):
-# nine in ten estimates were between 0.8 and 1.15 of what was measured.
-STEP_SECONDS = 4.6e-4  # of every optimizer step: batch, autograd, optimizer call
-LAYER_SECONDS = 2.3e-4  # of a step, per layer
-SECONDS_PER_WEIGHT = 2.7e-9  # of a step: the optimizer's pass over the weights
-SECONDS_PER_FLOP = 9.8e-12
-START_SECONDS = 4.0  # until the workers have imported torch
+# nine in ten estimates were between 0.85 and 1.15 of what was measured.
+LAYER_SECONDS = 7.1e-5  # of a step, per layer: the calls, and a layer's share of loss and batch
+SECONDS_PER_WEIGHT = 9.2e-10  # of a step: the optimizer's pass over the weights
+SECONDS_PER_FLOP = 4.7e-12
+START_SECONDS = 3.0  # until the workers have imported torch
 
 
 def estimate_seconds(experiment: Experiment) -> float:
@@ -25,8 +24,7 @@ def estimate_seconds(experiment: Experiment) -> float:
     # Two operations per weight and image forwards, and twice as many backwards.
     step_flops = 6 * weights * experiment.batch_size
     step = (
-        STEP_SECONDS
-        + LAYER_SECONDS * (experiment.depth + 1)
+        LAYER_SECONDS * (experiment.depth + 1)
         + SECONDS_PER_WEIGHT * weights
         + SECONDS_PER_FLOP * step_flops
     )

@@ -276,7 +276,7 @@ class Batches:
         if index is None:
             self._pass = self._shuffled()
             index = next(self._pass)
-        self.images_seen += len(index)
+        self.images_seen += index.numel()
         pixels, labels = self._images
         return pixels.index_select(0, index), labels.index_select(0, index)
 

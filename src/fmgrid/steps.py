@@ -18,7 +18,11 @@ from fmgrid.networks import MLP
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
 
-aten = torch.ops.aten
+# Overloads by name: choosing among them by their arguments takes longer than they do.
+_nll_loss = torch.ops.aten.nll_loss_forward.default
+_nll_loss_backward = torch.ops.aten.nll_loss_backward.default
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
+_threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 class Steps(Protocol):
@@ -53,9 +57,7 @@ def _is_torchs(optimizer: Optimizer) -> bool:
 class ByAutograd:
     """Steps as torch takes them."""
 
-    def __init__(
-        self, network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer
-    ) -> None:
+    def __init__(self, network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> None:
         self._network = network
         self._loss_fn = loss_fn
         self._optimizer = optimizer
@@ -102,8 +104,8 @@ class ByHand:
 
     def loss(self, pixels: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
-        if len(labels) != len(self._logs):  # at first, and where a pass ends with a short batch
-            self._make_room(len(labels))
+        if labels.numel() != self._images:  # at first, and where a pass ends with a short batch
+            self._make_room(labels.numel())
         *hidden, last = self._layers
         signal = pixels
         for layer in hidden:
@@ -113,24 +115,25 @@ class ByHand:
         logits = torch.addmm(last.bias, signal, last.transposed, out=last.output)
         torch.log_softmax(logits, 1, out=self._logs)
         self._labels = labels
-        loss, self._weight = aten.nll_loss_forward(self._logs, labels, None, 1, -100)
+        loss, self._weight = _nll_loss(self._logs, labels, None, 1, -100)
         return float(loss.item())
 
     def update(self) -> None:
         """Change the weights by the gradient of the last loss."""
         logs = self._logs
-        grad = aten.nll_loss_backward(self._one, logs, self._labels, None, 1, -100, self._weight)
-        grad = aten._log_softmax_backward_data(grad, logs, 1, torch.float32)
+        grad = _nll_loss_backward(self._one, logs, self._labels, None, 1, -100, self._weight)
+        grad = _log_softmax_backward(grad, logs, 1, torch.float32)
         first, *others = self._layers
         for layer in reversed(others):
             _differentiate(layer, grad)
             grad = torch.mm(grad, layer.weight, out=layer.signal_grad)
-            aten.threshold_backward(grad, layer.signal, 0, grad_input=grad)
+            _threshold_backward(grad, layer.signal, 0, grad_input=grad)
         _differentiate(first, grad)
         self._step()
 
     def _make_room(self, images: int) -> None:
         """Make the buffers for so many images."""
+        self._images = images
         for layer in self._layers:
             outputs, inputs = layer.weight.shape
             layer.output = torch.empty(images, outputs)
@@ -176,13 +179,16 @@ def _adam_call(optimizer: Optimizer) -> Callable[[], None]:
     means = [entry["exp_avg"] for entry in state]
     squares = [entry["exp_avg_sq"] for entry in state]
     maxima = [entry["max_exp_avg_sq"] for entry in state] if group["amsgrad"] else []
-    steps = [entry["step"] for entry in state]
+    counts = torch.stack([entry["step"] for entry in state])
+    steps = list(counts.unbind())  # views, so that one addition counts for all
+    for entry, step in zip(state, steps, strict=True):
+        entry["step"] = step
     beta1, beta2 = group["betas"]
     decoupled = group.get("decoupled_weight_decay", type(optimizer) is AdamW)
     kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
-    def step() -> None:
-        torch._foreach_add_(steps, 1)
+    def update() -> None:
+        counts.add_(1)
         kernel(
             weights,
             grads,
@@ -201,7 +207,7 @@ def _adam_call(optimizer: Optimizer) -> Callable[[], None]:
             found_inf=None,
         )
 
-    return step
+    return update
 
 
 def _sgd_call(optimizer: Optimizer) -> Callable[[], None]:
@@ -210,7 +216,7 @@ def _sgd_call(optimizer: Optimizer) -> Callable[[], None]:
     state = [optimizer.state[parameter] for parameter in group["params"]]
     momenta = [entry["momentum_buffer"] for entry in state] if group["momentum"] else []
 
-    def step() -> None:
+    def update() -> None:
         torch._fused_sgd_(
             weights,
             grads,
@@ -226,7 +232,7 @@ def _sgd_call(optimizer: Optimizer) -> Callable[[], None]:
             found_inf=None,
         )
 
-    return step
+    return update
 
 
 def _weights_and_grads(parameters: Sequence[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:

@@ -56,6 +56,9 @@ def train(
     # Another number of threads would give other bits, and workers times threads would exceed
     # the cores: two workers with two threads each take three times as long as with one.
     torch.set_num_threads(1)
+    # Weight decay lets the weights of pixels that are always black shrink for ever, and many a
+    # processor takes a hundred times as long over numbers below 1e-38 as over zero.
+    torch.set_flush_denormal(True)
     started = datetime.now(UTC)
     clock = time.monotonic()
     history: list[EpochRecord] = []

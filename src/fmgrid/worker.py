@@ -12,7 +12,7 @@ from fmgrid.records import Experiment, Run
 
 __all__ = ["check_optimizer", "train_one"]
 
-PRELOAD = "fmgrid.training"  # what a worker's server imports before there is work
+PRELOAD = "fmgrid.preload"  # what a worker's server imports before there is work
 
 
 def train_one(

@@ -1,0 +1,31 @@
+"""Write the data set from fmgrid's cache into a folder as torchvision keeps it.
+
+python scripts/benchmarks/torchvision_data.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fmgrid.data import DATASETS, load_split, prepare
+
+
+def main() -> None:
+    """Write the four idx files."""
+    raw = Path(sys.argv[1], "FashionMNIST", "raw")
+    raw.mkdir(parents=True)
+    folder = prepare("fashion-mnist").folder
+    for file in DATASETS["fashion-mnist"].files:
+        images = load_split(folder, "train" if file.raw.startswith("train") else "test")
+        if "images" in file.raw:
+            header = np.array([0x803, len(images.pixels), 28, 28], ">i4").tobytes()
+            body = (images.pixels.numpy() * 255).round().astype(np.uint8).tobytes()
+        else:
+            header = np.array([0x801, len(images.labels)], ">i4").tobytes()
+            body = images.labels.numpy().astype(np.uint8).tobytes()
+        (raw / file.raw).write_bytes(header + body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The parts of scripts/bench.py work, and its page shows what they found."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmgrid.data import Prepared
+from fmgrid.records import Experiment
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+STUDY_SIZE = 2
+
+
+def part(name: str, *words: str, given: str = "") -> str:
+    command = [sys.executable, str(SCRIPTS / "benchmarks" / f"{name}.py"), *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+
+
+def experiment(**settings: object) -> Experiment:
+    return Experiment(**{"name": "small", "epochs": 2, "train_steps": 5, **settings})
+
+
+@pytest.fixture
+def cache(real_data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMGRID_CACHE", str(real_data.folder.parent))
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_stock_script_trains_what_it_is_given(tmp_path: Path) -> None:
+    part("torchvision_data", str(tmp_path))
+    given = [experiment(name="one").model_dump(), experiment(name="two", seed=1).model_dump()]
+    losses = json.loads(part("stock", str(tmp_path), given=json.dumps(given)))
+    assert losses.keys() == {"one", "two"}
+    assert all(1 < loss < 3 for loss in losses.values())
+
+
+@pytest.mark.usefixtures("cache")
+def test_training_is_measured_beside_its_bound() -> None:
+    found = json.loads(part("training", "1", given=experiment().model_dump_json() + "\n"))
+    (measured,) = found["experiments"]
+    assert measured["name"] == "small"
+    assert 0 < measured["bound"] < measured["by_hand"]
+    (profile,) = found["profiles"]
+    assert profile["parts"]["matrix products"] > 0
+    assert profile["parts"]["optimizer"] > 0
+
+
+def test_empty_trials_are_timed() -> None:
+    assert 0 < float(part("trials", "fmgrid", "4")) < 60
+
+
+def test_a_command_is_timed_with_its_memory_and_exit_code() -> None:
+    seconds, megabytes, code = json.loads(part("timed", sys.executable, "-c", "exit(3)"))
+    assert seconds > 0
+    assert 1 < megabytes < 1000
+    assert code == 3
+
+
+def test_the_page_says_what_was_reached_and_what_was_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from benchmarks.page import Figures, render
+
+    times = {"hidden_units": [8], "batch_size": 64, "optimizer": "Adam"}
+    seconds = {"bound": 1.0, "by_hand": 1.5, "by_autograd": 2.0}
+    commands = ("--help", "plan configs/", "plan a grid of 10,000 runs", "summarize 2", "summarize")
+    figures = Figures(
+        command="a command",
+        repeats=3,
+        experiments=STUDY_SIZE,
+        is_whole=True,
+        study={
+            ("fmgrid", 1): [2.0],
+            ("fmgrid", 2): [1.0, 9.0, 1.0],
+            ("stock", 1): [14.0],
+            ("stock", 2): [5.0],
+        },
+        spans={1: [1.9], 2: [0.9]},
+        differences=[-0.1, 0.1],
+        training={"experiments": [times | seconds], "profiles": []},
+        commands={name: [0.1] for name in commands},
+        memory=dict.fromkeys(commands, 20.0),
+        trials={"fmgrid": [0.004]},
+    )
+    page = render(figures)
+    assert "in one process | 14.00 times as fast | at least 13 | reached |" in page
+    assert "stock processes | 5.00 times as fast | at least 6.5 | missed by 23% |" in page
+    assert "times the bound | 1.5 | at most 1.4 | missed by 7% |" in page
+    assert "| 8 | 64 | Adam | 1.000 | 1.50 | 2.00 |" in page
+
+    figures.differences = [0.1, 0.1001]
+    with pytest.raises(SystemExit, match="losses differ"):
+        render(figures)
