@@ -303,3 +303,22 @@ class Breaks(torch.optim.SGD):
             message = f"broke at step {self.steps}"
             raise RuntimeError(message)
         super().step()
+
+
+def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
+    sample_data: Prepared,
+) -> None:
+    code = (
+        "import sys, torch; from pathlib import Path; from fmgrid import components, training\n"
+        "from fmgrid.records import Experiment\n"
+        "for name in ('Adam', 'SGD', 'RMSprop', 'NAdam'):\n"
+        "    assert components.check_optimizer(name, 1e-3, {}) is None\n"
+        "    experiment = Experiment(name='x', dataset='fashion-mnist-sample', epochs=1,\n"
+        "        train_steps=2, optimizer=name)\n"
+        "    run = training.train(experiment, {experiment.dataset: Path(sys.argv[1])})\n"
+        "    assert run.status == 'complete', run.failure\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(sample_data.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr

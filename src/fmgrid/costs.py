@@ -14,7 +14,7 @@ from fmgrid.records import Experiment
 LAYER_SECONDS = 7.1e-5  # of a step, per layer: the calls, and a layer's share of loss and batch
 SECONDS_PER_WEIGHT = 9.2e-10  # of a step: the optimizer's pass over the weights
 SECONDS_PER_FLOP = 4.7e-12
-START_SECONDS = 3.0  # until the workers have imported torch
+START_SECONDS = 2.0  # until the workers have imported torch
 
 
 def estimate_seconds(experiment: Experiment) -> float:

@@ -8,12 +8,14 @@ through autograd.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from fmgrid.components import take_step
 from fmgrid.networks import MLP
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
@@ -142,8 +144,8 @@ class ByHand:
 
     def _first_step(self) -> None:
         """Let the optimizer make its state; from then on its kernel can be called directly."""
-        self._optimizer.step()
-        self._step = _kernel_call(self._optimizer) or self._optimizer.step
+        take_step(self._optimizer)
+        self._step = _kernel_call(self._optimizer) or partial(take_step, self._optimizer)
 
 
 def _layer(linear: nn.Linear) -> _Layer:
@@ -162,8 +164,8 @@ def _differentiate(layer: _Layer, grad: Tensor) -> None:
 def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
     """Return a call of the fused kernel on the optimizer's own state, if that is what it uses.
 
-    Optimizer.step() makes the same call, but spends as long on hooks and grouping before it as
-    a small network's whole step takes.
+    Optimizer.step() makes the same call, but spends as long on grouping before it as a small
+    network's whole step takes.
     """
     (group,) = optimizer.param_groups
     calls = {Adam: _adam_call, AdamW: _adam_call, SGD: _sgd_call}

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch._dynamo  # the first optimizer imports it: better once here than in every worker
 from loguru import logger
 from torch.nn import functional
 from torch.optim import Optimizer
 
 from fmgrid import __version__
-from fmgrid.components import optimizer_signature, resolve_optimizer
+from fmgrid.components import leave_out_compiler, optimizer_signature, resolve_optimizer
 from fmgrid.data import Batches, Images, load_images
 from fmgrid.networks import MLP
 from fmgrid.postponed import postponed
@@ -35,6 +34,8 @@ from fmgrid.steps import Steps, steps_for
 with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
     import mltrainer
     from mltrainer.trainer import Reporter
+
+leave_out_compiler()
 
 VALID_BATCH = 1000  # images scored at once: the fastest for all widths
 
