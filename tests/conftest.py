@@ -38,3 +38,11 @@ def _prepare(dataset: str) -> data.Prepared:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FMGRID_CACHE", CACHE)
         return data.prepare(dataset)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with the tests' cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FMGRID_CACHE", CACHE)
+    monkeypatch.delenv("FMGRID_DATA", raising=False)

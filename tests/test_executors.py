@@ -4,13 +4,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, StoreError
-from fmgrid.executors import Processes, Task
+from fmgrid.executors import Limits, Task
+from fmgrid.executors.processes import Processes
 from fmgrid.records import Experiment, Run
 
 TESTS = Path(__file__).parent
@@ -135,7 +137,10 @@ def test_a_task_that_spoils_its_streams_spoils_no_other(
 
 @pytest.mark.parametrize(
     ("train", "cause"),
-    [(tasks.die_at_2, "signal 9, Killed"), (tasks.exit_at_2, "exit code 3")],
+    [
+        (tasks.die_at_2, "signal 9, Killed, by hand or for lack of memory"),
+        (tasks.exit_at_2, "exit code 3"),
+    ],
 )
 def test_a_worker_that_dies_costs_its_run_and_no_other(
     train: Callable[[Experiment], Run],
@@ -149,7 +154,8 @@ def test_a_worker_that_dies_costs_its_run_and_no_other(
     assert sorted(names(failed)) == ["a_2", "b_2", "c_2"]
     for run in failed:
         assert run.failure is not None
-        assert run.failure.message == f"its worker process died ({cause})"
+        assert run.failure.message == f"its worker process died twice ({cause})"
+        assert run.attempts == 2
     assert len(runs) == len(work)
 
 
@@ -157,8 +163,33 @@ def test_what_was_printed_before_a_death_is_in_the_log(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
     task = make_task(2)
-    list(processes.run(tasks.die_at_2, [task]))
-    assert task.log.read_text() == "about to die\n"
+    (run,) = processes.run(tasks.die_at_2, [task])
+    once = "about to die\n"
+    assert task.log.read_text() == f"{once}The worker died; attempt 2 begins here.\n{once}"
+    assert run.failure is not None
+    assert run.failure.traceback.splitlines()[0] == "the last lines of mlp_2.log:"
+    assert run.failure.traceback.splitlines()[-1] == "about to die"
+
+
+def test_a_crash_is_told_with_the_last_lines_of_the_log(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    (run,) = processes.run(tasks.abort, [make_task()])
+    assert run.failure is not None
+    assert run.failure.message == "its worker process died twice (signal 6, Aborted)"
+    _, *lines = run.failure.traceback.splitlines()
+    assert len(lines) == 20
+    assert "line 29" in lines
+
+
+def test_one_death_costs_nothing_but_time(
+    processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(optimizer=str(tmp_path / "died"))
+    runs = list(processes.run(tasks.die_once, [task, *(make_task(n) for n in (2, 3))]))
+    again = {run.experiment.epochs: run.attempts for run in runs}
+    assert {run.status for run in runs} == {"complete"}
+    assert again == {1: 2, 2: 1, 3: 1}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -226,6 +257,80 @@ def test_whatever_training_raises_is_a_failed_run(
     assert failure.traceback in task.log.read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    "train",
+    [tasks.tell_pid_and_sleep, tasks.hang_in_c, tasks.hang_with_a_child_elsewhere],
+    ids=["a child that sleeps", "C code that holds the interpreter", "a child elsewhere"],
+)
+def test_a_task_over_its_time_is_killed_with_all_its_children(
+    train: Callable[[Experiment], Run],
+    processes: Processes,
+    make_task: Callable[..., Task],
+    tmp_path: Path,
+) -> None:
+    told = tmp_path / "told.pid"
+    slow = replace(make_task(1, optimizer=str(told)), limits=Limits(seconds=1.5))
+    started = time.monotonic()
+    (run,) = processes.run(train, [slow])
+    assert time.monotonic() - started < 1.5 + 5
+    assert run.status == "timeout"
+    assert run.seconds >= 1.5
+    assert run.failure is not None
+    assert run.failure.message == "it was killed after 1.5 s, its time limit"
+    pids = [int(pid) for pid in told.read_text().split()]
+    wait_until(lambda: not any(map(is_alive, pids)), seconds=1)
+    assert processes.call(tasks.double, 2) == 4
+
+
+def test_a_time_limit_is_each_tasks_own(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    limited = [replace(make_task(n), limits=Limits(seconds=0.5)) for n in (600, 1, 2, 3, 500)]
+    runs = list(processes.run(tasks.sleep_by_epochs, [*limited, make_task(20, "free")]))
+    late = {run.experiment.name for run in runs if run.status == "timeout"}
+    assert late == {"mlp_600", "mlp_500"}
+    assert len(runs) == 6
+
+
+def test_what_asks_for_more_memory_than_it_may_fails_alone(
+    make_task: Callable[..., Task],
+) -> None:
+    with Processes(1) as processes:
+        limited = [replace(make_task(n), limits=Limits(memory=250_000_000)) for n in (1, 9, 2)]
+        runs = list(processes.run(tasks.allocate, [*limited, make_task(9, "free")]))
+    assert [run.status for run in runs] == ["complete", "failed", "complete", "complete"]
+    assert runs[1].failure is not None
+    assert runs[1].failure.message == "out of memory: MemoryError:"
+    assert [run.attempts for run in runs] == [1] * 4
+
+
+def test_a_full_disk_is_not_the_runs_failure(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    with pytest.raises(StoreError, match=r"mlp_1 cannot be trained: .*No space left on device"):
+        list(processes.run(tasks.fill_the_disk, [make_task(1)]))
+
+
+def test_too_few_open_files_are_noticed_at_the_start() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
+        "from fmgrid.executors.processes import Processes\n"
+        "with Processes(2): pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MachineError: too few open files are allowed: 32, and 64 are needed" in done.stderr
+
+
+def test_what_a_killed_worker_left_among_the_temporary_files_goes_with_it(
+    make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    with Processes(1) as processes:
+        list(processes.run(tasks.leave_a_temporary_folder, [make_task(optimizer=str(told))]))
+        assert Path(told.read_text()).is_dir()
+    assert not Path(told.read_text()).exists()
+
+
 def test_a_log_that_cannot_be_written_ends_the_grid(processes: Processes, tmp_path: Path) -> None:
     task = Task(Experiment(name="mlp"), tmp_path / "nowhere" / "run.log")
     with pytest.raises(StoreError, match=r"nowhere/run\.log: No such file"):
@@ -286,7 +391,7 @@ def test_a_call_raises_what_the_function_raises(processes: Processes) -> None:
 
 
 def test_a_call_that_kills_its_worker_is_the_machines_fault(processes: Processes) -> None:
-    with pytest.raises(MachineError, match=r"died \(signal 9, Killed\)"):
+    with pytest.raises(MachineError, match=r"died \(signal 9, Killed, by hand"):
         processes.call(tasks.die)
     assert processes.call(tasks.double, 1) == 2
 
@@ -295,7 +400,8 @@ PARENT = """
 import sys
 from pathlib import Path
 import worker_tasks as tasks
-from fmgrid.executors import Processes, Task
+from fmgrid.executors import Task
+from fmgrid.executors.processes import Processes
 from fmgrid.records import Experiment
 
 def work():
@@ -345,6 +451,17 @@ def test_a_killed_parent_leaves_no_process_behind(
     parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
 ) -> None:
     with parent("tell_pid_and_sleep", "1", "1") as process:
+        pids = workers_of(tmp_path)
+        assert all(map(is_alive, pids))
+        process.kill()
+        process.wait()
+        wait_until(lambda: not any(map(is_alive, pids)), seconds=1)
+
+
+def test_a_worker_that_cannot_run_python_ends_with_its_parent_all_the_same(
+    parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    with parent("hang_in_c", "1", "1") as process:
         pids = workers_of(tmp_path)
         assert all(map(is_alive, pids))
         process.kill()

@@ -16,12 +16,14 @@ from fmgrid.summary import COLUMNS
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "fmgrid"
 README = (ROOT / "README.md").read_text()
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
     *(
         "errors",
         "words",
+        "quantities",
         "postponed",
         "records",
         "components",
@@ -185,6 +187,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "docs/grids.md",
         "docs/replication.md",
         "docs/performance.md",
+        "docs/reliability.md",
         "modellogs/README.md",
     ],
 )
@@ -192,6 +195,30 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_tests_that_the_page_on_reliability_names_are_there() -> None:
+    named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", RELIABILITY)
+    assert len(named) > 40
+    for path, test in named:
+        text = (ROOT / path).read_text()
+        assert not test or f"\ndef {test}(" in text, f"{path} has no {test}"
+
+
+def test_nothing_is_unpickled_but_what_comes_from_our_own_workers() -> None:
+    loads = re.compile(r"(?<![.\w])(pickle\.loads?|torch\.load|np\.load|eval|exec)\(")
+    found = {
+        str(path.relative_to(SOURCE)): loads.findall(path.read_text())
+        for path in SOURCE.rglob("*.py")
+        if loads.search(path.read_text())
+    }
+    # numpy's reads no pickles unless it is told to, and here reads fmgrid's own cache.
+    assert "allow_pickle" not in (SOURCE / "data.py").read_text()
+    assert {path: set(calls) for path, calls in found.items()} == {
+        "data.py": {"np.load"},
+        "executors/inside.py": {"pickle.loads"},
+        "executors/worker.py": {"pickle.loads"},
+    }
 
 
 def test_the_grid_in_the_guide_means_what_the_guide_says(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 Each function takes an experiment, whose number of epochs tells some of them what to do.
 """
 
+import ctypes
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -147,9 +150,7 @@ def tell_surroundings(experiment: Experiment) -> Run:
 def tell_pid_and_sleep(experiment: Experiment) -> Run:
     """Write the ids of the worker and of a child of its into the file that the name tells."""
     with subprocess.Popen(["sleep", "600"]) as child:
-        path = Path(experiment.optimizer)
-        path.with_suffix(".new").write_text(f"{os.getpid()} {child.pid}")
-        path.with_suffix(".new").rename(path)
+        tell_pids(experiment, child.pid)
         time.sleep(600)
     return succeed(experiment)
 
@@ -171,6 +172,62 @@ def show_progress(experiment: Experiment) -> Run:
     for _ in tqdm(range(3)):
         pass
     time.sleep(600 if experiment.epochs == 2 else 0)
+    return succeed(experiment)
+
+
+def die_once(experiment: Experiment) -> Run:
+    """Where it has one epoch, die at the first attempt, which leaves a file behind."""
+    path = Path(experiment.optimizer)
+    if experiment.epochs == 1 and not path.exists():
+        path.touch()
+        print("dying once")  # noqa: T201
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("living")  # noqa: T201
+    return succeed(experiment)
+
+
+def abort(experiment: Experiment) -> Run:
+    for line in range(30):
+        print(f"line {line}")  # noqa: T201
+    os.abort()
+    return succeed(experiment)
+
+
+def hang_in_c(experiment: Experiment) -> Run:
+    """Sleep in C code that never gives the interpreter's lock back."""
+    tell_pids(experiment)
+    ctypes.PyDLL(None).sleep(600)
+    return succeed(experiment)
+
+
+def hang_with_a_child_elsewhere(experiment: Experiment) -> Run:
+    """Hang, with a child that has left the worker's group and session."""
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as child:
+        tell_pids(experiment, child.pid)
+        time.sleep(600)
+    return succeed(experiment)
+
+
+def tell_pids(experiment: Experiment, *others: int) -> None:
+    """Write the worker's process id, and those of others, into the file that the name tells."""
+    path = Path(experiment.optimizer)
+    path.with_suffix(".new").write_text(" ".join(map(str, (os.getpid(), *others))))
+    path.with_suffix(".new").rename(path)
+
+
+def allocate(experiment: Experiment) -> Run:
+    """Ask for 100 MB an epoch."""
+    block = bytearray(experiment.epochs * 100_000_000)
+    return succeed(experiment, size=len(block))
+
+
+def fill_the_disk(experiment: Experiment) -> Run:
+    raise OSError(errno.ENOSPC, "No space left on device", experiment.name)
+
+
+def leave_a_temporary_folder(experiment: Experiment) -> Run:
+    Path(experiment.optimizer).write_text(tempfile.mkdtemp())
+    os.kill(os.getpid(), signal.SIGKILL)
     return succeed(experiment)
 
 

@@ -51,7 +51,7 @@ def empty_run(experiment: Experiment) -> Run:
 
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
-    from fmgrid.executors import Processes
+    from fmgrid.executors.processes import Processes
     from fmgrid.runner import run_all, survey
     from fmgrid.store import Store
 

@@ -4,6 +4,7 @@ An error carries its exit code, so that the command line turns any of them into 
 same ending: the text on stderr, no traceback, the code.
 """
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -68,3 +69,24 @@ class StoreError(MachineError):
 
 class DamagedFileError(FmgridError):
     """A file in a results folder is not what fmgrid wrote; its reader decides what that costs."""
+
+
+class NewerFormatError(DamagedFileError):
+    """A results file is whole, but only a newer fmgrid can read it."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
+
+
+def is_the_machines(error: BaseException) -> bool:
+    """Tell whether an error is the disk's or the system's, and would strike any other run too."""
+    return isinstance(error, MachineError) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory was asked for and not given."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = str(error)
+    of_torch = "can't allocate memory" in said or "bad_alloc" in said
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)

@@ -5,6 +5,7 @@ Both are immutable and typed, and neither knows about files, torch or the comman
 
 import hashlib
 import json
+import traceback
 from copy import deepcopy
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +20,8 @@ from pydantic import (
     FiniteFloat,
     model_validator,
 )
+
+from fmgrid.errors import is_lack_of_memory
 
 TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
 TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
@@ -171,7 +174,15 @@ class Failure(Record):
     """Why a run did not complete."""
 
     message: Annotated[str, BeforeValidator(_to_unicode)]  # one line
-    traceback: Annotated[str, BeforeValidator(_to_unicode)] = ""
+    traceback: Annotated[str, BeforeValidator(_to_unicode)] = ""  # or the end of its log
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Describe an exception."""
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = "out of memory: " if is_lack_of_memory(error) else ""
+        trace = "".join(traceback.format_exception(error))
+        return cls(message=f"{reason}{message}", traceback=trace)
 
 
 class Run(Record):
@@ -188,6 +199,7 @@ class Run(Record):
     software: dict[str, str | int] = {}
     failure: Failure | None = None
     trained_as: str | None = None  # the run that did the training, where this one shares it
+    attempts: int = 1  # more where a worker process died of it and another one took it up
 
     def answers(self, experiment: Experiment) -> bool:
         """Tell whether the run of *experiment* is this one, or the beginning of it."""
@@ -200,12 +212,14 @@ class Run(Record):
         """Return the run of an experiment that this one `answers`."""
         history = self.history[: experiment.epochs]
         shorter = len(history) < len(self.history)
+        origin = self.trained_as or self.experiment.run_name
         return self.model_copy(
             update={
                 "experiment": experiment,
                 "history": history,
                 "seconds": history[-1].seconds if shorter else self.seconds,
-                "trained_as": self.trained_as or self.experiment.run_name,
+                # Its own training comes back to it where its results were lost.
+                "trained_as": None if origin == experiment.run_name else origin,
             }
         )
 

@@ -5,17 +5,20 @@ command again trains exactly what is missing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from fmgrid.costs import estimate_seconds
-from fmgrid.errors import DamagedFileError
-from fmgrid.executors import Executor, Task, Train
+from fmgrid.errors import DamagedFileError, NewerFormatError
+from fmgrid.executors import NO_LIMITS, Executor, Limits, Task, Train
 from fmgrid.records import Experiment, Run
 from fmgrid.store import Store
 
-State: TypeAlias = Literal["pending", "complete", "failed", "timeout", "changed", "damaged"]
+State: TypeAlias = Literal[
+    "pending", "complete", "failed", "timeout", "changed", "damaged", "newer"
+]
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Found:
 
     experiment: Experiment
     state: State
-    run: Run | None = None  # None where the state is pending or damaged
-    note: str = ""  # what has changed, or what is damaged
+    run: Run | None = None  # None where the state is pending, damaged or newer
+    note: str = ""  # what has changed, or what cannot be read
 
 
 def survey(experiments: Iterable[Experiment], store: Store) -> list[Found]:
@@ -34,9 +37,15 @@ def survey(experiments: Iterable[Experiment], store: Store) -> list[Found]:
 
 
 def run_all(
-    found: Sequence[Found], store: Store, executor: Executor, train: Train
+    found: Sequence[Found],
+    store: Store,
+    executor: Executor,
+    train: Train,
+    limits: Mapping[str, Limits] = MappingProxyType({}),
 ) -> Iterator[Run]:
     """Train what is pending in *found*; yield each run as soon as it is stored.
+
+    *limits* are by run name; a run that isn't in it has none.
 
     Experiments that differ in nothing but their names and, where that can be, their epochs
     are trained once, for the most epochs; if that fails, the shorter ones are on their own.
@@ -48,8 +57,7 @@ def run_all(
             yield from _share(item.run, pending, store)
     while pending:
         leaders = sorted(map(_longest, pending.values()), key=estimate_seconds, reverse=True)
-        tasks = (Task(leader, store.begin(leader.run_name)) for leader in leaders)
-        for run in executor.run(train, tasks):
+        for run in executor.run(train, _tasks(leaders, store, limits)):
             store.save(run)
             yield run
             yield from _share(run, pending, store)
@@ -77,6 +85,8 @@ def describe_change(old: Experiment, new: Experiment) -> str:
 def _look_up(experiment: Experiment, store: Store) -> Found:
     try:
         run = store.read(experiment.run_name)
+    except NewerFormatError as error:
+        return Found(experiment, "newer", note=str(error))
     except DamagedFileError as error:
         return Found(experiment, "damaged", note=str(error))
     if run is None:
@@ -84,6 +94,15 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
     if run.experiment != experiment and run.experiment.fingerprint != experiment.fingerprint:
         return Found(experiment, "changed", run, describe_change(run.experiment, experiment))
     return Found(experiment, run.status, run)
+
+
+def _tasks(
+    leaders: Iterable[Experiment], store: Store, limits: Mapping[str, Limits]
+) -> Iterator[Task]:
+    """Yield each task with a folder made for it, when it is asked for."""
+    for leader in leaders:
+        name = leader.run_name
+        yield Task(leader, store.begin(name), limits.get(name, NO_LIMITS))
 
 
 def _by_course(found: Iterable[Found]) -> dict[str, list[Experiment]]:

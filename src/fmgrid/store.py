@@ -18,8 +18,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
+from fmgrid.quantities import format_bytes
 from fmgrid.records import EpochRecord, Experiment, Failure, Run
 
 FORMAT = 1
@@ -31,6 +32,10 @@ _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
 _DIGEST = re.compile(rb'((?:#[^\n]*\n)*)digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
 _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
+# What a run takes on the disk: a folder, three files, and their growth with every epoch.
+_RUN_BYTES = 20_000
+_EPOCH_BYTES = 1_000
+_PROBE_BYTES = 20_000
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(rf"{re.escape(LOG)}|events\.out\.tfevents\..*|{re.escape(_BESIDE)}.*")
 
@@ -56,18 +61,20 @@ class Store:
     def read(self, run_name: str) -> Run | None:
         """Return the finished run of this name, None if there is none.
 
-        Raises `DamagedFileError` if its results are not what fmgrid wrote.
+        Raises `DamagedFileError` if its results are not what fmgrid wrote, and `StoreError` if
+        its folder is none.
         """
         path = self.results_file(run_name)
         with _named(self.folder(run_name)):
-            is_finished = path.exists()
+            _check_folder(self.folder(run_name))
+            is_finished = os.path.lexists(path)
         return read_results(path) if is_finished else None
 
     def begin(self, run_name: str) -> Path:
         """Clear what an unfinished run of this name left; return the log file to print to."""
         folder = self.folder(run_name)
         with _named(folder):
-            _refuse_link(folder)
+            _check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.iterdir():
                 if _UNFINISHED.fullmatch(path.name):
@@ -93,8 +100,9 @@ class Store:
         Its event file loses the name that TensorBoard looks for, which would show it still.
         """
         with _named(self.root):
-            _refuse_link(self.folder(run_name))
             aside = self.root / ASIDE
+            for folder in (self.folder(run_name), aside):
+                _check_folder(folder)
             aside.mkdir(exist_ok=True)
             taken = {path.name for path in aside.iterdir()}
             number = next(n for n in range(1, len(taken) + 2) if f"{run_name}.{n}" not in taken)
@@ -102,6 +110,20 @@ class Store:
             for path in moved.glob("events.out.tfevents.*"):
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
+
+    def check_room(self, runs: int, epochs: int) -> None:
+        """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
+        needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
+        probe = self.root / f"{_BESIDE}probe"
+        with _named(self.root):
+            free = shutil.disk_usage(self.root).free
+            if free < needed:
+                raise StoreError(
+                    f"{self.root}: the disk has {format_bytes(free)} free, and {runs} runs need "
+                    f"{format_bytes(needed)}; make room, or choose another --logdir"
+                )
+            write_whole(probe, bytes(_PROBE_BYTES))  # quotas are seen by trying only
+            probe.unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -152,7 +174,10 @@ def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
         folder = Path(here)
         results = folder / f"{folder.name}{_RESULTS}"
-        if results.name in files:
+        if (
+            results.name in files or results.name in folders
+        ):  # which is one for its reader to refuse
+            folders[:] = [name for name in folders if name != results.name]
             yield folder, results, False
         elif LOG in files:
             yield folder, None, True
@@ -169,6 +194,7 @@ def to_results(run: Run) -> bytes:
         "run": run.experiment.run_name,
         "status": run.status,
         "trained_as": run.trained_as,
+        "attempts": run.attempts if run.attempts > 1 else None,
         "started": run.started,
         "seconds": run.seconds,
         "experiment": {
@@ -202,7 +228,7 @@ def read_results(path: Path) -> Run:
     try:
         return _to_run(_parse(content))
     except DamagedFileError as error:
-        raise DamagedFileError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
 
@@ -237,13 +263,18 @@ def _parse(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"is not valid TOML: {error}") from error
     if document.get("format") != FORMAT:
-        raise DamagedFileError(
+        kind = NewerFormatError if _is_newer(document.get("format")) else DamagedFileError
+        raise kind(
             f"has format {document.get('format')}, and this fmgrid reads {FORMAT}; "
             "read it with the version that wrote it"
         )
     if header != _HEADER.encode():
         raise DamagedFileError("was changed or damaged: its first line is another")
     return document
+
+
+def _is_newer(found: object) -> bool:
+    return type(found) is int and found > FORMAT
 
 
 def _to_run(document: Mapping[str, Any]) -> Run:
@@ -262,6 +293,7 @@ def _to_run(document: Mapping[str, Any]) -> Run:
         software=document.get("software", {}),
         failure=Failure(**document["failure"]) if "failure" in document else None,
         trained_as=document.get("trained_as"),
+        attempts=document.get("attempts", 1),
     )
 
 
@@ -301,10 +333,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _refuse_link(folder: Path) -> None:
-    """Refuse a run's folder that is a link: what it leads to isn't fmgrid's."""
-    if folder.is_symlink():
-        raise StoreError(f"{folder}: is a link; remove it, or choose another --logdir")
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that is a link, since what that leads to isn't fmgrid's, or a file."""
+    try:
+        mode = folder.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        found = "a link" if stat.S_ISLNK(mode) else "not a folder"
+        raise StoreError(f"{folder}: is {found}; remove it, or choose another --logdir")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import platform
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,6 +25,7 @@ from torch.optim import Optimizer
 from fmgrid import __version__
 from fmgrid.components import leave_out_compiler, optimizer_signature, resolve_optimizer
 from fmgrid.data import Batches, Images, load_images
+from fmgrid.errors import is_the_machines
 from fmgrid.networks import MLP
 from fmgrid.postponed import postponed
 from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
@@ -49,8 +49,9 @@ def train(
     data_folders: Mapping[str, Path],
     software: Mapping[str, str | int] | None = None,
 ) -> Run:
-    """Train and score one network; a failure of any kind is a failed run, never an exception.
+    """Train and score one network; a failure of any kind is a failed run.
 
+    Only what is the machine's fault is raised, such as a full disk: it says nothing of the run.
     *data_folders* are what `data.prepare` returned, by data set; *software* is what the
     caller knows of the software beside this process.
     """
@@ -66,13 +67,11 @@ def train(
     outcome: dict[str, Any] = {"status": "complete"}
     try:
         outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
-    except Exception as error:  # noqa: BLE001 - a plugged-in optimizer may raise anything
+    except Exception as error:
+        if is_the_machines(error):
+            raise
         logger.exception("failed")
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        outcome = {
-            "status": "failed",
-            "failure": Failure(message=message, traceback=traceback.format_exc()),
-        }
+        outcome = {"status": "failed", "failure": Failure.of(error)}
     return Run(
         experiment=experiment,
         history=tuple(history),

@@ -14,6 +14,7 @@ from fmgrid import __version__
 from fmgrid.cli import options
 from fmgrid.cli.output import open_closed_streams, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.words import printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -60,6 +61,11 @@ def run(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first failure.")
     ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option("--max-failures", min=1, help="Stop after so many failures.")
+    ] = None,
+    timeout: options.Timeout = None,
+    memory: options.Memory = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")] = False,
     json: options.Json = False,
@@ -69,8 +75,14 @@ def run(
     A finished run is never run again: the same command goes on where it was interrupted.
     """
     from fmgrid.cli import running, showing
+    from fmgrid.executors import Limits
+    from fmgrid.quantities import parse_bytes, parse_seconds
     from fmgrid.store import Store
 
+    limits = Limits(
+        seconds=options.read_quantity("--timeout", timeout, parse_seconds),
+        memory=options.read_quantity("--memory", memory, parse_bytes),
+    )
     definitions = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
@@ -81,7 +93,8 @@ def run(
         data_dir=data_dir,
         set_aside=set_aside,
         retry_failed=retry_failed,
-        fail_fast=fail_fast,
+        max_failures=1 if fail_fast else max_failures,
+        limits=limits,
         quiet=quiet,
         json=json,
     )
@@ -166,7 +179,7 @@ def status(
         warn(warning)
     for state, names in sorted(states.items()):
         named = "" if state == "complete" else showing.some(names)
-        print(f"{state:12} {len(names):5}  {named}".rstrip())
+        print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
     if not states:
         print("no runs")
 

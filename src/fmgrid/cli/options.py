@@ -1,17 +1,20 @@
 """Options that several commands share, and what they mean."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from fmgrid.grid import Definition
+
+T = TypeVar("T")
 
 Grids: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
@@ -45,6 +48,16 @@ DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option("--data-dir", help="A folder with the four idx files of Fashion-MNIST."),
 ]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="60s", help="Kill a training after so long; also 5min, 2h."),
+]
+Memory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="2GB", help="What a training may allocate; default: all there is."
+    ),
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -74,6 +87,18 @@ def count_workers(jobs: int | None) -> int:
         # Each worker keeps a core busy: more of them would only take turns.
         say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
     return min(jobs or cores, cores)
+
+
+def read_quantity(option: str, text: str | None, parse: Callable[[str], T | None]) -> T | None:
+    """Return what an option such as "--timeout" says, None if it isn't given."""
+    if text is None:
+        return None
+    found = parse(text)
+    if found is None:
+        wanted = {"--timeout": "a duration; write 60s, 5min or 2h"}
+        problem = f"is not {wanted.get(option, 'a size; write 500MB or 2GB')}"
+        raise InputError([Problem(Place(f"{option} {printable(text, 40)}"), "", problem)])
+    return found
 
 
 def _cores() -> int:

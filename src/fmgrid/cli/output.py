@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, ParamSpec, TextIO
 
 import typer
 
 from fmgrid.errors import FmgridError, InputError, MachineError
+from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,14 +30,25 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
-def say(text: str) -> None:
-    """Tell the user something on stderr; long lines are for the terminal to wrap."""
-    console(stderr=True).print(text, soft_wrap=True)
+def say(text: str, style: str | None = None) -> None:
+    """Tell the user something on stderr; long lines are for the terminal to wrap.
+
+    Names in it may be a stranger's, and are escaped. If nobody listens any more, the work goes on
+    in silence: a reader that left a pipe, or a closed terminal, is no reason to lose it.
+    """
+    target = console(stderr=True)
+    with target.capture() as capture:
+        target.print("\n".join(map(printable, text.split("\n"))), soft_wrap=True, style=style)
+    try:
+        sys.stderr.write(capture.get())
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
 
 
 def warn(text: str) -> None:
     """Say what the user should look at."""
-    console(stderr=True).print(f"warning: {text}", soft_wrap=True, style="yellow")
+    say(f"warning: {text}", style="yellow")
 
 
 def put(content: "RenderableType") -> None:
@@ -73,18 +85,18 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             say("fmgrid: interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            _give_up_stdout()  # the reader has what it wanted
+            give_up(sys.stdout)  # the reader has what it wanted
             raise typer.Exit from None
         except OSError as error:
-            _give_up_stdout()
+            give_up(sys.stdout)
             say(f"fmgrid: {error}")
             raise typer.Exit(MachineError.exit_code) from None
 
     return wrapped
 
 
-def _give_up_stdout() -> None:
-    """Send what is still buffered nowhere; Python would complain of it once more at exit."""
+def give_up(stream: TextIO) -> None:
+    """Send nowhere what a stream has left to say; Python would complain of it at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

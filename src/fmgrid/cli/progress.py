@@ -88,7 +88,8 @@ def describe_run(run: Run) -> str:
     figures = f"{run.final.accuracy:.2%} right, loss {run.final.valid_loss:.4f}"
     if run.trained_as:
         return f"{figures}, from the training of {run.trained_as}"
-    return f"{figures}, {format_seconds(run.seconds)}"
+    again = f", attempt {run.attempts}" if run.attempts > 1 else ""
+    return f"{figures}, {format_seconds(run.seconds)}{again}"
 
 
 def describe_best(run: Run) -> str:

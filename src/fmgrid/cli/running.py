@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
-from fmgrid.cli.output import INTERRUPTED, console, say, warn
+from fmgrid.cli.interrupts import deafen, stoppable
+from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, counted, describe_best, describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
 from fmgrid.errors import InputError, Problem
+from fmgrid.executors import NO_LIMITS, Limits
 from fmgrid.grid import Definition
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
@@ -24,7 +26,7 @@ from fmgrid.store import Store
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
 if TYPE_CHECKING:
-    from fmgrid.executors import Processes
+    from fmgrid.executors.processes import Processes
 
 FAILED = 1
 FAILURES_SHOWN = 20
@@ -38,7 +40,8 @@ class Wishes:
     data_dir: Path | None = None
     set_aside: bool = False
     retry_failed: bool = False
-    fail_fast: bool = False
+    max_failures: int | None = None
+    limits: Limits = NO_LIMITS
     quiet: bool = False
     json: bool = False
 
@@ -47,21 +50,25 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
     """Run what is missing and return the exit code."""
     experiments = [definition.experiment for definition in definitions]
     found = survey(experiments, store)
-    if not wishes.set_aside:
-        _refuse_changed(definitions, found, store)
+    _refuse_changed(definitions, found, store, wishes)
     if not any(_is_wanted(item, wishes) for item in found):
         return _conclude(found, [], store, wishes)
     with store.locked():
         found = survey(experiments, store)  # again, now that nobody else writes
+        _refuse_changed(definitions, found, store, wishes)
+        pending = [item.experiment for item in found if _is_wanted(item, wishes)]
+        store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
         wanted = [_made_ready(item, store, wishes) for item in found]
         runs: list[Run] = []
         try:
-            _train_all(definitions, wanted, store, wishes, runs)
+            with stoppable():
+                _train_all(definitions, wanted, store, wishes, runs)
         except KeyboardInterrupt:
             done = sum(item.state == "complete" for item in found) + len(runs)
             say(
                 f"interrupted; {done} of {len(found)} runs are done, the same command does the rest"
             )
+            deafen()
             return INTERRUPTED
     return _conclude(found, runs, store, wishes)
 
@@ -69,22 +76,24 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
 def _is_wanted(item: Found, wishes: Wishes) -> bool:
     if wishes.retry_failed:
         return item.state in ("failed", "timeout")
-    return item.state in ("pending", "changed", "damaged")
+    return item.state in ("pending", "changed", "damaged", "newer")
 
 
 def _refuse_changed(
-    definitions: Sequence[Definition], found: Sequence[Found], store: Store
+    definitions: Sequence[Definition], found: Sequence[Found], store: Store, wishes: Wishes
 ) -> None:
-    problems = [
-        Problem(
-            definition.place,
-            item.experiment.run_name,
-            f"{store.folder(item.experiment.run_name)} is finished with other settings "
-            f"({item.note}); choose another name or --logdir, or set it aside with --replace",
-        )
-        for definition, item in zip(definitions, found, strict=True)
-        if item.state == "changed"
-    ]
+    if wishes.set_aside:
+        return
+    remedy = "choose another name or --logdir, or set it aside with --replace"
+    problems = []
+    for definition, item in zip(definitions, found, strict=True):
+        name = item.experiment.run_name
+        if item.state == "changed":
+            folder = store.folder(name)
+            message = f"{folder} is finished with other settings ({item.note}); {remedy}"
+            problems.append(Problem(definition.place, name, message))
+        elif item.state == "newer":
+            problems.append(Problem(definition.place, name, f"{item.note}, {remedy}"))
     if problems:
         raise InputError(problems)
 
@@ -93,7 +102,7 @@ def _made_ready(item: Found, store: Store, wishes: Wishes) -> Found:
     """Return *item* as the runner shall take it: pending if it is wanted."""
     if not _is_wanted(item, wishes):
         return item if item.state != "pending" else replace(item, state="failed")
-    if item.state in ("changed", "damaged"):
+    if item.state in ("changed", "damaged", "newer"):
         aside = store.set_aside(item.experiment.run_name)
         warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
     return Found(item.experiment, "pending")
@@ -107,7 +116,7 @@ def _train_all(
     runs: list[Run],
 ) -> None:
     """Train what is pending in *wanted*; append each run to *runs* when it is stored."""
-    from fmgrid.executors import Processes
+    from fmgrid.executors.processes import Processes
 
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
@@ -122,13 +131,29 @@ def _train_all(
         }
         _check_optimizers(definitions, trainings, processes)
         train = partial(train_one, folders, _describe_caller())
+        limits = _limits(definitions, wishes.limits)
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
-            for run in run_all(wanted, store, processes, train):
+            for run in run_all(wanted, store, processes, train, limits):
                 runs.append(run)
                 _report(run, progress, wishes)
-                if wishes.fail_fast and run.status != "complete":
+                if progress.failed == wishes.max_failures:
                     return
+
+
+def _limits(definitions: Sequence[Definition], asked: Limits) -> dict[str, Limits]:
+    """Return what each run may use: what was asked for, or what its grid says.
+
+    Without a word of it, a training may allocate what the machine has: more than that would
+    end in the kernel's killing somebody.
+    """
+    import psutil
+
+    memory = asked.memory or psutil.virtual_memory().total
+    return {
+        definition.experiment.run_name: Limits(asked.seconds or definition.timeout, memory)
+        for definition in definitions
+    }
 
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
@@ -184,14 +209,24 @@ def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
     if wishes.quiet or not sys.stderr.isatty():
         yield
         return
-    with Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True):
+    live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
+    live.start()
+    try:
         yield
+    finally:
+        try:
+            live.stop()
+        except OSError:  # the terminal was closed
+            give_up(sys.stderr)
 
 
 def _report(run: Run, progress: Progress, wishes: Wishes) -> None:
     progress.add(run)
     if wishes.json:
-        print(run.model_dump_json(), flush=True)
+        try:
+            print(run.model_dump_json(), flush=True)
+        except BrokenPipeError:  # whoever read this has left; the runs are wanted all the same
+            give_up(sys.stdout)
     failed = run.status != "complete"
     if failed or not (wishes.quiet or sys.stderr.isatty()):
         (warn if failed else say)(progress.line(run))

@@ -15,6 +15,7 @@ from fmgrid.grid import Definition
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
+from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
@@ -79,7 +80,7 @@ def show_best(rows: Sequence[dict[str, Any]]) -> None:
     for row in sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]:
         losses = (row.get(name) for name in ("valid_loss", "train_loss"))
         cells = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-        table.add_row(row["run"], f"{row['accuracy']:.2%}", *cells)
+        table.add_row(printable(row["run"]), f"{row['accuracy']:.2%}", *cells)
     target.print(table)
 
 

@@ -45,6 +45,7 @@ class Definition:
     experiment: Experiment
     place: Place  # of the block that yields it
     written: Mapping[Keys, Written] = field(repr=False, compare=False)
+    timeout: float | None = None  # seconds that its training may take
 
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
@@ -67,6 +68,7 @@ class Block:
     template: Written | None
     seeds: Sequence[int]
     axes: Mapping[Keys, Sequence[Written]]
+    timeout: float | None = None  # seconds that each training may take
     sound: bool = True  # where something was wrong in reading it, its names cannot be judged
 
     @cached_property

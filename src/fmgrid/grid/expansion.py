@@ -43,7 +43,7 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
                 continue
             remaining = True
             for seed in block.seeds if block.sound else ():
-                yield Definition(with_seed(experiment, seed), block.place, written)
+                yield Definition(with_seed(experiment, seed), block.place, written, block.timeout)
     if dropped and not remaining:
         place = next(iter(grid.excludes[0].values())).place
         problems.append(Problem(place, "exclude", "leaves no experiment; drop less"))

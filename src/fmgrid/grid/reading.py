@@ -31,14 +31,15 @@ from fmgrid.grid.blocks import (
 )
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
+from fmgrid.quantities import parse_seconds
 from fmgrid.records import Experiment
 from fmgrid.words import or_near_match, printable
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
-_TOP_LEVEL = ["name", "seeds", "repeats", "base", *KINDS, "exclude"]
-_BESIDE = ("name", "seeds", "repeats")  # what stands beside the settings of a block
+_TOP_LEVEL = ["name", "seeds", "repeats", "timeout", "base", *KINDS, "exclude"]
+_BESIDE = ("name", "seeds", "repeats", "timeout")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
 # What tomllib says, and what was probably meant.
 _HINTS = {
@@ -114,6 +115,8 @@ def _objection_to_override(keys: Keys, equals: str, value: Any) -> str | None:
         return "has no value; write --set setting=value"
     if keys[0] in ("seed", "seeds", "repeats"):
         return "seeds are given as --seeds 0,1,2"
+    if keys[0] == "timeout":
+        return "a time limit is given as --timeout 60s"
     if keys == ("name",):
         return check_template(value)
     return _objection_to_key(keys)
@@ -172,14 +175,21 @@ class _Reader:
         for key in values:
             if key not in _TOP_LEVEL:
                 self._problem((key,), _unknown_at_top(key))
-        file_seeds = self._seeds(values, ()) or [0]
+        whole = Block(  # what [base] alone spells out, and what other blocks start from
+            kind="point",
+            place=Place(str(self.path), 1),
+            template=None,
+            seeds=seeds or self._seeds(values, ()) or [0],
+            axes={},
+            timeout=self._timeout(values, ()),
+        )
         blocks = [
-            self._block(kind, path, table, seeds, file_seeds)
+            self._block(kind, path, table, seeds, whole)
             for kind in KINDS
             for path, table in self._tables(kind)
         ]
-        if not any(kind in values for kind in KINDS):  # [base] alone is one experiment
-            blocks = [Block("point", Place(str(self.path), 1), None, seeds or file_seeds, {})]
+        if not any(kind in values for kind in KINDS):
+            blocks = [whole]
         return Grid(
             path=self.path,
             template=self._template(values, ()),
@@ -233,15 +243,25 @@ class _Reader:
             self._problem((*path, "seeds"), f"{show(seeds)} {wanted}; write seeds = [0, 1, 2]")
         return []
 
+    def _timeout(self, table: Mapping[str, Any], path: TomlPath) -> float | None:
+        """Return the seconds that *table* allows, None where it doesn't say."""
+        if "timeout" not in table:
+            return None
+        seconds = parse_seconds(table["timeout"])
+        if seconds is None:
+            wrong = f'{show(table["timeout"])} is no duration; write "60s", "5min" or "2h"'
+            self._problem((*path, "timeout"), wrong)
+        return seconds
+
     def _block(
         self,
         kind: Kind,
         path: TomlPath,
         table: dict[str, Any],
         asked_seeds: Sequence[int] | None,
-        file_seeds: Sequence[int],
+        whole: Block,
     ) -> Block:
-        """Read one block; *asked_seeds* overrule its own, *file_seeds* stand in for them."""
+        """Read one block; *asked_seeds* overrule its own, those of *whole* stand in for them."""
         before = len(self.problems)
         settings = {
             keys: written
@@ -259,8 +279,9 @@ class _Reader:
             kind=kind,
             place=self._written(path, None).place,
             template=self._template(table, path),
-            seeds=asked_seeds or own_seeds or file_seeds,
+            seeds=asked_seeds or own_seeds or whole.seeds,
             axes={keys: choices for keys, choices in axes.items() if choices},
+            timeout=self._timeout(table, path) or whole.timeout,
         )
         self._check_conditional(block)
         return block if len(self.problems) == before else replace(block, sound=False)

@@ -1,0 +1,158 @@
+"""A worker process that does one thing at a time, seen from the parent."""
+
+import contextlib
+import math
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from fmgrid.errors import MachineError
+from fmgrid.executors.inside import attempt_task, serve
+from fmgrid.executors.tasks import Task, Train
+from fmgrid.records import Failure, Run, Status
+
+ATTEMPTS = 2  # a death may be the machine's fault, and not the training's; two are no accident
+LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with
+_LAST_BYTES = 8_000
+
+
+class Worker:
+    """Holds a process, the line to it, and the task that it is at."""
+
+    def __init__(self, context: Any, scratch: str) -> None:
+        self.line, far_end = context.Pipe()
+        self.task: Task | None = None
+        self.attempt = 0  # at the task, from 1
+        self.deadline = math.inf  # of the task, by time.monotonic()
+        self.process = context.Process(target=serve, args=(far_end, scratch), name="fmgrid worker")
+        self._started = 0.0
+        try:
+            self.process.start()
+        except (OSError, EOFError) as error:  # EOFError: the server died of its imports
+            self.line.close()
+            raise MachineError(f"a worker process cannot be started: {error!r}") from error
+        finally:
+            far_end.close()  # so that the line ends when the worker does
+
+    @property
+    def signs(self) -> tuple[Any, Any]:
+        """What becomes ready when there is something to receive, or nothing ever will be."""
+        return self.line, self.process.sentinel
+
+    @property
+    def death(self) -> str:
+        """What the process died of."""
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        cause = signal.strsignal(-code)
+        who = ", by hand or for lack of memory" if code == -signal.SIGKILL else ""
+        return f"signal {-code}, {cause}{who}"
+
+    def start(self, train: Train, task: Task | None, attempt: int = 1) -> None:
+        """Begin a task, if there is one left."""
+        self.task, self.attempt, self.deadline = task, attempt, math.inf
+        if task is None:
+            return
+        self._started = time.monotonic()
+        if task.limits.seconds is not None:
+            self.deadline = self._started + task.limits.seconds
+        self.send(attempt_task, train, task, attempt)
+
+    def finish(self) -> Run | None:
+        """Return the run of the task that has ended, or None if it deserves another attempt.
+
+        That is where the process didn't survive it. One that has exceeded its seconds is killed.
+        """
+        if self.task is None:
+            raise ValueError("the worker has no task")
+        task, self.task = self.task, None
+        if time.monotonic() >= self.deadline and not self.line.poll() and self.process.is_alive():
+            self.kill()
+            limit = f"{task.limits.seconds:g} s"
+            return self._unanswered(task, "timeout", f"it was killed after {limit}, its time limit")
+        try:
+            run: Run = self.receive()
+        except EOFError:
+            self.kill()
+            if self.attempt < ATTEMPTS:
+                return None
+            died = f"its worker process died twice ({self.death})"
+            return self._unanswered(task, "failed", died)
+        return run if self.attempt == 1 else run.model_copy(update={"attempts": self.attempt})
+
+    def send(self, function: Callable[..., Any], *args: Any) -> None:
+        """Give the worker something to do; that it is dead shows when its answer is awaited."""
+        with contextlib.suppress(OSError):
+            self.line.send((function, args))
+
+    def receive(self) -> Any:
+        """Return what the worker's function returned. Raises EOFError if the worker is dead.
+
+        Its line alone may stay open, where it has left children that inherited it.
+        """
+        connection.wait(self.signs)
+        try:
+            if not self.line.poll():
+                raise EOFError
+            result, error = pickle.loads(self.line.recv_bytes())  # noqa: S301 - from our worker
+        except OSError as failure:
+            raise EOFError from failure
+        if error is not None:
+            raise error
+        return result
+
+    def kill(self) -> None:
+        """Kill the process with all its children, and wait for its end."""
+        self.line.close()
+        descendants = _descendants(self.process.pid)
+        if sys.platform != "win32" and self.process.pid is not None:
+            # A worker that has just started is not a leader yet.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        for descendant in descendants:  # those that have left its group
+            with contextlib.suppress(OSError):
+                descendant.kill()
+        self.process.join()
+        self.task = None
+
+    def _unanswered(self, task: Task, status: Status, message: str) -> Run:
+        """Return the run of a task whose process had no say in it."""
+        seconds = time.monotonic() - self._started
+        return Run(
+            experiment=task.experiment,
+            status=status,
+            started=datetime.now(UTC) - timedelta(seconds=seconds),
+            seconds=seconds,
+            failure=Failure(message=message, traceback=_last_words(task.log)),
+            attempts=self.attempt,
+        )
+
+
+def _last_words(log: Path) -> str:
+    """Return the end of a log, with a line that says what it is; "" if there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([f"the last lines of {log.name}:", *lines[-LAST_LINES:]]) if lines else ""
+
+
+def _descendants(pid: int | None) -> "list[Any]":
+    """Return the living processes that a process has started, and those that these have."""
+    import psutil
+
+    try:
+        return list(psutil.Process(pid).children(recursive=True)) if pid is not None else []
+    except (psutil.Error, OSError):
+        return []

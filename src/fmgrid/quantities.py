@@ -1,0 +1,40 @@
+"""Durations and sizes as people write them: "90s", "5min", "2GB"."""
+
+import math
+import re
+
+_SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+_BYTES = {"": 1, "b": 1} | {
+    f"{letter}{unit}": base**power
+    for power, letter in enumerate("kmgt", 1)
+    for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
+}
+
+
+def parse_seconds(value: object) -> float | None:
+    """Return the seconds that a number or a text such as "60s" means, None if it means none."""
+    return _parse(value, _SECONDS)
+
+
+def parse_bytes(value: object) -> int | None:
+    """Return the bytes that a number or a text such as "2GB" means, None if it means none."""
+    found = _parse(value, _BYTES)
+    return None if found is None else int(found)
+
+
+def format_bytes(count: int) -> str:
+    """Return a size as people say it: 812 bytes, 20 kB, 1.5 GB."""
+    if count < 1000:  # noqa: PLR2004 - the unit is a thousand
+        return f"{count} bytes"
+    power = min(int(math.log(count, 1000)), 4)
+    return f"{count / 1000**power:.3g} {'kMGT'[power - 1]}B"
+
+
+def _parse(value: object, units: dict[str, int]) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]*)\s*", str(value))
+    if match is None or match[2].lower() not in units:
+        return None
+    found = float(match[1]) * units[match[2].lower()]
+    return found if found > 0 else None

@@ -1,0 +1,68 @@
+"""The command as a user calls it, and what tests ask of the folders that it leaves."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from fmgrid.store import read_results
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "configs" / "smoke" / "tiny.toml"
+NAMES = ["tiny_Adam_16", "tiny_Adam_64", "tiny_SGD_16", "tiny_SGD_64", "tiny_held_out", "tiny_twin"]
+
+QUICK = """
+[base]
+dataset = "fashion-mnist-sample"
+epochs = 1
+train_steps = 3
+hidden_units = [8]
+"""
+SLOW = QUICK.replace("epochs = 1", "epochs = 200000")  # an hour
+
+
+def fmgrid(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["fmgrid", *map(str, words)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["fmgrid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def write(text: str, name: str = "grid.toml") -> Path:
+    Path(name).write_text(text)
+    return Path(name)
+
+
+def bits(logdir: Path) -> dict[str, object]:
+    """Everything in a folder of runs but times."""
+    runs = (read_results(path) for path in sorted(logdir.glob("*/*_results.toml")))
+    return {
+        run.experiment.run_name: (
+            run.status,
+            [record.model_dump(exclude={"seconds"}) for record in run.history],
+            (run.test_loss, run.test_accuracy),
+        )
+        for run in runs
+    }
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, f"no {path} after {seconds} s"
+        time.sleep(0.02)

@@ -1,0 +1,192 @@
+"""Ctrl-C, kill, a terminal that closes: what the command does then, and what it leaves."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from command import QUICK, SLOW, bits, fmgrid, start, wait_for, write
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+LOG = Path("modellogs/grid/run.log")
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"  # the cursor
+
+
+# A run that ends, and one that doesn't.
+BOTH = f'{SLOW}[[point]]\nname = "slow"\n[[point]]\nname = "quick"\nepochs = 1\nbatch_size = 32\n'
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def are_gone(processes: list[psutil.Process]) -> bool:
+    """Return whether all have ended within a second, waited for or not."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        left = [process for process in processes if process.is_running()]
+        with suppress(psutil.NoSuchProcess):
+            if all(process.status() == psutil.STATUS_ZOMBIE for process in left):
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def wait_for_word(process: subprocess.Popen[str]) -> None:
+    """Wait until the command says what it will do: the workers' server is importing torch then."""
+    assert process.stderr is not None
+    while "run on 1 worker" not in (line := process.stderr.readline()):
+        assert line, "it ended before"
+
+
+@pytest.mark.parametrize("moment", ["while torch is imported", "in a training"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_with_how_to_go_on(number: signal.Signals, moment: str) -> None:
+    process = start("run", write(SLOW))
+    if moment == "in a training":
+        wait_for(LOG, process)
+    else:
+        wait_for_word(process)
+    others = descendants(process.pid)
+    os.killpg(process.pid, number)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "interrupted; 0 of 1 runs are done, the same command does the rest" in told
+    assert "Traceback" not in told
+    assert are_gone(others)
+    assert fmgrid("run", write(QUICK)).returncode == 0
+
+
+def test_what_is_done_is_kept() -> None:
+    grid = write(BOTH)
+    process = start("run", grid, "-j", "2")
+    wait_for(Path("modellogs/quick/quick_results.toml"), process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=10)
+    assert "interrupted; 1 of 2 runs are done" in told
+    assert bits(Path("modellogs")).keys() == {"quick"}
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = start("run", write(SLOW))
+    wait_for(LOG, process)
+    others = descendants(process.pid)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert are_gone(others)
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    grid = write(QUICK.replace("train_steps = 3", "train_steps = 300"))
+    process = subprocess.Popen(
+        ["nohup", "fmgrid", "run", str(grid)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(LOG, process)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == 0, told
+    assert "1 of 1 run complete" in told
+
+
+def read_until(terminal: int, text: str) -> Iterator[str]:
+    """Yield what the terminal gets, until there is *text* in it."""
+    got = ""
+    while text not in got:
+        assert select.select([terminal], [], [], 100)[0], f"no {text} on the terminal: {got}"
+        got += os.read(terminal, 65536).decode(errors="replace")
+    yield got
+
+
+def in_terminal(*words: str) -> tuple[int, int]:
+    """Start fmgrid on a terminal; return its process id and the terminal's other end."""
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            os.environ["TERM"] = "xterm-256color"
+            os.execvp("fmgrid", ["fmgrid", *words])
+        finally:
+            os._exit(127)  # or a second pytest would go on from here
+    return child, terminal
+
+
+def exit_code(child: int) -> int:
+    deadline = time.monotonic() + 10
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        assert time.monotonic() < deadline, "it didn't end"
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(ended[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_leaves_the_terminal_usable(times: int) -> None:
+    child, terminal = in_terminal("run", str(write(SLOW)))
+    got = "".join(read_until(terminal, "running: grid"))
+    for _ in range(times):
+        os.write(terminal, b"\x03")
+        time.sleep(0.02)
+    code = exit_code(child)
+    try:
+        while select.select([terminal], [], [], 1)[0]:
+            got += os.read(terminal, 65536).decode(errors="replace")
+    except OSError:  # how Linux says that nobody is at the other end
+        pass
+    assert code == 130
+    assert got.rindex(SHOWN) > got.rindex(HIDDEN)
+    assert "Traceback" not in got
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
+def test_a_terminal_that_closes_ends_the_command_and_loses_nothing() -> None:
+    grid = write(BOTH)
+    child, terminal = in_terminal("run", str(grid))
+    list(read_until(terminal, "1/2"))
+    others = descendants(child)
+    os.close(terminal)
+    assert exit_code(child) == 130
+    assert are_gone(others)
+    assert bits(Path("modellogs")).keys() == {"quick"}
+
+
+@pytest.mark.parametrize("words", ["2>&1", "--json"])
+def test_a_reader_that_leaves_costs_no_run(words: str) -> None:
+    script = f"fmgrid run {write(QUICK)} --seeds 0,1,2 {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert bits(Path("modellogs")).keys() == {"grid", "grid_s1", "grid_s2"}
+
+
+def test_signals_mean_what_they_did_before_when_the_work_is_done() -> None:
+    code = (
+        "import signal\n"
+        "from fmgrid.cli.interrupts import stoppable\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "before = [signal.getsignal(n) for n in (1, 2, 15)]\n"
+        "with stoppable():\n"
+        "    signal.raise_signal(signal.SIGHUP)\n"
+        "    try: signal.raise_signal(signal.SIGTERM)\n"
+        "    except KeyboardInterrupt: print('stop')\n"
+        "assert [signal.getsignal(n) for n in (1, 2, 15)] == before\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.fullmatch("stop\n", done.stdout)
