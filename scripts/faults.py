@@ -29,7 +29,7 @@ name = "{optimizer}_{epochs}"
 
 [base]
 dataset = "fashion-mnist-sample"
-train_steps = 40
+train_steps = 400
 hidden_units = [32]
 
 [grid]
@@ -146,6 +146,12 @@ class World:
         path = random.choice(paths)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         return path
+
+    def forget(self, random: Random) -> None:
+        """Delete the folders of some runs, all of them sometimes, so that there is work to do."""
+        folders = sorted(self.logdir.glob("[!.]*"))
+        for folder in random.sample(folders, random.randint(len(folders) // 2, len(folders))):
+            shutil.rmtree(folder)
 
     def two_at_once(self) -> None:
         """Start the command twice; whichever is late is refused, or finds everything done."""

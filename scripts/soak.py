@@ -26,7 +26,7 @@ from faults import EDITED, INTERRUPTED, SIGNALS, World
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 MARKS = ("<!-- written by scripts/soak.py -->\n", "<!-- end -->\n")
-LATEST = 4.0  # seconds after its start at which a command is disturbed
+LATEST = 3.0  # seconds after its start at which a command is disturbed
 
 
 def main() -> None:
@@ -59,8 +59,6 @@ def soak(seconds: float, seed: int, folder: Path) -> Counter[str]:
     world = World(folder / "disturbed")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if random.choice([True, False]):
-            shutil.rmtree(world.logdir, ignore_errors=True)  # a fresh start
         for _ in range(random.randint(1, 3)):
             told[disturb(world, random)] += 1
         table = world.resume()
@@ -99,13 +97,27 @@ def disturb(world: World, random: Random) -> str:
         world.expect(world.start("--replace"), 0)
         return "grids edited"
 
+    def without_room() -> str:
+        world.run_without_room()
+        return "commands without room"
+
     def two_at_once() -> str:
         world.two_at_once()
         return "commands started twice"
 
-    faults: list[Callable[[], str]] = [kill_parent, kill_worker, interrupt, damage, delete]
-    weights = [4, 4, 3, 3, 1, 1, 1]
-    (fault,) = random.choices([*faults, edit, two_at_once], weights)
+    faults: dict[Callable[[], str], int] = {  # with how often
+        kill_parent: 4,
+        kill_worker: 4,
+        interrupt: 3,
+        damage: 2,
+        delete: 1,
+        edit: 1,
+        two_at_once: 1,
+        without_room: 1,
+    }
+    (fault,) = random.choices(list(faults), list(faults.values()))
+    if fault not in (damage, delete, edit):
+        world.forget(random)
     return fault()
 
 

@@ -390,8 +390,12 @@ def test_a_call_raises_what_the_function_raises(processes: Processes) -> None:
     assert processes.call(tasks.double, 1) == 2
 
 
+def test_a_call_survives_one_death_of_its_worker(processes: Processes, tmp_path: Path) -> None:
+    assert processes.call(tasks.die_or_tell, str(tmp_path / "died")) == "told"
+
+
 def test_a_call_that_kills_its_worker_is_the_machines_fault(processes: Processes) -> None:
-    with pytest.raises(MachineError, match=r"died \(signal 9, Killed, by hand"):
+    with pytest.raises(MachineError, match=r"died twice \(signal 9, Killed, by hand"):
         processes.call(tasks.die)
     assert processes.call(tasks.double, 1) == 2
 

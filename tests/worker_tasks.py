@@ -243,5 +243,13 @@ def raise_plain() -> None:
     raise ValueError("plain")
 
 
+def die_or_tell(path: str) -> str:
+    """Die, unless that has left the file behind already."""
+    if not Path(path).exists():
+        Path(path).touch()
+        die()
+    return "told"
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)

@@ -14,13 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import MachineError
 from fmgrid.executors.tasks import Task, Train
-from fmgrid.executors.worker import Worker
+from fmgrid.executors.worker import ATTEMPTS, Worker
 from fmgrid.records import Experiment, Run
 
 T = TypeVar("T")
@@ -77,15 +78,18 @@ class Processes:
         self._scratch.cleanup()
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Return the function's result, computed in a worker. Raises what it raises."""
-        worker = self._hire(1)[0]
-        worker.send(function, *args)
-        try:
-            result: T = worker.receive()
-        except EOFError as error:
+        """Return the function's result, computed in a worker. Raises what it raises.
+
+        If the worker dies of it, a fresh one tries again; then it is a `MachineError`.
+        """
+        for _ in range(ATTEMPTS):
+            worker = self._hire(1)[0]
+            worker.send(function, *args)
+            with suppress(EOFError):
+                result: T = worker.receive()
+                return result
             worker.kill()
-            raise MachineError(f"a worker process died ({worker.death})") from error
-        return result
+        raise MachineError(f"a worker process died twice ({worker.death})")
 
     def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
         """Yield each task's run as soon as it has ended; leaving early kills the workers.
