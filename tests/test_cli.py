@@ -221,7 +221,7 @@ def test_a_log_folder_that_cannot_be_is_a_matter_of_the_machine() -> None:
     write("", "file")
     done = fmgrid("run", TINY, "--logdir", "file")
     assert done.returncode == 3
-    assert done.stderr == "fmgrid: file: File exists\n"
+    assert done.stderr == "fmgrid: file: is not a folder; choose another --logdir\n"
     assert "Traceback" not in done.stderr
 
 
@@ -332,7 +332,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_ends_complete(finished: P
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert re.search(r"interrupted; \d of 7 runs are done, the same command does the rest", told)
+    assert re.search(r"interrupted; \d of 7 runs done, the same command does the rest", told)
     assert "Traceback" not in told
     assert fmgrid("run", TINY).returncode == 0
     assert bits(Path("modellogs")) == bits(finished)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from command import QUICK, bits, fmgrid, start, wait_for, write
+from command import QUICK, bits, fmgrid, start, write
+from conftest import CACHE
 from fmgrid.store import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -71,16 +72,14 @@ def faulty(*optimizers: str) -> Path:
     return write(QUICK + GOOD + "".join(points))
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> dict[str, object]:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Return the bits of the two good runs."""
-    grid = write(QUICK + GOOD, "undisturbed.toml")
-    assert fmgrid("run", grid, "--logdir", tmp_path / "undisturbed").returncode == 0
-    return bits(tmp_path / "undisturbed")
-
-
-def run_of(name: str) -> object:
-    return read_results(Path(f"modellogs/{name}/{name}_results.toml"))
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "grid.toml").write_text(QUICK + GOOD)
+    words = ("run", folder / "grid.toml", "--logdir", folder / "modellogs")
+    assert fmgrid(*words, FMGRID_CACHE=CACHE).returncode == 0
+    return bits(folder / "modellogs")
 
 
 # A worker that dies, a run that fails
@@ -572,5 +571,4 @@ def test_a_worker_that_cannot_start_is_a_matter_of_the_machine() -> None:
     Path("broken/mltrainer.py").write_text("raise RuntimeError('broken on purpose')")
     done = fmgrid("run", write(QUICK), PYTHONPATH=str(Path("broken").absolute()))
     assert done.returncode == 3
-    assert wait_for is not None
     assert not list(Path("modellogs").glob("*/*_results.toml"))

@@ -62,7 +62,7 @@ def test_a_signal_ends_the_command_with_how_to_go_on(number: signal.Signals, mom
     os.killpg(process.pid, number)
     _, told = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert "interrupted; 0 of 1 runs are done, the same command does the rest" in told
+    assert "interrupted; 0 of 1 run done, the same command does the rest" in told
     assert "Traceback" not in told
     assert are_gone(others)
     assert fmgrid("run", write(QUICK)).returncode == 0
@@ -74,7 +74,7 @@ def test_what_is_done_is_kept() -> None:
     wait_for(Path("modellogs/quick/quick_results.toml"), process)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=10)
-    assert "interrupted; 1 of 2 runs are done" in told
+    assert "interrupted; 1 of 2 runs done" in told
     assert bits(Path("modellogs")).keys() == {"quick"}
 
 

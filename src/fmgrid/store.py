@@ -134,6 +134,8 @@ class Store:
         import filelock
 
         with _named(self.root):
+            if self.root.exists() and not self.root.is_dir():
+                raise StoreError(f"{self.root}: is not a folder; choose another --logdir")
             self.root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.root / LOCK)
             try:
@@ -337,7 +339,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder that is a link, since what that leads to isn't fmgrid's, or a file."""
     try:
         mode = folder.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISDIR(mode):
         found = "a link" if stat.S_ISLNK(mode) else "not a folder"

@@ -64,10 +64,10 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
             with stoppable():
                 _train_all(definitions, wanted, store, wishes, runs)
         except KeyboardInterrupt:
-            done = sum(item.state == "complete" for item in found) + len(runs)
-            say(
-                f"interrupted; {done} of {len(found)} runs are done, the same command does the rest"
-            )
+            # What is stored counts, not what was told of: the signal may have come in between.
+            done = sum(item.state == "complete" for item in survey(experiments, store))
+            every = counted(len(found), "run")
+            say(f"interrupted; {done} of {every} done, the same command does the rest")
             deafen()
             return INTERRUPTED
     return _conclude(found, runs, store, wishes)
