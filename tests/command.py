@@ -18,6 +18,7 @@ epochs = 1
 train_steps = 3
 hidden_units = [8]
 """
+STARTED: list[subprocess.Popen[str]] = []
 SLOW = QUICK.replace("epochs = 1", "epochs = 200000")  # an hour
 
 
@@ -33,13 +34,22 @@ def fmgrid(*words: object, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def start(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    """Start a command; what a failing test leaves of it is killed by the fixture `elsewhere`."""
+    process = subprocess.Popen(
         ["fmgrid", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    STARTED.append(process)
+    return process
+
+
+def kill_started() -> None:
+    while STARTED:
+        with STARTED.pop() as process:
+            process.kill()
 
 
 def write(text: str, name: str = "grid.toml") -> Path:

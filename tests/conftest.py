@@ -7,10 +7,12 @@ FMGRID_CACHE or a folder of the user's own among the temporary ones, for the nex
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command import kill_started
 from fmgrid import data
 
 # Read at once: tests set the variable to folders of their own.
@@ -41,8 +43,10 @@ def _prepare(dataset: str) -> data.Prepared:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, with the tests' cache."""
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in an empty folder, with the tests' cache; leave no command running."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FMGRID_CACHE", CACHE)
     monkeypatch.delenv("FMGRID_DATA", raising=False)
+    yield
+    kill_started()

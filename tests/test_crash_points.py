@@ -1,14 +1,16 @@
-"""A kill, or a power failure, at every step of storing a grid; and the same command afterwards.
+"""A kill, a power failure, a full disk at every step of storing a grid; and the same once more.
 
-A forked process runs the real runner and store, only the figures are made up, and dies at its
-n-th change of the disk, for n = 1, 2, ... until it survives. What counts is what is found
+A forked process runs the real runner and store, only the figures are made up, and is struck at
+its n-th change of the disk, for n = 1, 2, ... until it survives. What counts is what is found
 then, and what the table says after one undisturbed run.
 """
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from fmgrid.cli.running import Wishes, _made_ready
+from fmgrid.errors import StoreError
 from fmgrid.executors import Task, Train
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import run_all, survey
@@ -32,6 +35,7 @@ GRID = [
     Experiment(name="changed", epochs=1, batch_size=16),
 ]
 BEFORE = [GRID[3], Experiment(name="changed", epochs=3, batch_size=16)]
+REFUSED = 3
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.truncate", "shutil.copyfile"}
 
 
@@ -42,7 +46,8 @@ class InTurn:
 
     def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
         for task in tasks:
-            task.log.write_text("training")
+            with suppress(OSError):  # a log that can't be written is no failure
+                task.log.write_text("training")
             yield train(task.experiment)
 
 
@@ -68,62 +73,71 @@ def table(root: Path) -> str:
     return to_csv(to_table(summarize(root).rows))
 
 
-def die_at(step: int, root: Path, *, power_fails: bool) -> None:
-    """Let this process be killed just before the *step*-th thing that it does to the disk.
+class Disk:
+    """Watches what this process does to the disk below a folder, and lets a fault strike it.
 
-    Where the power fails, what was written and not yet flushed to the disk is lost by half.
+    That is just before its *step*-th change. Where the power fails, what was written and not yet
+    flushed is lost by half. A disk that is full takes nothing any more from then on.
     """
-    steps = count(1)
-    unsaved: set[str] = set()
-    fsync = os.fsync
-    dying = False
 
-    def take_step() -> None:
-        nonlocal dying
-        if dying or next(steps) < step:
+    def __init__(self, step: int, root: Path, fault: str) -> None:
+        self.step, self.root, self.fault = step, str(root), fault
+        self.steps = count(1)
+        self.unsaved: set[Path] = set()
+        self.fsync = os.fsync
+        self.is_over = False
+        os.fsync = self.flush
+        sys.addaudithook(self.watch)
+
+    def watch(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.is_over or not args or not str(args[0]).startswith(self.root):
             return
-        dying = True
-        for path in unsaved if power_fails else ():
-            if os.path.isfile(path):  # noqa: PTH113
-                os.truncate(path, os.path.getsize(path) // 2)  # noqa: PTH202
+        writes = event == "open" and args[2] & os.O_ACCMODE
+        makes_room = event == "os.remove" and self.fault == "a full disk"
+        if writes or (event in CHANGES and not makes_room):
+            self.change()
+        if writes:
+            self.unsaved.add(Path(args[0]))
+
+    def flush(self, descriptor: int) -> None:
+        self.change()
+        self.fsync(descriptor)
+        self.unsaved.discard(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    def change(self) -> None:
+        if next(self.steps) < self.step:
+            return
+        if self.fault == "a full disk":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.is_over = True
+        for path in self.unsaved if self.fault == "a power failure" else ():
+            if path.is_file():
+                os.truncate(path, path.stat().st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in CHANGES and str(args[0]).startswith(str(root)):
-            take_step()
-        elif event == "open" and str(args[0]).startswith(str(root)) and args[2] & os.O_ACCMODE:
-            take_step()
-            unsaved.add(str(args[0]))
 
-    def watched_fsync(descriptor: int) -> None:
-        take_step()
-        fsync(descriptor)
-        unsaved.discard(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-
-    os.fsync = watched_fsync
-    sys.addaudithook(watch)
-
-
-def survives(work: Callable[[Path], None], root: Path, step: int, *, power_fails: bool) -> bool:
-    """Do the work in a process that dies at that step; return whether it came to its end."""
+def survives(work: Callable[[Path], None], root: Path, step: int, fault: str) -> bool:
+    """Do the work in a process that is struck at that step; return whether it came to its end."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
-            die_at(step, root, power_fails=power_fails)
+            Disk(step, root, fault)
             work(root)
             code = 0
+        except StoreError:
+            code = REFUSED
         finally:
             os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, -signal.SIGKILL)
+    assert code in (0, REFUSED if fault == "a full disk" else -signal.SIGKILL)
     return code == 0
 
 
-@pytest.mark.parametrize("power_fails", [False, True], ids=["a kill", "a power failure"])
-def test_the_same_command_after_a_death_at_any_step_ends_complete(
-    power_fails: bool, tmp_path: Path
+@pytest.mark.parametrize("fault", ["a kill", "a power failure", "a full disk"])
+def test_the_same_command_after_a_fault_at_any_step_ends_complete(
+    fault: str, tmp_path: Path
 ) -> None:
     begin(tmp_path / "undisturbed")
     run_grid(tmp_path / "undisturbed")
@@ -137,7 +151,7 @@ def test_the_same_command_after_a_death_at_any_step_ends_complete(
     for step in count(1):
         root = tmp_path / str(step)
         begin(root)
-        ended = survives(run_grid, root, step, power_fails=power_fails)
+        ended = survives(run_grid, root, step, fault)
         finished = set()
         for path in root.glob("*/[!.]*_results.toml"):
             if path.parent.name not in ("damaged", "changed"):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, StoreError
-from fmgrid.executors import Limits, Task
+from fmgrid.executors import Task
 from fmgrid.executors.processes import Processes
 from fmgrid.records import Experiment, Run
 
@@ -269,7 +270,7 @@ def test_a_task_over_its_time_is_killed_with_all_its_children(
     tmp_path: Path,
 ) -> None:
     told = tmp_path / "told.pid"
-    slow = replace(make_task(1, optimizer=str(told)), limits=Limits(seconds=1.5))
+    slow = replace(make_task(1, optimizer=str(told)), seconds=1.5)
     started = time.monotonic()
     (run,) = processes.run(train, [slow])
     assert time.monotonic() - started < 1.5 + 5
@@ -285,23 +286,75 @@ def test_a_task_over_its_time_is_killed_with_all_its_children(
 def test_a_time_limit_is_each_tasks_own(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    limited = [replace(make_task(n), limits=Limits(seconds=0.5)) for n in (600, 1, 2, 3, 500)]
+    limited = [replace(make_task(n), seconds=0.5) for n in (600, 1, 2, 3, 500)]
     runs = list(processes.run(tasks.sleep_by_epochs, [*limited, make_task(20, "free")]))
     late = {run.experiment.name for run in runs if run.status == "timeout"}
     assert late == {"mlp_600", "mlp_500"}
     assert len(runs) == 6
 
 
-def test_what_asks_for_more_memory_than_it_may_fails_alone(
+def test_a_time_limit_may_be_longer_than_the_system_waits_at_once(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    (run,) = processes.run(tasks.sleep_by_epochs, [replace(make_task(2), seconds=1e14)])
+    assert run.status == "complete"
+
+
+def test_a_finished_run_is_told_of_though_the_next_task_cannot_begin(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    def take() -> Iterator[Task]:
+        yield from (make_task(1), make_task(2000))
+        raise StoreError("no room")
+
+    runs = processes.run(tasks.sleep_by_epochs, take())
+    assert next(runs).experiment.epochs == 1
+    with pytest.raises(StoreError, match="no room"):
+        next(runs)
+
+
+def test_what_plugged_in_code_does_to_its_process_is_over_with_its_task(
     make_task: Callable[..., Task],
 ) -> None:
     with Processes(1) as processes:
-        limited = [replace(make_task(n), limits=Limits(memory=250_000_000)) for n in (1, 9, 2)]
-        runs = list(processes.run(tasks.allocate, [*limited, make_task(9, "free")]))
-    assert [run.status for run in runs] == ["complete", "failed", "complete", "complete"]
-    assert runs[1].failure is not None
-    assert runs[1].failure.message == "out of memory: MemoryError:"
-    assert [run.attempts for run in runs] == [1] * 4
+        odd = [replace(make_task(n), is_alone=True) for n in (1, 2)]
+        runs = list(processes.run(tasks.go_elsewhere, [*odd, make_task(3), make_task(4)]))
+    assert [run.software["folder"] for run in runs] == [str(Path.cwd())] * 4
+    pids = [run.software["pid"] for run in runs]
+    assert len({*pids[:3]}) == 3
+    assert pids[2] == pids[3]
+
+
+def test_a_task_that_comes_back_twice_counts_once(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = list(processes.run(tasks.fork_and_succeed, [make_task(n) for n in range(1, 9)]))
+    assert sorted(names(runs)) == sorted(f"mlp_{n}" for n in range(1, 9))
+    assert {run.status for run in runs} == {"complete"}
+
+
+def test_what_a_task_has_left_running_ends_with_the_workers(
+    make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    with Processes(1) as processes:
+        list(processes.run(tasks.leave_a_daemon, [make_task(optimizer=str(told))]))
+        daemon = int(told.read_text())
+        assert is_alive(daemon)
+    wait_until(lambda: not is_alive(daemon), seconds=1)
+
+
+def test_workers_come_from_a_new_server_when_theirs_was_killed(
+    make_task: Callable[..., Task],
+) -> None:
+    with Processes(2, preload=["fmgrid.executors"]) as processes:
+        server = psutil.Process(processes.call(os.getpid)).parent()
+        assert server is not None
+        server.kill()
+        wait_until(lambda: not is_alive(server.pid))
+        runs = list(processes.run(tasks.succeed, [make_task(n) for n in range(1, 6)]))
+        assert {run.status for run in runs} == {"complete"}
+        assert len(runs) == 5
 
 
 def test_a_full_disk_is_not_the_runs_failure(

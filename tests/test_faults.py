@@ -1,5 +1,6 @@
 """What goes wrong in a run or around it, done to the real command: docs/reliability.md's table."""
 
+import json
 import os
 import re
 import resource
@@ -55,6 +56,31 @@ class Unpicklable(SGD):
 class Hanging(SGD):
     def step(self, closure=None):
         ctypes.PyDLL(None).sleep(600)  # C code that never lets Python run
+
+class ExitsAtOnce(SGD):
+    def __init__(self, *args, **kwargs):
+        print("words of its own")
+        sys.exit(3)
+
+class EndsTheProcess(SGD):
+    def __init__(self, *args, **kwargs):
+        os._exit(3)
+
+class Verbose(SGD):
+    def __init__(self, *args, **kwargs):
+        print("words of its own")
+        super().__init__(*args, **kwargs)
+        self.step_hooks = None
+
+class SpoilsItsProcess(SGD):
+    def step(self, closure=None):
+        import torch
+        torch.set_default_dtype(torch.float64)
+        os.chdir("/")
+
+class LongWinded(SGD):
+    def step(self, closure=None):
+        raise ValueError("word " * 1_000_000)
 
 class Exploding(SGD):
     def step(self, closure=None):
@@ -150,6 +176,51 @@ def test_only_what_failed_is_retried_and_only_on_demand(undisturbed: dict[str, o
     assert retried.returncode == 0, retried.stderr
     assert retried.stderr.startswith("1 run on 1 worker, about ")
     assert bits(Path("modellogs")).items() >= undisturbed.items()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "reason"),
+    [
+        ("ExitsAtOnce", "SystemExit: 3"),
+        ("EndsTheProcess", "a worker process died twice (exit code 3)"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_made_is_named_with_its_line(
+    optimizer: str, reason: str
+) -> None:
+    done = fmgrid("run", faulty(optimizer), "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        f"grid.toml:14: point.optimizer: faulty:{optimizer} refuses this: {reason}\n"
+        "1 mistake; nothing was done\n"
+    ) in done.stderr
+    assert "words of its own" not in done.stderr
+    assert not list(Path("modellogs").glob("*/*"))
+
+
+def test_what_plugged_in_code_prints_is_in_its_log_and_no_data_of_ours() -> None:
+    Path("talking.py").write_text(f"print('imported')\n{FAULTY}")
+    grid = write(f'{QUICK}[[point]]\nname = "run"\noptimizer = "talking:Verbose"\n')
+    done = fmgrid("run", grid, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "complete"
+    assert "words of its own" in Path("modellogs/run/run.log").read_text()
+    assert json.loads(fmgrid("plan", grid, "--json").stdout)["count"] == 1
+
+
+def test_what_one_run_does_to_its_process_reaches_no_other(
+    undisturbed: dict[str, object],
+) -> None:
+    done = fmgrid("run", faulty("SpoilsItsProcess"), "-j", "1")
+    assert done.returncode == 0, done.stderr
+    assert bits(Path("modellogs")).items() >= undisturbed.items()
+
+
+def test_a_long_story_is_shortened() -> None:
+    done = fmgrid("run", faulty("LongWinded"))
+    assert done.returncode == 1
+    assert len(done.stderr) < 10_000
+    assert Path("modellogs/LongWinded/LongWinded_results.toml").stat().st_size < 100_000
 
 
 # A run that hangs, or wants too much
@@ -418,6 +489,20 @@ def test_what_is_no_folder_of_fmgrids_is_refused_and_left_alone(
         assert Path("mine/run.log").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["events.out.tfevents.1700000000.host.1.0", "run.log"])
+def test_somebody_elses_run_is_refused_and_left_alone(name: str) -> None:
+    Path("modellogs/good").mkdir(parents=True)
+    path = Path("modellogs/good", name)
+    path.mkdir() if name == "run.log" else path.write_text("mine")
+    done = fmgrid("run", write(QUICK + GOOD))
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"fmgrid: {path}: was not written by fmgrid; move it, or choose another --logdir\n"
+    )
+    assert path.is_dir() or path.read_text() == "mine"
+    assert not Path("modellogs/fine").exists()
+
+
 def test_a_lock_that_is_a_link_is_not_followed() -> None:
     Path("mine").write_text("mine")
     Path("modellogs").mkdir()
@@ -540,6 +625,25 @@ def test_a_folder_from_a_stranger_runs_no_code_and_moves_no_cursor() -> None:
         assert done.returncode == 0, done.stderr
         assert "\x1b" not in done.stdout + done.stderr
     assert not canary.exists()
+
+
+def test_a_name_that_is_no_text_is_escaped() -> None:
+    folder = os.fsencode(Path("modellogs").absolute()) + b"/\xff\xfe"
+    os.makedirs(folder)  # noqa: PTH103 - pathlib has no bytes
+    with open(folder + b"/events.out.tfevents.1.x", "wb"):  # noqa: PTH123
+        pass
+    for words in (["summarize", "modellogs"], ["summarize", "modellogs", "-o", "-"], ["status"]):
+        done = fmgrid(*words, PYTHONIOENCODING="ascii")
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    assert r"\udcff\udcfe" in Path("experiment_summary.csv").read_text()
+
+
+def test_an_empty_name_of_a_folder_is_refused() -> None:
+    done = fmgrid("run", write(QUICK), "--logdir", "")
+    assert done.returncode == 2
+    assert "it is empty; name a folder" in done.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["grid.toml"]
 
 
 def test_two_commands_that_start_together_train_each_run_once() -> None:

@@ -24,6 +24,7 @@ ROOMS = [
         "errors",
         "words",
         "quantities",
+        "memory",
         "postponed",
         "records",
         "components",

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta, timezone
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -334,6 +336,7 @@ def test_what_an_unfinished_run_left_is_cleared_and_nothing_else(store: Store) -
     folder.mkdir(parents=True)
     ours = ["run.log", "events.out.tfevents.1.fmgrid", ".unfinished-mlp_results.toml"]
     theirs = ["notes.txt", "run.log.bak", "model.pt", "other_results.toml", ".git", "events.csv"]
+    theirs += ["events.out.tfevents.1700000000.host.1.0"]
     for name in ours + theirs:
         (folder / name).write_text("something")
     assert store.begin("mlp") == folder / "run.log"
@@ -368,6 +371,28 @@ def test_a_shared_run_has_a_copy_of_the_log(store: Store) -> None:
     store.save(twin, log_of="mlp")
     assert store.log_file("twin").read_text() == "trained"
     assert store.read("twin") == twin
+
+
+def test_a_log_that_is_a_link_is_not_copied(store: Store, tmp_path: Path) -> None:
+    save(store, make_run())
+    (tmp_path / "secret").write_text("secret")
+    store.log_file("mlp").unlink()
+    store.log_file("mlp").symlink_to(tmp_path / "secret")
+    store.begin("twin")
+    store.save(make_run(Experiment(name="twin")), log_of="mlp")
+    assert store.log_file("twin").read_text() == ""
+
+
+def test_a_look_whether_the_folder_is_locked_is_in_nobodys_way(store: Store) -> None:
+    store.root.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        stop = Event()
+        looking = pool.submit(lambda: [store.is_locked() for _ in iter(stop.is_set, True)])
+        for _ in range(20):
+            with store.locked():
+                pass
+        stop.set()
+        assert looking.result()
 
 
 def test_a_log_that_somebody_deleted_costs_its_copy_and_no_more(store: Store) -> None:

@@ -215,10 +215,30 @@ def tell_pids(experiment: Experiment, *others: int) -> None:
     path.with_suffix(".new").rename(path)
 
 
-def allocate(experiment: Experiment) -> Run:
-    """Ask for 100 MB an epoch."""
-    block = bytearray(experiment.epochs * 100_000_000)
-    return succeed(experiment, size=len(block))
+def go_elsewhere(experiment: Experiment) -> Run:
+    run = succeed(experiment, folder=str(Path.cwd()))
+    if experiment.epochs < 3:
+        os.chdir("/")
+    return run
+
+
+def fork_and_succeed(experiment: Experiment) -> Run:
+    """Come back twice, as a careless plug-in may."""
+    os.fork()
+    return succeed(experiment)
+
+
+def leave_a_daemon(experiment: Experiment) -> Run:
+    """Start a process that leaves the group, the session and its parent."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            tell_pids(experiment)
+            os.execvp("sleep", ["sleep", "600"])
+        os._exit(0)
+    while not Path(experiment.optimizer).exists():
+        time.sleep(0.01)
+    return succeed(experiment)
 
 
 def fill_the_disk(experiment: Experiment) -> Run:

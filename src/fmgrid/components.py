@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,7 @@ def _signature_or_objection(name: str) -> Signature | str:
 
 
 def _signature(name: str) -> Signature:
-    if ":" in name:
+    if is_plugged_in(name):
         return _inspected(resolve_optimizer(name))
     sources = _torch_sources()
     if name not in sources:
@@ -104,6 +105,11 @@ def resolve_optimizer(name: str) -> "type[Optimizer]":
     )
 
 
+def is_plugged_in(name: str) -> bool:
+    """Tell whether an optimizer is somebody else's code, neither fmgrid's nor torch's."""
+    return ":" in name
+
+
 def check_optimizer(name: str, learning_rate: float, args: Mapping[str, Any]) -> str | None:
     """Build the optimizer for a tiny network and return its objection, None if it has none.
 
@@ -118,10 +124,10 @@ def check_optimizer(name: str, learning_rate: float, args: Mapping[str, Any]) ->
         network = torch.nn.Linear(2, 2)
         try:
             optimizer = build(network.parameters(), lr=learning_rate, **args)
-            if ":" not in name:
+            if not is_plugged_in(name):
                 network(torch.ones(1, 2)).sum().backward()
                 take_step(optimizer)
-        except Exception as error:  # noqa: BLE001 - any class may be plugged in, and raise anything
+        except BaseException as error:  # noqa: BLE001 - a plugged-in class may even call sys.exit
             return _told(error)
     return None
 
@@ -161,7 +167,8 @@ def _import(module_name: str) -> Any:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return importlib.import_module(module_name)
+        with redirect_stdout(sys.stderr):  # what a module prints is no data of ours
+            return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
             f"{error.name}."

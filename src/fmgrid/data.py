@@ -22,7 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from fmgrid.errors import DataError
+from fmgrid.errors import DataError, is_lack_of_memory
 from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, subseed
 
 if TYPE_CHECKING:
@@ -229,6 +229,8 @@ def load_split(folder: Path, split: Split) -> Images:
             for kind in ("pixels", "labels")
         )
     except (OSError, ValueError) as error:
+        if is_lack_of_memory(error):
+            raise
         raise DataError(f"{folder}: {error}; `fmgrid data` makes the folder again") from error
     return Images(pixels, labels)
 

@@ -3,6 +3,7 @@
 import math
 import re
 
+_MOST = 1e15
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _BYTES = {"": 1, "b": 1} | {
     f"{letter}{unit}": base**power
@@ -33,8 +34,10 @@ def format_bytes(count: int) -> str:
 def _parse(value: object, units: dict[str, int]) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]*)\s*", str(value))
+    if not isinstance(value, str):
+        return float(value) if 0 < value < _MOST else None
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].lower() not in units:
         return None
     found = float(match[1]) * units[match[2].lower()]
-    return found if found > 0 else None
+    return found if 0 < found < _MOST else None

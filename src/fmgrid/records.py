@@ -26,6 +26,9 @@ from fmgrid.errors import is_lack_of_memory
 TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
 TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
 
+_LONGEST_MESSAGE = 1_000  # characters
+_LONGEST_TRACE = 20_000
+
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Status = Literal["complete", "failed", "timeout"]
 
@@ -178,11 +181,13 @@ class Failure(Record):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Describe an exception."""
-        message = " ".join(f"{type(error).__name__}: {error}".split())
+        """Describe an exception, and a long story by its beginning or its end."""
+        message = " ".join(f"{type(error).__name__}: {str(error)[:_LONGEST_TRACE]}".split())
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[: _LONGEST_MESSAGE - 3]}..."
         reason = "out of memory: " if is_lack_of_memory(error) else ""
         trace = "".join(traceback.format_exception(error))
-        return cls(message=f"{reason}{message}", traceback=trace)
+        return cls(message=f"{reason}{message}", traceback=trace[-_LONGEST_TRACE:])
 
 
 class Run(Record):

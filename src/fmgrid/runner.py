@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds
 from fmgrid.errors import DamagedFileError, NewerFormatError
-from fmgrid.executors import NO_LIMITS, Executor, Limits, Task, Train
+from fmgrid.executors import Executor, Task, Train
 from fmgrid.records import Experiment, Run
 from fmgrid.store import Store
 
@@ -41,11 +42,11 @@ def run_all(
     store: Store,
     executor: Executor,
     train: Train,
-    limits: Mapping[str, Limits] = MappingProxyType({}),
+    timeouts: Mapping[str, float] = MappingProxyType({}),
 ) -> Iterator[Run]:
     """Train what is pending in *found*; yield each run as soon as it is stored.
 
-    *limits* are by run name; a run that isn't in it has none.
+    *timeouts* are seconds by run name: what takes longer is killed.
 
     Experiments that differ in nothing but their names and, where that can be, their epochs
     are trained once, for the most epochs; if that fails, the shorter ones are on their own.
@@ -57,7 +58,7 @@ def run_all(
             yield from _share(item.run, pending, store)
     while pending:
         leaders = sorted(map(_longest, pending.values()), key=estimate_seconds, reverse=True)
-        for run in executor.run(train, _tasks(leaders, store, limits)):
+        for run in executor.run(train, _tasks(leaders, store, timeouts)):
             store.save(run)
             yield run
             yield from _share(run, pending, store)
@@ -97,12 +98,14 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
 
 
 def _tasks(
-    leaders: Iterable[Experiment], store: Store, limits: Mapping[str, Limits]
+    leaders: Iterable[Experiment], store: Store, timeouts: Mapping[str, float]
 ) -> Iterator[Task]:
     """Yield each task with a folder made for it, when it is asked for."""
     for leader in leaders:
         name = leader.run_name
-        yield Task(leader, store.begin(name), limits.get(name, NO_LIMITS))
+        yield Task(
+            leader, store.begin(name), timeouts.get(name), is_alone=is_plugged_in(leader.optimizer)
+        )
 
 
 def _by_course(found: Iterable[Found]) -> dict[str, list[Experiment]]:

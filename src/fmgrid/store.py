@@ -36,8 +36,11 @@ _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains i
 _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
+_LOCK_SECONDS = 0.5
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
-_UNFINISHED = re.compile(rf"{re.escape(LOG)}|events\.out\.tfevents\..*|{re.escape(_BESIDE)}.*")
+_UNFINISHED = re.compile(
+    rf"{re.escape(LOG)}|events\.out\.tfevents\.-?\d+\.fmgrid|{re.escape(_BESIDE)}.*"
+)
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,15 @@ class Store:
         """Return the finished run of this name, None if there is none.
 
         Raises `DamagedFileError` if its results are not what fmgrid wrote, and `StoreError` if
-        its folder is none.
+        its folder is none, or holds somebody else's run.
         """
         path = self.results_file(run_name)
         with _named(self.folder(run_name)):
             _check_folder(self.folder(run_name))
-            is_finished = os.path.lexists(path)
-        return read_results(path) if is_finished else None
+            if not os.path.lexists(path):
+                _check_unfinished(self.folder(run_name))
+                return None
+        return read_results(path)
 
     def begin(self, run_name: str) -> Path:
         """Clear what an unfinished run of this name left; return the log file to print to."""
@@ -89,7 +94,7 @@ class Store:
         """
         name = run.experiment.run_name
         with _named(self.folder(name)):
-            if log_of is not None and self.log_file(log_of).is_file():
+            if log_of is not None and _is_regular(self.log_file(log_of)):
                 shutil.copyfile(self.log_file(log_of), self.log_file(name))
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
             write_whole(self.results_file(name), to_results(run))
@@ -129,7 +134,7 @@ class Store:
     def locked(self) -> Iterator[None]:
         """Be the only fmgrid that writes into the folder; the lock dies with its owner.
 
-        Raises `StoreError` at once if another one does, or if the folder can't be written.
+        Raises `StoreError` if another one does, or if the folder can't be written.
         """
         import filelock
 
@@ -139,7 +144,8 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.root / LOCK)
             try:
-                lock.acquire(blocking=False)
+                # Not at once: fmgrid status holds it for a moment, to see whether anybody does.
+                lock.acquire(timeout=_LOCK_SECONDS, poll_interval=0.05)
             except filelock.Timeout as error:
                 raise StoreError(
                     f"{self.root}: another fmgrid run is writing here; "
@@ -161,6 +167,8 @@ class Store:
             lock.acquire(blocking=False)
         except filelock.Timeout:
             return True
+        except OSError:  # a folder that one may only read
+            return False
         lock.release()
         return False
 
@@ -333,6 +341,26 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check_unfinished(folder: Path) -> None:
+    """Refuse a folder in which a run of somebody else's would be mixed up with fmgrid's."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        is_ours = _UNFINISHED.fullmatch(path.name) is not None
+        if (is_ours or "tfevents" in path.name) and not (is_ours and _is_regular(path)):
+            raise StoreError(
+                f"{path}: was not written by fmgrid; move it, or choose another --logdir"
+            )
+
+
+def _is_regular(path: Path) -> bool:
+    """Tell whether this is a file itself, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _check_folder(folder: Path) -> None:

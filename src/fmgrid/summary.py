@@ -11,6 +11,7 @@ from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
 from fmgrid.store import find_folders, metrics, read_results
+from fmgrid.words import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
     summary = Summary()
     for folder, results, is_unfinished in find_folders(root):
         name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+        name = printable(name)  # what isn't Unicode could not be written to a file
         if is_unfinished:
             summary.unfinished.append(name)
             continue

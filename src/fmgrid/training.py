@@ -23,7 +23,12 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from fmgrid import __version__
-from fmgrid.components import leave_out_compiler, optimizer_signature, resolve_optimizer
+from fmgrid.components import (
+    is_plugged_in,
+    leave_out_compiler,
+    optimizer_signature,
+    resolve_optimizer,
+)
 from fmgrid.data import Batches, Images, load_images
 from fmgrid.errors import is_the_machines
 from fmgrid.networks import MLP
@@ -143,7 +148,7 @@ def _to_arguments(experiment: Experiment) -> dict[str, Any]:
     It takes half the time of the loop that is torch's default, and rounds differently.
     """
     given = experiment.optimizer_args
-    is_torch = ":" not in experiment.optimizer
+    is_torch = not is_plugged_in(experiment.optimizer)
     excluding = {"fused", "foreach", "differentiable"} & given.keys()
     if is_torch and not excluding and optimizer_signature(experiment.optimizer).takes("fused"):
         return {**given, "fused": True}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fmgrid.components import check_optimizer
+from fmgrid.memory import memory_ceiling
 from fmgrid.records import Experiment, Run
 
 __all__ = ["check_optimizer", "train_one"]
@@ -16,9 +17,16 @@ PRELOAD = "fmgrid.preload"  # what a worker's server imports before there is wor
 
 
 def train_one(
-    data_folders: Mapping[str, Path], software: Mapping[str, str], experiment: Experiment
+    data_folders: Mapping[str, Path],
+    software: Mapping[str, str],
+    memory: int,
+    experiment: Experiment,
 ) -> Run:
-    """Return the run of one experiment; see `training.train`."""
+    """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`."""
+    from fmgrid.data import load_images
     from fmgrid.training import train
 
-    return train(experiment, data_folders, software)
+    for folder in data_folders.values():
+        load_images(folder, "test")  # mapped here, so that the images are not its to pay for
+    with memory_ceiling(memory):
+        return train(experiment, data_folders, software)

@@ -12,6 +12,7 @@ import typer
 
 from fmgrid import __version__
 from fmgrid.cli import options
+from fmgrid.cli.interrupts import stoppable
 from fmgrid.cli.output import open_closed_streams, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.words import printable
@@ -43,6 +44,7 @@ def _root(
 
 @app.command()
 @reported
+@stoppable()
 def run(
     grids: options.Grids,
     jobs: options.Jobs = None,
@@ -75,14 +77,11 @@ def run(
     A finished run is never run again: the same command goes on where it was interrupted.
     """
     from fmgrid.cli import running, showing
-    from fmgrid.executors import Limits
     from fmgrid.quantities import parse_bytes, parse_seconds
     from fmgrid.store import Store
 
-    limits = Limits(
-        seconds=options.read_quantity("--timeout", timeout, parse_seconds),
-        memory=options.read_quantity("--memory", memory, parse_bytes),
-    )
+    timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
+    memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
     definitions = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
@@ -94,7 +93,8 @@ def run(
         set_aside=set_aside,
         retry_failed=retry_failed,
         max_failures=1 if fail_fast else max_failures,
-        limits=limits,
+        timeout=timeout_seconds,
+        memory=memory_bytes,
         quiet=quiet,
         json=json,
     )

@@ -27,15 +27,11 @@ def stoppable() -> Iterator[None]:
     """
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before: dict[int, Any] = {number: signal.signal(number, _stop) for number in heard}
-    stopped = False
     try:
         yield
-    except KeyboardInterrupt:
-        stopped = True  # what is left to do is quick, and a second signal still ends it
-        raise
     finally:
-        if not stopped:
-            for number, handler in before.items():
+        for number, handler in before.items():
+            if signal.getsignal(number) == _stop:  # where one has come, a second still ends it
                 signal.signal(number, handler)
 
 

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+def _to_folder(text: str) -> Path:
+    """Return the folder of this name; "" is more often a variable that isn't set."""
+    if not str(text):
+        raise typer.BadParameter("it is empty; name a folder")
+    return Path(text).expanduser()
+
+
 Grids: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
 ]
@@ -23,7 +31,10 @@ Folder: TypeAlias = Annotated[
     Path, typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.")
 ]
 Logdir: TypeAlias = Annotated[
-    Path, typer.Option("--logdir", metavar="LOGDIR", help="The folder that the runs are in.")
+    Path,
+    typer.Option(
+        "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=_to_folder
+    ),
 ]
 Set: TypeAlias = Annotated[
     list[str] | None,

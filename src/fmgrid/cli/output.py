@@ -1,5 +1,6 @@
 """Where words go: talk to stderr, data to stdout, and every error into its exit code."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -60,10 +61,13 @@ def put(content: "RenderableType") -> None:
 
 
 def open_closed_streams() -> None:
-    """Let a command whose stdout or stderr was closed by its caller run all the same."""
+    """Let a command run whose stdout or stderr was closed by its caller, or has few letters."""
     # Python has None for them; these stay open as long as the process.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -89,7 +93,8 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit from None
         except OSError as error:
             give_up(sys.stdout)
-            say(f"fmgrid: {error}")
+            where = "" if error.filename else "the output cannot be written: "
+            say(f"fmgrid: {where}{error}")
             raise typer.Exit(MachineError.exit_code) from None
 
     return wrapped

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
-from fmgrid.cli.interrupts import deafen, stoppable
+from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, counted, describe_best, describe_run, format_seconds
+from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
-from fmgrid.errors import InputError, Problem
-from fmgrid.executors import NO_LIMITS, Limits
+from fmgrid.errors import InputError, MachineError, Problem
 from fmgrid.grid import Definition
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
@@ -41,7 +41,8 @@ class Wishes:
     set_aside: bool = False
     retry_failed: bool = False
     max_failures: int | None = None
-    limits: Limits = NO_LIMITS
+    timeout: float | None = None  # seconds that each training may take
+    memory: int | None = None  # bytes that it may allocate
     quiet: bool = False
     json: bool = False
 
@@ -61,8 +62,7 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
         wanted = [_made_ready(item, store, wishes) for item in found]
         runs: list[Run] = []
         try:
-            with stoppable():
-                _train_all(definitions, wanted, store, wishes, runs)
+            _train_all(definitions, wanted, store, wishes, runs)
         except KeyboardInterrupt:
             # What is stored counts, not what was told of: the signal may have come in between.
             done = sum(item.state == "complete" for item in survey(experiments, store))
@@ -130,30 +130,26 @@ def _train_all(
             for dataset in sorted({experiment.dataset for experiment in trainings})
         }
         _check_optimizers(definitions, trainings, processes)
-        train = partial(train_one, folders, _describe_caller())
-        limits = _limits(definitions, wishes.limits)
+        train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
+        timeouts = {
+            definition.experiment.run_name: seconds
+            for definition in definitions
+            if (seconds := wishes.timeout or definition.timeout)
+        }
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
-            for run in run_all(wanted, store, processes, train, limits):
+            for run in run_all(wanted, store, processes, train, timeouts):
                 runs.append(run)
                 _report(run, progress, wishes)
                 if progress.failed == wishes.max_failures:
                     return
 
 
-def _limits(definitions: Sequence[Definition], asked: Limits) -> dict[str, Limits]:
-    """Return what each run may use: what was asked for, or what its grid says.
-
-    Without a word of it, a training may allocate what the machine has: more than that would
-    end in the kernel's killing somebody.
-    """
+def _all_memory() -> int:
+    """Return the machine's memory in bytes: what asks for more would have somebody killed."""
     import psutil
 
-    memory = asked.memory or psutil.virtual_memory().total
-    return {
-        definition.experiment.run_name: Limits(asked.seconds or definition.timeout, memory)
-        for definition in definitions
-    }
+    return int(psutil.virtual_memory().total)
 
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
@@ -174,12 +170,15 @@ def _check_optimizers(
     }
     problems = []
     for experiment in distinct.values():
-        objection = processes.call(
-            check_optimizer,
-            experiment.optimizer,
-            experiment.learning_rate,
-            experiment.optimizer_args,
-        )
+        arguments = (experiment.optimizer, experiment.learning_rate, experiment.optimizer_args)
+        try:
+            objection = processes.call(check_optimizer, *arguments)
+        except MachineError as error:
+            if not is_plugged_in(experiment.optimizer):
+                raise
+            objection = str(error)
+        if is_plugged_in(experiment.optimizer):
+            processes.dismiss()  # whatever that has left behind in the process
         if objection is not None:
             setting = "optimizer_args" if experiment.optimizer_args else "optimizer"
             origin = written[experiment.run_name].origin(setting)

@@ -4,6 +4,6 @@ It knows neither torch nor the store: it is handed a function that turns an expe
 its run. A task that its process doesn't survive still yields a run, a failed one.
 """
 
-from fmgrid.executors.tasks import NO_LIMITS, Executor, Limits, Task, Train
+from fmgrid.executors.tasks import Executor, Task, Train
 
-__all__ = ["NO_LIMITS", "Executor", "Limits", "Task", "Train"]
+__all__ = ["Executor", "Task", "Train"]

@@ -4,15 +4,12 @@ import contextlib
 import multiprocessing
 import os
 import pickle
-import re
 import signal
 import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing import connection
 from pathlib import Path
@@ -27,6 +24,8 @@ def serve(line: "connection.Connection[Any, Any]", scratch: str) -> None:
     """Do what comes over the line, until it ends; temporary files go into *scratch*."""
     _detach()
     os.environ["TMPDIR"], tempfile.tempdir = scratch, None
+    _redirect(Path(scratch, "workers.log"))
+    served_by = os.getpid()
     while True:
         try:
             function, args = line.recv()
@@ -36,6 +35,8 @@ def serve(line: "connection.Connection[Any, Any]", scratch: str) -> None:
             answer = pickle.dumps((function(*args), None))
         except Exception as error:  # noqa: BLE001 - it is raised again in the parent
             answer = _pickled_error(error)
+        if os.getpid() != served_by:
+            os._exit(0)  # forked by plugged-in code that came back twice: the line isn't its own
         line.send_bytes(answer)
 
 
@@ -52,11 +53,13 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         print(f"The worker died; attempt {attempt} begins here.", file=sys.stderr)  # noqa: T201
     started, clock = datetime.now(UTC), time.monotonic()
     try:
-        with _memory_ceiling(task.limits.memory):
-            run: Run = pickle.loads(pickle.dumps(train(task.experiment)))  # noqa: S301 - as it will be
+        run: Run = pickle.loads(pickle.dumps(train(task.experiment)))  # noqa: S301 - as it will be
     except BaseException as error:
         if is_the_machines(error):
-            raise StoreError(f"{task.experiment.run_name} cannot be trained: {error}") from error
+            name = task.experiment.run_name
+            raise StoreError(
+                f"{name} cannot be trained: {error}; mend that, or leave the run out with --only"
+            ) from error
         trace = traceback.format_exc()
         run = Run(
             experiment=task.experiment,
@@ -70,31 +73,6 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
             os.write(2, trace.encode(errors="backslashreplace"))
     _flush()
     return run
-
-
-@contextmanager
-def _memory_ceiling(limit: int | None) -> Iterator[None]:
-    """Let the process allocate no more than *limit* bytes beyond what it has now.
-
-    What asks for more gets an error instead of the kernel's kill: the private writable memory
-    is counted, touched or not. Only Linux does this.
-    """
-    if limit is None or sys.platform != "linux":
-        yield
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    used = re.search(r"^VmData:\s*(\d+) kB", status, re.MULTILINE)
-    ceiling = limit + (int(used[1]) * 1024 if used else 0)
-    for known in (soft, hard):
-        ceiling = ceiling if known == resource.RLIM_INFINITY else min(ceiling, known)
-    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _pickled_error(error: Exception) -> bytes:
@@ -146,6 +124,7 @@ def _detach() -> None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
         if sys.platform == "linux":
             _be_killed_with(parent.sentinel)
+            _adopt_orphans()
 
 
 def _die_with(sentinel: int) -> None:
@@ -167,3 +146,11 @@ def _be_killed_with(sentinel: int) -> None:
     fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
     fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _adopt_orphans() -> None:
+    """Be the parent of whatever a descendant leaves behind, so that it can be found and killed."""
+    import ctypes
+
+    PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - prctl(2)'s name for it
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

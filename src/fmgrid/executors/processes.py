@@ -6,7 +6,6 @@ locks, which one that is killed may hold for ever; and a worker that ends while 
 stopped leaves semaphores behind. Here each worker has a pipe of its own, and shares nothing.
 """
 
-import math
 import multiprocessing
 import os
 import signal
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection
 from typing import Any, Self, TypeVar
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import FmgridError, MachineError
 from fmgrid.executors.tasks import Task, Train
 from fmgrid.executors.worker import ATTEMPTS, Worker
 from fmgrid.records import Experiment, Run
@@ -32,6 +31,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 QUIET = {"TQDM_DISABLE": "1"}  # progress bars make a log unreadable
 
 PATIENCE = 1.0  # seconds for the idle workers to end by themselves
+_LONGEST_WAIT = 3600.0  # seconds; the system waits for no more than 24 days at once
 _FILES = 48  # that fmgrid itself may have open at once, importing included
 _FILES_PER_WORKER = 8
 
@@ -58,22 +58,21 @@ class Processes:
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(list(self.preload))
-            _start_server()
+            try:
+                _start_server()
+            except OSError as error:
+                raise MachineError(f"the server of workers cannot be started: {error}") from error
         else:
             self._context = multiprocessing.get_context("spawn")
         return self
 
     def __exit__(self, *_: object) -> None:
-        idle = [worker for worker in self._crew if worker.task is None]
-        for worker in idle:
-            worker.line.close()  # which an idle worker takes for its end
         for worker in self._crew:
             if worker.task:
                 worker.kill()
         deadline = time.monotonic() + PATIENCE
-        for worker in idle:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            worker.kill()
+        for worker in self._crew:
+            worker.retire(max(0.0, deadline - time.monotonic()))
         self._crew = []
         self._scratch.cleanup()
 
@@ -90,6 +89,12 @@ class Processes:
                 return result
             worker.kill()
         raise MachineError(f"a worker process died twice ({worker.death})")
+
+    def dismiss(self) -> None:
+        """Let the idle workers go; whoever is needed next is a fresh one."""
+        for worker in self._crew:
+            if worker.task is None:
+                worker.retire(PATIENCE)
 
     def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
         """Yield each task's run as soon as it has ended; leaving early kills the workers.
@@ -108,9 +113,17 @@ class Processes:
                     if run is None:
                         self._replaced(worker).start(train, task, worker.attempt + 1)
                         continue
-                    # Before the caller stores the run, so that the worker needn't wait for it.
-                    self._replaced(worker).start(train, next(queue, None))
+                    if task is not None and task.is_alone:
+                        worker.retire(PATIENCE)
+                    refusal: FmgridError | None = None
+                    try:
+                        # Before the caller stores the run, so that nobody waits for that.
+                        self._replaced(worker).start(train, next(queue, None))
+                    except FmgridError as error:
+                        refusal = error  # the next task's, or the system's
                     yield run
+                    if refusal is not None:
+                        raise refusal
         finally:
             for worker in self._crew:
                 if worker.task:
@@ -124,6 +137,9 @@ class Processes:
 
     def _hire(self, count: int) -> list[Worker]:
         """Return so many living workers."""
+        for worker in self._crew:
+            if not worker.process.is_alive():
+                worker.kill()  # what it has left behind
         self._crew = [worker for worker in self._crew if worker.process.is_alive()]
         while len(self._crew) < count:
             self._crew.append(self._new_worker())
@@ -133,18 +149,25 @@ class Processes:
         """Return the worker, or a new one in its place if it is dead."""
         if worker.process.is_alive():
             return worker
+        worker.kill()  # what it has left behind
         place = self._crew.index(worker)
         self._crew[place] = self._new_worker()
         return self._crew[place]
 
     def _new_worker(self) -> Worker:
-        return Worker(self._context, self._scratch.name)
+        try:
+            return Worker(self._context, self._scratch.name)
+        except MachineError:
+            if self._context.get_start_method() != "forkserver":
+                raise
+            _start_server()  # if somebody has killed it, once more
+            return Worker(self._context, self._scratch.name)
 
 
 def _wait_for(busy: Sequence[Worker]) -> list[Worker]:
-    """Return the workers that have answered, died or run out of time, once there is one."""
+    """Return the workers that have answered, died or run out of time, when there are some."""
     deadline = min(worker.deadline for worker in busy)
-    patience = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+    patience = min(max(0.0, deadline - time.monotonic()), _LONGEST_WAIT)
     signs = set(connection.wait([sign for worker in busy for sign in worker.signs], patience))
     now = time.monotonic()
     return [

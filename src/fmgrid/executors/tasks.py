@@ -11,23 +11,14 @@ Train: TypeAlias = Callable[[Experiment], Run]
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one training may use; None is no limit."""
-
-    seconds: float | None = None  # from its start; then it is killed, whatever it does
-    memory: int | None = None  # bytes that it may allocate; what needs more fails
-
-
-NO_LIMITS = Limits()
-
-
-@dataclass(frozen=True)
 class Task:
-    """An experiment to train, and the file that gets everything its training prints."""
+    """An experiment to train, and how."""
 
     experiment: Experiment
-    log: Path
-    limits: Limits = NO_LIMITS
+    log: Path  # gets everything that its training prints
+    seconds: float | None = None  # from its start; then it is killed, whatever it does
+    # Its worker serves no other task: plugged-in code may leave anything behind in a process.
+    is_alone: bool = False
 
 
 class Executor(Protocol):

@@ -33,6 +33,7 @@ class Worker:
         self.deadline = math.inf  # of the task, by time.monotonic()
         self.process = context.Process(target=serve, args=(far_end, scratch), name="fmgrid worker")
         self._started = 0.0
+        self._is_over = False
         try:
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
@@ -62,8 +63,8 @@ class Worker:
         if task is None:
             return
         self._started = time.monotonic()
-        if task.limits.seconds is not None:
-            self.deadline = self._started + task.limits.seconds
+        if task.seconds is not None:
+            self.deadline = self._started + task.seconds
         self.send(attempt_task, train, task, attempt)
 
     def finish(self) -> Run | None:
@@ -76,10 +77,12 @@ class Worker:
         task, self.task = self.task, None
         if time.monotonic() >= self.deadline and not self.line.poll() and self.process.is_alive():
             self.kill()
-            limit = f"{task.limits.seconds:g} s"
+            limit = f"{task.seconds:g} s"
             return self._unanswered(task, "timeout", f"it was killed after {limit}, its time limit")
         try:
             run: Run = self.receive()
+            if run.experiment != task.experiment:
+                raise EOFError  # noqa: TRY301 - plugged-in code has meddled with the line
         except EOFError:
             self.kill()
             if self.attempt < ATTEMPTS:
@@ -103,26 +106,47 @@ class Worker:
             if not self.line.poll():
                 raise EOFError
             result, error = pickle.loads(self.line.recv_bytes())  # noqa: S301 - from our worker
-        except OSError as failure:
-            raise EOFError from failure
+        except (OSError, pickle.UnpicklingError, ValueError, TypeError) as failure:
+            raise EOFError from failure  # it is dead, or no answer of its own
         if error is not None:
             raise error
         return result
 
+    def retire(self, patience: float) -> None:
+        """Let an idle process end by itself, without its children; kill it if it doesn't.
+
+        One that is killed would leave the system's semaphores behind, if it has made some.
+        """
+        self._kill_descendants()
+        self.line.close()  # which an idle worker takes for its end
+        self.process.join(patience)
+        self.kill()
+
     def kill(self) -> None:
-        """Kill the process with all its children, and wait for its end."""
+        """Kill the process with all its children, and wait for its end; once, as ids are reused."""
+        self.task = None
+        if self._is_over:
+            return
         self.line.close()
-        descendants = _descendants(self.process.pid)
+        self._kill_descendants()
+        self._is_over = True
         if sys.platform != "win32" and self.process.pid is not None:
             # A worker that has just started is not a leader yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        for descendant in descendants:  # those that have left its group
-            with contextlib.suppress(OSError):
-                descendant.kill()
         self.process.join()
-        self.task = None
+
+    def _kill_descendants(self) -> None:
+        """Kill what the process and its children have started, their group left or not."""
+        if self._is_over or not self.process.is_alive():
+            return
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            for descendant in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error, OSError):
+                    descendant.kill()
 
     def _unanswered(self, task: Task, status: Status, message: str) -> Run:
         """Return the run of a task whose process had no say in it."""
@@ -146,13 +170,3 @@ def _last_words(log: Path) -> str:
     except OSError:
         return ""
     return "\n".join([f"the last lines of {log.name}:", *lines[-LAST_LINES:]]) if lines else ""
-
-
-def _descendants(pid: int | None) -> "list[Any]":
-    """Return the living processes that a process has started, and those that these have."""
-    import psutil
-
-    try:
-        return list(psutil.Process(pid).children(recursive=True)) if pid is not None else []
-    except (psutil.Error, OSError):
-        return []
