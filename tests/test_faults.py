@@ -526,7 +526,11 @@ def test_damaged_event_files_cost_no_figure(undisturbed: dict[str, object]) -> N
 
 def test_leftovers_of_an_unfinished_run_are_cleared_and_a_users_files_are_not() -> None:
     Path("modellogs/grid").mkdir(parents=True)
-    for name in ("events.out.tfevents.1.x", ".unfinished-grid_results.toml", "notes.txt"):
+    for name in (
+        "events.out.tfevents.0000000001.fmgrid",
+        ".unfinished-grid_results.toml",
+        "notes.txt",
+    ):
         Path("modellogs/grid", name).write_text("left")
     assert fmgrid("run", write(QUICK)).returncode == 0
     names = sorted(path.name for path in Path("modellogs/grid").iterdir())
