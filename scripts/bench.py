@@ -1,7 +1,10 @@
 """Measure fmgrid beside what it is measured against, and write docs/performance.md.
 
-    python scripts/bench.py            # half an hour; needs pip install -e '.[bench]'
-    python scripts/bench.py --quick    # three minutes, a few experiments, printed only
+    python scripts/bench.py                # 40 minutes; needs pip install -e '.[bench]'
+    python scripts/bench.py --repeats 1    # a third of that
+    python scripts/bench.py --quick        # three minutes, a few experiments, printed only
+
+Whatever else the machine does meanwhile is measured too: leave it alone.
 
 Everything that is compared runs alternately in one session, since a machine's speed drifts;
 figures are medians of the repeats. What isn't between the two marks in the page is written by
@@ -16,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,13 +58,16 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="three minutes; prints the page")
+    parser.add_argument("--repeats", type=int, default=FULL.repeats, help="of what is compared")
     options = parser.parse_args()
-    scale = QUICK if options.quick else FULL
+    scale = QUICK if options.quick else replace(FULL, repeats=options.repeats)
     experiments = [
         definition.experiment for definition in load_grids([ROOT / grid for grid in scale.grids])
     ]
     command = "python scripts/bench.py" + " --quick" * options.quick
-    figures = Figures(command, scale.repeats, len(experiments), scale is FULL)
+    if not options.quick and scale != FULL:
+        command += f" --repeats {scale.repeats}"
+    figures = Figures(command, scale.repeats, len(experiments), not options.quick)
     with tempfile.TemporaryDirectory(prefix="fmgrid-bench-") as name:
         scratch = Path(name)
         measure_study(experiments, scale, scratch, figures)

@@ -446,7 +446,8 @@ def test_a_full_disk_behind_stdout_is_a_matter_of_the_machine(command: str, fini
     script = f"fmgrid {words} > /dev/full"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1] == "fmgrid: [Errno 28] No space left on device"
+    reason = "the output cannot be written: [Errno 28] No space left on device"
+    assert done.stderr.splitlines()[-1] == f"fmgrid: {reason}"
 
 
 def test_the_module_is_the_command() -> None:

@@ -66,6 +66,10 @@ class EndsTheProcess(SGD):
     def __init__(self, *args, **kwargs):
         os._exit(3)
 
+class HangsAtOnce(SGD):
+    def __init__(self, *args, **kwargs):
+        ctypes.PyDLL(None).sleep(600)
+
 class Verbose(SGD):
     def __init__(self, *args, **kwargs):
         print("words of its own")
@@ -183,12 +187,13 @@ def test_only_what_failed_is_retried_and_only_on_demand(undisturbed: dict[str, o
     [
         ("ExitsAtOnce", "SystemExit: 3"),
         ("EndsTheProcess", "a worker process died twice (exit code 3)"),
+        ("HangsAtOnce", "a worker process was killed after 2 s"),
     ],
 )
 def test_an_optimizer_that_cannot_be_made_is_named_with_its_line(
     optimizer: str, reason: str
 ) -> None:
-    done = fmgrid("run", faulty(optimizer), "--json")
+    done = fmgrid("run", faulty(optimizer), "--json", "--timeout", "2s")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         f"grid.toml:14: point.optimizer: faulty:{optimizer} refuses this: {reason}\n"

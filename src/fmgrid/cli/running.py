@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -129,13 +129,13 @@ def _train_all(
             dataset: prepare(dataset, wishes.data_dir, say).folder
             for dataset in sorted({experiment.dataset for experiment in trainings})
         }
-        _check_optimizers(definitions, trainings, processes)
-        train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         timeouts = {
             definition.experiment.run_name: seconds
             for definition in definitions
             if (seconds := wishes.timeout or definition.timeout)
         }
+        _check_optimizers(definitions, trainings, processes, timeouts)
+        train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
             for run in run_all(wanted, store, processes, train, timeouts):
@@ -161,7 +161,10 @@ def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None
 
 
 def _check_optimizers(
-    definitions: Sequence[Definition], trainings: Sequence[Experiment], processes: "Processes"
+    definitions: Sequence[Definition],
+    trainings: Sequence[Experiment],
+    processes: "Processes",
+    timeouts: Mapping[str, float],
 ) -> None:
     """Let every optimizer judge its arguments before the first run starts."""
     written = {definition.experiment.run_name: definition for definition in definitions}
@@ -171,8 +174,9 @@ def _check_optimizers(
     problems = []
     for experiment in distinct.values():
         arguments = (experiment.optimizer, experiment.learning_rate, experiment.optimizer_args)
+        seconds = timeouts.get(experiment.run_name)
         try:
-            objection = processes.call(check_optimizer, *arguments)
+            objection = processes.call(check_optimizer, *arguments, seconds=seconds)
         except MachineError as error:
             if not is_plugged_in(experiment.optimizer):
                 raise

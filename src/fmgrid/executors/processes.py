@@ -76,14 +76,19 @@ class Processes:
         self._crew = []
         self._scratch.cleanup()
 
-    def call(self, function: Callable[..., T], *args: Any) -> T:
+    def call(self, function: Callable[..., T], *args: Any, seconds: float | None = None) -> T:
         """Return the function's result, computed in a worker. Raises what it raises.
 
-        If the worker dies of it, a fresh one tries again; then it is a `MachineError`.
+        If the worker dies of it, a fresh one tries again; then it is a `MachineError`, and so it
+        is if the worker takes longer than *seconds*.
         """
         for _ in range(ATTEMPTS):
             worker = self._hire(1)[0]
             worker.send(function, *args)
+            patience = None if seconds is None else min(seconds, _LONGEST_WAIT)
+            if not connection.wait(worker.signs, patience):
+                worker.kill()
+                raise MachineError(f"a worker process was killed after {patience:g} s")
             with suppress(EOFError):
                 result: T = worker.receive()
                 return result
