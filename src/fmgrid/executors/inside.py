@@ -24,7 +24,10 @@ def serve(line: "connection.Connection[Any, Any]", scratch: str) -> None:
     """Do what comes over the line, until it ends; temporary files go into *scratch*."""
     _detach()
     os.environ["TMPDIR"], tempfile.tempdir = scratch, None
-    _redirect(Path(scratch, "workers.log"))
+    try:
+        _redirect(Path(scratch, "workers.log"))
+    except OSError:  # the folder is gone, where the command has ended in the meantime
+        _redirect(Path(os.devnull))
     served_by = os.getpid()
     while True:
         try:

@@ -53,7 +53,8 @@ class Processes:
 
     def __enter__(self) -> Self:
         _allow_files(_FILES + _FILES_PER_WORKER * self.workers)
-        os.environ.update(ONE_THREAD | QUIET)  # inherited by the server and all workers
+        # Inherited by the workers and their server, which looks whether this is its parent still.
+        os.environ.update(ONE_THREAD | QUIET | {"FMGRID_PARENT": str(os.getpid())})
         self._scratch = tempfile.TemporaryDirectory(prefix="fmgrid-", ignore_cleanup_errors=True)
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context = multiprocessing.get_context("forkserver")
