@@ -13,7 +13,9 @@ import pytest
 
 from command import QUICK, bits, fmgrid, start, write
 from conftest import CACHE
-from fmgrid.store import read_results
+from fmgrid.records import Experiment, Failure
+from fmgrid.store import read_results, to_results
+from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -621,14 +623,19 @@ def test_a_folder_from_a_stranger_runs_no_code_and_moves_no_cursor() -> None:
         Path("modellogs/grid", name).write_bytes(
             b"cposix\nsystem\n(S'touch %s'\ntR." % str(canary).encode()
         )
+    failure = Failure(message="title\x1b]0;x\x07", traceback="first\nsecond\x1b[2J")
+    Path("modellogs/odd").mkdir()
+    odd = make_run(Experiment(name="odd"), status="failed", failure=failure)
+    Path("modellogs/odd/odd_results.toml").write_bytes(to_results(odd))
     evil = Path("modellogs/evil\x1b[2J")
     evil.mkdir()
     (evil / f"{evil.name}_results.toml").write_text("x")
     for words in (
-        ["summarize", "modellogs", "-o", "-"],
+        ["summarize", "modellogs"],
         ["status"],
         ["plan", grid],
         ["show", "grid"],
+        ["show", "odd"],
     ):
         done = fmgrid(*words)
         assert done.returncode == 0, done.stderr

@@ -89,11 +89,11 @@ def show_run(run: Run, *, json: bool) -> None:
     if json:
         print(run.model_dump_json(indent=2))
         return
-    print(f"{run.experiment.run_name}: {describe_run(run)}")
+    print(printable(f"{run.experiment.run_name}: {describe_run(run)}"))
     for title, values in (("settings", _flat_settings(run.experiment)), ("software", run.software)):
         print(f"\n{title}")
         for name, value in values.items():
-            print(f"  {name:15} {value}")
+            print(printable(f"  {name:15} {value}"))
     if run.history:
         columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
         table = Table(*columns, box=None, pad_edge=False)
@@ -107,7 +107,8 @@ def show_run(run: Run, *, json: bool) -> None:
     if run.test_accuracy is not None:
         print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
     if run.failure:
-        print(f"\n{run.failure.traceback or run.failure.message}")
+        told = run.failure.traceback or run.failure.message
+        print("", *map(printable, told.splitlines()), sep="\n")
 
 
 def find_run(name: str, store: Store) -> Run:
