@@ -31,11 +31,10 @@ from benchmarks.trials import empty_run
 from fmgrid.grid import load_grids
 from fmgrid.records import Experiment, Run
 from fmgrid.store import read_results, to_results
+from marks import ROOT, write_marked
 
-ROOT = Path(__file__).resolve().parent.parent
 PARTS = ROOT / "scripts" / "benchmarks"
 PAGE = ROOT / "docs" / "performance.md"
-MARKS = ("<!-- written by scripts/bench.py -->\n", "<!-- end -->\n")
 TOOLS = {"fmgrid": "", "joblib": "joblib", "optuna": "optuna", "ray": "ray"}
 
 
@@ -78,9 +77,7 @@ def main() -> None:
     if options.quick:
         print(written)
         return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    PAGE.write_text(before + MARKS[0] + written + MARKS[1] + after, encoding="utf-8")
+    write_marked(PAGE, "bench.py", written)
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
 

@@ -52,6 +52,7 @@ epochs = 2
 """
 EDITED = GRID.replace("batch_size = 32", "batch_size = 16")
 
+FMGRID = Path(sys.executable).with_name("fmgrid")
 STOP_SECONDS = 3.0  # within which a signal ends the command
 ORPHAN_SECONDS = 1.0  # within which no process outlives it
 _MARK = "FMGRID_FAULTS"  # in the environment of every process of a world
@@ -172,10 +173,9 @@ class World:
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
         """Start the command, in a session of its own as from a terminal."""
-        fmgrid = Path(sys.executable).with_name("fmgrid")
         with (self.folder / "stderr").open("ab") as stderr:
             return subprocess.Popen(
-                [fmgrid, "run", self.grid, "--logdir", self.logdir, *words],
+                [FMGRID, "run", self.grid, "--logdir", self.logdir, *words],
                 env={**os.environ, _MARK: str(self.folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -220,9 +220,8 @@ class World:
 
     def table(self) -> str:
         """Return experiment_summary.csv without the column of seconds."""
-        fmgrid = Path(sys.executable).with_name("fmgrid")
         table = subprocess.run(
-            [fmgrid, "summarize", self.logdir, "-o", "-"], capture_output=True, check=True
+            [FMGRID, "summarize", self.logdir, "-o", "-"], capture_output=True, check=True
         )
         rows = list(csv.DictReader(io.StringIO(table.stdout.decode())))
         kept = [name for name in rows[0] if name != "seconds"] if rows else []

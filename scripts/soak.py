@@ -23,9 +23,9 @@ from pathlib import Path
 from random import Random
 
 from faults import EDITED, INTERRUPTED, SIGNALS, World
+from marks import ROOT, write_marked
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
-MARKS = ("<!-- written by scripts/soak.py -->\n", "<!-- end -->\n")
+PAGE = ROOT / "docs" / "reliability.md"
 LATEST = 3.0  # seconds after its start at which a command is disturbed
 
 
@@ -43,9 +43,7 @@ def main() -> None:
     page = describe(command, told)
     print(page)
     if options.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        PAGE.write_text(before + MARKS[0] + page + MARKS[1] + after, encoding="utf-8")
+        write_marked(PAGE, "soak.py", page)
 
 
 def soak(seconds: float, seed: int, folder: Path) -> Counter[str]:

@@ -1,6 +1,7 @@
 """The command as a user calls it, and what tests ask of the folders that it leaves."""
 
 import os
+import pty
 import subprocess
 import time
 from pathlib import Path
@@ -44,6 +45,18 @@ def start(*words: object) -> subprocess.Popen[str]:
     )
     STARTED.append(process)
     return process
+
+
+def start_in_terminal(*words: str, **environment: str) -> tuple[int, int]:
+    """Start a command on a terminal; return its process id and the terminal's other end."""
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            os.environ.update({"TERM": "xterm-256color", **environment})
+            os.execvp("fmgrid", ["fmgrid", *words])
+        finally:
+            os._exit(127)  # or a second pytest would go on from here
+    return child, terminal
 
 
 def kill_started() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import select
 import shutil
@@ -15,7 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from command import NAMES, QUICK, ROOT, SLOW, TINY, bits, fmgrid, start, wait_for, write
+from command import (
+    NAMES,
+    QUICK,
+    ROOT,
+    SLOW,
+    TINY,
+    bits,
+    fmgrid,
+    start,
+    start_in_terminal,
+    wait_for,
+    write,
+)
 from fmgrid.store import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -380,13 +391,7 @@ def test_json_gives_one_object_a_run_on_stdout() -> None:
 
 def in_terminal(words: Sequence[str], columns: int, **environment: str) -> tuple[int, str]:
     """Run fmgrid on a terminal so wide; return its exit code and what the terminal got."""
-    child, terminal = pty.fork()
-    if child == 0:
-        try:
-            os.environ.update({"COLUMNS": str(columns), "TERM": "xterm-256color", **environment})
-            os.execvp("fmgrid", ["fmgrid", *words])
-        finally:
-            os._exit(127)  # or a second pytest would go on from here
+    child, terminal = start_in_terminal(*words, COLUMNS=str(columns), **environment)
     got = b"".join(_read_all(terminal))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), got.decode()
 

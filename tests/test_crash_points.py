@@ -9,8 +9,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -20,12 +19,11 @@ import pytest
 
 from fmgrid.cli.running import Wishes, _made_ready
 from fmgrid.errors import StoreError
-from fmgrid.executors import Task, Train
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import run_all, survey
 from fmgrid.store import Store, find_folders, read_results
 from fmgrid.summary import summarize, to_csv, to_table
-from made_up_runs import make_run
+from made_up_runs import InTurn, make_run
 
 GRID = [
     Experiment(name="long", epochs=5),
@@ -37,18 +35,6 @@ GRID = [
 BEFORE = [GRID[3], Experiment(name="changed", epochs=3, batch_size=16)]
 REFUSED = 3
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.truncate", "shutil.copyfile"}
-
-
-class InTurn:
-    """An executor that trains one after another, here and now."""
-
-    running = ()
-
-    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
-        for task in tasks:
-            with suppress(OSError):  # a log that can't be written is no failure
-                task.log.write_text("training")
-            yield train(task.experiment)
 
 
 def begin(root: Path) -> None:

@@ -504,21 +504,15 @@ def workers_of(folder: Path) -> list[int]:
     return [int(pid) for path in folder.glob("*.pid") for pid in path.read_text().split()]
 
 
+@pytest.mark.parametrize(
+    "work",
+    ["tell_pid_and_sleep", "hang_in_c"],
+    ids=["workers with children", "workers that cannot run Python"],
+)
 def test_a_killed_parent_leaves_no_process_behind(
-    parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    work: str, parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
 ) -> None:
-    with parent("tell_pid_and_sleep", "1", "1") as process:
-        pids = workers_of(tmp_path)
-        assert all(map(is_alive, pids))
-        process.kill()
-        process.wait()
-        wait_until(lambda: not any(map(is_alive, pids)), seconds=1)
-
-
-def test_a_worker_that_cannot_run_python_ends_with_its_parent_all_the_same(
-    parent: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
-) -> None:
-    with parent("hang_in_c", "1", "1") as process:
+    with parent(work, "1", "1") as process:
         pids = workers_of(tmp_path)
         assert all(map(is_alive, pids))
         process.kill()

@@ -1,7 +1,6 @@
 """Ctrl-C, kill, a terminal that closes: what the command does then, and what it leaves."""
 
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from command import QUICK, SLOW, bits, fmgrid, start, wait_for, write
+from command import QUICK, SLOW, bits, fmgrid, start, start_in_terminal, wait_for, write
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -127,18 +126,6 @@ def read_until(terminal: int, text: str) -> Iterator[str]:
     yield got
 
 
-def in_terminal(*words: str) -> tuple[int, int]:
-    """Start fmgrid on a terminal; return its process id and the terminal's other end."""
-    child, terminal = pty.fork()
-    if child == 0:
-        try:
-            os.environ["TERM"] = "xterm-256color"
-            os.execvp("fmgrid", ["fmgrid", *words])
-        finally:
-            os._exit(127)  # or a second pytest would go on from here
-    return child, terminal
-
-
 def exit_code(child: int) -> int:
     deadline = time.monotonic() + 10
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
@@ -150,7 +137,7 @@ def exit_code(child: int) -> int:
 @pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_leaves_the_terminal_usable(times: int) -> None:
-    child, terminal = in_terminal("run", str(write(SLOW)))
+    child, terminal = start_in_terminal("run", str(write(SLOW)))
     got = "".join(read_until(terminal, "running: grid"))
     for _ in range(times):
         os.write(terminal, b"\x03")
@@ -169,7 +156,7 @@ def test_ctrl_c_leaves_the_terminal_usable(times: int) -> None:
 @pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")  # it execs at once
 def test_a_terminal_that_closes_ends_the_command_and_loses_nothing() -> None:
     grid = write(BOTH)
-    child, terminal = in_terminal("run", str(grid))
+    child, terminal = start_in_terminal("run", str(grid))
     list(read_until(terminal, "1/2"))
     others = descendants(child)
     os.close(terminal)

@@ -9,18 +9,7 @@ from fmgrid.executors import Task, Train
 from fmgrid.records import Experiment, Failure, Run
 from fmgrid.runner import count_trainings, describe_change, run_all, survey
 from fmgrid.store import Store
-from made_up_runs import make_run
-
-
-class InTurn:
-    """An executor that trains one after another, here and now."""
-
-    running: Sequence[Experiment] = ()
-
-    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
-        for task in tasks:
-            task.log.write_text(f"training {task.experiment.run_name}")
-            yield train(task.experiment)
+from made_up_runs import InTurn, make_run
 
 
 class Backwards:

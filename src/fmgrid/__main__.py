@@ -6,12 +6,13 @@ import signal
 def main() -> None:
     """Run the command line; never returns."""
     # Until the command line is there to say something, Ctrl-C just ends the process.
-    interrupt = signal.getsignal(signal.SIGINT)
-    if interrupt is signal.default_int_handler:
+    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from fmgrid import cli
 
-    signal.signal(signal.SIGINT, interrupt)
+    if is_heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
 
 

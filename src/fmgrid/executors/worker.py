@@ -127,8 +127,8 @@ class Worker:
         self.task = None
         if self._is_over:
             return
-        self.line.close()
         self._kill_descendants()
+        self.line.close()
         self._is_over = True
         if sys.platform != "win32" and self.process.pid is not None:
             # A worker that has just started is not a leader yet.
