@@ -35,14 +35,17 @@ ROOMS = [
         "training",
         "preload",
     ),
-    *("events", "store", "costs", "executors", "runner", "worker", "summary", "cli"),
+    *("events", "store", "costs", "executors", "runner", "worker", "summary"),
+    *("statistics", "study", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
     "mltrainer": {"training"},
     "loguru": {"training"},
     "tensorboard": {"events"},
-    "pandas": {"summary"},
+    "pandas": {"summary", "statistics"},
+    "scipy": {"statistics"},
+    "statsmodels": {"statistics"},
     "tomlkit": {"store"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -190,6 +190,27 @@ class Failure(Record):
         return cls(message=f"{reason}{message}", traceback=trace[-_LONGEST_TRACE:])
 
 
+class Stated(Record):
+    """A hypothesis, and since when it has stood in a grid that was run."""
+
+    claim: str
+    expect: str  # as it was written
+    resolved: str  # the same, of experiments by name
+    metric: str
+    place: str  # file:line
+    since: datetime
+
+
+class Asked(Record):
+    """What a grid file asked when it was last run."""
+
+    path: str  # as it was named, with forward slashes
+    question: str = ""  # its first comment
+    names: tuple[str, ...] = ()  # of the experiments that it spells out itself
+    hypotheses: tuple[Stated, ...] = ()
+    command: str = ""  # that ran it
+
+
 class Run(Record):
     """An experiment as executed."""
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,12 @@ from pydantic import ValidationError
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.quantities import format_bytes
-from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.records import Asked, EpochRecord, Experiment, Failure, Run, Stated
 
 FORMAT = 1
 LOG = "run.log"
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
+GRIDS = ".grids"  # holds what was asked, a file per grid
 LOCK = ".fmgrid.lock"
 
 _RESULTS = "_results.toml"
@@ -115,6 +116,20 @@ class Store:
             for path in moved.glob("events.out.tfevents.*"):
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
+
+    def note(self, asked: Sequence[Asked]) -> None:
+        """Keep what grids asked, for whoever reports on their runs.
+
+        A hypothesis that stands there already keeps its time. Nothing is written where all of it
+        does.
+        """
+        known = {one.path: one for one in read_asked(self.root)[0]}
+        with _named(self.root / GRIDS):
+            for one in asked:
+                merged = _with_first_times(one, known.get(one.path))
+                if merged != known.get(one.path):
+                    (self.root / GRIDS).mkdir(parents=True, exist_ok=True)
+                    write_whole(self.root / GRIDS / _asked_name(one.path), to_asked(merged))
 
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
@@ -223,6 +238,28 @@ def to_results(run: Run) -> bytes:
     return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
 
 
+def to_asked(asked: Asked) -> bytes:
+    """Return the content of the file that keeps what a grid asked."""
+    import tomlkit
+
+    values = {"format": FORMAT, **_without_none(asked.model_dump())}
+    for key in ("names", "hypotheses"):
+        values[key] = list(values[key])
+    return (_HEADER + tomlkit.dumps(values)).encode()
+
+
+def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
+    """Return what was asked of the runs below a folder, and which files of it are damaged."""
+    found: list[Asked] = []
+    damaged: list[str] = []
+    for path in sorted((root / GRIDS).glob("*.toml")):
+        try:
+            found.append(_to_asked(tomllib.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            damaged.append(f"{path}: is no record of a grid: {' '.join(str(error).split())[:200]}")
+    return found, damaged
+
+
 def read_results(path: Path) -> Run:
     """Return the run that a results file holds.
 
@@ -281,6 +318,38 @@ def _parse(content: bytes) -> dict[str, Any]:
     if header != _HEADER.encode():
         raise DamagedFileError("was changed or damaged: its first line is another")
     return document
+
+
+def _to_asked(values: Mapping[str, Any]) -> Asked:
+    """Build a record from what a file says. Raises ValueError and its like."""
+    if values["format"] != FORMAT:
+        raise ValueError(f"has format {values['format']}, and this fmgrid reads {FORMAT}")
+    return Asked(
+        path=values["path"],
+        question=values["question"],
+        names=tuple(values["names"]),
+        hypotheses=tuple(Stated(**one) for one in values["hypotheses"]),
+        command=values["command"],
+    )
+
+
+def _with_first_times(asked: Asked, known: Asked | None) -> Asked:
+    since = {_stated_key(one): one.since for one in (known.hypotheses if known else ())}
+    stated = tuple(
+        one.model_copy(update={"since": since.get(_stated_key(one), one.since)})
+        for one in asked.hypotheses
+    )
+    return asked.model_copy(update={"hypotheses": stated})
+
+
+def _stated_key(stated: Stated) -> tuple[str, ...]:
+    return stated.claim, stated.expect, stated.resolved, stated.metric
+
+
+def _asked_name(path: str) -> str:
+    """Return a file name for what a grid asked, another one for every path."""
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(path).stem)[:60]
+    return f"{stem}-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:8]}.toml"
 
 
 def _is_newer(found: object) -> bool:

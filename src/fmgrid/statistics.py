@@ -1,0 +1,205 @@
+"""Repeats -> what they show: intervals, paired comparisons, corrections for many of them.
+
+The method is Student's paired t test over seeds (W. S. Gosset, "The probable error of a mean",
+Biometrika 6, 1908). Two experiments with one seed share their initial weights, where shapes
+match, and the order of their images, so that what the seed does to both cancels out. Nothing is
+assumed of how much an experiment varies; differences should be roughly normal, on which little
+depends from five seeds on. Many comparisons are corrected by Holm's method ("A simple sequentially
+rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979), which keeps the
+chance that any of them is wrong below 5 %, however they depend on each other.
+
+scipy and statsmodels do the mathematics, and are imported when there is some to do.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+POWER = 0.8  # the usual chance that an effect of the size that was seen is found
+MOST_SEEDS = 1_000  # beyond them a question is not worth asking
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean of *n* repeats with its interval of 95 %; of one repeat, no more than that."""
+
+    n: int
+    mean: float
+    sd: float | None = None  # of one repeat
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean difference between two experiments, paired by seed."""
+
+    n: int  # seeds that both have
+    mean: float
+    sd: float | None = None  # of one difference
+    low: float | None = None  # of the interval at the confidence that was asked for
+    high: float | None = None
+    p: float = 1.0  # two-sided, for no difference at all
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far single runs of one experiment lie from each other."""
+
+    sd: float
+    degrees: int  # of freedom: repeats beyond the first, over all experiments
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a part of a factorial grid contributes to the variance of its results."""
+
+    source: str  # "units1", "units1 x units2", "seed", "noise"
+    share: float  # of the sum of squares
+    p: float | None  # of an F test against the noise, None where that makes no sense
+
+
+def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Return the mean of at least one value with Student's interval for it."""
+    values = list(values)
+    n, mean = len(values), fmean(values)
+    if n == 1:
+        return Estimate(n, mean)
+    sd = stdev(values)
+    half = _t_quantile(confidence, n - 1) * sd / math.sqrt(n)
+    return Estimate(n, mean, sd, mean - half, mean + half)
+
+
+def compare(
+    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
+) -> Difference | None:
+    """Return first minus second over the seeds that both have, None if they share none."""
+    shared = [seed for seed in first if seed in second]
+    return difference([first[seed] - second[seed] for seed in shared], confidence)
+
+
+def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Difference | None:
+    """Return what paired differences show, None of an empty list."""
+    if not values:
+        return None
+    found = estimate(values, confidence)
+    p = 2 * p_exceeds(values if found.mean > 0 else [-value for value in values], 0.0)
+    return Difference(found.n, found.mean, found.sd, found.low, found.high, min(1.0, p))
+
+
+def p_exceeds(values: Sequence[float], margin: float) -> float:
+    """Return the one-sided p value for values that exceed *margin* in the mean.
+
+    Where all values are the same, which happens to accuracies of few images, Student's test
+    would be certain of it from two of them; the sign test is not.
+    """
+    n, mean = len(values), fmean(values) if values else 0.0
+    if n < 2:  # noqa: PLR2004 -- one difference says nothing of how differences vary
+        return 1.0
+    if max(values) - min(values) <= 1e-12 * max(map(abs, values)):
+        return 0.5**n if mean > margin else 1.0
+    from scipy.stats import t
+
+    return float(t.sf((mean - margin) / (stdev(values) / math.sqrt(n)), n - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p values corrected for their number, in the same order."""
+    if not p_values:
+        return []
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
+    """Return how many seeds would tell an effect of this size from nothing, four times in five.
+
+    None if that takes more than a thousand. An estimate: mean and sd are estimates themselves.
+    """
+    if sd == 0 or mean == 0:
+        return None
+    from statsmodels.stats.power import TTestPower
+
+    power = TTestPower().power
+    effect = min(abs(mean) / sd, 50.0)  # beyond which the power is 1, and its formula fails
+
+    def suffices(seeds: int) -> bool:
+        return bool(power(effect, seeds, alpha, alternative="two-sided") >= POWER)
+
+    fewest, most = 1, MOST_SEEDS
+    if not suffices(most):
+        return None
+    while most - fewest > 1:  # between one that is too few and one that suffices
+        middle = (fewest + most) // 2
+        fewest, most = (fewest, middle) if suffices(middle) else (middle, most)
+    return most
+
+
+def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
+    """Return the standard deviation within groups, None where no group has two values."""
+    repeated = [values for values in groups if len(values) > 1]
+    degrees = sum(len(values) - 1 for values in repeated)
+    if not degrees:
+        return None
+    squares = sum((len(values) - 1) * stdev(values) ** 2 for values in repeated)
+    return Noise(math.sqrt(squares / degrees), degrees)
+
+
+def swing_of_noise(levels: int, repeats: int, noise: Noise) -> float:
+    """Return how far the best and the worst of equals lie apart, at most, 19 times in 20.
+
+    Tukey's studentized range, for means of so many repeats each.
+    """
+    from scipy.stats import studentized_range
+
+    quantile = studentized_range.ppf(CONFIDENCE, levels, noise.degrees)
+    return float(quantile * noise.sd / math.sqrt(repeats))
+
+
+def shares_of_variance(
+    axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], values: Sequence[float]
+) -> list[Share]:
+    """Return the analysis of variance of a complete factorial grid, the seed as a block.
+
+    The i-th value has the level *axes*[name][i] on each axis, and the seed *seeds*[i]. Main
+    effects come first, then interactions of two axes, then the seed and what is left.
+    """
+    import pandas as pd
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    columns = {
+        f"axis{number}": list(map(str, levels)) for number, levels in enumerate(axes.values())
+    }
+    table = pd.DataFrame({**columns, "seed": list(map(str, seeds)), "value": list(values)})
+    names = dict(zip(columns, axes, strict=True))
+    pairs = [(one, two) for one in names for two in names if one < two]
+    formula = " + ".join(["seed", *columns, *(f"{one}:{two}" for one, two in pairs)])
+    found = anova_lm(ols(f"value ~ {formula}", table).fit())
+    total = float(found["sum_sq"].sum()) or 1.0
+    told = {**names, **{f"{a}:{b}": f"{names[a]} x {names[b]}" for a, b in pairs}}
+    told |= {"seed": "seed", "Residual": "noise"}
+    return [
+        Share(
+            source,
+            float(found.loc[key, "sum_sq"]) / total,
+            None if key in ("seed", "Residual") else float(found.loc[key, "PR(>F)"]),
+        )
+        for key, source in told.items()
+    ]
+
+
+def _t_quantile(confidence: float, degrees: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, degrees))

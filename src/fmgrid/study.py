@@ -1,0 +1,391 @@
+"""Rows -> what was asked and what came of it: experiments with their repeats, groups, axes.
+
+Nothing here knows the reference study. Axes are found from the settings that differ, so that a
+grid of any shape, or a folder that plain mltrainer left, is described by the same words.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any, Literal, TypeAlias
+
+from fmgrid.records import Asked, Experiment
+from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
+from fmgrid.summary import Summary, natural_order
+
+Row: TypeAlias = Mapping[str, Any]
+Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
+
+UNKNOWN_SEED = -1  # of a run that plain mltrainer left
+SETTINGS = tuple(name for name in Experiment.model_fields if name not in ("name", "seed"))
+# What else an axis may be called than by its setting.
+_LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
+
+LABELS = {
+    "accuracy": "accuracy",
+    "best_accuracy": "best accuracy",
+    "test_accuracy": "test accuracy",
+    "valid_loss": "validation loss",
+    "train_loss": "train loss",
+    "best_valid_loss": "best validation loss",
+    "test_loss": "test loss",
+    "overfitting_gap": "overfitting gap",
+}
+UNITS = {
+    "epochs": "epochs",
+    "train_steps": "steps per epoch",
+    "train_images": "images per epoch",
+    "batch_size": "batch size (images)",
+    "learning_rate": "learning rate",
+    "units1": "units in the first hidden layer",
+    "units2": "units in the second hidden layer",
+    "depth": "hidden layers",
+    "optimizer": "optimizer",
+    "hidden_units": "units per hidden layer",
+    "validation": "images held out for validation",
+}
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """One experiment with its runs, one per seed."""
+
+    name: str
+    settings: Mapping[str, Any]  # by setting; hidden_units is a tuple, optimizer_args a dict
+    runs: Mapping[int, Row]  # complete ones, by seed in ascending order
+    curves: Mapping[int, Sequence[Row]] = field(default_factory=dict)  # epochs of the same runs
+    failures: tuple[Row, ...] = ()
+
+    def series(self, metric: str) -> dict[int, float]:
+        """Return the finite values of a metric by seed."""
+        values = {seed: measured(row, metric) for seed, row in self.runs.items()}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """Return the metric's mean over seeds with its interval, None if no run has it."""
+        series = self.series(metric)
+        return estimate(series.values()) if series else None
+
+    def mean(self, metric: str) -> float | None:
+        """Return the metric's mean over seeds, None if no run has it."""
+        found = self.estimate(metric)
+        return found.mean if found else None
+
+    @cached_property
+    def configuration(self) -> str:
+        """Equal for experiments that differ in nothing but their names."""
+        return json.dumps(self.settings, sort_keys=True, default=str)
+
+    @property
+    def images_seen(self) -> int | None:
+        """Training images until the end, repeats included."""
+        return next((row.get("images_seen") for row in self.runs.values()), None)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting that varies within a group, with its levels in order."""
+
+    name: str  # "batch_size", "units1", "optimizer_args.momentum"
+    levels: tuple[Any, ...]
+
+    @property
+    def label(self) -> str:
+        """What a picture calls it, with its unit."""
+        return UNITS.get(self.name, self.name)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the levels are numbers."""
+        return all(type(level) in (int, float) for level in self.levels)
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the levels are numbers that span orders of magnitude."""
+        if not self.is_numeric or min(self.levels) <= 0:
+            return False
+        return bool(max(self.levels) / min(self.levels) > _LOG_SPAN)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The experiments of one grid file, and the axes that they span."""
+
+    title: str
+    question: str
+    members: tuple[Repeated, ...]  # in the order of the grid, with at least one run each
+    missing: tuple[str, ...] = ()  # of the grid's experiments, those without a complete run
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The settings that vary; hidden_units by layer where all networks are equally deep."""
+        return tuple(find_axes(self.members))
+
+    @cached_property
+    def distinct(self) -> tuple[Repeated, ...]:
+        """The members without those that are another one by another name."""
+        return tuple({member.configuration: member for member in reversed(self.members)}.values())[
+            ::-1
+        ]
+
+    @property
+    def shape(self) -> Shape:
+        """What the members span together."""
+        if not self.axes:
+            return "single"
+        if len(self.axes) == 1:
+            return "one axis"
+        cells = math.prod(len(axis.levels) for axis in self.axes)
+        return "factorial" if cells == len(self.distinct) else "irregular"
+
+    def at(self, axis: Axis) -> dict[Any, list[Repeated]]:
+        """Return the distinct members by their level on an axis, in its order."""
+        found: dict[Any, list[Repeated]] = {level: [] for level in axis.levels}
+        for member in self.distinct:
+            found[level_of(member, axis.name)].append(member)
+        return found
+
+    def varying(self, member: Repeated) -> str:
+        """Say what tells a member from the others: "units1 = 16, units2 = 64"."""
+        return ", ".join(
+            f"{axis.name} = {show_level(level_of(member, axis.name))}" for axis in self.axes
+        )
+
+    def ranked(self, metric: str) -> list[Repeated]:
+        """Return the members that have the metric, best first."""
+        scored = [(member.mean(metric), member) for member in self.members]
+        sign = -1 if is_higher_better(metric) else 1
+        kept = [(sign * mean, member) for mean, member in scored if mean is not None]
+        return [member for _, member in sorted(kept, key=lambda pair: pair[0])]
+
+    def is_confounded(self) -> tuple[int, int] | None:
+        """Return the fewest and most images seen, where an axis other than time changes them."""
+        if self.shape not in ("one axis", "factorial"):
+            return None
+        if {axis.name for axis in self.axes} & {"epochs", "train_steps", "train_images"}:
+            return None
+        seen = [member.images_seen for member in self.members]
+        known = [images for images in seen if images is not None]
+        if not known or min(known) == max(known):
+            return None
+        return min(known), max(known)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder of runs, put in order."""
+
+    experiments: Mapping[str, Repeated]  # by name, in natural order
+    groups: tuple[Group, ...]
+    asked: tuple[Asked, ...]
+    left_out: tuple[str, ...]  # what is in the folder and not in these figures, and why
+
+    @cached_property
+    def scored(self) -> dict[str, Repeated]:
+        """The experiments with at least one complete run."""
+        return {name: one for name, one in self.experiments.items() if one.runs}
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """All seeds of complete runs."""
+        return sorted({seed for one in self.scored.values() for seed in one.runs})
+
+    @cached_property
+    def repeats(self) -> int:
+        """How many runs the experiment with the fewest has."""
+        return min((len(one.runs) for one in self.scored.values()), default=0)
+
+    @cached_property
+    def baseline(self) -> Repeated | None:
+        """The experiment that most others differ from in one setting only; None if none is."""
+        distinct = {one.configuration: one for one in reversed(self.scored.values())}
+        neighbours: dict[str, int] = defaultdict(int)
+        for setting in SETTINGS:
+            buckets: dict[str, list[str]] = defaultdict(list)
+            for configuration, one in distinct.items():
+                buckets[without(one, setting)].append(configuration)
+            for bucket in buckets.values():
+                for configuration in bucket:
+                    neighbours[configuration] += len(bucket) - 1
+        ordered = sorted(neighbours.items(), key=lambda item: -item[1])
+        match ordered:
+            case [(first, most), (_, second), *_] if most > second:
+                return distinct[first]
+        return None
+
+    def noise(self, metric: str) -> Noise | None:
+        """Return how much single runs of one configuration vary, whatever their names.
+
+        Runs of one configuration and seed are one training, and count once.
+        """
+        by_configuration: dict[str, dict[Any, float]] = defaultdict(dict)
+        for one in self.scored.values():
+            if None in map(one.settings.get, ("epochs", "batch_size", "hidden_units", "optimizer")):
+                continue  # not enough is known of it to call it the same as any other
+            for seed, value in one.series(metric).items():
+                key = (one.name, seed) if seed == UNKNOWN_SEED else seed
+                by_configuration[one.configuration][key] = value
+        return pooled_noise([list(values.values()) for values in by_configuration.values()])
+
+
+def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
+    """Put a folder's rows in order; *summary* holds their history, too."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in summary.rows:
+        rows[row["name"]].append(row)
+    curves: dict[str, list[Row]] = defaultdict(list)
+    for epoch in summary.history:
+        curves[epoch["run"]].append(epoch)
+    left_out = [*summary.warnings]
+    if summary.unfinished:
+        left_out.append(f"not finished: {', '.join(summary.unfinished)}")
+    experiments = {
+        name: _repeated(name, rows[name], curves, left_out)
+        for name in sorted(rows, key=natural_order)
+    }
+    groups = tuple(_groups(experiments, asked))
+    return Study(experiments, groups, tuple(asked), tuple(left_out))
+
+
+def measured(row: Row, metric: str) -> float | None:
+    """Return a finite metric of a row, None where it has none."""
+    if metric == "overfitting_gap":
+        valid, train = measured(row, "valid_loss"), measured(row, "train_loss")
+        return None if valid is None or train is None else valid - train
+    value = row.get(metric)
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def is_higher_better(metric: str) -> bool:
+    """Return whether more of a metric is better: accuracies, not losses."""
+    return metric.endswith("accuracy")
+
+
+def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:
+    """Yield the settings in which the experiments differ."""
+    members = list(members)
+    for setting in SETTINGS:
+        names = [setting]
+        if setting == "hidden_units":
+            names = _layer_axes(members)
+        elif setting == "optimizer_args":
+            arguments = {key: None for one in members for key in one.settings.get(setting) or {}}
+            names = [f"{setting}.{argument}" for argument in arguments]
+        for name in names:
+            levels = list(dict.fromkeys(level_of(one, name) for one in members))
+            if len(levels) > 1:
+                yield Axis(name, tuple(sorted(levels, key=_level_order)))
+
+
+def level_of(one: Repeated, name: str) -> Any:
+    """Return an experiment's level on an axis."""
+    setting, _, argument = name.partition(".")
+    units = one.settings.get("hidden_units")
+    if argument:
+        value = (one.settings.get(setting) or {}).get(argument)
+        return json.dumps(value) if isinstance(value, list | dict) else value
+    if name == "depth":
+        return None if units is None else len(units)
+    if name.startswith("units"):
+        return None if units is None else units[int(name.removeprefix("units")) - 1]
+    return one.settings.get(name)
+
+
+def show_level(level: Any) -> str:
+    """Write a level as people do: 0.001, 256 256, Adam."""
+    if isinstance(level, tuple):
+        return " ".join(map(str, level)) or "none"
+    if level is None:
+        return "default"
+    return str(level).rpartition(":")[2] if isinstance(level, str) else f"{level}"
+
+
+def without(one: Repeated, setting: str) -> str:
+    """Return an experiment's configuration but for one setting.
+
+    Steps and images are two ways to say how long an epoch is, and count as one setting.
+    """
+    budget = ("train_steps", "train_images")
+    dropped = budget if setting in budget else (setting,)
+    kept = {key: value for key, value in one.settings.items() if key not in dropped}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _layer_axes(members: Sequence[Repeated]) -> list[str]:
+    shapes = {one.settings.get("hidden_units") for one in members}
+    known = [units for units in shapes if units is not None]
+    if len(known) < len(shapes):
+        return ["hidden_units"]
+    if len({len(units) for units in known}) == 1:
+        return [f"units{layer}" for layer in range(1, len(known[0]) + 1)]
+    is_even = len({width for units in known for width in units}) <= 1
+    return ["depth" if is_even else "hidden_units"]
+
+
+def _level_order(level: Any) -> tuple[Any, ...]:
+    if level is None:
+        return (0,)
+    if isinstance(level, bool | int | float):
+        return (1, level)
+    if isinstance(level, tuple):
+        return (2, len(level), level)
+    return (3, natural_order(str(level)))
+
+
+def _repeated(
+    name: str, rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], left_out: list[str]
+) -> Repeated:
+    by_configuration: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_configuration[_configuration(row)].append(row)
+    kept = max(by_configuration.values(), key=len)
+    if others := len(rows) - len(kept):
+        left_out.append(f"{name}: {others} of its runs, whose settings differ from the others'")
+    complete = [row for row in kept if row.get("status") in ("complete", None)]
+    failures = tuple(row for row in kept if row.get("status") not in ("complete", None))
+    left_out += [f"{row['run']}: {row['status']}: {row.get('error') or ''}" for row in failures]
+    runs = {
+        UNKNOWN_SEED if row.get("seed") is None else int(row["seed"]): row
+        for row in sorted(complete, key=lambda row: row.get("seed") or 0)
+    }
+    return Repeated(
+        name=name,
+        settings=_settings(kept[0]),
+        runs=runs,
+        curves={seed: curves.get(row["run"], []) for seed, row in runs.items()},
+        failures=failures,
+    )
+
+
+def _configuration(row: Row) -> str:
+    return json.dumps([row.get(setting) for setting in SETTINGS], default=str)
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    settings = {setting: row.get(setting) for setting in SETTINGS}
+    units, arguments = settings["hidden_units"], settings["optimizer_args"]
+    settings["hidden_units"] = None if units is None else tuple(map(int, units.split()))
+    settings["optimizer_args"] = None if arguments is None else json.loads(arguments)
+    return settings
+
+
+def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:
+    claimed: set[str] = set()
+    paths = [PurePosixPath(one.path) for one in asked]
+    stems = [path.stem for path in paths]
+    for path, grid in zip(paths, asked, strict=True):
+        members = [experiments[name] for name in grid.names if name in experiments]
+        claimed |= {member.name for member in members}
+        scored = tuple(member for member in members if member.runs)
+        kept = {member.name for member in scored}
+        if scored:
+            title = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}/{path.stem}"
+            missing = tuple(name for name in grid.names if name not in kept)
+            yield Group(title, grid.question, scored, missing)
+    others = [one for name, one in experiments.items() if name not in claimed and one.runs]
+    if others:
+        yield Group("other runs" if claimed else "all runs", "", tuple(others))
