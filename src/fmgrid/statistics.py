@@ -20,6 +20,7 @@ from typing import Any
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8  # the usual chance that an effect of the size that was seen is found
+_LARGEST = 10.0  # effect in standard deviations; beyond it the formula of the power fails
 MOST_SEEDS = 1_000  # beyond them a question is not worth asking
 
 
@@ -79,6 +80,14 @@ def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimat
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
+def interval_of_one_more(found: Estimate, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return where one more repeat would fall, 19 times in 20: the prediction interval."""
+    if found.sd is None:
+        return None
+    half = _t_quantile(confidence, found.n - 1) * found.sd * math.sqrt(1 + 1 / found.n)
+    return found.mean - half, found.mean + half
+
+
 def compare(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:
@@ -128,21 +137,16 @@ def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
     """
     if sd == 0 or mean == 0:
         return None
+    import numpy as np
     from statsmodels.stats.power import TTestPower
 
-    power = TTestPower().power
-    effect = min(abs(mean) / sd, 50.0)  # beyond which the power is 1, and its formula fails
-
-    def suffices(seeds: int) -> bool:
-        return bool(power(effect, seeds, alpha, alternative="two-sided") >= POWER)
-
-    fewest, most = 1, MOST_SEEDS
-    if not suffices(most):
-        return None
-    while most - fewest > 1:  # between one that is too few and one that suffices
-        middle = (fewest + most) // 2
-        fewest, most = (fewest, middle) if suffices(middle) else (middle, most)
-    return most
+    # One side of a two-sided test: finding the contrary would be no success. The formula fails
+    # (nan) far beyond the number that is looked for, which is the first that suffices.
+    seeds = np.arange(2, MOST_SEEDS + 1)
+    effect = min(abs(mean) / sd, _LARGEST)
+    power = TTestPower().power(effect, seeds, alpha / 2, alternative="larger")
+    enough = np.flatnonzero(power >= POWER)
+    return int(seeds[enough[0]]) if enough.size else None
 
 
 def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:

@@ -8,13 +8,14 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
+from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
 from fmgrid.summary import Summary, natural_order
 
 Row: TypeAlias = Mapping[str, Any]
@@ -22,7 +23,14 @@ Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SETTINGS = tuple(name for name in Experiment.model_fields if name not in ("name", "seed"))
-# What else an axis may be called than by its setting.
+ESTIMATED = ("accuracy", "valid_loss", "train_loss", "best_accuracy", "test_accuracy", "test_loss")
+COLUMNS = (
+    "name",
+    *COLUMNS_OF_SETTINGS,
+    *("n", "failed", "weights", "images_seen"),
+    *(f"{metric}_{part}" for metric in ESTIMATED for part in ("mean", "sd", "low", "high")),
+)
+
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
 LABELS = {
@@ -68,7 +76,13 @@ class Repeated:
     def estimate(self, metric: str) -> Estimate | None:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
-        return estimate(series.values()) if series else None
+        if not series:
+            return None
+        found = estimate(series.values())
+        if found.low is None or found.high is None or not metric.endswith("accuracy"):
+            return found
+        # Student's interval of few repeats knows of no bounds.
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
     def mean(self, metric: str) -> float | None:
         """Return the metric's mean over seeds, None if no run has it."""
@@ -251,6 +265,11 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
     return Study(experiments, groups, tuple(asked), tuple(left_out))
 
 
+def by_experiment(study: Study) -> list[dict[str, Any]]:
+    """Return a row per experiment, by `COLUMNS`: n, mean, sd and interval of every metric."""
+    return [_row_of(one) for one in study.experiments.values()]
+
+
 def measured(row: Row, metric: str) -> float | None:
     """Return a finite metric of a row, None where it has none."""
     if metric == "overfitting_gap":
@@ -371,6 +390,19 @@ def _settings(row: Row) -> dict[str, Any]:
     settings["hidden_units"] = None if units is None else tuple(map(int, units.split()))
     settings["optimizer_args"] = None if arguments is None else json.loads(arguments)
     return settings
+
+
+def _row_of(one: Repeated) -> dict[str, Any]:
+    any_run = next(iter([*one.runs.values(), *one.failures]))
+    row = {column: any_run.get(column) for column in (*COLUMNS_OF_SETTINGS, "weights")}
+    row |= {"name": one.name, "n": len(one.runs), "failed": len(one.failures)}
+    row["images_seen"] = one.images_seen
+    for metric in ESTIMATED:
+        found = one.estimate(metric)
+        if found:
+            for part in ("mean", "sd", "low", "high"):
+                row[f"{metric}_{part}"] = getattr(found, part)
+    return row
 
 
 def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:

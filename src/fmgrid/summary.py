@@ -31,7 +31,7 @@ HISTORY_COLUMNS = (
 )
 # Whole numbers even where some are missing, which would make pandas write 5.0.
 _WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
-_WHOLE |= {"images_seen", "epoch"}
+_WHOLE |= {"images_seen", "epoch", "n", "failed"}
 
 
 @dataclass
@@ -48,7 +48,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
     """Summarize every run below *root*.
 
     A damaged file costs its row and a warning. Without *with_history*, no more than a row is
-    kept of each run. Raises `StoreError` if there is no such folder.
+    kept of each run; with it, rows also have `started` and `software`. Raises `StoreError` if there is no such folder.
     """
     if not root.is_dir():
         raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")
@@ -70,6 +70,8 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
         summary.rows.append(row)
         if with_history:
             summary.history += _history_rows(run, row)
+            if isinstance(run, Run):
+                row |= {"started": run.started, "software": run.software}
     summary.rows.sort(key=lambda row: natural_order(row["run"]))
     summary.history.sort(key=lambda row: natural_order(row["run"]))
     return summary

@@ -131,6 +131,10 @@ def summarize(
     history: Annotated[
         Path | None, typer.Option("--history", help="Also write a table of all epochs.")
     ] = None,
+    by_experiment: Annotated[
+        Path | None,
+        typer.Option("--by-experiment", help="Also write means over seeds, with intervals."),
+    ] = None,
 ) -> None:
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
     from fmgrid import summary as tables
@@ -153,6 +157,66 @@ def summarize(
         epochs = tables.to_table(summary.history, tables.HISTORY_COLUMNS)
         showing.write(history, tables.to_csv(epochs))
         say(f"{history}: {counted(len(epochs), 'epoch')}")
+    if by_experiment is not None:
+        from fmgrid import study
+
+        rows = study.by_experiment(study.to_study(summary, []))
+        showing.write(by_experiment, tables.to_csv(tables.to_table(rows, study.COLUMNS)))
+        say(f"{by_experiment}: {counted(len(rows), 'experiment')}")
+
+
+@app.command()
+@reported
+def report(
+    logdir: options.Folder,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder to write it to.")
+    ] = Path("report"),
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="CSV", help="Published figures to set beside."),
+    ] = None,
+    grids: Annotated[
+        list[Path] | None,
+        typer.Option("--grid", metavar="GRID", help="Groups and hypotheses of these grids instead."),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Write a report: which settings matter, which differences are noise, and what holds."""
+    import shlex
+    import sys
+
+    from fmgrid.cli import reporting
+    from fmgrid.report import read_reference
+
+    published = read_reference(reference) if reference else None
+    asked = options.asked_by(grids) if grids else None
+    study = reporting.load_study(logdir, asked)
+    command = shlex.join(["fmgrid", *sys.argv[1:]])
+    evidence, files = reporting.write_report(study, published, logdir, output, command)
+    reporting.tell_report(evidence, files, json=json)
+    if open_it:
+        import webbrowser
+
+        webbrowser.open((output / reporting.REPORT).resolve().as_uri())
+
+
+@app.command()
+@reported
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="RUN_OR_EXPERIMENT", help="Its name, or its folder.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="RUN_OR_EXPERIMENT", help="What with.")],
+    logdir: options.Logdir = Path("modellogs"),
+    json: options.Json = False,
+) -> None:
+    """Compare two experiments over the seeds that both have, or two runs."""
+    from fmgrid.cli import reporting
+
+    found = [reporting.find_repeated(name, logdir) for name in (first, second)]
+    reporting.show_comparison(*found, json=json)
 
 
 @app.command()

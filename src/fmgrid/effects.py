@@ -1,0 +1,222 @@
+"""What each setting does: the swing between its best and its worst level, beside the noise.
+
+The best and the worst are picked after looking, so that their difference is tested as one of all
+pairs of levels: its interval and p value are corrected for their number (Bonferroni), and the
+swing that equals would show is Tukey's. In a factorial grid a level stands for the mean over all
+others, per seed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+from fmgrid.statistics import (
+    ALPHA,
+    Difference,
+    Noise,
+    Share,
+    compare,
+    holm,
+    shares_of_variance,
+    swing_of_noise,
+)
+from fmgrid.study import Axis, Group, Repeated, Study, is_higher_better, level_of, without
+
+MOST_CELLS = 300  # of a factorial grid whose variance is analysed
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The swing of a metric along one axis of a group."""
+
+    group: str  # title
+    setting: str  # name of the axis
+    best: Any  # level
+    worst: Any
+    levels: int
+    repeats: int  # seeds that all levels have
+    difference: Difference  # best minus worst; its interval holds for all pairs of levels at once
+    p: float  # that equals swing so far, corrected for the number of pairs
+    noise: float | None  # the swing of equals, at most, 19 times in 20
+    images: tuple[int, int] | None  # fewest and most images seen, where levels differ in it
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether best and worst can be told from equals."""
+        return self.p <= ALPHA
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one level is better by than the one before it on an ordered axis."""
+
+    group: str
+    setting: str
+    before: Any
+    after: Any
+    difference: Difference  # after minus before
+    p: float  # Holm's, over the gains of all axes
+
+
+@dataclass(frozen=True)
+class Against:
+    """How the members of a group compare with one experiment."""
+
+    reference: Repeated
+    is_picked: bool  # for being the best, which these same figures say
+    differences: Mapping[str, tuple[Difference, float]]  # by name, with Holm's p over the group
+
+
+def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
+    """Compare a group's members with the study's baseline, or with the best where it has none.
+
+    None where there is nothing to compare.
+    """
+    ranked = group.ranked(metric)
+    if not ranked:
+        return None
+    baseline = study.baseline
+    if baseline and not (baseline.series(metric) and _scored_alike(baseline, ranked)):
+        baseline = None
+    reference = baseline or ranked[0]
+    named = next((one for one in ranked if one.configuration == reference.configuration), reference)
+    found = {
+        member.name: difference
+        for member in ranked
+        if member.configuration != reference.configuration
+        if (difference := compare(member.series(metric), reference.series(metric)))
+    }
+    if not found:
+        return None
+    corrected = holm([difference.p for difference in found.values()])
+    pairs = zip(found.values(), corrected, strict=True)
+    return Against(named, baseline is None, dict(zip(found, pairs, strict=True)))
+
+
+def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
+    """Return the effect of every setting that varies in a group, largest first."""
+    noise = study.noise(metric)
+    found = [
+        effect
+        for group in study.groups
+        for axis, levels in _contrasts(study, group)
+        if (effect := _effect(group, axis, _series(levels, metric), noise, metric))
+    ]
+    return sorted(found, key=lambda effect: -abs(effect.difference.mean))
+
+
+def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
+    """Return what the axes of a factorial group and their interactions contribute.
+
+    Empty where it isn't one, where it has fewer than two seeds in common, or too many cells.
+    """
+    if group.shape != "factorial" or len(group.distinct) > MOST_CELLS:
+        return []
+    series = [member.series(metric) for member in group.distinct]
+    seeds = _common_seeds(series)
+    if len(seeds) < 2:  # noqa: PLR2004 -- one run a cell leaves nothing to measure noise by
+        return []
+    rows = [(member, seed) for member in group.distinct for seed in seeds]
+    axes = {axis.name: [level_of(member, axis.name) for member, _ in rows] for axis in group.axes}
+    values = [member.series(metric)[seed] for member, seed in rows]
+    if max(values) == min(values):
+        return []
+    return shares_of_variance(axes, [seed for _, seed in rows], values)
+
+
+def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
+    """Return what each step along the ordered axes brings: diminishing returns, or not."""
+    steps = [
+        (group.title, axis.name, before, after, difference)
+        for group in study.groups
+        for axis, levels in _contrasts(study, group)
+        if axis.is_numeric
+        for (before, low), (after, high) in pairwise(_series(levels, metric).items())
+        if (difference := compare(high, low))
+    ]
+    corrected = holm([difference.p for *_, difference in steps])
+    return [Gain(*step, p) for step, p in zip(steps, corrected, strict=True)]
+
+
+def _scored_alike(baseline: Repeated, members: Sequence[Repeated]) -> bool:
+    """Return whether the same images judge all of them."""
+    images = ("dataset", "validation")
+    wanted = [baseline.settings.get(setting) for setting in images]
+    return all([one.settings.get(setting) for setting in images] == wanted for one in members)
+
+
+def _contrasts(study: Study, group: Group) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
+    """Yield the axes along which a group can be compared, with the members at each level.
+
+    In a group that is no product, those members count that differ from the study's baseline in
+    one setting only.
+    """
+    if group.shape in ("one axis", "factorial"):
+        for axis in group.axes:
+            yield axis, group.at(axis)
+    elif group.shape == "irregular" and study.baseline:
+        yield from _slices(group, study.baseline)
+
+
+def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
+    for setting in baseline.settings:
+        alike = [
+            one for one in group.distinct if without(one, setting) == without(baseline, setting)
+        ]
+        members = tuple({one.configuration: one for one in (baseline, *alike)}.values())
+        part = Group(group.title, "", members)
+        if part.shape == "one axis":
+            yield part.axes[0], part.at(part.axes[0])
+
+
+def _series(levels: Mapping[Any, Sequence[Repeated]], metric: str) -> dict[Any, dict[int, float]]:
+    """Return the metric by level and seed, as a mean over the members of a level."""
+    found: dict[Any, dict[int, float]] = {}
+    for level, members in levels.items():
+        series = [member.series(metric) for member in members]
+        seeds = _common_seeds(series)
+        if seeds:
+            found[level] = {seed: fmean(one[seed] for one in series) for seed in seeds}
+    return found
+
+
+def _common_seeds(series: Sequence[Mapping[int, float]]) -> list[int]:
+    return [seed for seed in series[0] if all(seed in one for one in series)] if series else []
+
+
+def _effect(
+    group: Group,
+    axis: Axis,
+    series: Mapping[Any, Mapping[int, float]],
+    noise: Noise | None,
+    metric: str,
+) -> Effect | None:
+    if len(series) < 2:  # noqa: PLR2004 -- there is nothing to compare
+        return None
+    ordered = sorted(series, key=lambda level: fmean(series[level].values()))
+    worst, best = ordered[0], ordered[-1]
+    if not is_higher_better(metric):
+        worst, best = best, worst
+    pairs = len(series) * (len(series) - 1) // 2
+    difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
+    if difference is None:
+        return None
+    repeats = len(_common_seeds(list(series.values())))
+    averaged = len(group.at(axis).get(best, [])) or 1
+    swing = None
+    if noise and repeats:
+        swing = swing_of_noise(len(series), repeats * averaged, noise)
+    return Effect(
+        group=group.title,
+        setting=axis.name,
+        best=best,
+        worst=worst,
+        levels=len(series),
+        repeats=repeats,
+        difference=difference,
+        p=min(1.0, difference.p * pairs),
+        noise=swing,
+        images=group.is_confounded() if axis.name == "batch_size" else None,
+    )

@@ -1,0 +1,76 @@
+"""A study -> a report that one would hand in: what was asked, what came of it, how sure that is.
+
+Every sentence is made from figures, and where there are none it isn't said. Each module writes
+some of the sections, and `pages` makes a page of them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmgrid import __version__
+from fmgrid.effects import find_effects, find_gains
+from fmgrid.pages.document import Document, Picture, plain
+from fmgrid.report.behaviour import overfitting_section, returns_section
+from fmgrid.report.closing import left_out_section, next_section, reproduce_section
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.findings import (
+    hypotheses_section,
+    impact_section,
+    luck_section,
+    summary_section,
+)
+from fmgrid.report.published import published_section
+from fmgrid.report.reference import Reference, read_reference
+from fmgrid.report.results import design_section, results_section
+from fmgrid.study import Study
+from fmgrid.verdicts import judge
+
+__all__ = ["Evidence", "Reference", "read_reference", "to_document", "weigh"]
+
+
+def weigh(study: Study, reference: Reference | None = None) -> Evidence:
+    """Return everything that a report says, as figures. The study has at least one scored run."""
+    has_accuracy = any(one.series("accuracy") for one in study.scored.values())
+    metric = "accuracy" if has_accuracy else "valid_loss"
+    stated = [one for asked in study.asked for one in asked.hypotheses]
+    return Evidence(
+        study=study,
+        metric=metric,
+        effects=tuple(find_effects(study, metric)),
+        gains=tuple(find_gains(study, metric)),
+        verdicts=tuple(judge(stated, study)),
+        noise=study.noise(metric),
+        reference=reference,
+    )
+
+
+def to_document(
+    evidence: Evidence, pictures: Sequence[Picture], logdir: Path, command: str
+) -> Document:
+    """Return the report on the runs in *logdir*, which *command* makes."""
+    shown = {picture.name: picture for picture in pictures}
+    sections = [
+        summary_section(evidence),
+        design_section(evidence),
+        results_section(evidence, shown),
+        hypotheses_section(evidence),
+        impact_section(evidence, shown),
+        luck_section(evidence, shown),
+        overfitting_section(evidence, shown),
+        returns_section(evidence),
+        published_section(evidence),
+        next_section(evidence),
+        reproduce_section(evidence, logdir, command),
+        left_out_section(evidence),
+    ]
+    return Document(
+        title=f"Which settings matter: {plain(logdir.resolve().name)}",
+        lead=_lead(evidence),
+        sections=tuple(section for section in sections if section),
+        footer=f"Made by fmgrid {__version__}.",
+    )
+
+
+def _lead(evidence: Evidence) -> str:
+    questions = [group.question for group in evidence.study.groups if group.question]
+    return " ".join(plain(question) for question in questions[:1]) if len(questions) == 1 else ""

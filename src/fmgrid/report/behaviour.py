@@ -1,0 +1,172 @@
+"""How training went: overfitting, and what more of a setting still brings."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from math import log2
+
+from fmgrid.effects import Gain
+from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.phrases import (
+    counted,
+    difference_with_interval,
+    figure,
+    listed,
+    number,
+    show_difference,
+    show_p,
+    show_size,
+    show_value,
+    unit_of,
+    with_interval,
+)
+from fmgrid.statistics import ALPHA
+from fmgrid.study import Repeated, show_level
+
+SHOWN = 5
+_GAP = "overfitting_gap"
+
+
+def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
+    """Show how far the validation loss is from the train loss."""
+    study = evidence.study
+    gaps = [(found, one) for one in study.scored.values() if (found := one.estimate(_GAP))]
+    if not gaps:
+        told = "No run has both a train loss and a validation loss, so that nothing can be said."
+        return Section("Overfitting", (Text(told),))
+    gaps.sort(key=lambda pair: -pair[0].mean)
+    above = [found for found, _ in gaps if found.low is not None and found.low > 0]
+    repeated = [found for found, _ in gaps if found.low is not None]
+    largest, of = gaps[0]
+    told = [
+        "The gap is the validation loss minus the train loss at the end. The train loss is the mean "
+        "over the last epoch's batches, each before its step: while a network still learns fast, it "
+        "lags behind, and the gap comes out too small.",
+        f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
+        f"{with_interval(gaps[-1][0], _GAP)}, of {code(gaps[-1][1].name)}.",
+    ]
+    if repeated:
+        told[1] += (
+            f" {len(above)} of {counted(len(repeated), 'experiment')} "
+            f"{'has' if len(above) == 1 else 'have'} a gap whose interval lies above zero."
+        )
+    told += _past_their_best(study.scored.values())
+    blocks: list[Text | Picture | Table] = [Text(text) for text in told]
+    if picture := pictures.get("overfitting_gap"):
+        blocks.append(picture)
+    if picture := pictures.get("learning_curves"):
+        blocks.append(picture)
+    rows = tuple(
+        (
+            Cell(code(one.name), one.name),
+            figure(with_interval(found, _GAP), found.mean),
+            figure(show_value(one.mean("train_loss"), "train_loss"), one.mean("train_loss")),
+            figure(show_value(one.mean("valid_loss"), "valid_loss"), one.mean("valid_loss")),
+        )
+        for found, one in gaps
+    )
+    columns = (Column("experiment"), number("gap"), number("train loss"), number("valid loss"))
+    if len(rows) > 2 * SHOWN:
+        blocks.append(Table(columns, rows[:SHOWN], f"The {SHOWN} largest gaps"))
+        blocks.append(Table(columns, rows, f"All {len(rows)} gaps, largest first", folded=True))
+    else:
+        blocks.append(Table(columns, rows, "Gaps, largest first"))
+    return Section("Overfitting", tuple(blocks))
+
+
+def returns_section(evidence: Evidence) -> Section:
+    """Show what each step along an ordered axis still brings."""
+    if not evidence.gains:
+        told = "No setting with ordered levels varies by itself."
+        return Section("Diminishing returns", (Text(told),))
+    unit = unit_of(evidence.metric)
+    told = [
+        text
+        for _, steps in groupby(evidence.gains, key=lambda gain: (gain.group, gain.setting))
+        if (text := _course(list(steps), evidence.metric))
+    ]
+    columns = (
+        *(Column("setting"), Column("group"), number("from"), number("to")),
+        *(number(f"gain ({unit})"), number(f"per doubling ({unit})"), number("p")),
+    )
+    rows = tuple(_gain_row(gain, evidence.metric) for gain in evidence.gains)
+    return Section(
+        "Diminishing returns",
+        (
+            Text(
+                "What each step along an axis brings, with its 95% interval; p is Holm's over all "
+                "steps. Bold steps are told from nothing."
+            ),
+            *map(Text, told),
+            Table(columns, rows, "Gain from each level to the next", folded=len(rows) > 15),  # noqa: PLR2004
+        ),
+    )
+
+
+def _past_their_best(experiments: object) -> list[str]:
+    """Say how many runs had a lower validation loss before their end."""
+    runs = [
+        row
+        for one in experiments  # type: ignore[attr-defined]
+        for row in one.runs.values()
+        if row.get("best_valid_loss") is not None and row.get("valid_loss") is not None
+    ]
+    if not runs:
+        return []
+    past = [row for row in runs if row["best_valid_loss"] < row["valid_loss"]]
+    if not past:
+        return [f"In all of {counted(len(runs), 'run')} the last epoch has the lowest validation loss."]
+    furthest = max(past, key=lambda row: row["valid_loss"] - row["best_valid_loss"])
+    rise = furthest["valid_loss"] - furthest["best_valid_loss"]
+    return [
+        f"In {len(past)} of {counted(len(runs), 'run')} an earlier epoch had a lower validation "
+        f"loss than the last, by {rise:.4f} at most (`{furthest['run']}`)."
+    ]
+
+
+def _course(steps: list[Gain], metric: str) -> str:
+    """Say of one axis where its gains end."""
+    name = f"{code(steps[0].setting)} in {plain(steps[0].group)}"
+    apart = [step for step in steps if step.p <= ALPHA]
+    if not apart:
+        return f"{name}: no step is told from nothing."
+    last = apart[-1]
+    shown = [
+        f"{show_level(step.before)} to {show_level(step.after)} "
+        f"{show_difference(step.difference.mean, metric)}"
+        for step in steps
+    ]
+    text = f"{name}: {listed(shown)} {unit_of(metric)}"
+    beyond = steps[steps.index(last) + 1 :]
+    if beyond:
+        text += f"; beyond {show_level(last.after)} no step is told from nothing"
+    doublings = [found for step in steps if (found := _per_doubling(step)) is not None]
+    if len(doublings) == len(steps) > 1:
+        falling = all(after < before for before, after in zip(doublings, doublings[1:], strict=False))
+        first, final = (show_size(doublings[at], metric) for at in (0, -1))
+        course = "each less than the one before" if falling else "not each less than the one before"
+        text += f"; per doubling {first} at first and {final} at last, {course}"
+    return f"{text}."
+
+
+def _per_doubling(gain: Gain) -> float | None:
+    if gain.before <= 0 or gain.after <= 0:
+        return None
+    return float(gain.difference.mean / log2(gain.after / gain.before))
+
+
+def _gain_row(gain: Gain, metric: str) -> tuple[Cell, ...]:
+    text = difference_with_interval(gain.difference, metric)
+    doubling = _per_doubling(gain)
+    known = gain.difference.sd is not None
+    return (
+        Cell(code(gain.setting)),
+        Cell(plain(gain.group)),
+        figure(show_level(gain.before), gain.before),
+        figure(show_level(gain.after), gain.after),
+        figure(f"**{text}**" if gain.p <= ALPHA else text, gain.difference.mean),
+        figure(show_difference(doubling, metric), doubling),
+        figure(show_p(gain.p) if known else "", gain.p),
+    )
+
+

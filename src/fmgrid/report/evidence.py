@@ -1,0 +1,23 @@
+"""What a report has to go by."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from fmgrid.effects import Effect, Gain
+from fmgrid.report.published import Reference
+from fmgrid.statistics import Noise
+from fmgrid.study import Repeated, Study
+from fmgrid.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A study with what was made of it."""
+
+    study: Study
+    metric: str  # what experiments are ranked by
+    effects: tuple[Effect, ...]  # largest first
+    gains: tuple[Gain, ...]
+    verdicts: tuple[Verdict, ...]
+    noise: Noise | None  # of one run
+    reference: Reference | None = None

@@ -1,0 +1,150 @@
+"""The runs beside figures that somebody else printed, of one run per experiment."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.phrases import (
+    counted,
+    figure,
+    number,
+    show_difference,
+    show_size,
+    show_value,
+    some,
+    unit_of,
+)
+from fmgrid.report.reference import METRICS, Reference
+from fmgrid.statistics import Estimate, interval_of_one_more
+from fmgrid.study import LABELS
+
+_TOLD = ("accuracy", "valid_loss")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure beside the same of our runs."""
+
+    name: str
+    published: float
+    ours: Estimate
+    deviations: float | None  # of one run, for a run against a mean
+    is_within: bool | None  # of what one more run of ours would show, 19 times in 20
+
+
+def published_section(evidence: Evidence) -> Section | None:
+    """Compare with published figures, None where none were given."""
+    reference = evidence.reference
+    if reference is None:
+        return None
+    sections = [
+        section
+        for metric in METRICS
+        if (section := _metric_section(evidence, reference, metric))
+    ]
+    printed = set(reference.figures)
+    strangers = sorted(printed - set(evidence.study.scored))
+    unprinted = len(set(evidence.study.scored) - printed)
+    lead = (
+        f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A published "
+        "figure is one run: it is set beside the interval that one more run of ours would fall into "
+        "19 times in 20, and differences are in standard deviations of such a run from our mean."
+    )
+    told = [lead]
+    if unprinted:
+        told.append(f"{counted(unprinted, 'experiment')} of ours {'is' if unprinted == 1 else 'are'} not in it.")
+    if strangers:
+        told.append(f"Not among our runs: {some(strangers)}.")
+    if not sections:
+        told.append("None of its figures is of an experiment that was run.")
+    return Section(
+        "Beside the published figures",
+        (Text(" ".join(told)), *(Text(text) for text in _twins(reference))),
+        tuple(sections),
+    )
+
+
+def set_beside(evidence: Evidence, reference: Reference, metric: str) -> list[Beside]:
+    """Return every published figure of a metric for which there are runs."""
+    found = []
+    for name, figures in reference.figures.items():
+        one = evidence.study.scored.get(name)
+        ours = one.estimate(metric) if one else None
+        if ours is None or metric not in figures:
+            continue
+        published = figures[metric]
+        within = interval_of_one_more(ours)
+        deviations = None
+        if ours.sd:
+            deviations = (published - ours.mean) / (ours.sd * sqrt(1 + 1 / ours.n))
+        is_within = None if within is None else within[0] <= published <= within[1]
+        found.append(Beside(name, published, ours, deviations, is_within))
+    return found
+
+
+def _metric_section(evidence: Evidence, reference: Reference, metric: str) -> Section | None:
+    pairs = set_beside(evidence, reference, metric)
+    if not pairs:
+        return None
+    columns = (
+        *(Column("experiment"), number("published"), number("ours, mean"), number("seeds")),
+        *(number(f"difference ({unit_of(metric)})"), number("sd of a run")),
+        *(number("in standard deviations"), Column("within")),
+    )
+    rows = tuple(_row(pair, metric) for pair in pairs)
+    told = []
+    judged = [pair for pair in pairs if pair.is_within is not None]
+    if judged:
+        outside = [pair.name for pair in judged if not pair.is_within]
+        told.append(
+            f"{len(judged) - len(outside)} of {len(judged)} published figures are within what one "
+            f"more run of ours would show"
+            + (f"; {some(outside)} {'is' if len(outside) == 1 else 'are'} not" if outside else "")
+            + f". By chance alone {0.05 * len(judged):.1f} would not be."
+        )
+    gaps = sorted(abs(pair.published - pair.ours.mean) for pair in pairs)
+    told.append(
+        f"The median difference is {show_size(gaps[len(gaps) // 2], metric)}, the largest "
+        f"{show_size(gaps[-1], metric)}."
+    )
+    label = LABELS[metric]
+    caption = f"Published {label} beside ours"
+    table = Table(columns, rows, caption, folded=len(rows) > 15)  # noqa: PLR2004
+    return Section(label[:1].upper() + label[1:], (Text(" ".join(told)), table))
+
+
+def _twins(reference: Reference) -> list[str]:
+    """Say how far published figures for one configuration lie apart."""
+    told = []
+    for names in reference.twins:
+        for metric in _TOLD:
+            values = [reference.figures[name].get(metric) for name in names]
+            printed = [value for value in values if value is not None]
+            noise = reference.noise(metric)
+            if len(printed) > 1 and noise:
+                low, high = (show_value(bound, metric) for bound in (min(printed), max(printed)))
+                told.append(
+                    f"{some(names)} are one configuration, with a published {LABELS[metric]} from "
+                    f"{low} to {high}: runs that differ in nothing are "
+                    f"{show_size(max(printed) - min(printed), metric)} apart, a standard deviation "
+                    f"of {show_size(noise.sd, metric)}."
+                )
+    return told
+
+
+def _row(pair: Beside, metric: str) -> tuple[Cell, ...]:
+    difference = pair.published - pair.ours.mean
+    sd = pair.ours.sd
+    deviations = "" if pair.deviations is None else f"{pair.deviations:+.1f}".replace("-", "\N{MINUS SIGN}")
+    within = {True: "yes", False: "**no**", None: ""}[pair.is_within]
+    return (
+        Cell(code(pair.name), pair.name),
+        figure(show_value(pair.published, metric), pair.published),
+        figure(show_value(pair.ours.mean, metric), pair.ours.mean),
+        figure(str(pair.ours.n), pair.ours.n),
+        figure(show_difference(difference, metric), difference),
+        figure("" if sd is None else show_size(sd, metric).removesuffix(" points"), sd),
+        figure(deviations, pair.deviations),
+        Cell(plain(within) if within == "" else within),
+    )

@@ -1,0 +1,275 @@
+"""What was asked and what came of it: the design, and the results of every group."""
+
+from collections.abc import Mapping, Sequence
+
+from fmgrid.effects import Against, compare_with, find_shares
+from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.phrases import (
+    counted,
+    difference_with_interval,
+    figure,
+    listed,
+    number,
+    show_interval,
+    show_p,
+    show_size,
+    show_value,
+    some,
+    unit_of,
+    with_interval,
+)
+from fmgrid.statistics import ALPHA
+from fmgrid.study import Group, Repeated, level_of, show_level
+
+LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
+SHOWN = 5
+
+
+def design_section(evidence: Evidence) -> Section:
+    """Say what was trained, and on what terms."""
+    study = evidence.study
+    rows = tuple(_design_row(group) for group in study.groups)
+    columns = (
+        *(Column("group"), Column("question"), Column("varies"), Column("levels")),
+        *(number("experiments"), number("runs")),
+    )
+    blocks: list[Text | Table] = [
+        Table(columns, rows, "What each group asks, and the settings that it varies")
+    ]
+    if study.baseline:
+        base = study.baseline
+        told = ", ".join(
+            f"{code(name)} {plain(show_level(value))}"
+            for name, value in base.settings.items()
+            if value not in (None, {})
+        )
+        blocks.append(
+            Text(
+                f"Most experiments differ in one setting from {code(base.name)}: {told}. "
+                "They are compared with it."
+            )
+        )
+    blocks += [Text(text) for text in _terms(evidence)]
+    return Section("Design", tuple(blocks))
+
+
+def results_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
+    """Show every group's results."""
+    groups = [_group_section(evidence, group, pictures) for group in evidence.study.groups]
+    blocks: tuple[Text | Picture, ...] = (
+        Text(
+            "Means over seeds, with Student's interval of 95%. Differences are paired by seed; their "
+            "p values are Holm's over the group. Images seen are training images until the end, "
+            "repeats included."
+        ),
+    )
+    if overview := pictures.get("configuration_summary"):
+        blocks += (overview,)
+    return Section("Results", blocks, tuple(groups))
+
+
+def _design_row(group: Group) -> tuple[Cell, ...]:
+    levels = "; ".join(
+        ", ".join(plain(show_level(level)) for level in axis.levels) for axis in group.axes
+    )
+    runs = sum(len(member.runs) for member in group.members)
+    missing = f" of {len(group.members) + len(group.missing)}" if group.missing else ""
+    return (
+        Cell(plain(group.title)),
+        Cell(plain(group.question)),
+        Cell(", ".join(code(axis.name) for axis in group.axes) or "nothing"),
+        Cell(levels),
+        figure(f"{len(group.members)}{missing}", len(group.members)),
+        figure(f"{runs:,}", runs),
+    )
+
+
+def _terms(evidence: Evidence) -> list[str]:
+    """Say what the reader must know of how runs were scored and compared."""
+    study = evidence.study
+    told = []
+    scored_on = {one.settings.get("validation") for one in study.scored.values()}
+    if "test" in scored_on:
+        told.append(
+            "The validation images are the test images: what is chosen by them is scored on what "
+            "it was chosen by, and looks better than it is."
+        )
+    twins = _twins(study.scored.values())
+    if twins:
+        same = "; ".join(some(names) for names in twins)
+        told.append(
+            f"One configuration by several names, trained once for each seed: {same}."
+        )
+    if study.repeats > 1:
+        told.append(
+            "Experiments with the same seed see the same images in the same order and start from the "
+            "same weights where their shapes match, so that they are compared seed by seed."
+        )
+    else:
+        told.append(
+            "Some experiments have one run only. **Nothing can be concluded** of those: another seed "
+            "gives another figure."
+        )
+    return told
+
+
+def _twins(experiments: object) -> list[list[str]]:
+    alike: dict[str, list[str]] = {}
+    for one in experiments:  # type: ignore[attr-defined]
+        alike.setdefault(one.configuration, []).append(one.name)
+    return [names for names in alike.values() if len(names) > 1]
+
+
+def _group_section(
+    evidence: Evidence, group: Group, pictures: Mapping[str, Picture]
+) -> Section:
+    against = compare_with(evidence.study, group, evidence.metric)
+    blocks: list[Text | Table | Picture] = []
+    if group.question:
+        blocks.append(Text(f"*{plain(group.question)}*"))
+    blocks += [Text(text) for text in _told(evidence, group, against)]
+    blocks += [pictures[name] for name in pictures if name.startswith(f"{group.title}_")]
+    ranked = group.ranked(evidence.metric)
+    title = plain(group.title)
+    reference = f", compared with {code(against.reference.name)}" if against else ""
+    if len(ranked) > LARGE:
+        shown = [*ranked[:SHOWN], *ranked[-SHOWN:]]
+        caption = f"The {SHOWN} best and the {SHOWN} worst of {title}{reference}"
+        blocks.append(_table(evidence, group, shown, against, caption, folded=False))
+        caption = f"All {len(ranked)} of {title}{reference}"
+        blocks.append(_table(evidence, group, ranked, against, caption, folded=True))
+    elif ranked:
+        caption = f"{title[:1].upper()}{title[1:]}, best first{reference}"
+        blocks.append(_table(evidence, group, ranked, against, caption, folded=False))
+    if shares := find_shares(group, evidence.metric):
+        rows = tuple(
+            (
+                Cell(code(share.source) if share.p is not None else share.source),
+                figure(f"{share.share:.1%}", share.share),
+                figure(show_p(share.p), share.p),
+            )
+            for share in shares
+        )
+        columns = (Column("source"), number("share of variance"), number("p"))
+        caption = "Main effects and interactions: an analysis of variance, seeds as blocks"
+        blocks.append(Table(columns, rows, caption))
+    return Section(group.title, tuple(blocks))
+
+
+def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str]:
+    metric = evidence.metric
+    ranked = group.ranked(metric)
+    if not ranked:
+        return []
+    best, worst = ranked[0], ranked[-1]
+    found = best.estimate(metric)
+    told = [f"{code(best.name)} is best with {with_interval(found, metric)}"]
+    if len(ranked) > 1:
+        told[0] += f", {code(worst.name)} worst with {with_interval(worst.estimate(metric), metric)}"
+    told[0] += "."
+    if against and against.differences:
+        apart = [name for name, (_, p) in against.differences.items() if p <= ALPHA]
+        others = len(against.differences)
+        verb = "can be told" if apart else "None can be told"
+        names = f": {some(apart)}" if apart and len(apart) < others else ""
+        lead = f"{len(apart)} of {others} " if apart else ""
+        told.append(f"{lead}{verb} from {code(against.reference.name)}{names}.")
+        if against.is_picked:
+            told.append(
+                f"{code(against.reference.name)} was picked for being best here, which flatters it."
+            )
+    return [" ".join(told), *_confounded(group), *_held_out(group, best)]
+
+
+def _confounded(group: Group) -> list[str]:
+    images = group.is_confounded()
+    if images is None:
+        return []
+    names = listed([code(axis.name) for axis in group.axes])
+    return [
+        f"**Confounded**: along {names} the number of steps is the same, the number of images is "
+        f"not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to either; "
+        f"`train_images` instead of `train_steps` fixes the images."
+    ]
+
+
+def _held_out(group: Group, best: Repeated) -> list[str]:
+    test = best.estimate("test_accuracy")
+    if test is None:
+        return []
+    return [
+        f"Chosen on held-out images, {code(best.name)} was then scored on the test images: "
+        f"{with_interval(test, 'test_accuracy')}."
+    ]
+
+
+def _table(  # noqa: PLR0913, PLR0917 -- a table of what, and called what
+    evidence: Evidence,
+    group: Group,
+    members: Sequence[Repeated],
+    against: Against | None,
+    caption: str,
+    *,
+    folded: bool,
+) -> Table:
+    metric = evidence.metric
+    has_test = any(one.series("test_accuracy") for one in members)
+    columns = [
+        Column("experiment"),
+        *(number(axis.name) for axis in group.axes),
+        number("seeds"),
+        number(metric.replace("_", " ")),
+        number("95% interval"),
+        number("sd"),
+        *([number("test accuracy")] if has_test else []),
+        number("valid loss"),
+        number("train loss"),
+        number("images seen"),
+    ]
+    if against:
+        columns += [number(f"difference ({unit_of(metric)})"), number("p")]
+    rows = tuple(
+        (
+            Cell(code(one.name), one.name),
+            *(_level_cell(level_of(one, axis.name)) for axis in group.axes),
+            *_figures(one, metric, has_test=has_test),
+            *(_difference_cells(one, against, metric) if against else ()),
+        )
+        for one in members
+    )
+    return Table(tuple(columns), rows, caption, folded)
+
+
+def _level_cell(level: object) -> Cell:
+    order = float(level) if isinstance(level, int | float) else None
+    return Cell(plain(show_level(level)), order)
+
+
+def _figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell]:
+    found = one.estimate(metric)
+    sd = found.sd if found else None
+    cells = [
+        figure(str(len(one.runs)), len(one.runs)),
+        figure(show_value(found and found.mean, metric), found and found.mean),
+        Cell(show_interval(found, metric), found and found.low),
+        figure("" if sd is None else show_size(sd, metric).removesuffix(" points"), sd),
+    ]
+    for other in (*(["test_accuracy"] if has_test else []), "valid_loss", "train_loss"):
+        mean = one.mean(other)
+        cells.append(figure(show_value(mean, other), mean))
+    seen = one.images_seen
+    return [*cells, figure("" if seen is None else f"{seen:,}", seen)]
+
+
+def _difference_cells(one: Repeated, against: Against, metric: str) -> list[Cell]:
+    found = against.differences.get(one.name)
+    if found is None:
+        return [Cell(""), Cell("")]
+    difference, p = found
+    text = difference_with_interval(difference, metric)
+    shown_p = show_p(p) if difference.sd is not None else ""
+    return [
+        figure(f"**{text}**" if p <= ALPHA else text, difference.mean),
+        figure(f"**{shown_p}**" if p <= ALPHA else shown_p, p),
+    ]
