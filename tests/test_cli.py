@@ -1,5 +1,6 @@
 """The command as a user meets it: whole processes, real training on the sample's images."""
 
+import csv
 import json
 import os
 import re
@@ -243,6 +244,47 @@ def test_a_folder_that_is_not_there_is_named(command: str) -> None:
     assert done.returncode in (2, 3)
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Epochs counted in images
+
+IN_IMAGES = """
+[base]
+dataset = "fashion-mnist-sample"
+epochs = 2
+train_images = 500
+hidden_units = [8]
+[grid]
+batch_size = [4, 64, 128]
+"""
+
+
+def test_every_batch_size_sees_as_many_images_in_whatever_pieces_it_is_run() -> None:
+    grid = write(IN_IMAGES)
+    assert fmgrid("run", grid, "--logdir", "whole", "-j", "2").returncode == 0
+    for words in (["--only", "*_64"], ["--set", "epochs=1", "--only", "*_4"]):
+        assert fmgrid("run", grid, "--logdir", "pieces", "-j", "1", *words).returncode == 0
+    assert fmgrid("run", grid, "--logdir", "pieces", "-j", "1", "--replace").returncode == 0
+    assert bits(Path("pieces")) == bits(Path("whole"))
+    assert "nothing to do" in fmgrid("run", grid, "--logdir", "pieces").stderr
+
+    table = fmgrid("summarize", "whole", "-o", "-").stdout
+    for row in csv.DictReader(table.splitlines()):
+        found = [row[name] for name in ("train_steps", "train_images", "images_seen")]
+        assert found == ["", "500", "1000"]
+    shown = fmgrid("show", "batch_size_4", "--logdir", "whole").stdout
+    assert "  train_images    500\n" in shown
+    assert "train_steps" not in shown
+    plan = fmgrid("plan", grid, "--logdir", "whole").stdout
+    assert plan.splitlines()[0].split() == ["run", "batch_size", "state", "seconds"]
+    assert "None" not in shown + plan
+
+
+def test_steps_on_the_command_line_take_the_place_of_images_in_the_file() -> None:
+    grid = write(IN_IMAGES)
+    told = json.loads(fmgrid("plan", grid, "--set", "train_steps=3", "--json").stdout)
+    settings = [run["settings"] for run in told["runs"]]
+    assert [(s["train_steps"], s["train_images"]) for s in settings] == [(3, None)] * 3
 
 
 # Finished work, changed wishes

@@ -16,6 +16,7 @@ MLP = Experiment(name="mlp")
         {"epochs": 6},
         {"train_steps": 101},
         {"train_steps": "full"},
+        {"train_steps": None, "train_images": 6401},
         {"batch_size": 65},
         {"hidden_units": (256, 257)},
         {"hidden_units": (256, 256, 1)},

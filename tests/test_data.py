@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fmgrid import data
 from fmgrid.errors import DataError
@@ -689,6 +691,41 @@ def test_every_pass_is_a_new_permutation_that_ends_with_a_short_batch(
         assert sorted(itertools.chain.from_iterable(one)) == list(range(10))
     assert len({str(one) for one in passes}) == 5
     assert batches.images_seen == 50
+
+
+@given(
+    count=st.integers(1, 12),
+    batch_size=st.integers(1, 30),
+    portion=st.integers(1, 40),
+    seed=st.integers(0, 5),
+)
+def test_portions_hold_the_same_images_whatever_the_batch_size(
+    count: int, batch_size: int, portion: int, seed: int
+) -> None:
+    images = data.Images(torch.zeros(count, 1), torch.arange(count))
+    passes = itertools.chain.from_iterable(labels_of(data.Batches(images, 1, seed), 4 * portion))
+    batches = data.Batches(images, batch_size, seed, portion=portion)
+    for number in range(1, 4):
+        sizes = [batch_size] * (portion // batch_size)
+        sizes += [portion % batch_size] * (portion % batch_size > 0)
+        found = labels_of(batches, len(sizes))
+        assert [len(batch) for batch in found] == sizes
+        expected = list(itertools.islice(passes, portion))
+        assert list(itertools.chain.from_iterable(found)) == expected
+        assert batches.images_seen == number * portion
+
+
+def test_a_portion_of_all_images_is_a_pass(ten_images: data.Images) -> None:
+    portions, passes = (
+        data.Batches(ten_images, 4, seed=0, portion=10),
+        data.Batches(ten_images, 4, 0),
+    )
+    assert labels_of(portions, 9) == labels_of(passes, 9)
+
+
+def test_a_portion_of_many_passes_takes_the_memory_of_one(ten_images: data.Images) -> None:
+    batches = data.Batches(ten_images, 4, seed=0, portion=2**31 - 1)
+    assert [len(batch) for batch in labels_of(batches, 1000)] == [4] * 1000
 
 
 def test_pixels_stay_with_their_labels(ten_images: data.Images) -> None:

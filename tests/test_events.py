@@ -295,6 +295,12 @@ def test_every_setting_is_a_hyperparameter(tmp_path: Path) -> None:
     }
 
 
+def test_what_an_epoch_is_not_counted_in_is_no_hyperparameter(tmp_path: Path) -> None:
+    hparams = read_hparams(store(make_run(train_images=6400), tmp_path))
+    assert hparams.keys() & {"train_steps", "train_images"} == {"train_images"}
+    assert (hparams["train_images"], hparams["steps_per_epoch"]) == (6400, 100)
+
+
 def test_optimizer_arguments_without_a_cell_of_their_own_cost_no_run(tmp_path: Path) -> None:
     arguments = {"a": math.inf, "b": math.nan, "c": 10**400, "d": None, "e": STARTED.date()}
     hparams = read_hparams(store(make_run(optimizer_args=arguments), tmp_path))
@@ -306,7 +312,8 @@ def test_optimizer_arguments_without_a_cell_of_their_own_cost_no_run(tmp_path: P
 def test_a_setting_of_numbers_and_words_is_always_text(name: str, tmp_path: Path) -> None:
     schema = Experiment.model_json_schema()["properties"][name]
     types = {choice.get("type") for choice in schema.get("anyOf", [schema])}
-    value = read_hparams(store(make_run(), tmp_path)).get(name)
+    run = make_run(train_images=6400) if name == "train_images" else make_run()
+    value = read_hparams(store(run, tmp_path)).get(name)
     if "string" in types:
         assert isinstance(value, str)
     elif types & {"integer", "number"}:
@@ -338,6 +345,7 @@ def test_tensorboard_shows_one_run_and_one_row_per_run(options: list[str], tmp_p
         diverged,
         make_run("deep", hidden_units=(64, 32, 16)),
         make_run("full", train_steps="full", seed=2),
+        make_run("images", train_images=6400),
         make_run("linear", hidden_units=(), optimizer_args={"weight_decay": 0.1}),
     ]
     logs = tmp_path / "logs"

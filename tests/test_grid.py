@@ -444,6 +444,46 @@ def test_the_later_of_two_overrides_wins(load: Load) -> None:
     assert values(load("[base]\n", overrides=overrides), "epochs", "hidden_units") == [(2, (3, 4))]
 
 
+STEPS_AND_IMAGES = [
+    pytest.param("train_steps = 9", "train_images = 64", (None, 64), id="images after steps"),
+    pytest.param("train_images = 64", "train_steps = 9", (9, None), id="steps after images"),
+    pytest.param("train_images = 64", "train_steps = 'full'", ("full", None), id="a full pass"),
+]
+
+
+@pytest.mark.parametrize(("earlier", "later", "found"), STEPS_AND_IMAGES)
+def test_of_steps_and_images_the_later_takes_the_place_of_the_other(
+    load: Load, earlier: str, later: str, found: tuple[object, object]
+) -> None:
+    before, after = earlier.replace(" ", ""), later.replace(" ", "")
+    grids = [
+        load(f"[base]\n{earlier}\n[grid]\n{later}\n"),
+        load(f"[base]\n{earlier}\n[[point]]\n{later}\n"),
+        load(f"[base]\n{earlier}\n", overrides=[after]),
+        load(f"[base]\n{later}\n[grid]\n{earlier}\n", overrides=[after]),
+        load("[base]\n", overrides=[after, before, after]),
+    ]
+    assert [values(grid, "train_steps", "train_images") for grid in grids] == [[found]] * 5
+
+
+def test_an_override_of_the_images_replaces_an_axis_of_steps(load: Load) -> None:
+    text = "[grid]\ntrain_steps = [1, 2, 3]\nbatch_size = [8, 16]\n"
+
+    found = load(text, overrides=["train_images=64"], max_runs=2)
+
+    assert names(found) == ["batch_size_8", "batch_size_16"]
+    assert str(found[0].origin("train_images").place) == "--set train_images=64"
+
+
+def test_images_are_an_axis_with_names_and_exclusions_like_any_other(load: Load) -> None:
+    axes = "[[grid]]\ntrain_images = [64, 128]\n[[grid]]\ntrain_steps = [64, 128]\n"
+    rule = "[[exclude]]\ntrain_images = 64\n"
+
+    assert names(load(f"{axes}{rule}")) == ["train_images_128", "train_steps_64", "train_steps_128"]
+    text = "name = 'i{train_images:04}'\n[grid]\ntrain_images = [64, 128]\n"
+    assert names(load(text)) == ["i0064", "i0128"]
+
+
 def test_a_name_can_be_overridden(load: Load) -> None:
     text = "name = 'old'\n[grid]\nname = 'older'\nepochs = [1, 2]\n"
 

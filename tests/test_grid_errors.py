@@ -75,6 +75,11 @@ hidden_units = [8]
 learning_rate = 1e-3
 repeats = 0
 
+[[point]]
+name = "two_lengths"
+train_images = 6400
+train_steps = 100
+
 [[exclude]]
 batch_size = "64"
 """
@@ -106,7 +111,8 @@ batch_size has 3
 g.toml:34: point.optimizer_args.momentum: Adam takes no momentum; it takes amsgrad, betas, \
 capturable, decoupled_weight_decay, differentiable, eps, foreach, fused, maximize, weight_decay
 g.toml:41: point.repeats: 0 is not a whole number from 1
-g.toml:44: exclude.batch_size: "64" is not a whole number from 1
+g.toml:46: point.train_steps: stands beside train_images; write one of the two
+g.toml:49: exclude.batch_size: "64" is not a whole number from 1
 """
 
 
@@ -340,6 +346,21 @@ def test_what_is_no_file_is_refused_without_reading_it(
             "3: exclude: leaves no experiment; drop less",
             id="a rule that leaves nothing",
         ),
+        pytest.param(
+            "[base]\ntrain_steps = 100\nepochs = 1\ntrain_images = 6400",
+            "4: base.train_images: stands beside train_steps; write one of the two",
+            id="steps and images in the base",
+        ),
+        pytest.param(
+            "[grid]\ntrain_images = [640, 6400]\ntrain_steps = 100",
+            "3: grid.train_steps: stands beside train_images; write one of the two",
+            id="images and steps in a block",
+        ),
+        pytest.param(
+            "[base]\n[[exclude]]\ntrain_steps = 100\ntrain_images = 6400",
+            "4: exclude.train_images: stands beside train_steps; write one of the two",
+            id="steps and images in a rule",
+        ),
     ],
 )
 def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: str) -> None:
@@ -418,6 +439,22 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
             "validation = 60000",
             "validation: validation = 60000 leaves none of the 60000 images",
             id="a rule between settings",
+        ),
+        pytest.param(
+            "batch_size = 65\ntrain_images = 64",
+            "batch_size: batch_size = 65 exceeds train_images = 64; write one that fits into an "
+            "epoch",
+            id="a batch larger than an epoch",
+        ),
+        pytest.param(
+            "train_images = 'full'",
+            'train_images: "full" is not a whole number from 1',
+            id="a word for images",
+        ),
+        pytest.param(
+            "train_images.x = 1",
+            "train_images.x: train_images is one value; write train_images = ...",
+            id="a part of the images",
         ),
         pytest.param(
             "seeds = [1]",
@@ -577,6 +614,12 @@ def test_axes_of_unequal_length_are_not_walked_together(complain: Complain, leng
             id="an argument that isn't set",
         ),
         pytest.param(
+            "{train_images}",
+            '"{train_images}" asks for train_images, in whose place stands train_steps = 100; '
+            "write {train_steps}",
+            id="images where there are steps",
+        ),
+        pytest.param(
             "{epochs",
             "\"{epochs\" is no template (expected '}' before end of string); "
             "write fields as in epochs_{epochs}",
@@ -680,6 +723,19 @@ def test_two_experiments_of_one_name_are_refused_with_both_places(tmp_path: Path
             f'{other}:3: name: "a" is also made at {one}:1: they differ in epochs 1 and 2, '
             "batch_size 64 and 8; choose another name, or put {epochs} into it"
         )
+    ]
+
+
+def test_of_two_experiments_of_one_name_what_one_lacks_is_no_way_to_tell_them_apart(
+    complain: Complain,
+) -> None:
+    text = "name = 'a'\n[[point]]\ntrain_steps = 100\n[[point]]\ntrain_images = 6400\n"
+    told = 'g.toml:4: name: "a" is also made at g.toml:2: they differ in '
+    lengths = "train_steps 100 and none, train_images none and 6400"
+
+    assert complain(text) == [f"{told}{lengths}; choose another name"]
+    assert complain(f"{text}batch_size = 8\n") == [
+        f"{told}{lengths}, batch_size 64 and 8; choose another name, or put {{batch_size}} into it"
     ]
 
 

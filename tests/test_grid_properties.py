@@ -24,6 +24,7 @@ AXES: dict[str, st.SearchStrategy[Any]] = {
     "batch_size": st.integers(1, 1_000),
     "learning_rate": st.floats(1e-6, 1.0).map(short),
     "train_steps": st.one_of(st.integers(1, 1_000), st.just("full")),
+    "train_images": st.integers(1_000, 9_999),
     "hidden_units": st.lists(st.integers(1, 512), max_size=4),
     "validation": st.one_of(st.integers(1, 1_000), st.just("test")),
     "optimizer": st.sampled_from(["SGD", "Adam", "RMSprop"]),
@@ -54,13 +55,15 @@ FRAGMENTS = [
     *re.findall(r"\w+|\S|\s", GOOD),
     *("[[", "]]", "{", "}", "''", "nan", "-0.0", "0x7fffffffffffffff", "2020-01-01", "true"),
     *("[grid]\n", "[[exclude]]\n", "name = '{", "repeats = 2\n", ".", "# ", "\r\n", '"""', "é"),
+    *("train_steps = 9\n", "train_images = [64, 128]\n"),
     *("depth = [1]\n", "hidden_units = []\n", "optimizer_args = {}\n", "\x00", "\ufeff", "{depth}"),
 ]
 
 
 @st.composite
 def grids(draw: st.DrawFn) -> dict[str, list[Any]]:
-    chosen = draw(st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=3, unique=True))
+    unlike = (lambda name: name.replace("images", "steps"),)  # one table has one of the two
+    chosen = draw(st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=3, unique_by=unlike))
     return {
         name: draw(st.lists(AXES[name], min_size=1, max_size=4, unique_by=repr)) for name in chosen
     }

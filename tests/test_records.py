@@ -1,3 +1,4 @@
+import operator
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ FINGERPRINTS = {
         "optimizer": "SGD",
         "optimizer_args": {"momentum": 0.9, "nesterov": True},
     },
+    "a4bb844ac2a0a77e7d7852d75de26051d3a3908157ab4a8ff91d129bb0f5c34a": {"train_images": 6400},
 }
 DEFAULTS = {
     "dataset": "fashion-mnist",
     "validation": "test",
     "epochs": 5,
     "train_steps": 100,
+    "train_images": None,
     "batch_size": 64,
     "hidden_units": (256, 256),
     "learning_rate": 0.001,
@@ -40,6 +43,7 @@ OTHER_VALUES = {
     "validation": 500,
     "epochs": 6,
     "train_steps": "full",
+    "train_images": 6400,
     "batch_size": 65,
     "hidden_units": (256,),
     "learning_rate": 0.002,
@@ -48,18 +52,23 @@ OTHER_VALUES = {
     "seed": 1,
 }
 
-settings = st.fixed_dictionaries(
+lengths = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"train_steps": st.just("full") | st.integers(1, 10**6)}),
+    st.fixed_dictionaries({"train_images": st.integers(1000, 10**6), "train_steps": st.none()}),
+)
+others = st.fixed_dictionaries(
     {},
     optional={
         "validation": st.just("test") | st.integers(1, 1000),
         "epochs": st.integers(1, 10**6),
-        "train_steps": st.just("full") | st.integers(1, 10**6),
         "batch_size": st.integers(1, 1000),
         "hidden_units": st.lists(st.integers(1, 4096), max_size=5).map(tuple),
         "learning_rate": st.floats(0, 10, exclude_min=True),
         "seed": st.integers(0, 2**31 - 1),
     },
 )
+settings = st.builds(operator.or_, others, lengths)
 
 
 @pytest.mark.parametrize("record", [Experiment(name="mlp"), make_record(1), make_run()])
@@ -99,6 +108,9 @@ def test_experiments_do_not_share_their_default_arguments() -> None:
         ("hidden_units", [16, 0]),
         ("hidden_units", [16, "16"]),
         ("train_steps", "all"),
+        ("train_images", "full"),
+        ("train_images", 6400.0),
+        ("train_images", 0),
         ("validation", 0),
         ("dataset", "mnist"),
         ("seed", -1),
@@ -183,16 +195,45 @@ def test_counts_follow_from_the_settings(chosen: dict[str, Any]) -> None:
     experiment = Experiment(name="mlp", dataset="fashion-mnist-sample", **chosen)
     assert experiment.depth == len(experiment.hidden_units)
     if experiment.validation == "test":
-        assert experiment.train_images == TRAIN_IMAGES[experiment.dataset]
+        assert experiment.train_set_size == TRAIN_IMAGES[experiment.dataset]
         assert experiment.valid_images == TEST_IMAGES[experiment.dataset]
     else:
         assert experiment.valid_images == experiment.validation
-        assert experiment.train_images + experiment.valid_images == 2000
-    if experiment.train_steps == "full":
-        seen = experiment.steps_per_epoch * experiment.batch_size
-        assert seen - experiment.batch_size < experiment.train_images <= seen
-    else:
+        assert experiment.train_set_size + experiment.valid_images == 2000
+    if isinstance(experiment.train_steps, int):
         assert experiment.steps_per_epoch == experiment.train_steps
+    else:
+        images = experiment.train_images or experiment.train_set_size
+        seen = experiment.steps_per_epoch * experiment.batch_size
+        assert seen - experiment.batch_size < images <= seen
+
+
+def test_a_number_of_images_takes_the_place_of_the_steps() -> None:
+    experiment = Experiment(name="mlp", train_images=6400)
+    assert (experiment.train_steps, experiment.steps_per_epoch) == (None, 100)
+    assert Experiment(name="mlp", train_steps=None, train_images=6400) == experiment
+    assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
+    assert experiment.course != Experiment(name="mlp").course
+    assert experiment.course == Experiment(name="mlp", train_images=6400, epochs=9).course
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (
+            {"train_images": 6400, "train_steps": 100},
+            "train_images = 6400 stands beside train_steps = 100; write one of the two",
+        ),
+        (
+            {"train_images": 6400, "train_steps": "full"},
+            'train_images = 6400 stands beside train_steps = "full"; write one of the two',
+        ),
+        ({"train_steps": None}, "train_steps and train_images are both missing"),
+    ],
+)
+def test_an_epoch_has_one_length(chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Experiment(name="mlp", **chosen)
 
 
 def test_a_linear_model_has_no_depth() -> None:
@@ -208,6 +249,7 @@ def test_a_linear_model_has_no_depth() -> None:
             "batch_size = 11 exceeds the 10 training images",
         ),
         ({"batch_size": 60_001}, "batch_size = 60001 exceeds the 60000 training images"),
+        ({"train_images": 63}, "batch_size = 64 exceeds train_images = 63; write one that fits"),
     ],
 )
 def test_settings_that_leave_too_few_images_are_refused(

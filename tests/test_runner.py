@@ -340,3 +340,9 @@ def test_what_is_counted_is_what_is_trained(store: Store, train: Train, trained:
 
 def test_equal_experiments_have_no_changes() -> None:
     assert describe_change(mlp("a"), mlp("a")) == ""
+
+
+def test_a_change_from_steps_to_images_is_told_without_a_word_of_pythons() -> None:
+    changed = Experiment(name="a", train_images=6400)
+    told = describe_change(Experiment(name="a"), changed)
+    assert told == "train_steps 100 -> none, train_images none -> 6400"

@@ -52,16 +52,19 @@ epochs = st.builds(
     images_seen=st.integers(0),
     seconds=numbers,
 )
+settings_of_all = {
+    "name": texts,
+    "hidden_units": st.lists(st.integers(1, 99), max_size=3).map(tuple),
+    "optimizer": texts,
+    "optimizer_args": arguments,
+}
+in_steps = st.builds(
+    Experiment, train_steps=st.just("full") | st.integers(1, 99), **settings_of_all
+)
+in_images = st.builds(Experiment, train_images=st.integers(64, 9999), **settings_of_all)
 runs = st.builds(
     Run,
-    experiment=st.builds(
-        Experiment,
-        name=texts,
-        hidden_units=st.lists(st.integers(1, 99), max_size=3).map(tuple),
-        optimizer=texts,
-        optimizer_args=arguments,
-        train_steps=st.just("full") | st.integers(1, 99),
-    ),
+    experiment=in_steps | in_images,
     status=st.sampled_from(["complete", "failed", "timeout"]),
     history=st.lists(epochs, max_size=3).map(tuple),
     weights=st.none() | st.integers(0),

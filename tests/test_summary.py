@@ -31,8 +31,8 @@ from fmgrid.summary import (
 from made_up_runs import make_record, make_run
 
 HEADER = (
-    "dataset,validation,epochs,train_steps,batch_size,hidden_units,units1,units2,depth,"
-    "learning_rate,optimizer,optimizer_args,accuracy,valid_loss,train_loss,best_accuracy,"
+    "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
+    "depth,learning_rate,optimizer,optimizer_args,accuracy,valid_loss,train_loss,best_accuracy,"
     "best_epoch,best_valid_loss,test_accuracy,test_loss,weights,images_seen,seconds,status,"
     "seed,name,run,trained_as,error"
 )
@@ -160,6 +160,7 @@ def test_a_row_holds_what_was_set_and_what_came_of_it(tmp_path: Path) -> None:
         "validation": "1000",
         "epochs": "3",
         "train_steps": "full",
+        "train_images": "",
         "batch_size": "64",
         "hidden_units": "64 32 16",
         "units1": "64",
@@ -186,6 +187,28 @@ def test_a_row_holds_what_was_set_and_what_came_of_it(tmp_path: Path) -> None:
         "trained_as": "other",
         "error": "",
     }
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        pytest.param([{"train_steps": 9}, {"train_images": 64}], id="steps and images"),
+        pytest.param([{"train_images": 64}, {"train_images": 640}], id="images alone"),
+        pytest.param(
+            [{"train_steps": "full"}, {"train_steps": 9}, {"train_images": 64}],
+            id="a full pass as well",
+        ),
+    ],
+)
+def test_the_length_of_an_epoch_is_written_as_it_was_set(
+    lengths: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    save(tmp_path, *(run_of(f"mlp_{number}", **length) for number, length in enumerate(lengths)))
+    columns = ("train_steps", "train_images")
+    rows = parse(csv_of(tmp_path))
+    assert [[row[column] for column in columns] for row in rows] == [
+        [str(length.get(column, "")) for column in columns] for length in lengths
+    ]
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path, foreign: Path) -> None:

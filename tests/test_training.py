@@ -4,12 +4,15 @@ import math
 import subprocess
 import sys
 import textwrap
+from itertools import islice
 from pathlib import Path
 
 import mltrainer
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
 
 from fmgrid.data import Batches, Images, Prepared, load_images
@@ -42,6 +45,11 @@ def tiny(**settings: object) -> Experiment:
         "optimizer_args": ADAM,
     }
     return Experiment(**{**defaults, **settings})
+
+
+def in_images(train_images: int, **settings: object) -> Experiment:
+    """Return a tiny experiment whose epochs have so many images."""
+    return tiny(train_steps=None, train_images=train_images, **settings)
 
 
 def figures(run: Run) -> list[dict[str, float]]:
@@ -204,6 +212,70 @@ def test_a_longer_training_begins_as_the_shorter_one(folders: dict[str, Path]) -
 def test_a_full_epoch_is_one_pass_over_the_training_images(folders: dict[str, Path]) -> None:
     run = train(tiny(train_steps="full", batch_size=64, validation=300), folders)
     assert [record.images_seen for record in run.history] == [1700, 3400]
+
+
+@given(batch_size=st.integers(1, 40), epochs=st.integers(1, 3), images=st.integers(40, 130))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_batch_size_sees_the_images_that_an_epoch_is_given(
+    batch_size: int, epochs: int, images: int, folders: dict[str, Path]
+) -> None:
+    run = train(in_images(images, batch_size=batch_size, epochs=epochs), folders)
+    assert [record.images_seen for record in run.history] == [
+        images * epoch for epoch in range(1, epochs + 1)
+    ]
+
+
+def test_images_in_whole_batches_are_the_same_training_as_so_many_steps(
+    folders: dict[str, Path],
+) -> None:
+    seven_steps = train(tiny(train_steps=7, batch_size=30), folders)
+    same_images = train(in_images(7 * 30, batch_size=30), folders)
+    assert figures(same_images) == figures(seven_steps)
+
+
+def test_all_training_images_are_the_same_training_as_a_full_pass(folders: dict[str, Path]) -> None:
+    full = train(tiny(train_steps="full", batch_size=64, validation=300), folders)
+    counted = train(in_images(1700, batch_size=64, validation=300), folders)
+    assert figures(counted) == figures(full)
+
+
+def test_more_images_than_there_are_go_on_in_the_next_pass(folders: dict[str, Path]) -> None:
+    run = train(in_images(2500, batch_size=300), folders)
+    assert [record.images_seen for record in run.history] == [2500, 5000]
+
+
+def test_a_short_batch_counts_as_much_as_the_others_in_the_train_loss(
+    folders: dict[str, Path],
+) -> None:
+    experiment = in_images(70, batch_size=30, epochs=1)
+    parts = load_images(folders[experiment.dataset], "test")
+    network = MLP(experiment.hidden_units, experiment.seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
+    order = next(Batches(parts.train, 70, experiment.seed))[1]
+    batches = Batches(parts.train, 30, experiment.seed, portion=70)
+    losses, seen = [], []
+    for pixels, labels in islice(batches, 3):
+        loss = torch.nn.functional.cross_entropy(network(pixels), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        seen.append(labels)
+
+    run = train(experiment, folders)
+
+    assert [len(labels) for labels in seen] == [30, 30, 10]
+    assert torch.equal(torch.cat(seen), order)
+    assert run.history[0].train_loss == sum(losses) / 3
+
+
+def test_a_longer_training_in_images_begins_as_the_shorter_one(folders: dict[str, Path]) -> None:
+    short, long = (train(in_images(1001, batch_size=64, epochs=n), folders) for n in (1, 3))
+    assert figures(long)[:1] == figures(short)
+    assert long.answers(short.experiment)
+    assert figures(long.shared_with(short.experiment)) == figures(short)
 
 
 def test_held_out_images_leave_the_test_images_to_be_scored_once_at_the_end(

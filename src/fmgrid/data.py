@@ -256,37 +256,60 @@ def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
 class Batches:
     """An endless iterator over shuffled batches of (pixels, labels).
 
-    Every pass over the images is a new permutation; its last batch may be short. The order
-    depends on *seed* and the number of images alone, not on what is trained before or
-    beside it, so a resumed grid gives the same results as an uninterrupted one.
+    Every pass over the images is a new permutation. The order depends on *seed* and the
+    number of images alone, not on what is trained before or beside it, so a resumed grid
+    gives the same results as an uninterrupted one.
+
+    The images come in portions, a pass each unless *portion* says how many; the last batch
+    of a portion may be short. Where a pass ends within a portion, or within a batch of it,
+    the next one goes on, so that whatever the batch size, a portion holds the same images
+    in the same order.
     """
 
-    def __init__(self, images: Images, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, images: Images, batch_size: int, seed: int, portion: int | None = None
+    ) -> None:
         import torch
 
         self.images_seen = 0  # handed out since the start, repeats included
         self._images = images
         self._batch_size = batch_size
+        self._portion = portion or len(images.labels)
         self._generator = torch.Generator().manual_seed(subseed(seed, "batches"))
-        self._pass: Iterator[torch.Tensor] = iter(())
+        self._order = torch.empty(0, dtype=torch.int64)  # of the images next, as far as it is drawn
+        self._batches = self._split()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> tuple["torch.Tensor", "torch.Tensor"]:
-        index = next(self._pass, None)
-        if index is None:
-            self._pass = self._shuffled()
-            index = next(self._pass)
+        index = next(self._batches)
         self.images_seen += index.numel()
         pixels, labels = self._images
         return pixels.index_select(0, index), labels.index_select(0, index)
 
-    def _shuffled(self) -> Iterator["torch.Tensor"]:
+    def _split(self) -> Iterator["torch.Tensor"]:
+        """Yield the indices of each batch, portion after portion."""
         import torch
 
-        order = torch.randperm(len(self._images.labels), generator=self._generator)
-        return iter(torch.split(order, self._batch_size))
+        # About a pass at a time, in whole batches: a portion may be too large for the memory.
+        most = self._batch_size * max(1, len(self._images.labels) // self._batch_size)
+        while True:
+            left = self._portion
+            while left:
+                part = self._take(min(left, most))
+                left -= part.numel()
+                yield from torch.split(part, self._batch_size)
+
+    def _take(self, count: int) -> "torch.Tensor":
+        """Return the indices of the next *count* images."""
+        import torch
+
+        while self._order.numel() < count:
+            drawn = torch.randperm(len(self._images.labels), generator=self._generator)
+            self._order = torch.cat([self._order, drawn])
+        taken, self._order = self._order[:count], self._order[count:]
+        return taken
 
 
 def _cache_folder() -> Path:

@@ -244,7 +244,8 @@ def _to_session_end(run: Run) -> Any:
 def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, bool | float | str]]:
     """Yield every setting, and those that follow from them and are worth a column."""
     for name, value in experiment.model_dump().items():
-        yield from _flatten(name, str(value) if name in _NUMBER_OR_WORD else value)
+        if value is not None:
+            yield from _flatten(name, str(value) if name in _NUMBER_OR_WORD else value)
     yield "depth", experiment.depth
     yield "steps_per_epoch", experiment.steps_per_epoch
     for layer, units in enumerate(experiment.hidden_units, 1):

@@ -58,10 +58,12 @@ class Experiment(Record):
         Count | Literal["test"], _expects('a whole number of held-out images from 1, or "test"')
     ] = "test"
     epochs: Annotated[Count, _expects("a whole number from 1")] = 5
-    # optimizer steps per epoch, or "full" for a pass over the training images
+    # optimizer steps per epoch, or "full" for a pass over the training set
     train_steps: Annotated[
-        Count | Literal["full"], _expects('a whole number from 1, or "full"')
+        Count | Literal["full"] | None, _expects('a whole number from 1, or "full"')
     ] = 100
+    # training images per epoch instead, whatever the batch size; train_steps is None then
+    train_images: Annotated[Count | None, _expects("a whole number from 1")] = None
     batch_size: Annotated[Count, _expects("a whole number from 1")] = 64  # images per step
     # units per hidden layer, input side first; () is a linear model
     hidden_units: Annotated[
@@ -81,14 +83,39 @@ class Experiment(Record):
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[int, _expects("a whole number from 0 to 2147483647", ge=0, lt=2**31)] = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _let_images_replace_steps(cls, given: Any) -> Any:
+        """Leave out the default of train_steps beside train_images: TOML cannot say None."""
+        if isinstance(given, dict) and given.get("train_images") is not None:
+            return {"train_steps": None, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _check_length_of_epoch(self) -> Self:
+        steps, images = self.train_steps, self.train_images
+        if steps is None and images is None:
+            raise ValueError("train_steps and train_images are both missing; write one of the two")
+        if steps is not None and images is not None:
+            raise ValueError(
+                f"train_images = {images} stands beside train_steps = {json.dumps(steps)}; "
+                "write one of the two"
+            )
+        return self
+
     @model_validator(mode="after")
     def _check_image_counts(self) -> Self:
-        if self.train_images < 1:
+        if self.train_set_size < 1:
             total = TRAIN_IMAGES[self.dataset]
             raise ValueError(f"validation = {self.validation} leaves none of the {total} images")
-        if self.batch_size > self.train_images:
+        if self.batch_size > self.train_set_size:
             raise ValueError(
-                f"batch_size = {self.batch_size} exceeds the {self.train_images} training images"
+                f"batch_size = {self.batch_size} exceeds the {self.train_set_size} training images"
+            )
+        if self.train_images is not None and self.batch_size > self.train_images:
+            raise ValueError(
+                f"batch_size = {self.batch_size} exceeds train_images = {self.train_images}; "
+                "write one that fits into an epoch"
             )
         return self
 
@@ -103,7 +130,7 @@ class Experiment(Record):
         return len(self.hidden_units)
 
     @property
-    def train_images(self) -> int:
+    def train_set_size(self) -> int:
         """Images that the network may learn from."""
         held_out = 0 if self.validation == "test" else self.validation
         return TRAIN_IMAGES[self.dataset] - held_out
@@ -115,10 +142,10 @@ class Experiment(Record):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps per epoch; a full pass ends with a short batch."""
-        if self.train_steps == "full":
-            return -(-self.train_images // self.batch_size)
-        return self.train_steps
+        """Optimizer steps per epoch; where it is counted in images, the last batch may be short."""
+        if isinstance(self.train_steps, int):
+            return self.train_steps
+        return -(-(self.train_images or self.train_set_size) // self.batch_size)
 
     @cached_property
     def fingerprint(self) -> str:

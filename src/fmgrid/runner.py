@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds
@@ -77,10 +77,14 @@ def count_trainings(found: Iterable[Found]) -> list[Experiment]:
 def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
     return ", ".join(
-        f"{name} {getattr(old, name)} -> {getattr(new, name)}"
+        f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}"
         for name in Experiment.model_fields
         if getattr(old, name) != getattr(new, name)
     )
+
+
+def _show(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _look_up(experiment: Experiment, store: Store) -> Found:

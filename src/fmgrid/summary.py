@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = (
-    *("dataset", "validation", "epochs", "train_steps", "batch_size", "hidden_units"),
-    *("units1", "units2", "depth", "learning_rate", "optimizer", "optimizer_args"),
+    *("dataset", "validation", "epochs", "train_steps", "train_images", "batch_size"),
+    *("hidden_units", "units1", "units2", "depth"),
+    *("learning_rate", "optimizer", "optimizer_args"),
 )
 METRICS = (
     *("accuracy", "valid_loss", "train_loss", "best_accuracy", "best_epoch", "best_valid_loss"),
@@ -31,7 +32,8 @@ HISTORY_COLUMNS = (
 )
 # Whole numbers even where some are missing, which would make pandas write 5.0.
 _WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
-_WHOLE |= {"images_seen", "epoch", "n", "failed"}
+_WHOLE |= {"train_images", "images_seen", "epoch", "n", "failed"}
+_WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in some rows
 
 
 @dataclass
@@ -83,7 +85,12 @@ def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> 
 
     table = pd.DataFrame(rows, columns=list(columns))
     whole = [column for column in columns if column in _WHOLE]
-    return table.astype(dict.fromkeys(whole, "Int64"))
+    as_written = {
+        column: pd.Series([row.get(column) for row in rows], dtype=object)
+        for column in columns
+        if column in _WHOLE_OR_WORD
+    }
+    return table.astype(dict.fromkeys(whole, "Int64")).assign(**as_written)
 
 
 def to_csv(table: "pd.DataFrame") -> str:

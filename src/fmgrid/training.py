@@ -106,7 +106,9 @@ def _train(
     """Append each epoch to *history* as it ends; return what is known at the end of all."""
     parts = load_images(data_folder, experiment.validation)
     network = MLP(experiment.hidden_units, experiment.seed)
-    batches = Batches(parts.train, experiment.batch_size, experiment.seed)
+    batches = Batches(
+        parts.train, experiment.batch_size, experiment.seed, portion=experiment.train_images
+    )
     # For optimizers that draw random numbers; the batches have a generator of their own.
     torch.manual_seed(subseed(experiment.seed, "training"))
     with tempfile.TemporaryDirectory() as scratch:  # mltrainer insists on a folder to log to

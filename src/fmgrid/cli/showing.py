@@ -172,6 +172,6 @@ def _flat_settings(experiment: Experiment) -> dict[str, str]:
             flat |= {f"{name}.{key}": str(argument) for key, argument in value.items()}
         elif name == "hidden_units":
             flat[name] = " ".join(map(str, value)) or "none"
-        else:
+        elif value is not None:
             flat[name] = str(value)
     return {**flat, "seed": str(experiment.seed)}

@@ -123,9 +123,14 @@ def _clash(first: Definition, second: Definition) -> Problem:
             f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
             for name in differing
         )
+        # A setting that one of them lacks would not do: no template may ask for it.
+        in_both = [
+            name for name in differing if None not in (getattr(one, name), getattr(other, name))
+        ]
+        hint = f", or put {{{in_both[0]}}} into it" if in_both else ""
         message = (
             f'"{one.name}" is also made at {first.place}: they differ in {told}; '
-            f"choose another name, or put {{{differing[0]}}} into it"
+            f"choose another name{hint}"
         )
     elif one.name.casefold() == other.name.casefold():
         message = (

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +19,11 @@ Kind: TypeAlias = Literal["grid", "zip", "point"]
 
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
 SETTINGS = [name for name in Experiment.model_fields if name not in ("name", "seed")]
+# Two ways of saying one thing, of which an experiment has one.
+RIVALS: Mapping[Keys, Keys] = {
+    ("train_steps",): ("train_images",),
+    ("train_images",): ("train_steps",),
+}
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _SHOWN_ITEMS = 20
@@ -142,6 +147,16 @@ class Grid:
         return sum(block.count for block in self.blocks)
 
 
+def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
+    """Lay settings over each other; the last word also comes last, after what it replaces."""
+    merged: dict[Keys, Written] = {}
+    for keys, written in chain.from_iterable(layer.items() for layer in layers):
+        for replaced in (keys, RIVALS.get(keys, keys)):
+            merged.pop(replaced, None)
+        merged[keys] = written
+    return merged
+
+
 def takes(optimizer: Any, argument: str) -> bool:
     """Return whether an optimizer takes an argument; one that is none is refused elsewhere."""
     try:
@@ -160,7 +175,7 @@ def show(value: Any) -> str:
     """Write a value as TOML does, shortened to what fits in a message."""
     if isinstance(value, str):
         return f'"{printable(value, _SHOWN_CHARACTERS)}"'
-    if isinstance(value, bool):
+    if isinstance(value, bool | None):
         text = str(value).lower()
     elif isinstance(value, int) and abs(value) >= 2**63:
         text = "a number beyond 64 bits"  # which Python may refuse to print

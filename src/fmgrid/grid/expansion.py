@@ -4,14 +4,23 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import translate
-from itertools import chain
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from fmgrid.components import RESERVED_ARGUMENTS, ComponentError, optimizer_signature
 from fmgrid.errors import InputError, Problem
-from fmgrid.grid.blocks import Block, Definition, Grid, Keys, Written, expects, show, show_key
+from fmgrid.grid.blocks import (
+    Block,
+    Definition,
+    Grid,
+    Keys,
+    Written,
+    expects,
+    overlay,
+    show,
+    show_key,
+)
 from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
 from fmgrid.records import Experiment
 from fmgrid.words import or_near_match
@@ -30,7 +39,7 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
     dropped = remaining = False
     for block in grid.blocks:
         for point in block.points():
-            written = _overlay(grid.base, point, grid.overrides)
+            written = overlay(grid.base, point, grid.overrides)
             try:
                 experiment = _experiment(grid, block, point, written)
             except InputError as error:
@@ -52,15 +61,6 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
 def with_seed(experiment: Experiment, seed: int) -> Experiment:
     """Return the same experiment for another seed."""
     return experiment if seed == experiment.seed else experiment.model_copy(update={"seed": seed})
-
-
-def _overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
-    """Lay settings over each other; the last word also comes last, after what it replaces."""
-    merged: dict[Keys, Written] = {}
-    for keys, written in chain.from_iterable(layer.items() for layer in layers):
-        merged.pop(keys, None)
-        merged[keys] = written
-    return merged
 
 
 def _experiment(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from fmgrid.grid.blocks import show
+from fmgrid.grid.blocks import RIVALS, show
 from fmgrid.records import Experiment
 from fmgrid.words import or_near_match, printable
 
@@ -74,7 +74,8 @@ def make_name(template: str, experiment: Experiment) -> str:
     Raises ValueError for a field that this experiment doesn't have, such as the second
     layer of a network with one, or a format that doesn't fit its value.
     """
-    values: dict[str, Any] = {field: getattr(experiment, field) for field in FIELDS}
+    settings: dict[str, Any] = {field: getattr(experiment, field) for field in FIELDS}
+    values = {field: value for field, value in settings.items() if value is not None}
     values["hidden_units"] = _Joined(experiment.hidden_units)
     values["optimizer_args"] = _for_names(experiment.optimizer_args)
     values["optimizer"] = experiment.optimizer.rpartition(":")[2]
@@ -87,12 +88,22 @@ def make_name(template: str, experiment: Experiment) -> str:
             "write {hidden_units} for all of them"
         ) from error
     except KeyError as error:
-        raise ValueError(
-            f"{show(template)} asks for the argument {error.args[0]}, which is not set for "
-            f"{experiment.optimizer}; set it, or write {{optimizer_args}} for those that are"
-        ) from error
+        lacking = _describe_lack(error.args[0], experiment)
+        raise ValueError(f"{show(template)} asks for {lacking}") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{show(template)} does not fit the values ({error})") from error
+
+
+def _describe_lack(field: str, experiment: Experiment) -> str:
+    """Describe what a template asks for in vain, and what to write instead."""
+    if rival := RIVALS.get((field,)):
+        instead = rival[0]
+        written = f"{instead} = {show(getattr(experiment, instead))}"
+        return f"{field}, in whose place stands {written}; write {{{instead}}}"
+    return (
+        f"the argument {field}, which is not set for {experiment.optimizer}; "
+        "set it, or write {optimizer_args} for those that are"
+    )
 
 
 def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:

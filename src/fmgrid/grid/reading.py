@@ -18,6 +18,7 @@ from fmgrid.components import RESERVED_ARGUMENTS, optimizer_signature
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import (
     KINDS,
+    RIVALS,
     SETTINGS,
     Block,
     Grid,
@@ -25,6 +26,7 @@ from fmgrid.grid.blocks import (
     Kind,
     Written,
     expects,
+    overlay,
     show,
     show_key,
     takes,
@@ -106,7 +108,7 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
         if objection := _objection_to_override(keys, equals, written.value):
             problems.append(written.problem(objection))
         else:
-            found[keys] = written
+            found = overlay(found, {keys: written})
     return found
 
 
@@ -263,10 +265,11 @@ class _Reader:
     ) -> Block:
         """Read one block; *asked_seeds* overrule its own, those of *whole* stand in for them."""
         before = len(self.problems)
+        settled = {*self.overrides, *(RIVALS[keys] for keys in self.overrides if keys in RIVALS)}
         settings = {
             keys: written
             for keys, written in self._settings(path, table).items()
-            if not any(keys[: len(settled)] == settled for settled in self.overrides)
+            if not any(keys[: len(overruled)] == overruled for overruled in settled)
         }
         if kind == "zip" and not self._has_equal_lengths(path, settings):
             settings = {}
@@ -354,6 +357,9 @@ class _Reader:
                     continue
                 elif objection := _objection_to_key(keys, derived):
                     self._report(written.problem(objection))
+                elif RIVALS.get(keys) in found:
+                    rival = ".".join(RIVALS[keys])
+                    self._report(written.problem(f"stands beside {rival}; write one of the two"))
                 else:
                     found[keys] = written
         return found
