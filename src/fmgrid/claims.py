@@ -517,8 +517,9 @@ def _matching(name: str, by_name: Mapping[str, Experiment]) -> set[str]:
             return found
     near = near_match(name, by_name)
     first = ", ".join(list(by_name)[:_SHOWN_NAMES])
-    begin = f"there are {len(by_name):,}, which begin with {first}"
-    hint = f"did you mean {near}?" if near else begin
+    many = f"there are {len(by_name):,}, which begin with {first}"
+    known = many if len(by_name) > _SHOWN_NAMES else f"there is only {first}"
+    hint = f"did you mean {near}?" if near else known
     raise ClaimError(f"no experiment is called {_shown(_name_text(name))}; {hint}")
 
 
