@@ -172,6 +172,20 @@ def test_plan_in_json_holds_every_setting() -> None:
     assert [run["run"] for run in told["runs"] if not run["trained"]] == ["tiny_twin"]
     assert told["runs"][0]["settings"]["hidden_units"] == [32]
     assert told["runs"][0]["defined"] == f"{TINY}:13"
+    assert told["hypotheses"] == []
+
+
+def test_plan_counts_the_hypotheses_and_tells_them_in_json() -> None:
+    grid = ROOT / "configs" / "epochs.toml"
+    counted = fmgrid("plan", grid).stderr
+    told = json.loads(fmgrid("plan", grid, "--json").stdout)
+    assert counted.endswith(", 2 hypotheses\n")
+    assert told["hypotheses"][0] == {
+        "claim": "H1: more epochs help",
+        "expect": "epochs_10 > epochs_5 > epochs_3",
+        "metric": "accuracy",
+        "place": f"{grid}:18",
+    }
 
 
 @pytest.mark.parametrize("command", [["run"], ["plan"], ["run", "--dry-run"]], ids=" ".join)

@@ -28,6 +28,7 @@ ROOMS = [
         "postponed",
         "records",
         "components",
+        "claims",
         "grid",
         "data",
         "networks",

@@ -9,9 +9,15 @@ def or_near_match(word: str, known: Iterable[str], otherwise: str) -> str:
     words = sorted(known)
     if not words:
         return ""
-    lowered = {candidate.lower(): candidate for candidate in words}
+    near = near_match(word, words)
+    return f"; did you mean {near}?" if near else f"; {otherwise} {', '.join(words)}"
+
+
+def near_match(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that *word* was probably meant to be, None where none is near."""
+    lowered = {candidate.lower(): candidate for candidate in known}
     near = get_close_matches(word.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]}?" if near else f"; {otherwise} {', '.join(words)}"
+    return lowered[near[0]] if near else None
 
 
 def printable(text: str, limit: int | None = None) -> str:

@@ -82,10 +82,10 @@ def run(
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
     memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
-    definitions = options.load(grids, overrides, only, seeds, max_runs)
+    planned = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
-        showing.show_plan(definitions, Store(logdir), workers, json=json)
+        showing.show_plan(planned, Store(logdir), workers, json=json)
         return
     wishes = running.Wishes(
         workers=workers,
@@ -98,7 +98,7 @@ def run(
         quiet=quiet,
         json=json,
     )
-    raise typer.Exit(running.run_grids(definitions, Store(logdir), wishes))
+    raise typer.Exit(running.run_grids(planned.definitions, Store(logdir), wishes))
 
 
 @app.command()
@@ -117,8 +117,8 @@ def plan(
     from fmgrid.cli import showing
     from fmgrid.store import Store
 
-    definitions = options.load(grids, overrides, only, seeds, max_runs)
-    showing.show_plan(definitions, Store(logdir), options.count_workers(jobs), json=json)
+    planned = options.load(grids, overrides, only, seeds, max_runs)
+    showing.show_plan(planned, Store(logdir), options.count_workers(jobs), json=json)
 
 
 @app.command()

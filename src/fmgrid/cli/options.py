@@ -12,7 +12,7 @@ from fmgrid.errors import InputError, Place, Problem
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
-    from fmgrid.grid import Definition
+    from fmgrid.grid import Plan
 
 T = TypeVar("T")
 
@@ -78,11 +78,11 @@ def load(
     only: Sequence[str] | None,
     seeds: str | None,
     max_runs: int | None,
-) -> "list[Definition]":
-    """Return the experiments that the options ask for. Raises `InputError`."""
-    from fmgrid.grid import MAX_RUNS, load_grids
+) -> "Plan":
+    """Return what the options ask for: its experiments and hypotheses. Raises `InputError`."""
+    from fmgrid.grid import MAX_RUNS, load_plan
 
-    return load_grids(
+    return load_plan(
         grids,
         overrides=overrides or (),
         only=only or (),

@@ -11,7 +11,7 @@ from fmgrid.cli.output import console, put, say
 from fmgrid.cli.progress import counted, describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
-from fmgrid.grid import Definition
+from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
@@ -24,8 +24,9 @@ BEST_SHOWN = 5
 NAMES_SHOWN = 6
 
 
-def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, json: bool) -> None:
+def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
     """Print each run with the settings that tell it from the others, its state and cost."""
+    definitions = plan.definitions
     found = survey([definition.experiment for definition in definitions], store)
     trainings = count_trainings(found)
     costs = [estimate_seconds(experiment) for experiment in trainings]
@@ -45,7 +46,12 @@ def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, 
             for definition, item in zip(definitions, found, strict=True)
         ]
         totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
-        print(json_format.dumps({**totals, "workers": workers, "runs": runs}, indent=2))
+        hypotheses = [
+            {name: getattr(stated, name) for name in ("claim", "expect", "metric", "place")}
+            for stated in plan.hypotheses
+        ]
+        answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
+        print(json_format.dumps(answer, indent=2))
         return
     leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
@@ -66,7 +72,7 @@ def show_plan(definitions: Sequence[Definition], store: Store, workers: int, *, 
     estimate = f", about {format_seconds(wall)} on {counted(workers, 'worker')}"
     say(
         f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
-        f"{estimate if trainings else ''}"
+        f"{estimate if trainings else ''}{_count_hypotheses(len(plan.hypotheses))}"
     )
 
 
@@ -163,6 +169,10 @@ def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _count_hypotheses(number: int) -> str:
+    return f", {number} {'hypothesis' if number == 1 else 'hypotheses'}" if number else ""
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:

@@ -1,27 +1,57 @@
 """Grid files -> experiments, with the line of everything that was written.
 
 A file spells out the union of its [grid], [[zip]] and [[point]] blocks, each laid over
-[base]. Whatever is wrong, in any number of files, is reported at once: nothing is returned
-unless everything is right.
+[base], and of the files that it takes in. Whatever is wrong, in any number of files, is
+reported at once: nothing is returned unless everything is right.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
+from fmgrid.claims import Hypothesis
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
 from fmgrid.grid.expansion import expand, with_seed
+from fmgrid.grid.files import RealPath, member_files, read_files
+from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
-from fmgrid.grid.reading import grid_files, read_grid, read_overrides
+from fmgrid.grid.reading import read_grid, read_overrides
+from fmgrid.records import Experiment
 
-__all__ = ["MAX_RUNS", "Definition", "load_grids"]
+__all__ = ["MAX_RUNS", "Definition", "Plan", "Stated", "load_grids", "load_plan"]
 
 MAX_RUNS = 10_000
 
 _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a grid may have
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A grid file: what it asks, the experiments that it is about, and what it expects."""
+
+    path: str  # as given, with "/" on every system
+    question: str  # the comment that the file begins with, "" if there is none
+    names: tuple[str, ...]  # of all its experiments, those taken in first; --only drops none
+    own: tuple[str, ...]  # those of them that its own blocks spell out
+    hypotheses: tuple[Hypothesis, ...]
+    axes: tuple[str, ...]  # dotted settings that vary along an axis of its own blocks
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and what was said of it before."""
+
+    definitions: list[Definition]
+    files: list[Stated]  # in the order that they are read
+
+    @property
+    def hypotheses(self) -> list[Hypothesis]:
+        """Those of all files."""
+        return [hypothesis for file in self.files for hypothesis in file.hypotheses]
 
 
 def load_grids(
@@ -38,19 +68,63 @@ def load_grids(
     have the last word; *only* are name patterns; *seeds* replace those of the files.
     Raises `InputError` with every problem of every file.
     """
+    plan = load_plan(paths, overrides=overrides, only=only, seeds=seeds, max_runs=max_runs)
+    return plan.definitions
+
+
+def load_plan(
+    paths: Sequence[Path],
+    *,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    max_runs: int = MAX_RUNS,
+) -> Plan:
+    """Return what `load_grids` does, and for each file what it says of its experiments."""
     problems: list[Problem] = []
     settled = read_overrides(overrides, problems)
-    read = [read_grid(path, settled, seeds, problems) for path in grid_files(paths, problems)]
-    grids = [grid for grid in read if grid is not None]
-    definitions: list[Definition] = []
-    if over_limit := _over_limit(grids, max_runs):
-        problems.append(over_limit)
-    else:
-        expanded = (definition for grid in grids for definition in expand(grid, problems))
-        definitions = _distinct(expanded, problems)
+    grids = read_files(paths, lambda path: read_grid(path, settled, seeds, problems), problems)
+    if over_limit := _over_limit(list(grids.values()), max_runs):
+        raise InputError(_thinned([*problems, over_limit]))
+    expanded: dict[RealPath, list[Definition]] = {}
+    clear: set[RealPath] = set()  # files of which all experiments could be spelled out
+    for file, grid in grids.items():
+        before = len(problems)
+        expanded[file] = list(expand(grid, problems))
+        if grid.sound and len(problems) == before:
+            clear.add(file)
+    definitions = _distinct(chain.from_iterable(expanded.values()), problems)
+    files = [_state(grids, file, expanded, clear, problems) for file in grids]
     if problems:
         raise InputError(_thinned(problems))
-    return _selected(definitions, only)
+    return Plan(_selected(definitions, only), files)
+
+
+def _state(
+    grids: Mapping[RealPath, Grid],
+    file: RealPath,
+    expanded: Mapping[RealPath, Sequence[Definition]],
+    clear: set[RealPath],
+    problems: list[Problem],
+) -> Stated:
+    """Hold what a file says against its experiments, if it is clear which these are."""
+    grid, members = grids[file], member_files(grids[file])
+    own = [definition.experiment for definition in expanded[file]]
+    taken_in = [one.experiment for member in members for one in expanded.get(member, ())]
+    statements = grid.statements if clear.issuperset([*members, file]) else ()
+    overruled = bool(grid.overrides)
+    return Stated(
+        path=grid.path.as_posix(),
+        question=grid.question,
+        names=_names([*taken_in, *own]),
+        own=_names(own),
+        hypotheses=state(statements, [*taken_in, *own], problems, overruled=overruled),
+        axes=tuple(grid.varying),
+    )
+
+
+def _names(experiments: Iterable[Experiment]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(experiment.name for experiment in experiments))
 
 
 def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:

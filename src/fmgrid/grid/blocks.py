@@ -9,6 +9,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from fmgrid.claims import Expectation
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
 from fmgrid.records import Experiment
@@ -131,6 +132,17 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """One [[hypothesis]], read but not yet held against the experiments that it is about."""
+
+    claim: str
+    expect: Written
+    metric: Written
+    expectation: Expectation
+    place: Place
+
+
+@dataclass(frozen=True)
 class Grid:
     """A grid file, read and checked as far as that goes without expanding it."""
 
@@ -140,11 +152,27 @@ class Grid:
     blocks: Sequence[Block]
     excludes: Sequence[Mapping[Keys, Written]]  # each drops what matches all of its settings
     overrides: Mapping[Keys, Written]
+    members: Sequence[Written] = ()  # paths of the files that it takes in
+    statements: Sequence[Statement] = ()
+    question: str = ""  # the comment that it begins with
+    sound: bool = True  # where something was wrong, what it spells out cannot be relied on
 
     @property
     def count(self) -> int:
         """How many runs the file spells out, before exclusions."""
         return sum(block.count for block in self.blocks)
+
+    @property
+    def varying(self) -> list[str]:
+        """The dotted settings that take several values along an axis, each once."""
+        along = (
+            ".".join(keys)
+            for block in self.blocks
+            if block.kind != "point"
+            for keys in block.axes
+            if block.varies(keys)
+        )
+        return list(dict.fromkeys(along))
 
 
 def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:

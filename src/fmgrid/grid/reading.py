@@ -24,6 +24,7 @@ from fmgrid.grid.blocks import (
     Grid,
     Keys,
     Kind,
+    Statement,
     Written,
     expects,
     overlay,
@@ -31,6 +32,7 @@ from fmgrid.grid.blocks import (
     show_key,
     takes,
 )
+from fmgrid.grid.hypotheses import read_statement
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
 from fmgrid.quantities import parse_seconds
@@ -39,8 +41,12 @@ from fmgrid.words import or_near_match, printable
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
+MAX_QUESTION = 200  # characters of a file's first line that go into reports
 
-_TOP_LEVEL = ["name", "seeds", "repeats", "timeout", "base", *KINDS, "exclude"]
+_TOP_LEVEL = [
+    *("name", "seeds", "repeats", "timeout", "base", *KINDS, "exclude"),
+    *("grids", "hypothesis"),
+]
 _BESIDE = ("name", "seeds", "repeats", "timeout")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
 # What tomllib says, and what was probably meant.
@@ -81,8 +87,9 @@ def read_grid(
 ) -> Grid | None:
     """Return what the file says, None if it isn't TOML at all."""
     try:
-        reader = _Reader(path, parse(_read_text(path)), overrides)
-        grid = reader.read(seeds)
+        text = _read_text(path)
+        reader = _Reader(path, parse(text), overrides)
+        grid = replace(reader.read(seeds), question=_first_comment(text))
     except InputError as error:
         problems += error.problems
         return None
@@ -151,6 +158,11 @@ def _read_text(path: Path) -> str:
         raise _refused(path, f"cannot be read: {reason}") from error
 
 
+def _first_comment(text: str) -> str:
+    first = text.lstrip().partition("\n")[0]
+    return printable(first.strip("# \t\r"), MAX_QUESTION) if first.startswith("#") else ""
+
+
 def _refused(path: Path, message: str, line: int | None = None) -> InputError:
     return InputError([Problem(Place(str(path), line), "", message)])
 
@@ -190,16 +202,58 @@ class _Reader:
             for kind in KINDS
             for path, table in self._tables(kind)
         ]
+        members = self._members()
         if not any(kind in values for kind in KINDS):
-            blocks = [whole]
-        return Grid(
+            blocks = [whole] if "base" in values or "grids" not in values else []
+        if "grids" in values and not blocks:
+            self._check_nothing_unused(values)
+        grid = Grid(
             path=self.path,
             template=self._template(values, ()),
             base=self._base(),
             blocks=blocks,
             excludes=[rule for table in self._tables("exclude") if (rule := self._exclude(*table))],
             overrides=self.overrides,
+            members=members,
         )
+        sound = not self.problems  # a mistake in a hypothesis changes no experiment
+        return replace(grid, statements=self._statements(), sound=sound)
+
+    def _members(self) -> list[Written]:
+        """Return the paths of the files that this one takes in, relative to its folder."""
+        named = self.document.values.get("grids")
+        if named is None:
+            return []
+        if not named or not isinstance(named, list):
+            wrong = f'{show(named)} is not a list of files; write grids = ["epochs.toml"]'
+            self._problem(("grids",), wrong)
+            return []
+        members = []
+        for index, name in enumerate(named):
+            written = self._written(("grids", index), name)
+            if objection := _objection_to_member(self.path.parent, name):
+                self._report(written.problem(f"{show(name)} {objection}"))
+            else:
+                members.append(replace(written, value=self.path.parent / name))
+        return members
+
+    def _check_nothing_unused(self, values: Mapping[str, Any]) -> None:
+        """Refuse what only says something of blocks in a file that has none."""
+        for key in (*_BESIDE, "exclude"):
+            if key in values:
+                because = "says nothing of the files in grids, and there is no block beside them"
+                self._problem((key,), f"{because}; write it in those files")
+
+    def _statements(self) -> list[Statement]:
+        found = []
+        for path, table in self._tables("hypothesis"):
+            written = {key: self._written((*path, key), value) for key, value in table.items()}
+            try:
+                found.append(read_statement(self._written(path, None), written))
+            except InputError as error:
+                for problem in error.problems:
+                    self._report(problem)
+        return found
 
     def _base(self) -> dict[Keys, Written]:
         table = self.document.values.get("base", {})
@@ -387,6 +441,17 @@ def _leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
             yield from _leaves((*keys, key), inner)
     else:
         yield keys, value
+
+
+def _objection_to_member(folder: Path, name: Any) -> str | None:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        return 'is no file name; write grids = ["epochs.toml"]'
+    path = os.path.join(folder, name)  # noqa: PTH118 - as below, and it is not kept
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        return "is a folder; name its files"
+    if not os.path.lexists(path):
+        return f"is no file in {printable(str(folder))}"
+    return None
 
 
 def _is_whole(value: Any, least: int) -> bool:
