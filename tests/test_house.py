@@ -35,7 +35,7 @@ ROOMS = [
         "training",
         "preload",
     ),
-    *("events", "store", "costs", "executors", "runner", "worker", "summary", "cli"),
+    *("events", "store", "costs", "executors", "runner", "worker", "summary", "pages", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
