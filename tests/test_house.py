@@ -47,6 +47,8 @@ OWNERS = {
     "rich": {"cli"},
     "typer": {"cli"},
     "tree_sitter": {"grid"},
+    "jinja2": {"pages"},
+    "markdown_it": {"pages"},
     "pydantic": {"records", "grid", "store"},
     "torch": {"components", "data", "networks", "steps", "training"},
 }

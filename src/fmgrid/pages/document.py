@@ -14,7 +14,7 @@ from fmgrid.words import printable
 INK = "#010203"
 
 # What means something within a line: an underscore inside a word does not, and stays readable.
-_MARKUP = re.compile(r"[\\`*\[\]<>&|~$!]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.I)
+_MARKUP = re.compile(r"[\\`*\[\]<>&|~$!#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.I)
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,11 @@ def code(text: str) -> str:
 def on_one_line(text: str) -> str:
     """Return text with every run of spaces and line ends as one space, and all of it visible."""
     return printable(" ".join(text.split()))
+
+
+def visible_lines(text: str) -> list[str]:
+    """Return the lines of a text, all of it visible."""
+    return [printable(line) for line in text.expandtabs().splitlines()]
 
 
 def fence_around(text: str, shortest: int) -> str:
