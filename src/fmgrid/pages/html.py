@@ -76,9 +76,9 @@ def _strong(
     env: MutableMapping[str, Any],
 ) -> str:
     """Open a strong word; one that is a verdict, and nothing more, is a badge."""
-    word = tokens[index + 1].content
-    if word in VERDICTS and tokens[index + 2].type == "strong_close":
-        tokens[index].attrSet("class", f"badge {word.lower()}")
+    word, end = tokens[index + 1 : index + 3]
+    if word.type == "text" and word.content in VERDICTS and end.type == "strong_close":
+        tokens[index].attrSet("class", f"badge {word.content.lower()}")
     return renderer.renderToken(tokens, index, options, env)
 
 
