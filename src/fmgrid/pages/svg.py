@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from xml.etree import ElementTree as ET  # reads what matplotlib has just written
+from xml.etree import ElementTree as ET
 
 from fmgrid.pages.document import INK
 
@@ -14,13 +14,13 @@ _STYLE_OF_ALL = re.compile(r"\*\s*\{(.*?)\}", re.S)
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """Return a picture to be put into HTML; of its own result it makes the same once more.
+    """Return a picture to be put into HTML; done to its own result, it changes nothing.
 
-    What other parts of it refer to is called after *name*, so that pictures of different names
-    may share a page. It follows the width of its place and the colour of the text around it.
-    *title* is what those hear who cannot see it.
+    The ids in it begin with *name*, so that pictures of different names may share a page. It
+    takes the colour of the text around it, and `--width` in its style tells how wide it was
+    drawn. *title* is what those hear who cannot see it.
     """
-    root = ET.fromstring(svg)  # noqa: S314  # see above
+    root = ET.fromstring(svg)  # noqa: S314  # matplotlib has just written it
     declared = [*_declarations(root.get("style", "")), *_take_styles(root)]
     for element in root.iter():
         # HTML knows SVG by the names alone, and a link by `href`.
