@@ -37,7 +37,7 @@ ROOMS = [
         "preload",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary"),
-    *("statistics", "study", "cli"),
+    *("statistics", "study", "effects", "verdicts", "pages", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
@@ -51,6 +51,8 @@ OWNERS = {
     "rich": {"cli"},
     "typer": {"cli"},
     "tree_sitter": {"grid"},
+    "jinja2": {"pages"},
+    "markdown_it": {"pages"},
     "pydantic": {"records", "grid", "store"},
     "torch": {"components", "data", "networks", "steps", "training"},
 }

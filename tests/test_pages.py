@@ -1,0 +1,363 @@
+"""What a page says is what was put into it, and it opens anywhere."""
+
+import re
+from collections import Counter
+from io import StringIO
+from xml.etree.ElementTree import Element
+
+import html5lib
+import matplotlib as mpl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
+
+from fmgrid.pages.document import (
+    INK,
+    Cell,
+    Code,
+    Column,
+    Document,
+    Items,
+    Picture,
+    Section,
+    Table,
+    Text,
+    code,
+    on_one_line,
+    plain,
+)
+from fmgrid.pages.html import to_html
+from fmgrid.pages.markdown import to_markdown
+from fmgrid.pages.svg import inline_svg
+
+GITHUB = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from("`*_[]()<>&|\\~$#!-+.:\n \x00\x1b"))
+STRANGE = "a|b <script>alert(1)</script> **no** `x` [l](http://evil.example) \\ &amp; \x1b[2J\n# c"
+RUNS = ("epochs_3", "epochs_10", "epochs_5")
+
+
+def drawn(kind: str = "lines") -> str:
+    """A picture as matplotlib writes it, with text, clips, markers, and pixels if asked for."""
+    with mpl.rc_context({"text.color": INK, "axes.edgecolor": INK, "xtick.color": INK}):
+        figure = Figure(figsize=(3, 2))
+        axes = figure.subplots()
+        if kind == "cells":
+            axes.imshow([[0, 1], [1, 0]])
+        else:
+            axes.plot([1, 3, 2], marker="o")
+        axes.set_title("<loss> & accuracy")
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True)
+    return file.getvalue()
+
+
+def a_picture(name: str, kind: str = "lines") -> Picture:
+    return Picture(name, 'Loss "by" <epoch>', "It *falls*, **CONFIRMED** or not.", drawn(kind))
+
+
+def page(*sections: Section, title: str = "A page") -> Document:
+    return Document(title, "It says **one** thing.", sections, "Made of `bytes`.")
+
+
+def table_of(*rows: tuple[Cell, ...], folded: bool = False) -> Table:
+    columns = (Column("run"), Column("accuracy", "right"))
+    return Table(columns, rows, f"{len(rows)} runs, _best_ first", folded)
+
+
+def everything() -> Document:
+    rows = tuple((Cell(code(name)), Cell("83.1%", 0.831)) for name in RUNS)
+    return page(
+        Section(
+            "Results, at a glance",
+            (
+                Text("What is [noise](#what-is-noise) and what is **REJECTED**?"),
+                Items(("one", plain(STRANGE), code(STRANGE))),
+                table_of(*rows),
+                a_picture("loss"),
+            ),
+            (
+                Section("Width", (table_of(*rows, folded=True), a_picture("width", "cells"))),
+                Section("Depth", (Text("Nothing."),)),
+            ),
+        ),
+        Section("What is noise?", (Code("$ fmgrid run\n\x1b[31m<b>```"), table_of(), table_of())),
+        Section("Width", ()),
+        title="What <matters> & what doesn't",
+    )
+
+
+def parse(document: Document) -> Element:
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(to_html(document))
+    assert isinstance(tree, Element)
+    return tree
+
+
+def words(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def only(parent: Element, path: str) -> Element:
+    (found,) = parent.findall(path)
+    return found
+
+
+def headings(tree: Element) -> list[tuple[int, str]]:
+    return [(int(e.tag[1]), words(e)) for e in tree.iter() if re.fullmatch("h[1-6]", str(e.tag))]
+
+
+def from_markdown(markdown: str) -> Element:
+    tree = html5lib.parse(GITHUB.render(markdown), namespaceHTMLElements=False)
+    assert isinstance(tree, Element)
+    return tree
+
+
+# The HTML
+
+
+def test_the_page_is_valid_and_has_what_a_reader_and_a_screen_reader_need() -> None:
+    tree = parse(everything())
+    assert tree.get("lang") == "en"
+    assert words(only(tree, ".//title")) == "What <matters> & what doesn't"
+    assert {meta.get("name") for meta in tree.iter("meta")} >= {"viewport", "color-scheme"}
+    assert len(tree.findall(".//h1")) == len(tree.findall(".//main")) == 1
+    assert only(tree, ".//nav").get("aria-label")
+    assert {head.get("scope") for head in tree.iter("th")} == {"col", "row"}
+    known = {element.get("id") for element in tree.iter()}
+    for element in [*tree.iter("table"), *tree.iter("section")]:
+        assert element.get("aria-labelledby") in known
+
+
+def test_no_two_elements_have_the_same_id_and_every_link_within_leads_somewhere() -> None:
+    tree = parse(everything())
+    ids = Counter(element.get("id") for element in tree.iter() if element.get("id"))
+    assert set(ids.values()) == {1}
+    links = [
+        value[1:]
+        for element in tree.iter()
+        for key, value in element.items()
+        if key.endswith("href") and value.startswith("#")
+    ]
+    links += re.findall(r"url\(#(.*?)\)", to_html(everything()))
+    assert len(links) > 10
+    assert set(links) <= set(ids)
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    html = to_html(everything())
+    for element in parse(everything()).iter():
+        assert element.tag not in {"link", "iframe", "object", "embed", "base"}
+        for key, value in element.items():
+            if key in ("src", "srcset", "data") or (key.endswith("href") and element.tag != "a"):
+                assert value.startswith(("#", "data:image/png;base64,"))
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert "default-src 'none'" in html  # a browser would refuse
+
+
+def test_an_image_in_a_sentence_is_not_fetched_and_a_script_in_a_link_not_run() -> None:
+    text = Text("![a](http://b.example/c.png) [d](javascript:alert(1)) <img src=e>")
+    tree = parse(page(Section("x", (text,))))
+    assert not list(tree.iter("img"))
+    assert [link.get("href") for link in only(tree, ".//main").iter("a")] == [
+        "http://b.example/c.png"
+    ]
+
+
+def test_the_same_document_is_the_same_bytes() -> None:
+    # Two drawings of the same: matplotlib's own names differ from one to the next.
+    assert drawn() != drawn()
+    assert to_html(everything()) == to_html(everything())
+    assert to_markdown(everything()) == to_markdown(everything())
+
+
+def test_a_verdict_is_a_badge_where_it_stands_alone_in_bold() -> None:
+    text = (
+        "**CONFIRMED** **REJECTED** **INCONCLUSIVE** **REJECTED by all** CONFIRMED **`REJECTED`**"
+    )
+    paragraph = only(parse(page(Section("x", (Text(text),)))), ".//main//p")
+    assert [strong.get("class") for strong in paragraph.iter("strong")] == [
+        *("badge confirmed", "badge rejected", "badge inconclusive"),
+        *(None, None),
+    ]
+    assert words(paragraph) == re.sub("[*`]", "", text)
+
+
+def test_a_folded_table_is_shown_on_demand_under_its_caption() -> None:
+    tree = parse(page(Section("x", (table_of((Cell("a"), Cell("1", 1)), folded=True),))))
+    details = only(tree, ".//details")
+    assert words(only(details, "summary")) == "1 runs, best first"
+    assert details.find(".//table") is not None
+    assert tree.find(".//main//figure") is None
+
+
+def test_a_head_sorts_by_order_or_else_by_what_is_shown() -> None:
+    orders = (None, 0.1, 3, float("nan"), float("inf"), -1e-9, "", "b")
+    rows = tuple((Cell("x", order), Cell("y")) for order in orders)
+    table = only(parse(page(Section("x", (table_of(*rows),)))), ".//table")
+    shown = [cell.get("data-order") for cell in table.findall(".//tbody//th")]
+    assert shown == [None, "0.1", "3.0", "", "Infinity", "-1e-09", "", "b"]
+    for head in table.findall(".//thead//th"):
+        assert head.get("aria-sort") == "none"
+        # The script enables it; without one it does nothing, and says so.
+        assert only(head, "button").get("disabled") is not None
+
+
+def test_a_table_of_one_row_has_nothing_to_sort() -> None:
+    tree = parse(page(Section("x", (table_of((Cell("a"), Cell("b"))),))))
+    assert tree.find(".//button") is None
+
+
+# What strangers wrote
+
+
+@given(text=TEXTS)
+def test_any_text_shows_as_it_is(text: str) -> None:
+    shown = on_one_line(text)
+    for inline in (plain(text), code(text)):
+        blocks = (
+            Text(inline),
+            Items((inline,)),
+            Table((Column(text),), ((Cell(inline),),), inline),
+        )
+        main = only(parse(page(Section(text, blocks), title=text)), ".//main")
+        places = (".//h2", ".//p", ".//li", ".//figcaption", ".//thead//th", ".//tbody//th")
+        for path in places:
+            element = only(main, path)
+            assert words(element) == shown
+            assert {inner.tag for inner in element.iter()} <= {element.tag, "code"}
+
+
+@given(text=TEXTS)
+def test_any_text_shows_as_it_is_in_markdown(text: str) -> None:
+    shown = on_one_line(text)
+    for inline in (plain(text), code(text)):
+        rows = ((Cell(inline), Cell("1")), (Cell("2"), Cell(inline)))
+        blocks = (Text(inline), Items((inline,)), Table((Column(text), Column("b")), rows, "c"))
+        tree = from_markdown(to_markdown(Document("t", "", (Section(text, blocks),))))
+        assert [words(cell) for cell in tree.findall(".//td")] == [shown, "1", "2", shown]
+        assert words(tree.findall(".//th")[0]) == shown
+        assert words(only(tree, ".//h2")) == shown
+        assert [words(item) for item in tree.findall(".//li")] == [shown, shown]
+        assert [words(p) for p in tree.findall(".//p")] == [*filter(None, [shown]), "c"]
+
+
+@given(texts=st.lists(st.tuples(TEXTS, TEXTS), max_size=4))
+def test_all_rows_of_a_markdown_table_are_as_wide_as_its_head(texts: list[tuple[str, str]]) -> None:
+    rows = tuple((Cell(plain(one)), Cell(code(other))) for one, other in texts)
+    markdown = to_markdown(page(Section("x", (table_of(*rows),))))
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(lines) == len(rows) + 2
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {3}
+    assert len({len(line) for line in lines}) == 1
+
+
+# The Markdown
+
+
+def test_markdown_reads_well_in_an_editor() -> None:
+    rows = ((Cell("`epochs_3`"), Cell("9.1%", 0.091)), (Cell("`a|b`"), Cell("83.1%", 0.831)))
+    section = Section(
+        "Results", (Text("See\nthe [end](#the-end)."), table_of(*rows), a_picture("loss"))
+    )
+    assert to_markdown(page(section, Section("The end", (Items(("1. one", "two")),)))) == (
+        """# A page
+
+It says **one** thing.
+
+- [Results](#results)
+- [The end](#the-end)
+
+## Results
+
+See the [end](#the-end).
+
+_2 runs, _best_ first_
+
+| run        | accuracy |
+| ---------- | -------: |
+| `epochs_3` |     9.1% |
+| `a\\|b`     |    83.1% |
+
+![Loss "by" \\<epoch\\>](visualizations/loss.png)
+
+_It *falls*, **CONFIRMED** or not._
+
+## The end
+
+- 1\\. one
+- two
+
+---
+
+Made of `bytes`.
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "start", ["# a", "1. a", "12) a", "- a", "+ a", "* a", "> a", "~~~", "---"]
+)
+def test_a_sentence_is_a_paragraph_however_it_begins(start: str) -> None:
+    tree = from_markdown(to_markdown(Document("t", "", (Section("x", (Text(start),)),))))
+    assert words(only(tree, ".//p")) == start
+
+
+def test_both_pages_have_the_same_headings_and_the_same_links_to_them() -> None:
+    html, markdown = parse(everything()), from_markdown(to_markdown(everything()))
+    assert headings(html) == headings(markdown)
+    links = [link.get("href") for link in only(html, ".//nav").iter("a")]
+    assert links == [link.get("href") for link in markdown.findall(".//li/a")]
+    assert links == [
+        *("#results-at-a-glance", "#width", "#depth"),
+        *("#what-is-noise", "#width-1"),
+    ]
+
+
+@given(titles=st.lists(st.sampled_from(["a", "A", "a-1", "?", "a 1", "é"]) | TEXTS, max_size=6))
+def test_no_two_headings_share_an_anchor(titles: list[str]) -> None:
+    tree = parse(page(*(Section(title, ()) for title in titles), title="a"))
+    anchors = [element.get("id") for element in tree.iter("h2")]
+    assert len(set(anchors)) == len(titles)
+    assert all(anchors)
+
+
+def test_a_code_blocks_fence_is_longer_than_any_in_it() -> None:
+    blocks = (Code("a\n````\n\tb\x1b"), Text("c"))
+    tree = from_markdown(to_markdown(Document("t", "", (Section("x", blocks),))))
+    assert only(tree, ".//pre").findtext("code") == "a\n````\n        b\\u001b\n"
+    assert words(only(tree, ".//p")) == "c"
+
+
+@pytest.mark.parametrize(
+    "caption", ["a _b_ c", "*a* b", "_a_ b", "a `b`", "**A** b **c**", "a *b*"]
+)
+def test_a_caption_is_all_in_italics_whatever_is_emphasized_in_it(caption: str) -> None:
+    picture = Picture("p", "t", caption, drawn())
+    tree = from_markdown(to_markdown(Document("t", "", (Section("x", (picture,)),))))
+    _, shown = tree.findall(".//p")
+    assert words(only(shown, "em")) == words(shown) == re.sub("[*`_]", "", caption)
+
+
+# The pictures
+
+
+def test_a_picture_takes_the_pages_colour_and_width_and_leaves_nothing_behind() -> None:
+    svg = inline_svg(drawn(), "loss", 'A "title" <of it>')
+    assert INK in drawn()
+    assert INK not in svg
+    assert "currentColor" in svg
+    for foreign in ("<?xml", "<!DOCTYPE", "metadata", "<style", "xmlns", "http:"):
+        assert foreign not in svg
+    root = only(html5lib.parseFragment(svg, namespaceHTMLElements=False), "*")
+    assert root.get("viewBox") == "0 0 216 144"
+    assert root.get("aria-label") == 'A "title" <of it>'
+    assert {"width", "height"}.isdisjoint(root.keys())
+    assert "stroke-linejoin: round" in str(root.get("style"))  # matplotlib says it of all elements
+
+
+@pytest.mark.parametrize("kind", ["lines", "cells"])
+def test_a_picture_made_ready_twice_is_the_same(kind: str) -> None:
+    once = inline_svg(drawn(kind), "loss", "t")
+    assert inline_svg(once, "loss", "t") == once
