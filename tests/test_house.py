@@ -36,7 +36,7 @@ ROOMS = [
         "preload",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary"),
-    *("statistics", "study", "cli"),
+    *("statistics", "study", "effects", "plots", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
@@ -46,6 +46,7 @@ OWNERS = {
     "pandas": {"summary", "statistics"},
     "scipy": {"statistics"},
     "statsmodels": {"statistics"},
+    "matplotlib": {"plots"},
     "tomlkit": {"store"},
     "rich": {"cli"},
     "typer": {"cli"},
