@@ -37,7 +37,7 @@ ROOMS = [
         "preload",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary"),
-    *("statistics", "study", "effects", "verdicts", "pages", "report", "cli"),
+    *("statistics", "study", "effects", "verdicts", "plots", "pages", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
@@ -47,6 +47,7 @@ OWNERS = {
     "pandas": {"summary", "statistics"},
     "scipy": {"statistics"},
     "statsmodels": {"statistics"},
+    "matplotlib": {"plots"},
     "tomlkit": {"store"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -5,8 +5,9 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from fmgrid.statistics import (
     MOST_SEEDS,
@@ -28,8 +29,10 @@ FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SECOND = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 # Yield of peas by block and fertilizer: Yates' example, R's `npk`.
 BLOCKS = [block for block in range(1, 7) for _ in range(4)]
-NPK = """011 110 000 101 100 111 001 010 010 111 100 001 100 111 001 010 110 000 101 011 101 110 011
-000""".split()
+NPK = [
+    *("011", "110", "000", "101", "100", "111", "001", "010", "010", "111", "100", "001"),
+    *("100", "111", "001", "010", "110", "000", "101", "011", "101", "110", "011", "000"),
+]
 YIELDS = [
     *(49.5, 62.8, 46.8, 57.0, 59.8, 58.5, 55.5, 56.0, 62.8, 55.8, 69.5, 55.0),
     *(62.0, 48.8, 45.5, 44.2, 52.0, 51.5, 49.8, 48.8, 57.2, 59.0, 53.2, 56.0),
@@ -53,6 +56,13 @@ def test_holms_correction_gives_the_textbook_values() -> None:
     assert holm([]) == []
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+@settings(max_examples=10)
+def test_holms_correction_is_that_of_statsmodels(p_values: Sequence[float]) -> None:
+    theirs = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(list(theirs))
+
+
 def test_the_power_of_a_paired_test_is_the_published_one() -> None:
     # R: power.t.test(delta = 0.5, sd = 1, power = 0.8, type = "paired") gives n = 33.37
     assert seeds_needed(0.5, 1.0) == 34
@@ -69,8 +79,14 @@ def test_the_analysis_of_variance_is_that_of_the_published_example() -> None:
     squares = {name: one.share * total for name, one in shares.items()}
     assert squares == pytest.approx(
         {
-            **{"N": 189.282, "P": 8.402, "K": 95.202, "N x P": 21.282, "N x K": 33.135},
-            **{"P x K": 0.482, "seed": 343.295, "noise": 185.287},
+            "N": 189.282,
+            "P": 8.402,
+            "K": 95.202,
+            "N x P": 21.282,
+            "N x K": 33.135,
+            "P x K": 0.482,
+            "seed": 343.295,
+            "noise": 185.287,
         },
         abs=2e-3,
     )
@@ -125,7 +141,9 @@ def test_one_in_twenty_pairs_of_equals_is_told_apart(n: int) -> None:
 def test_an_effect_is_found_as_often_as_its_power_says(n: int) -> None:
     rng = random.Random(n)
     # The smallest effect that so many seeds are said to suffice for.
-    effect = next(size / 100 for size in range(1, 1000) if (seeds_needed(size / 100, 1.0) or 99) <= n)
+    effect = next(
+        size / 100 for size in range(1, 1000) if (seeds_needed(size / 100, 1.0) or 99) <= n
+    )
     found = sum(_differ(rng, n, effect) for _ in range(1_000)) / 1_000
     assert 0.75 < found < 0.9
 

@@ -235,7 +235,7 @@ class Asked(Record):
     question: str = ""  # its first comment
     names: tuple[str, ...] = ()  # of the experiments that it spells out itself
     hypotheses: tuple[Stated, ...] = ()
-    command: str = ""  # that ran it
+    commands: tuple[str, ...] = ()  # that ran it, in order
 
 
 class Run(Record):

@@ -80,7 +80,9 @@ def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimat
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
-def interval_of_one_more(found: Estimate, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+def interval_of_one_more(
+    found: Estimate, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
     """Return where one more repeat would fall, 19 times in 20: the prediction interval."""
     if found.sd is None:
         return None
@@ -122,12 +124,16 @@ def p_exceeds(values: Sequence[float], margin: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p values corrected for their number, in the same order."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests
+    """Return the p values corrected for their number, in the same order.
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    statsmodels has it, too, but collects all garbage of the process with every call.
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
 
 
 def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:

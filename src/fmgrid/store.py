@@ -38,6 +38,7 @@ _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
 _LOCK_SECONDS = 0.5
+_MOST_COMMANDS = 20  # that are remembered of a grid
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(
     rf"{re.escape(LOG)}|events\.out\.tfevents\.-?\d+\.fmgrid|{re.escape(_BESIDE)}.*"
@@ -117,19 +118,21 @@ class Store:
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
 
-    def note(self, asked: Sequence[Asked]) -> None:
-        """Keep what grids asked, for whoever reports on their runs.
+    def unnoted(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Return what grids ask, as `note` would keep it, where that is not what stands there.
 
-        A hypothesis that stands there already keeps its time. Nothing is written where all of it
-        does.
+        A hypothesis that stands there already keeps its time, and commands are added.
         """
         known = {one.path: one for one in read_asked(self.root)[0]}
+        merged = [_merged(one, known.get(one.path)) for one in asked]
+        return [one for one in merged if one != known.get(one.path)]
+
+    def note(self, asked: Sequence[Asked]) -> None:
+        """Keep what grids ask, for whoever reports on their runs."""
         with _named(self.root / GRIDS):
-            for one in asked:
-                merged = _with_first_times(one, known.get(one.path))
-                if merged != known.get(one.path):
-                    (self.root / GRIDS).mkdir(parents=True, exist_ok=True)
-                    write_whole(self.root / GRIDS / _asked_name(one.path), to_asked(merged))
+            for one in self.unnoted(asked):
+                (self.root / GRIDS).mkdir(parents=True, exist_ok=True)
+                write_whole(self.root / GRIDS / _asked_name(one.path), to_asked(one))
 
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
@@ -243,7 +246,7 @@ def to_asked(asked: Asked) -> bytes:
     import tomlkit
 
     values = {"format": FORMAT, **_without_none(asked.model_dump())}
-    for key in ("names", "hypotheses"):
+    for key in ("names", "hypotheses", "commands"):
         values[key] = list(values[key])
     return (_HEADER + tomlkit.dumps(values)).encode()
 
@@ -329,17 +332,21 @@ def _to_asked(values: Mapping[str, Any]) -> Asked:
         question=values["question"],
         names=tuple(values["names"]),
         hypotheses=tuple(Stated(**one) for one in values["hypotheses"]),
-        command=values["command"],
+        commands=tuple(values["commands"]),
     )
 
 
-def _with_first_times(asked: Asked, known: Asked | None) -> Asked:
-    since = {_stated_key(one): one.since for one in (known.hypotheses if known else ())}
+def _merged(asked: Asked, known: Asked | None) -> Asked:
+    """Return what a grid asks now, with the times and commands that are known already."""
+    if known is None:
+        return asked
+    since = {_stated_key(one): one.since for one in known.hypotheses}
     stated = tuple(
         one.model_copy(update={"since": since.get(_stated_key(one), one.since)})
         for one in asked.hypotheses
     )
-    return asked.model_copy(update={"hypotheses": stated})
+    commands = tuple(dict.fromkeys([*known.commands, *asked.commands]))[-_MOST_COMMANDS:]
+    return asked.model_copy(update={"hypotheses": stated, "commands": commands})
 
 
 def _stated_key(stated: Stated) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
     """Summarize every run below *root*.
 
     A damaged file costs its row and a warning. Without *with_history*, no more than a row is
-    kept of each run; with it, rows also have `started` and `software`. Raises `StoreError` if there is no such folder.
+    kept of each run; with it, rows also have `started` and `software`. Raises `StoreError` if
+    there is no such folder.
     """
     if not root.is_dir():
         raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")

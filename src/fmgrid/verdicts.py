@@ -203,8 +203,8 @@ def _combined(
     p_values: Mapping[tuple[str, str], float],
     above: Iterable[str],
     below: Iterable[str],
-    some_above: bool,  # noqa: FBT001 -- the two sides of one comparison, in their order
-    some_below: bool,  # noqa: FBT001
+    some_above: bool,
+    some_below: bool,
 ) -> tuple[float, tuple[str, str]]:
     """Return the p value for all pairs, or for some of a side with all of the other.
 

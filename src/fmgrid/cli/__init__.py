@@ -98,7 +98,7 @@ def run(
         quiet=quiet,
         json=json,
     )
-    raise typer.Exit(running.run_grids(planned.definitions, Store(logdir), wishes))
+    raise typer.Exit(running.run_grids(planned, Store(logdir), wishes))
 
 
 @app.command()
@@ -178,7 +178,9 @@ def report(
     ] = None,
     grids: Annotated[
         list[Path] | None,
-        typer.Option("--grid", metavar="GRID", help="Groups and hypotheses of these grids instead."),
+        typer.Option(
+            "--grid", metavar="GRID", help="Groups and hypotheses of these grids instead."
+        ),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     json: options.Json = False,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
@@ -13,6 +14,7 @@ from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
+    from fmgrid.records import Asked
 
 T = TypeVar("T")
 
@@ -89,6 +91,13 @@ def load(
         seeds=None if seeds is None else _parse_seeds(seeds),
         max_runs=max_runs or MAX_RUNS,
     )
+
+
+def asked_by(grids: Sequence[Path]) -> "list[Asked]":
+    """Return what grids ask now, for runs that they may not have been there for."""
+    from fmgrid.grid import load_plan, to_asked
+
+    return to_asked(load_plan(grids), datetime.now(UTC))
 
 
 def count_workers(jobs: int | None) -> int:

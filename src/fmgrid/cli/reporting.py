@@ -49,7 +49,6 @@ def write_report(
 ) -> tuple[Evidence, list[Path]]:
     """Write the report as Markdown, HTML and pictures; return what it says, and the files."""
     from fmgrid import plots
-    from fmgrid.pages.svg import inline_svg
 
     evidence = weigh(study, reference)
     pictures, files = [], []
@@ -57,7 +56,7 @@ def write_report(
         path = output / _PICTURES / f"{drawn.name}.png"
         _write_bytes(path, plots.to_png(drawn.figure))
         files.append(path)
-        svg = inline_svg(plots.to_svg(drawn.figure), drawn.name, drawn.title)
+        svg = plots.to_svg(drawn.figure)
         pictures.append(Picture(drawn.name, drawn.title, drawn.caption, svg))
     document = to_document(evidence, pictures, logdir, command)
     for name, text in (("report.md", to_markdown(document)), (REPORT, to_html(document))):

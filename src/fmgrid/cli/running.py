@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from rich.live import Live
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, counted, describe_best, describe_run, format_seconds
+from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
-from fmgrid.errors import InputError, MachineError, Problem
-from fmgrid.grid import Definition
+from fmgrid.errors import InputError, MachineError, Problem, StoreError
+from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
@@ -47,18 +49,23 @@ class Wishes:
     json: bool = False
 
 
-def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -> int:
+def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
     """Run what is missing and return the exit code."""
+    definitions = plan.definitions
     experiments = [definition.experiment for definition in definitions]
     found = survey(experiments, store)
     _refuse_changed(definitions, found, store, wishes)
     if not any(_is_wanted(item, wishes) for item in found):
+        _note_afterwards(plan, store)
         return _conclude(found, [], store, wishes)
+    warn_of_unanswerable(plan)
     with store.locked():
         found = survey(experiments, store)  # again, now that nobody else writes
         _refuse_changed(definitions, found, store, wishes)
         pending = [item.experiment for item in found if _is_wanted(item, wishes)]
         store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
+        command = shlex.join(["fmgrid", *sys.argv[1:]])
+        store.note(to_asked(plan, datetime.now(UTC), command))
         wanted = [_made_ready(item, store, wishes) for item in found]
         runs: list[Run] = []
         try:
@@ -71,6 +78,18 @@ def run_grids(definitions: Sequence[Definition], store: Store, wishes: Wishes) -
             deafen()
             return INTERRUPTED
     return _conclude(found, runs, store, wishes)
+
+
+def _note_afterwards(plan: Plan, store: Store) -> None:
+    """Note what grids ask of runs that are all there: it may have been added since."""
+    asked = to_asked(plan, datetime.now(UTC))
+    if not store.unnoted(asked):
+        return
+    try:
+        with store.locked():
+            store.note(asked)
+    except StoreError as error:  # a folder that one may only read, or that another one uses
+        warn(f"what the grids ask was not noted, and no report will know of it: {error}")
 
 
 def _is_wanted(item: Found, wishes: Wishes) -> bool:

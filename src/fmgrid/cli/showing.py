@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fmgrid.cli.output import console, put, say
+from fmgrid.cli.output import console, put, say, warn
 from fmgrid.cli.progress import counted, describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
@@ -27,6 +27,7 @@ NAMES_SHOWN = 6
 def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
     """Print each run with the settings that tell it from the others, its state and cost."""
     definitions = plan.definitions
+    warn_of_unanswerable(plan)
     found = survey([definition.experiment for definition in definitions], store)
     trainings = count_trainings(found)
     costs = [estimate_seconds(experiment) for experiment in trainings]
@@ -74,6 +75,15 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
         f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
         f"{estimate if trainings else ''}{_count_hypotheses(len(plan.hypotheses))}"
     )
+
+
+def warn_of_unanswerable(plan: Plan) -> None:
+    """Say which hypotheses --set has taken the ground from."""
+    if plan.unanswerable:
+        first = plan.unanswerable[0]
+        number = len(plan.unanswerable)
+        told = f"{number} hypotheses are" if number > 1 else "a hypothesis is"
+        warn(f"{told} left out, because --set takes away what they are about: {first}")
 
 
 def show_best(rows: Sequence[dict[str, Any]]) -> None:

@@ -8,11 +8,12 @@ reported at once: nothing is returned unless everything is right.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
-from fmgrid.claims import Hypothesis
+from fmgrid.claims import Hypothesis, to_text
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
 from fmgrid.grid.expansion import expand, with_seed
@@ -20,9 +21,9 @@ from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.records import Experiment
+from fmgrid.records import Asked, Experiment, Stated
 
-__all__ = ["MAX_RUNS", "Definition", "Plan", "Stated", "load_grids", "load_plan"]
+__all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
 
 MAX_RUNS = 10_000
 
@@ -30,7 +31,7 @@ _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a gri
 
 
 @dataclass(frozen=True)
-class Stated:
+class File:
     """A grid file: what it asks, the experiments that it is about, and what it expects."""
 
     path: str  # as given, with "/" on every system
@@ -46,7 +47,8 @@ class Plan:
     """What is to be run, and what was said of it before."""
 
     definitions: list[Definition]
-    files: list[Stated]  # in the order that they are read
+    files: list[File]  # in the order that they are read
+    unanswerable: list[Problem]  # what hypotheses are about and --set took away
 
     @property
     def hypotheses(self) -> list[Hypothesis]:
@@ -94,10 +96,12 @@ def load_plan(
         if grid.sound and len(problems) == before:
             clear.add(file)
     definitions = _distinct(chain.from_iterable(expanded.values()), problems)
-    files = [_state(grids, file, expanded, clear, problems) for file in grids]
+    unanswerable: list[Problem] = []
+    objections = unanswerable if settled else problems
+    files = [_state(grids, file, expanded, clear, objections) for file in grids]
     if problems:
         raise InputError(_thinned(problems))
-    return Plan(_selected(definitions, only), files)
+    return Plan(_selected(definitions, only), files, unanswerable)
 
 
 def _state(
@@ -106,21 +110,44 @@ def _state(
     expanded: Mapping[RealPath, Sequence[Definition]],
     clear: set[RealPath],
     problems: list[Problem],
-) -> Stated:
+) -> File:
     """Hold what a file says against its experiments, if it is clear which these are."""
     grid, members = grids[file], member_files(grids[file])
     own = [definition.experiment for definition in expanded[file]]
     taken_in = [one.experiment for member in members for one in expanded.get(member, ())]
     statements = grid.statements if clear.issuperset([*members, file]) else ()
-    overruled = bool(grid.overrides)
-    return Stated(
+    return File(
         path=grid.path.as_posix(),
         question=grid.question,
         names=_names([*taken_in, *own]),
         own=_names(own),
-        hypotheses=state(statements, [*taken_in, *own], problems, overruled=overruled),
+        hypotheses=state(statements, [*taken_in, *own], problems),
         axes=tuple(grid.varying),
     )
+
+
+def to_asked(plan: Plan, since: datetime, command: str | None = None) -> list[Asked]:
+    """Return what is kept of what the grids ask: since when, and which command runs them."""
+    return [
+        Asked(
+            path=file.path,
+            question=file.question,
+            names=file.own,
+            hypotheses=tuple(
+                Stated(
+                    claim=one.claim,
+                    expect=one.expect,
+                    resolved=to_text(one.expectation),
+                    metric=one.metric,
+                    place=one.place,
+                    since=since,
+                )
+                for one in file.hypotheses
+            ),
+            commands=(command,) if command else (),
+        )
+        for file in plan.files
+    ]
 
 
 def _names(experiments: Iterable[Experiment]) -> tuple[str, ...]:

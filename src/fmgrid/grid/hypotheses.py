@@ -64,27 +64,21 @@ def state(
     statements: Iterable[Statement],
     experiments: Sequence[Experiment],
     problems: list[Problem],
-    *,
-    overruled: bool,
 ) -> tuple[Hypothesis, ...]:
-    """Return the hypotheses about *experiments*; what is wrong with one goes to *problems*.
-
-    *overruled* tells that --set has changed what the file spells out, which may be why.
-    """
-    hint = " (--set may be why: it overrules what the file spells out)" if overruled else ""
+    """Return the hypotheses about *experiments*; what is wrong with one goes to *problems*."""
     found = []
     for statement in statements:
         try:
             expectation = resolve(statement.expectation, experiments)
         except ClaimError as error:
-            problems.append(statement.expect.problem(f"{error}{hint}"))
+            problems.append(statement.expect.problem(str(error)))
             continue
         asked = {name for selection in selections(expectation) for name in selection.names}
         try:
             metric = statement.metric.value
             check_metric(metric, [one for one in experiments if one.name in asked])
         except ClaimError as error:
-            problems.append(statement.metric.problem(f"{error}{hint}"))
+            problems.append(statement.metric.problem(str(error)))
             continue
         expect, place = statement.expect.value, str(statement.place)
         found.append(Hypothesis(statement.claim, expect, metric, expectation, place))

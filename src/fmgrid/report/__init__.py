@@ -24,6 +24,7 @@ from fmgrid.report.reference import Reference, read_reference
 from fmgrid.report.results import design_section, results_section
 from fmgrid.study import Study
 from fmgrid.verdicts import judge
+from fmgrid.words import printable
 
 __all__ = ["Evidence", "Reference", "read_reference", "to_document", "weigh"]
 
@@ -60,11 +61,11 @@ def to_document(
         returns_section(evidence),
         published_section(evidence),
         next_section(evidence),
-        reproduce_section(evidence, logdir, command),
+        reproduce_section(evidence, command),
         left_out_section(evidence),
     ]
     return Document(
-        title=f"Which settings matter: {plain(logdir.resolve().name)}",
+        title=f"Which settings matter: {printable(logdir.resolve().name)}",
         lead=_lead(evidence),
         sections=tuple(section for section in sections if section),
         footer=f"Made by fmgrid {__version__}.",

@@ -1,7 +1,7 @@
 """How training went: overfitting, and what more of a setting still brings."""
 
-from collections.abc import Mapping
-from itertools import groupby
+from collections.abc import Iterable, Mapping
+from itertools import groupby, pairwise
 from math import log2
 
 from fmgrid.effects import Gain
@@ -32,18 +32,24 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
     study = evidence.study
     gaps = [(found, one) for one in study.scored.values() if (found := one.estimate(_GAP))]
     if not gaps:
-        told = "No run has both a train loss and a validation loss, so that nothing can be said."
-        return Section("Overfitting", (Text(told),))
+        nothing = "No run has both a train loss and a validation loss, so that nothing can be said."
+        return Section("Overfitting", (Text(nothing),))
     gaps.sort(key=lambda pair: -pair[0].mean)
     above = [found for found, _ in gaps if found.low is not None and found.low > 0]
     repeated = [found for found, _ in gaps if found.low is not None]
     largest, of = gaps[0]
     told = [
-        "The gap is the validation loss minus the train loss at the end. The train loss is the mean "
-        "over the last epoch's batches, each before its step: while a network still learns fast, it "
-        "lags behind, and the gap comes out too small.",
-        f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
-        f"{with_interval(gaps[-1][0], _GAP)}, of {code(gaps[-1][1].name)}.",
+        (
+            "The gap is the validation loss minus the train loss at the end. The train loss is "
+            "the mean "
+            "over the last epoch's batches, each before its step: while a network still learns "
+            "fast, it "
+            "lags behind, and the gap comes out too small."
+        ),
+        (
+            f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
+            f"{with_interval(gaps[-1][0], _GAP)}, of {code(gaps[-1][1].name)}."
+        ),
     ]
     if repeated:
         told[1] += (
@@ -77,8 +83,8 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
 def returns_section(evidence: Evidence) -> Section:
     """Show what each step along an ordered axis still brings."""
     if not evidence.gains:
-        told = "No setting with ordered levels varies by itself."
-        return Section("Diminishing returns", (Text(told),))
+        nothing = "No setting with ordered levels varies by itself."
+        return Section("Diminishing returns", (Text(nothing),))
     unit = unit_of(evidence.metric)
     told = [
         text
@@ -103,11 +109,11 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
-def _past_their_best(experiments: object) -> list[str]:
+def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
     """Say how many runs had a lower validation loss before their end."""
     runs = [
         row
-        for one in experiments  # type: ignore[attr-defined]
+        for one in experiments
         for row in one.runs.values()
         if row.get("best_valid_loss") is not None and row.get("valid_loss") is not None
     ]
@@ -115,12 +121,17 @@ def _past_their_best(experiments: object) -> list[str]:
         return []
     past = [row for row in runs if row["best_valid_loss"] < row["valid_loss"]]
     if not past:
-        return [f"In all of {counted(len(runs), 'run')} the last epoch has the lowest validation loss."]
+        return [
+            f"In all of {counted(len(runs), 'run')} the last epoch has the lowest validation loss."
+        ]
     furthest = max(past, key=lambda row: row["valid_loss"] - row["best_valid_loss"])
     rise = furthest["valid_loss"] - furthest["best_valid_loss"]
     return [
-        f"In {len(past)} of {counted(len(runs), 'run')} an earlier epoch had a lower validation "
-        f"loss than the last, by {rise:.4f} at most (`{furthest['run']}`)."
+        (
+            f"In {len(past)} of {counted(len(runs), 'run')} an earlier epoch had a lower "
+            "validation "
+            f"loss than the last, by {rise:.4f} at most (`{furthest['run']}`)."
+        )
     ]
 
 
@@ -142,7 +153,7 @@ def _course(steps: list[Gain], metric: str) -> str:
         text += f"; beyond {show_level(last.after)} no step is told from nothing"
     doublings = [found for step in steps if (found := _per_doubling(step)) is not None]
     if len(doublings) == len(steps) > 1:
-        falling = all(after < before for before, after in zip(doublings, doublings[1:], strict=False))
+        falling = all(after < before for before, after in pairwise(doublings))
         first, final = (show_size(doublings[at], metric) for at in (0, -1))
         course = "each less than the one before" if falling else "not each less than the one before"
         text += f"; per doubling {first} at first and {final} at last, {course}"
@@ -168,5 +179,3 @@ def _gain_row(gain: Gain, metric: str) -> tuple[Cell, ...]:
         figure(show_difference(doubling, metric), doubling),
         figure(show_p(gain.p) if known else "", gain.p),
     )
-
-

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -21,15 +20,17 @@ def next_section(evidence: Evidence) -> Section:
         wishes += [*_edges(evidence, group), *_fairness(group)]
     wishes += _selection(evidence)
     if not wishes:
-        told = "Nothing suggests itself: every hypothesis is settled, and no axis is best at its end."
+        told = (
+            "Nothing suggests itself: every hypothesis is settled, and no axis is best at its end."
+        )
         return Section("What to run next", (Text(told),))
     return Section("What to run next", (Items(tuple(wishes)),))
 
 
-def reproduce_section(evidence: Evidence, logdir: Path, command: str) -> Section:
+def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
-    commands = list(dict.fromkeys(asked.command for asked in study.asked if asked.command))
+    commands = list(dict.fromkeys(line for asked in study.asked for line in asked.commands))
     rows = [row for one in study.scored.values() for row in one.runs.values()]
     trained = [row for row in rows if not row.get("trained_as")]
     seconds = sum(row.get("seconds") or 0.0 for row in trained)
@@ -50,15 +51,17 @@ def left_out_section(evidence: Evidence) -> Section:
     """Name what is in the folder, or was asked for, and is not in the figures."""
     study = evidence.study
     told = [plain(text) for text in study.left_out]
-    for group in study.groups:
-        if group.missing:
-            told.append(f"{plain(group.title)}: no complete run of {some(group.missing)}")
-    for group in study.groups:
-        if group.shape == "irregular":
-            told.append(
-                f"{plain(group.title)}: its settings vary together, so that no swing is given to "
-                "any of them, but where experiments differ from the baseline in one only"
-            )
+    told += [
+        f"{plain(group.title)}: no complete run of {some(group.missing)}"
+        for group in study.groups
+        if group.missing
+    ]
+    told += [
+        f"{plain(group.title)}: its settings vary together, so that no swing is given to any of "
+        "them, but where experiments differ from the baseline in one only"
+        for group in study.groups
+        if group.shape == "irregular"
+    ]
     uneven = [one for one in study.scored.values() if len(one.runs) < len(study.seeds)]
     if uneven and study.repeats < len(study.seeds):
         names = some([one.name for one in uneven])
@@ -79,7 +82,7 @@ def _unfinished(evidence: Evidence) -> Iterator[str]:
     missing = [name for group in study.groups for name in group.missing]
     never = [name for name in missing if name not in failed]
     if never:
-        yield f"{some(never)} {'has' if len(never) == 1 else 'have'} no complete run: {_run(evidence)}."
+        yield f"Without a complete run: {some(never)}. To train what is missing: {_run(evidence)}."
 
 
 def _repeats(evidence: Evidence) -> Iterator[str]:
@@ -96,7 +99,9 @@ def _open_questions(evidence: Evidence) -> Iterator[str]:
         more = verdict.more_seeds
         if verdict.word == "INCONCLUSIVE" and more is not None:
             advice = (
-                "more than it is worth, unless so small a difference matters" if more > _MANY else ""
+                "more than it is worth, unless so small a difference matters"
+                if more > _MANY
+                else ""
             )
             yield (
                 f"{plain(verdict.stated.claim)}: about {counted(more, 'more seed')} would settle it"
@@ -145,8 +150,10 @@ def _fairness(group: Group) -> Iterator[str]:
         )
     if "optimizer" in names and "learning_rate" not in names and group.shape != "irregular":
         yield (
-            f"{plain(group.title)} compares optimizers at one learning rate, which suits some of them "
-            "and not others: a grid over both, or a `[[grid]]` for each, compares them at their best."
+            f"{plain(group.title)} compares optimizers at one learning rate, which suits some "
+            "of them "
+            "and not others: a grid over both, or a `[[grid]]` for each, compares them at "
+            "their best."
         )
 
 
@@ -161,7 +168,8 @@ def _selection(evidence: Evidence) -> Iterator[str]:
     if "test" in scored_on and len(evidence.study.scored) > 1:
         yield (
             "Whatever is chosen here was chosen on the test images. With `--set validation=10000` "
-            "it is chosen on images held out of the training set, and scored on the test images once."
+            "it is chosen on images held out of the training set, and scored on the test "
+            "images once."
         )
 
 

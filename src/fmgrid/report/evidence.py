@@ -1,12 +1,11 @@
 """What a report has to go by."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from fmgrid.effects import Effect, Gain
-from fmgrid.report.published import Reference
+from fmgrid.report.reference import Reference
 from fmgrid.statistics import Noise
-from fmgrid.study import Repeated, Study
+from fmgrid.study import Study
 from fmgrid.verdicts import Verdict
 
 

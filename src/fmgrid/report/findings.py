@@ -51,10 +51,12 @@ def hypotheses_section(evidence: Evidence) -> Section:
         *(number("p"), Column("to settle it")),
     )
     caption = f"The {counted(len(rows), 'hypothesis', 'hypotheses')}, and what the runs say of them"
-    blocks = [
+    blocks: list[Text | Table] = [
         Text(
-            "Each comparison is a paired t test over seeds, with its 95% interval. p is Holm's over "
-            "all hypotheses: the chance that any of the verdicts is wrong is at most 5%. A claim is "
+            "Each comparison is a paired t test over seeds, with its 95% interval. p is "
+            "Holm's over "
+            "all hypotheses: the chance that any of the verdicts is wrong is at most 5%. A "
+            "claim is "
             "rejected by evidence for the contrary, not for lack of evidence."
         ),
         Table(columns, rows, caption),
@@ -181,10 +183,7 @@ def _what_matters(evidence: Evidence) -> str:
         return "No setting varies by itself, so that none can be given credit."
     apart = [effect for effect in evidence.effects if effect.is_told_apart]
     if not apart:
-        return (
-            f"Of {counted(len(evidence.effects), 'effect')} that {_was_were(evidence.effects)} "
-            "measured, none can be told from noise."
-        )
+        return f"None of {counted(len(evidence.effects), 'effect')} can be told from noise."
     names = [_effect_in_words(effect, evidence.metric) for effect in apart]
     told = f"What matters, by what it moves, is {listed(names)}"
     within = [effect for effect in evidence.effects if not effect.is_told_apart]
@@ -195,10 +194,6 @@ def _what_matters(evidence: Evidence) -> str:
     return f"{told}."
 
 
-def _was_were(items: object) -> str:
-    return "was" if len(items) == 1 else "were"  # type: ignore[arg-type]
-
-
 def _effect_in_words(effect: Effect, metric: str) -> str:
     return f"{code(effect.setting)} ({show_size(abs(effect.difference.mean), metric)})"
 
@@ -207,7 +202,8 @@ def _what_is_noise(evidence: Evidence) -> str:
     noise = evidence.noise
     if noise is None:
         return (
-            "No configuration was run twice with different seeds, so that the noise of a run is not "
+            "No configuration was run twice with different seeds, so that the noise of a run "
+            "is not "
             "known, and no difference can be called one."
         )
     between = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * noise.sd
@@ -229,7 +225,9 @@ def _what_was_expected(evidence: Evidence) -> str:
     if not evidence.verdicts:
         return "No hypothesis was stated beforehand."
     counts = {word: sum(one.word == word for one in evidence.verdicts) for word in _WORDS}
-    told = [f"{count} {'is' if count == 1 else 'are'} {word.lower()}" for word, count in counts.items()]
+    told = [
+        f"{count} {'is' if count == 1 else 'are'} {word.lower()}" for word, count in counts.items()
+    ]
     every = counted(len(evidence.verdicts), "hypothesis that was", "hypotheses that were")
     return f"Of {every} stated, {listed(told)}."
 
@@ -254,7 +252,7 @@ def _compared(compared: Compared, metric: str) -> str:
     unit = " points" if is_fraction(metric) else ""
     bound = f" (limit {show_difference(compared.margin, metric)})" if compared.margin else ""
     return (
-        f"{code(compared.greater)} {'over' if True else ''} {code(compared.lesser)}: "
+        f"{code(compared.greater)} over {code(compared.lesser)}: "
         f"{difference_with_interval(found, metric)}{unit}{bound}"
     )
 
@@ -287,7 +285,8 @@ def _stated_late(evidence: Evidence) -> str:
     claims = "; ".join(plain(one.stated.claim) for one in late[:3])
     more = f"; and {len(late) - 3} more" if len(late) > 3 else ""  # noqa: PLR2004
     return (
-        f"{len(late)} of the {len(evidence.verdicts)} were first seen when runs were there already, "
+        f"{len(late)} of the {len(evidence.verdicts)} were first seen when runs were there "
+        "already, "
         f"so that they may have been stated by what those showed: {claims}{more}."
     )
 

@@ -39,21 +39,21 @@ def published_section(evidence: Evidence) -> Section | None:
     if reference is None:
         return None
     sections = [
-        section
-        for metric in METRICS
-        if (section := _metric_section(evidence, reference, metric))
+        section for metric in METRICS if (section := _metric_section(evidence, reference, metric))
     ]
     printed = set(reference.figures)
     strangers = sorted(printed - set(evidence.study.scored))
     unprinted = len(set(evidence.study.scored) - printed)
     lead = (
-        f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A published "
-        "figure is one run: it is set beside the interval that one more run of ours would fall into "
+        f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A "
+        "published "
+        "figure is one run: it is set beside the interval that one more run of ours would "
+        "fall into "
         "19 times in 20, and differences are in standard deviations of such a run from our mean."
     )
     told = [lead]
     if unprinted:
-        told.append(f"{counted(unprinted, 'experiment')} of ours {'is' if unprinted == 1 else 'are'} not in it.")
+        told.append(f"It has none for {counted(unprinted, 'experiment')} of ours.")
     if strangers:
         told.append(f"Not among our runs: {some(strangers)}.")
     if not sections:
@@ -136,7 +136,9 @@ def _twins(reference: Reference) -> list[str]:
 def _row(pair: Beside, metric: str) -> tuple[Cell, ...]:
     difference = pair.published - pair.ours.mean
     sd = pair.ours.sd
-    deviations = "" if pair.deviations is None else f"{pair.deviations:+.1f}".replace("-", "\N{MINUS SIGN}")
+    deviations = (
+        "" if pair.deviations is None else f"{pair.deviations:+.1f}".replace("-", "\N{MINUS SIGN}")
+    )
     within = {True: "yes", False: "**no**", None: ""}[pair.is_within]
     return (
         Cell(code(pair.name), pair.name),

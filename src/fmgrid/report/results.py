@@ -6,7 +6,6 @@ from fmgrid.effects import Against, compare_with, find_shares
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    counted,
     difference_with_interval,
     figure,
     listed,
@@ -59,7 +58,8 @@ def results_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Sect
     groups = [_group_section(evidence, group, pictures) for group in evidence.study.groups]
     blocks: tuple[Text | Picture, ...] = (
         Text(
-            "Means over seeds, with Student's interval of 95%. Differences are paired by seed; their "
+            "Means over seeds, with Student's interval of 95%. Differences are paired by "
+            "seed; their "
             "p values are Holm's over the group. Images seen are training images until the end, "
             "repeats included."
         ),
@@ -95,35 +95,33 @@ def _terms(evidence: Evidence) -> list[str]:
             "The validation images are the test images: what is chosen by them is scored on what "
             "it was chosen by, and looks better than it is."
         )
-    twins = _twins(study.scored.values())
+    twins = _twins(list(study.scored.values()))
     if twins:
         same = "; ".join(some(names) for names in twins)
-        told.append(
-            f"One configuration by several names, trained once for each seed: {same}."
-        )
+        told.append(f"One configuration by several names, trained once for each seed: {same}.")
     if study.repeats > 1:
         told.append(
-            "Experiments with the same seed see the same images in the same order and start from the "
+            "Experiments with the same seed see the same images in the same order and start "
+            "from the "
             "same weights where their shapes match, so that they are compared seed by seed."
         )
     else:
         told.append(
-            "Some experiments have one run only. **Nothing can be concluded** of those: another seed "
+            "Some experiments have one run only. **Nothing can be concluded** of those: "
+            "another seed "
             "gives another figure."
         )
     return told
 
 
-def _twins(experiments: object) -> list[list[str]]:
+def _twins(experiments: Sequence[Repeated]) -> list[list[str]]:
     alike: dict[str, list[str]] = {}
-    for one in experiments:  # type: ignore[attr-defined]
+    for one in experiments:
         alike.setdefault(one.configuration, []).append(one.name)
     return [names for names in alike.values() if len(names) > 1]
 
 
-def _group_section(
-    evidence: Evidence, group: Group, pictures: Mapping[str, Picture]
-) -> Section:
+def _group_section(evidence: Evidence, group: Group, pictures: Mapping[str, Picture]) -> Section:
     against = compare_with(evidence.study, group, evidence.metric)
     blocks: list[Text | Table | Picture] = []
     if group.question:
@@ -166,7 +164,9 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
     found = best.estimate(metric)
     told = [f"{code(best.name)} is best with {with_interval(found, metric)}"]
     if len(ranked) > 1:
-        told[0] += f", {code(worst.name)} worst with {with_interval(worst.estimate(metric), metric)}"
+        told[0] += (
+            f", {code(worst.name)} worst with {with_interval(worst.estimate(metric), metric)}"
+        )
     told[0] += "."
     if against and against.differences:
         apart = [name for name, (_, p) in against.differences.items() if p <= ALPHA]
@@ -179,7 +179,7 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
             told.append(
                 f"{code(against.reference.name)} was picked for being best here, which flatters it."
             )
-    return [" ".join(told), *_confounded(group), *_held_out(group, best)]
+    return [" ".join(told), *_confounded(group), *_held_out(best)]
 
 
 def _confounded(group: Group) -> list[str]:
@@ -188,23 +188,28 @@ def _confounded(group: Group) -> list[str]:
         return []
     names = listed([code(axis.name) for axis in group.axes])
     return [
-        f"**Confounded**: along {names} the number of steps is the same, the number of images is "
-        f"not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to either; "
-        f"`train_images` instead of `train_steps` fixes the images."
+        (
+            f"**Confounded**: along {names} the number of steps is the same, the number of "
+            "images is "
+            f"not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to either; "
+            f"`train_images` instead of `train_steps` fixes the images."
+        )
     ]
 
 
-def _held_out(group: Group, best: Repeated) -> list[str]:
+def _held_out(best: Repeated) -> list[str]:
     test = best.estimate("test_accuracy")
     if test is None:
         return []
     return [
-        f"Chosen on held-out images, {code(best.name)} was then scored on the test images: "
-        f"{with_interval(test, 'test_accuracy')}."
+        (
+            f"Chosen on held-out images, {code(best.name)} was then scored on the test images: "
+            f"{with_interval(test, 'test_accuracy')}."
+        )
     ]
 
 
-def _table(  # noqa: PLR0913, PLR0917 -- a table of what, and called what
+def _table(  # noqa: PLR0913 -- a table of what, and called what
     evidence: Evidence,
     group: Group,
     members: Sequence[Repeated],
@@ -251,8 +256,8 @@ def _figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell]:
     sd = found.sd if found else None
     cells = [
         figure(str(len(one.runs)), len(one.runs)),
-        figure(show_value(found and found.mean, metric), found and found.mean),
-        Cell(show_interval(found, metric), found and found.low),
+        figure(show_value(one.mean(metric), metric), one.mean(metric)),
+        Cell(show_interval(found, metric), found.low if found else None),
         figure("" if sd is None else show_size(sd, metric).removesuffix(" points"), sd),
     ]
     for other in (*(["test_accuracy"] if has_test else []), "valid_loss", "train_loss"):

@@ -1,0 +1,154 @@
+"""All experiments by accuracy, best first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fmgrid.plots.configurations import Configuration, configurations
+from fmgrid.plots.levels import LEAST, METRIC, break_of, span_of
+from fmgrid.plots.paper import GREY, colour, explain, marker, new_figure, readable, settled, styled
+from fmgrid.plots.scales import Span, value_axes
+from fmgrid.plots.wording import count, listed, meaning_of_bars, named, percent_of
+from fmgrid.statistics import Estimate
+from fmgrid.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN = 40  # best, and worst, where there are more than twice as many
+
+_ROW = 0.165  # inches
+_SEVERAL = "*"  # marks what is in several groups
+_MOST_GROUPS = 24  # that a legend names
+_MOST_SENTENCES = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """A configuration with its accuracy."""
+
+    of: Configuration
+    found: Estimate
+
+    @property
+    def span(self) -> Span:
+        """What its bar covers, in per cent."""
+        return span_of(self.found)
+
+
+@styled
+def plot_configurations(study: Study) -> "Figure | None":
+    """Return the accuracy of all experiments with its interval; None if none has any."""
+    found = _ranked(study)
+    if not found:
+        return None
+    lines = _shown(found)
+    titles = [group.title for group in study.groups]
+    words = -(-min(len(titles), _MOST_GROUPS) // 4) if len(titles) > 1 else 0
+    figure = new_figure("All experiments by accuracy", 1.1 + 0.17 * words + _ROW * len(lines))
+    if words:
+        _explain_marks(figure, lines, titles)
+    parts = value_axes(figure, [line.span for line in lines if line], "x", LEAST)
+    for axes in parts:
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.grid(axis="both")
+        axes.tick_params("y", length=0)
+        for y, line in enumerate(lines):
+            if line is not None:
+                _draw(axes, y, line, titles)
+    labels = [line.of.label if line else f"… {len(found) - 2 * SHOWN} more …" for line in lines]
+    parts[0].set_yticks(range(len(lines)), labels, fontsize=7.5)
+    _write_figures(parts[-1], lines)
+    figure.supxlabel("Accuracy (%)", fontsize=8.5)
+    return settled(figure)
+
+
+def describe_configurations(study: Study) -> str:
+    """Return what the picture shows, in words and figures."""
+    found = _ranked(study)
+    members = [line.of.repeated for line in found]
+    best, worst = found[0], found[-1]
+    parts = ["A mark is an experiment.", meaning_of_bars(members, METRIC)]
+    if len(found) == 1:
+        parts.append(f"{named(best.of.names[0])} has {percent_of(best.found)}.")
+    else:
+        parts.append(
+            f"{named(best.of.names[0])} is highest at {percent_of(best.found)}, "
+            f"{named(worst.of.names[0])} lowest at {percent_of(worst.found)}."
+        )
+    lines = _shown(found)
+    parts += break_of([line.span for line in lines if line])
+    parts += [
+        f"{listed(line.of.names, 12)} are one configuration, and stand on one line."
+        for line in found
+        if len(line.of.names) > 1
+    ][:_MOST_SENTENCES]
+    if None in lines:
+        parts.append(
+            f"Of {len(found)} experiments, the best and the worst {SHOWN} are shown, "
+            f"and {len(found) - 2 * SHOWN} left out."
+        )
+    if without := len(configurations(study)) - len(found):
+        parts.append(f"{count(without, 'experiment')} without a measured accuracy left out.")
+    return " ".join(parts)
+
+
+def _ranked(study: Study) -> list[Line]:
+    found = [
+        Line(one, estimated)
+        for one in configurations(study)
+        if (estimated := one.repeated.estimate(METRIC))
+    ]
+    return sorted(found, key=lambda line: -line.found.mean)
+
+
+def _shown(found: Sequence[Line]) -> list[Line | None]:
+    """Return the lines of the picture; None stands for those that are left out."""
+    if len(found) <= 2 * SHOWN + 1:
+        return list(found)
+    return [*found[:SHOWN], None, *found[-SHOWN:]]
+
+
+def _look(one: Configuration, titles: Sequence[str]) -> tuple[str, str, str]:
+    """Return colour, marker and the legend's word for an experiment."""
+    if len(one.groups) != 1:
+        return GREY, _SEVERAL, "several groups"
+    number = titles.index(one.groups[0])
+    if number >= _MOST_GROUPS:
+        return GREY, "|", "other groups"
+    return colour(number), marker(number), readable(one.groups[0], 24)
+
+
+def _draw(axes: "Axes", y: int, line: Line, titles: Sequence[str]) -> None:
+    ink, mark, _ = _look(line.of, titles)
+    axes.plot(line.span, [y, y], color=ink, linewidth=1.3, solid_capstyle="butt")
+    size = 7.5 if mark == _SEVERAL else 4.2
+    axes.plot([100 * line.found.mean], [y], marker=mark, color=ink, markersize=size)
+
+
+def _write_figures(axes: "Axes", lines: Sequence[Line | None]) -> None:
+    for y, line in enumerate(lines):
+        if line is not None:
+            axes.annotate(
+                f"{100 * line.found.mean:.1f}",
+                (1.01, y),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=7,
+                annotation_clip=False,
+            )
+
+
+def _explain_marks(figure: "Figure", lines: Sequence[Line | None], titles: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    looks = {_look(line.of, titles) for line in lines if line}
+    order = [readable(title, 24) for title in titles]
+    handles = [
+        Line2D([], [], color=ink, marker=mark, linewidth=1.3, label=word)
+        for ink, mark, word in sorted(
+            looks, key=lambda look: order.index(look[2]) if look[2] in order else len(order)
+        )
+    ]
+    explain(figure, handles, 4)

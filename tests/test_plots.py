@@ -1,0 +1,708 @@
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from itertools import combinations, product
+from math import nan
+from random import Random
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from fmgrid.effects import Effect
+from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
+from fmgrid.plots.paper import COLOURS, GREY, INK, MARKERS, ink_on, ramp, readable, spread, styled
+from fmgrid.plots.ranking import describe_configurations
+from fmgrid.plots.scales import stretches
+from fmgrid.plots.winners import rank_by_seed
+from fmgrid.statistics import Difference
+from fmgrid.study import UNKNOWN_SEED, Group, Repeated, Study
+
+BASE: dict[str, Any] = {
+    "dataset": "fashion-mnist",
+    "validation": "test",
+    "epochs": 3,
+    "train_steps": 100,
+    "batch_size": 64,
+    "hidden_units": (256, 256),
+    "learning_rate": 1e-3,
+    "optimizer": "Adam",
+    "optimizer_args": {},
+}
+WHITE, NEAR_BLACK = "#ffffff", "#14171a"
+
+
+def made_up(
+    name: str, settings: Mapping[str, Any], seeds: int = 3, about: float = 0.8, **row: Any
+) -> Repeated:
+    """Return an experiment whose runs scatter around an accuracy by a point or so."""
+    settings = {**BASE, **settings}
+    dice = Random(name)
+    runs, curves = {}, {}
+    for seed in range(seeds):
+        value = about + dice.gauss(0, 0.008)
+        loss = 1.3 * (1 - value) + 0.2
+        images = settings["epochs"] * 100 * settings["batch_size"]
+        measured: dict[str, Any] = {
+            "accuracy": value,
+            "valid_loss": loss,
+            "train_loss": loss - 0.02 * dice.random(),
+        }
+        runs[seed] = {**measured, "images_seen": images, "seed": seed, "name": name, **row}
+        curves[seed] = [
+            {
+                "epoch": epoch,
+                "accuracy": value * epoch / settings["epochs"],
+                "valid_loss": loss * settings["epochs"] / epoch,
+                "images_seen": epoch * 100 * settings["batch_size"],
+            }
+            for epoch in range(1, settings["epochs"] + 1)
+        ]
+    return Repeated(name, settings, runs, curves)
+
+
+def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
+    """Return every combination of levels; later levels are more accurate."""
+    found = []
+    for levels in product(*axes.values()):
+        settings = dict(zip(axes, levels, strict=True))
+        rank = sum(axes[name].index(level) for name, level in settings.items())
+        name = "_".join(f"{key}_{level}" for key, level in settings.items())
+        found.append(
+            made_up(name, settings, seeds, 0.75 + 0.2 * rank / sum(map(len, axes.values())))
+        )
+    return found
+
+
+def study_of(*groups: Sequence[Repeated], titles: Sequence[str] = ()) -> Study:
+    experiments = {one.name: one for members in groups for one in members}
+    named = titles or [f"group_{number}" for number in range(len(groups))]
+    made = (Group(title, "", tuple(members)) for title, members in zip(named, groups, strict=True))
+    return Study(experiments, tuple(made), (), ())
+
+
+def effect(setting: str, mean: float, half: float | None = 0.005, **changed: Any) -> Effect:
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    found = Effect(
+        group=f"of {setting}",
+        setting=setting,
+        best=128,
+        worst=4,
+        levels=3,
+        repeats=1 if half is None else 10,
+        difference=Difference(10, mean, half, low, high, 0.01),
+        p=0.01,
+        noise=0.014,
+        images=None,
+    )
+    return replace(found, **changed)
+
+
+BATCHES = [4, 8, 16, 32, 64, 128]
+WIDTHS = [(a, b) for a in (16, 64, 256) for b in (16, 64, 256)]
+WEIRD = "$x_1^2$ 网络\n\u202e🙂 ~#{}%&<b>é" + "-very" * 30 + "-long"
+UNMEASURED = {"accuracy": None, "valid_loss": None, "train_loss": None}
+
+STUDIES: dict[str, Callable[[], Study]] = {
+    "one axis": lambda: study_of(grid(batch_size=BATCHES)),
+    "two axes": lambda: study_of(grid(hidden_units=WIDTHS)),
+    "two axes with words": lambda: study_of(
+        grid(optimizer=["Adam", "SGD", "some.package:Lion"], batch_size=[32, 64])
+    ),
+    "three axes": lambda: study_of(
+        grid(batch_size=[32, 64], learning_rate=[1e-4, 1e-3, 1e-2], epochs=[2, 4, 6])
+    ),
+    "four axes": lambda: study_of(
+        grid(batch_size=[32, 64], learning_rate=[1e-3, 1e-2], epochs=[2, 4], optimizer=["A", "B"])
+    ),
+    "three axes of many levels": lambda: study_of(
+        grid(
+            seeds=2,
+            batch_size=list(range(8, 15)),
+            optimizer=list("ABCDEFG"),
+            train_steps=list(range(1, 8)),
+        )
+    ),
+    "an irregular group": lambda: study_of(
+        [
+            made_up("one", {"batch_size": 32, "epochs": 2}),
+            made_up("two", {"batch_size": 64, "epochs": 5}),
+            made_up("three", {"batch_size": 64, "epochs": 2, "optimizer": "SGD"}),
+        ]
+    ),
+    "one seed": lambda: study_of(grid(seeds=1, batch_size=BATCHES), grid(1, hidden_units=WIDTHS)),
+    "one run": lambda: study_of([made_up("alone", {}, seeds=1)]),
+    "one experiment with repeats": lambda: study_of([made_up("alone", {}, seeds=5)]),
+    "two experiments": lambda: study_of(grid(batch_size=[32, 64])),
+    "nothing measured": lambda: study_of([made_up("alone", {}, **UNMEASURED)]),
+    "no runs": lambda: Study({}, (), (), ()),
+    "a metric missing here and there": lambda: study_of(
+        [*grid(batch_size=[32, 128]), made_up("unmeasured", {"batch_size": 8}, **UNMEASURED)],
+        [*grid(hidden_units=WIDTHS[:-1]), made_up("x", {"hidden_units": (256, 256)}, **UNMEASURED)],
+    ),
+    "an accuracy that is no number": lambda: study_of(
+        [*grid(batch_size=[32, 64, 128]), made_up("broken", {"batch_size": 8}, accuracy=nan)]
+    ),
+    "no history": lambda: study_of([replace(one, curves={}) for one in grid(batch_size=BATCHES)]),
+    "one epoch": lambda: study_of(grid(batch_size=BATCHES, epochs=[1])),
+    "all values equal": lambda: study_of(
+        [made_up(f"b{size}", {"batch_size": size}, accuracy=0.5) for size in BATCHES],
+        [
+            made_up(f"u{n}", {"hidden_units": units}, valid_loss=0.5, train_loss=0.5, accuracy=0.1)
+            for n, units in enumerate(WIDTHS)
+        ],
+    ),
+    "everything right or wrong": lambda: study_of(
+        [
+            made_up(f"b{size}", {"batch_size": size}, valid_loss=0.0, train_loss=0.0)
+            for size in BATCHES
+        ]
+    ),
+    "strange and long names": lambda: study_of(
+        [
+            made_up(f"{WEIRD}{number}", {"optimizer": f"{WEIRD}.a:b{WEIRD}{number}"})
+            for number in range(4)
+        ],
+        [
+            made_up(f"$a$ {n} {kind}", {"batch_size": n, "optimizer": f"${kind}$"})
+            for n, kind in product((1, 2), "ab")
+        ],
+        titles=[WEIRD, "$a$/b"],
+    ),
+    "unknown settings": lambda: study_of(
+        [
+            made_up("found", {"hidden_units": None, "optimizer": None, "optimizer_args": None}),
+            made_up("other", {"hidden_units": (8,), "optimizer": None, "optimizer_args": None}),
+            made_up(
+                "third", {"hidden_units": None, "optimizer": "SGD", "optimizer_args": {"a": 1}}
+            ),
+        ]
+    ),
+    "runs of unknown seeds": lambda: study_of(
+        [
+            replace(one, runs={UNKNOWN_SEED: one.runs[0]}, curves={UNKNOWN_SEED: one.curves[0]})
+            for one in grid(1, batch_size=BATCHES)
+        ]
+    ),
+    "levels that are default or true": lambda: study_of(
+        [
+            made_up("bare", {"optimizer_args": {}}),
+            made_up("nesterov", {"optimizer_args": {"nesterov": True}}),
+            made_up("plain", {"optimizer_args": {"nesterov": False}}),
+        ]
+    ),
+    "one level far from the others": lambda: study_of(
+        [
+            *grid(optimizer=["Adam", "AdamW", "RMSprop"]),
+            made_up("x", {"optimizer": "SGD"}, about=0.28),
+        ]
+    ),
+    "many levels": lambda: study_of(
+        grid(seeds=2, learning_rate=[0.001 * 1.3**k for k in range(30)]),
+        grid(seeds=2, optimizer=[f"package:Optimizer{k}WithALongName" for k in range(30)]),
+        grid(seeds=2, batch_size=list(range(1, 19)), optimizer=["A", "B", "C"]),
+    ),
+    "many seeds": lambda: study_of(grid(seeds=50, batch_size=BATCHES)),
+    "other counts of seeds": lambda: study_of(
+        [made_up(f"b{k}", {"batch_size": size}, 1 + k) for k, size in enumerate(BATCHES)]
+    ),
+    "the same under other names": lambda: study_of(
+        [made_up("batch_64", {}), made_up("batch_32", {"batch_size": 32})],
+        [made_up("same", {}), made_up("epochs_5", {"epochs": 5})],
+    ),
+}
+EFFECTS: dict[str, list[Effect]] = {
+    "none": [],
+    "one": [effect("epochs", 0.02)],
+    "with one seed": [
+        effect("epochs", 0.02, None, noise=None),
+        effect("depth", 0.0, None, noise=None),
+    ],
+    "one that dwarfs the others": [
+        effect("optimizer", 0.54),
+        effect("depth", 0.006),
+        effect("epochs", 0.03),
+    ],
+    "confounded": [effect("batch_size", 0.12, images=(2_000, 64_000)), effect("epochs", 0.03)],
+    "many": [effect(f"setting_{n}", 0.001 * n) for n in range(60)],
+    "strange": [effect(WEIRD, 0.03, best=WEIRD, worst=None, group=WEIRD), effect("a", nan)],
+    "the same setting twice": [effect("epochs", 0.03), effect("epochs", 0.02, group="other")],
+}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Callable[[str], list[Drawn]]:
+    """Return the pictures of a study, which are drawn once."""
+    kept: dict[str, list[Drawn]] = {}
+
+    def draw(case: str) -> list[Drawn]:
+        if case not in kept:
+            kept[case] = draw_all(STUDIES[case](), [])
+        return kept[case]
+
+    return draw
+
+
+class Recorder:
+    """Notes what a renderer is told to write, and what that covers of the canvas in pixels."""
+
+    def __init__(self, renderer: RendererAgg) -> None:
+        self.measure = renderer.get_text_width_height_descent
+        self.texts: list[str] = []
+        self.boxes: list[tuple[float, float, float, float]] = []  # of level and upright texts
+
+    def draw_text(self, *told: Any, ismath: bool, **_: Any) -> None:
+        _, x, y, text, font, angle = told
+        assert not ismath, text
+        width, height, _ = self.measure(text, font, ismath=False)
+        if angle == 90:
+            x, width, height = x - height, height, width
+        if angle in (0, 90):
+            self.texts.append(text)
+            self.boxes.append((x, y - height, x + width, y))
+
+
+def texts_of(figure: Figure) -> list[str]:
+    return recorded(figure).texts
+
+
+def recorded(figure: Figure) -> Recorder:
+    canvas = FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
+    recorder = Recorder(renderer)
+    renderer.draw_text = recorder.draw_text
+    styled(canvas.draw)()
+    return recorder
+
+
+def assert_is_legible(figure: Figure) -> list[str]:
+    """Return the texts of a figure, of which none overlaps another or leaves the picture."""
+    found = recorded(figure)
+    x0, y0, x1, y1 = np.transpose(found.boxes)
+    width, height = figure.bbox.size
+    outside = (x0 < -1) | (y0 < -1) | (x1 > width + 1) | (y1 > height + 1)
+    assert not [text for text, is_out in zip(found.texts, outside, strict=True) if is_out]
+    wide = np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0) > 2
+    high = np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0) > 2
+    pairs = np.argwhere(np.triu(wide & high, 1))
+    assert not [(found.texts[one], found.texts[two]) for one, two in pairs]
+    return found.texts
+
+
+def names_of(pictures: Sequence[Drawn]) -> set[str]:
+    return {one.name for one in pictures}
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_every_study_has_legible_pictures_with_captions(
+    case: str, drawn: Callable[[str], list[Drawn]]
+) -> None:
+    pictures = drawn(case)
+    assert len(names_of(pictures)) == len(pictures)
+    for one in pictures:
+        assert one.title in assert_is_legible(one.figure)
+        assert one.caption.endswith(".")
+        assert one.caption.isprintable()
+        for word in ("nan", "None", "inf "):
+            assert word not in one.caption
+
+
+@pytest.mark.parametrize("case", EFFECTS)
+def test_effects_of_every_kind_are_legible(case: str) -> None:
+    pictures = draw_all(STUDIES["no runs"](), EFFECTS[case])
+    assert names_of(pictures) == ({"effects"} if EFFECTS[case] else set())
+    for one in pictures:
+        assert_is_legible(one.figure)
+
+
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [
+        ("one axis", {"group_0_scatter", "group_0_steps_and_images"}),
+        ("two axes", {"group_0_heatmap"}),
+        ("two axes with words", {"group_0_heatmap", "group_0_steps_and_images"}),
+        ("three axes", {"group_0_heatmap"}),
+        ("four axes", {"group_0_marginal_means"}),
+        ("three axes of many levels", {"group_0_marginal_means"}),
+        ("an irregular group", set()),
+        ("one run", set()),
+        ("no history", {"group_0_scatter"}),
+    ],
+)
+def test_a_groups_shape_decides_on_its_pictures(
+    case: str, names: set[str], drawn: Callable[[str], list[Drawn]]
+) -> None:
+    assert {name for name in names_of(drawn(case)) if name.startswith("group")} == names
+
+
+@pytest.mark.parametrize(
+    ("case", "missing"),
+    [
+        ("no runs", {"configuration_summary"}),
+        ("nothing measured", {"configuration_summary", "overfitting_gap", "winners_by_seed"}),
+        ("no history", {"learning_curves"}),
+        ("one epoch", {"learning_curves"}),
+        ("one seed", {"winners_by_seed"}),
+        ("two experiments", {"winners_by_seed"}),
+        ("runs of unknown seeds", {"winners_by_seed"}),
+    ],
+)
+def test_there_is_no_picture_of_nothing(
+    case: str, missing: set[str], drawn: Callable[[str], list[Drawn]]
+) -> None:
+    assert not names_of(drawn(case)) & missing
+
+
+def caption(case: str, name: str, drawn: Callable[[str], list[Drawn]]) -> str:
+    return next(one.caption for one in drawn(case) if one.name == name)
+
+
+def test_captions_name_the_best_with_its_figures(drawn: Callable[[str], list[Drawn]]) -> None:
+    study = STUDIES["one axis"]()
+    best = max(study.scored.values(), key=lambda one: one.mean("accuracy") or 0)
+    found = best.estimate("accuracy")
+    assert found
+    assert found.low
+    figures = f"{100 * found.mean:.1f} % ({100 * found.low:.1f} to"
+    assert f"{best.name} is highest at {figures}" in caption(
+        "one axis", "configuration_summary", drawn
+    )
+    told = caption("one axis", "group_0_scatter", drawn)
+    assert f"batch_size 128 is highest at {figures}" in told
+    assert "95 % intervals of the mean over 3 seeds" in told
+    assert "1,200 to 38,400" in told
+    told = caption("one axis", "group_0_steps_and_images", drawn)
+    assert "see 1,200 to 38,400 training images" in told
+    assert f"batch_size 128 is highest at {100 * found.mean:.1f} %" in told
+
+
+def test_a_heat_maps_caption_names_its_best_cell(drawn: Callable[[str], list[Drawn]]) -> None:
+    told = caption("two axes", "group_0_heatmap", drawn)
+    best = STUDIES["two axes"]().scored["hidden_units_(256, 256)"].estimate("accuracy")
+    assert best
+    assert f"Highest is units1 256 and units2 256 at {100 * best.mean:.1f} %" in told
+
+
+def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Drawn]]) -> None:
+    figure = next(one.figure for one in drawn("two axes") if one.name.endswith("heatmap"))
+    written = texts_of(figure)
+    for one in STUDIES["two axes"]().scored.values():
+        assert f"{100 * (one.mean('accuracy') or 0):.1f}" in written
+
+
+@pytest.mark.parametrize(
+    "name", ["configuration_summary", "group_0_scatter", "group_1_heatmap", "learning_curves"]
+)
+def test_with_one_seed_it_says_that_there_are_no_intervals(
+    name: str, drawn: Callable[[str], list[Drawn]]
+) -> None:
+    told = caption("one seed", name, drawn)
+    assert "no intervals" in told
+    assert "95 %" not in told
+
+
+def test_what_was_not_measured_is_counted(drawn: Callable[[str], list[Drawn]]) -> None:
+    case = "a metric missing here and there"
+    assert "2 experiments without" in caption(case, "configuration_summary", drawn)
+    assert "1 level without" in caption(case, "group_0_scatter", drawn)
+    assert "1 cell without" in caption(case, "group_1_heatmap", drawn)
+    told = caption("an accuracy that is no number", "group_0_scatter", drawn)
+    assert "1 level without" in told
+
+
+def test_an_axis_is_broken_where_one_level_lies_far_from_the_others(
+    drawn: Callable[[str], list[Drawn]],
+) -> None:
+    pictures = {one.name: one for one in drawn("one level far from the others")}
+    for name in ("group_0_scatter", "configuration_summary"):
+        assert "axis of accuracy is broken between" in pictures[name].caption
+        assert len(pictures[name].figure.axes) == 2
+    assert "broken" not in caption("one axis", "group_0_scatter", drawn)
+
+
+def test_one_configuration_stands_on_one_line_whatever_its_names(
+    drawn: Callable[[str], list[Drawn]],
+) -> None:
+    case = "the same under other names"
+    told = caption(case, "configuration_summary", drawn)
+    assert "batch_64 and same are one configuration" in told
+    figure = next(one.figure for one in drawn(case) if one.name == "configuration_summary")
+    written = texts_of(figure)
+    assert "batch_64 (+1 name)" in written
+    assert "same" not in written
+    ranks = rank_by_seed(STUDIES[case]())
+    assert ranks
+    assert len(ranks.of) == 3
+
+
+def test_sixty_one_names_are_legible() -> None:
+    members = [
+        made_up(f"experiment_with_a_long_name_{n}", {"learning_rate": n + 1.0}, about=0.5 + n / 200)
+        for n in range(61)
+    ]
+    figure = plot_configurations(study_of(members[:30], members[20:]))
+    assert figure
+    written = assert_is_legible(figure)
+    assert all(readable(one.name) in written for one in members)
+
+
+def test_of_five_hundred_experiments_the_best_and_worst_are_shown() -> None:
+    members = [
+        made_up(f"e{n}", {"learning_rate": n + 1.0}, seeds=2, about=0.3 + n / 1000)
+        for n in range(500)
+    ]
+    study = study_of(members)
+    figure = plot_configurations(study)
+    assert figure
+    written = assert_is_legible(figure)
+    assert "… 420 more …" in written
+    assert sum(text.startswith("e") for text in written) == 80
+    told = "Of 500 experiments, the best and the worst 40 are shown, and 420 left out."
+    assert told in describe_configurations(study)
+
+
+@pytest.mark.parametrize("plot", [plot_configurations, plot_learning_curves])
+def test_many_groups_are_told_apart(plot: Callable[[Study], Figure | None]) -> None:
+    figure = plot(study_of(*(grid(seeds=2, train_steps=[n, 40 + n]) for n in range(1, 31))))
+    assert figure
+    assert_is_legible(figure)
+
+
+def test_names_of_pictures_are_safe_for_files() -> None:
+    studies = [
+        study_of(grid(seeds=1, epochs=[1, 2]), grid(1, epochs=[3, 4]), titles=titles)
+        for titles in (["a/b", "A b"], ["..", "网络"], [WEIRD, WEIRD])
+    ]
+    for study in studies:
+        names = [one.name for one in draw_all(study, [])]
+        assert len({name.lower() for name in names}) == len(names)
+        assert all(name.isascii() and "/" not in name and name[0] != "." for name in names)
+        assert all(len(name) < 100 for name in names)
+
+
+def test_the_winners_of_seeds_are_counted() -> None:
+    def of(name: str, *accuracies: float) -> Repeated:
+        one = made_up(name, {"optimizer": name}, seeds=len(accuracies))
+        rows = {
+            seed: {**one.runs[seed], "accuracy": value} for seed, value in enumerate(accuracies)
+        }
+        return replace(one, runs=rows)
+
+    study = study_of(
+        [of("a", 0.9, 0.8, 0.9, 0.6), of("b", 0.8, 0.9, 0.8, 0.7), of("c", 0.1, 0.2, 0.1, 0.1)]
+    )
+    ranks = rank_by_seed(study)
+    assert ranks
+    assert dict(ranks.of) == {"a": (1, 2, 1, 2), "b": (2, 1, 2, 1), "c": (3, 3, 3, 3)}
+    assert ranks.winners == ("a", "b")
+    assert [one.names[0] for one in ranks.shown] == ["a", "b"]
+    told = next(one.caption for one in draw_all(study, []) if one.name == "winners_by_seed")
+    assert "4 seeds give 2 different winners: a (2) and b (2)." in told
+
+
+def test_an_effects_caption_tells_what_exceeds_the_noise() -> None:
+    effects = [
+        effect("depth", 0.006),
+        effect("optimizer", 0.545, best="Adam", worst="SGD"),
+        effect("batch_size", 0.132, images=(2_000, 64_000)),
+    ]
+    told = draw_all(STUDIES["no runs"](), effects)[0].caption
+    assert "optimizer changes most: Adam is 54.5 points above SGD" in told
+    assert "2 of 3 differences exceed it" in told
+    assert (
+        "the levels of batch_size differ in the images that they saw, too, 2,000 to 64,000" in told
+    )
+    assert "axis is broken between" in told
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[str, Drawn]:
+    study = study_of(
+        grid(batch_size=[8, 32]), grid(hidden_units=WIDTHS), titles=["batchsize", "units"]
+    )
+    return {one.name: one for one in draw_all(study, EFFECTS["confounded"])}
+
+
+def test_equal_figures_are_equal_bytes(samples: dict[str, Drawn]) -> None:
+    study = study_of(
+        grid(batch_size=[8, 32]), grid(hidden_units=WIDTHS), titles=["batchsize", "units"]
+    )
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "text.color": "green"}):
+        again = draw_all(study, EFFECTS["confounded"])
+        assert [one.name for one in again] == list(samples)
+        for one in again:
+            assert to_svg(one.figure) == to_svg(samples[one.name].figure)
+            assert to_png(one.figure) == to_png(samples[one.name].figure)
+
+
+def test_saving_twice_changes_nothing(samples: dict[str, Drawn]) -> None:
+    figure = samples["units_heatmap"].figure
+    first = to_svg(figure), to_png(figure)
+    assert (to_svg(figure), to_png(figure)) == first
+
+
+def test_a_png_is_on_white_and_not_blank(samples: dict[str, Drawn]) -> None:
+    for one in samples.values():
+        pixels = imread(BytesIO(to_png(one.figure)))
+        assert pixels.shape[1] == 1080
+        assert np.allclose(pixels[0, 0], 1.0)
+        assert (pixels[..., :3].min(axis=-1) < 0.5).mean() > 0.002
+
+
+def test_an_svg_has_no_background_no_date_and_text_in_ink(samples: dict[str, Drawn]) -> None:
+    for one in samples.values():
+        svg = to_svg(one.figure)
+        ElementTree.fromstring(svg)  # noqa: S314 -- our own
+        assert INK in svg
+        assert "dc:date" not in svg
+        assert "matplotlib.org/" not in svg.split("-->")[0]
+        assert "<text" not in svg  # paths look the same wherever they are shown
+        for background in ("fill: #ffffff", "fill: white", "#000000"):
+            assert background not in svg
+
+
+def test_drawing_changes_nothing_for_others() -> None:
+    before = dict(matplotlib.rcParams)
+    to_svg(draw_all(STUDIES["one run"](), [])[0].figure)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_importing_the_pictures_does_not_import_matplotlib() -> None:
+    code = (
+        "import sys, fmgrid.plots; sys.exit('matplotlib' in sys.modules or 'scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pyplot_is_never_imported() -> None:
+    code = (
+        "import sys; from fmgrid.plots import draw_all, to_png; from fmgrid.study import Study; "
+        "from fmgrid.effects import Effect; from fmgrid.statistics import Difference; "
+        "effect = Effect('g', 's', 1, 2, 2, 1, Difference(1, 0.1), 1.0, None, None); "
+        "to_png(draw_all(Study({}, (), (), ()), [effect])[0].figure); "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Parts
+
+
+def test_a_label_is_short_on_one_line_and_in_characters_that_the_font_has() -> None:
+    assert readable("units_512_256") == "units_512_256"
+    assert readable("a\nb") == "a\\u000ab"
+    assert readable("网") == "\\u7f51"
+    assert readable("🙂", 40) == "\\U0001f642" or readable("🙂") == "🙂"
+    long = readable("the_same_beginning_of_all_names_and_the_end_7")
+    assert len(long) == 30
+    assert long.startswith("the_same")
+    assert long.endswith("end_7")
+    assert "…" in long
+
+
+def test_labels_that_would_overlap_are_moved_apart() -> None:
+    assert spread([0.1, 0.9], 0.1) == [0.1, 0.9]
+    assert spread([0.5, 0.5, 0.5, 0.9], 0.1) == pytest.approx([0.4, 0.5, 0.6, 0.9])
+    assert spread([0.0, 0.04, 0.2], 0.1) == pytest.approx([0.0, 0.1, 0.2])
+    assert spread([1.0, 1.0], 0.1) == pytest.approx([0.9, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("spans", "parts"),
+    [
+        ([(80, 82), (81, 83), (79, 82)], 1),
+        ([(80, 82), (81, 83), (20, 30)], 2),
+        ([(80, 82), (81, 83), (99, 100)], 2),
+        ([(50, 50), (80, 80)], 1),  # neither is the rest
+        ([(80, 80), (80, 80), (80.5, 80.5)], 1),  # near enough
+        ([(80, 80)], 1),
+    ],
+    ids=["together", "one below", "one above", "two", "close", "alone"],
+)
+def test_an_axis_is_broken_only_where_a_few_lie_far_from_the_rest(
+    spans: list[tuple[float, float]], parts: int
+) -> None:
+    found = stretches(spans, 2.0)
+    assert len(found) == parts
+    assert all(any(a <= low and high <= b for a, b in found) for low, high in spans)
+
+
+# Colours
+
+
+def linear(colour: str) -> np.ndarray:
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, two: str) -> float:
+    """The contrast ratio of WCAG 2."""
+    dark, light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, two))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.clip(rgb, 0, 1) @ np.transpose(to_xyz) / [0.9505, 1.0, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
+# deficiency", IEEE Transactions on Visualization and Computer Graphics 15, 2009; severity 1.
+VISION = {
+    "usual": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_are_told_apart_by_everyone(vision: str) -> None:
+    seen = [lab(np.asarray(VISION[vision]) @ linear(colour)) for colour in COLOURS]
+    assert all(np.linalg.norm(one - two) > 10 for one, two in combinations(seen, 2))
+
+
+@pytest.mark.parametrize("colour", [*COLOURS, GREY, *ramp(6), *ramp(2), *ramp(3)])
+def test_colours_stand_out_from_white_and_from_near_black(colour: str) -> None:
+    assert contrast(colour, WHITE) >= 3
+    assert contrast(colour, NEAR_BLACK) >= 3
+
+
+def test_colour_and_marker_together_are_told_apart_for_sixty_things() -> None:
+    looks = [(COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]) for n in range(60)]
+    assert len(set(looks)) == 60
+
+
+@pytest.mark.parametrize("level", np.linspace(0, 1, 11))
+def test_a_cells_figure_is_legible_on_its_colour(level: float) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    fill = to_hex(colormaps["cividis"](level))
+    assert contrast(ink_on(fill), fill) > 4.3
+    assert ink_on(fill) != INK
