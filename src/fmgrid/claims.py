@@ -200,8 +200,19 @@ def to_text(expectation: Expectation) -> str:
     if isinstance(expectation, Alike):
         among = _selection_text(expectation.selection)
         return f"no difference greater than {_number(expectation.limit)} among {among}"
-    text = f" {expectation.sign} ".join(map(_side_text, expectation.sides))
+    text = f" {expectation.sign} ".join(map(side_text, expectation.sides))
     return f"{text} by {_number(expectation.margin)}" if expectation.margin else text
+
+
+def side_text(side: Side) -> str:
+    """Write one side of a comparison as it would stand in an expectation."""
+    if isinstance(side, Constant):
+        return _number(side.value)
+    return " - ".join(
+        ("" if term.quantifier == "one" else f"{term.quantifier} of ")
+        + _selection_text(term.selection)
+        for term in _terms(side)
+    )
 
 
 _QUANTIFIERS: tuple[Quantifier, ...] = ("best", "mean", "each")
@@ -572,7 +583,7 @@ def _check_not_itself(sides: Sequence[Side]) -> None:
     for side in sides:
         if isinstance(side, Gain):
             if side.upper == side.lower:
-                told = _shown(_side_text(side.upper))
+                told = _shown(side_text(side.upper))
                 raise ClaimError(f"subtracts {told} from itself; write two that differ")
         elif isinstance(side, Term) and side.quantifier in ("one", "each"):
             names = side.selection.names
@@ -581,7 +592,7 @@ def _check_not_itself(sides: Sequence[Side]) -> None:
             seen |= set(names)
     for one, other in pairwise(sides):
         if one == other:
-            told = _shown(_side_text(one))
+            told = _shown(side_text(one))
             raise ClaimError(f"compares {told} with itself; write two that differ")
 
 
@@ -596,16 +607,6 @@ def _numbers(expectation: Expectation) -> list[float]:
         return [expectation.limit]
     constants = [side.value for side in expectation.sides if isinstance(side, Constant)]
     return [*constants, expectation.margin]
-
-
-def _side_text(side: Side) -> str:
-    if isinstance(side, Constant):
-        return _number(side.value)
-    return " - ".join(
-        ("" if term.quantifier == "one" else f"{term.quantifier} of ")
-        + _selection_text(term.selection)
-        for term in _terms(side)
-    )
 
 
 def _selection_text(selection: Selection) -> str:

@@ -318,6 +318,8 @@ def show_level(level: Any) -> str:
     """Write a level as people do: 0.001, 256 256, Adam."""
     if isinstance(level, tuple):
         return " ".join(map(str, level)) or "none"
+    if isinstance(level, dict):
+        return ", ".join(f"{name} {show_level(value)}" for name, value in level.items()) or "none"
     if level is None:
         return "default"
     return str(level).rpartition(":")[2] if isinstance(level, str) else f"{level}"

@@ -2,12 +2,13 @@
 
 Every comparison that a hypothesis makes is a paired t test over seeds. What must all hold is as
 sure as its weakest part (an intersection-union test); what need hold for one of several is
-corrected for their number (Bonferroni); and the p values of all hypotheses together are corrected
-by Holm's method, so that the chance of even one wrong verdict in a report is at most 5 %. A claim
-is rejected by evidence for the contrary, never by lack of evidence for it.
+corrected for their number (Bonferroni); and the p values of all hypotheses of a grid are corrected
+by Holm's method, so that the chance of even one wrong verdict among them is at most 5 %. What else
+is in the folder changes no verdict. A claim is rejected by evidence for the contrary, never by lack
+of evidence for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from statistics import fmean
@@ -19,10 +20,10 @@ from fmgrid.claims import (
     ClaimError,
     Constant,
     Gain,
-    Selection,
     Side,
     Term,
     parse_expectation,
+    side_text,
 )
 from fmgrid.records import Stated
 from fmgrid.statistics import ALPHA, Difference, difference, holm, p_exceeds, seeds_needed
@@ -48,8 +49,9 @@ class Verdict:
 
     stated: Stated
     word: Word
-    p: float  # Holm's, over all hypotheses
-    compared: tuple[Compared, ...] = ()
+    p: float  # Holm's, over the hypotheses of one grid
+    compared: tuple[Compared, ...] = ()  # link by link
+    deciding: int = 0  # which of them is the weakest, or speaks most against the claim
     more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
 
@@ -62,6 +64,15 @@ class _Evidence:
     rejects: float
     compared: tuple[Compared, ...]
     settled_by: Callable[[float], int | None]  # alpha -> seeds in all
+    deciding: int = 0
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """A side of a comparison: what it is made of, by name; a number is the same for all seeds."""
+
+    series: Mapping[str, Series | float]
+    is_best: bool = False  # it is the best of them that counts, otherwise each
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class _Link:
 
 
 def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
-    """Return the verdict on each hypothesis, corrected for all of them together."""
+    """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
     weighed = [_weigh(stated, study) for stated in hypotheses]
     found = [evidence for evidence in weighed if isinstance(evidence, _Evidence)]
     corrected = iter(holm([min(1.0, one.confirms, one.rejects) for one in found]))
@@ -87,7 +98,7 @@ def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
 
 
 def _verdict(stated: Stated, evidence: _Evidence, p: float, alpha: float) -> Verdict:
-    verdict = Verdict(stated, "INCONCLUSIVE", p, evidence.compared)
+    verdict = Verdict(stated, "INCONCLUSIVE", p, evidence.compared, evidence.deciding)
     if p <= ALPHA:
         return replace(
             verdict, word="CONFIRMED" if evidence.confirms < evidence.rejects else "REJECTED"
@@ -103,7 +114,9 @@ def _weigh(stated: Stated, study: Study) -> _Evidence | str:
         expectation = parse_expectation(stated.resolved)
         if isinstance(expectation, Alike):
             return _weigh_alike(expectation, study, stated.metric)
-        return _weigh_chain(expectation, study, stated.metric)
+        written = parse_expectation(stated.expect)
+        called = written.sides if isinstance(written, Chain) else expectation.sides
+        return _weigh_chain(expectation, called, study, stated.metric)
     except (ClaimError, _NoRunsError) as error:
         return str(error)
 
@@ -112,11 +125,11 @@ class _NoRunsError(Exception):
     """An experiment of a hypothesis has no run to judge by."""
 
 
-def _weigh_chain(chain: Chain, study: Study, metric: str) -> _Evidence:
-    ordered = chain.sides if chain.sign == ">" else chain.sides[::-1]
-    links = [
-        _link(greater, lesser, chain.margin, study, metric) for greater, lesser in pairwise(ordered)
-    ]
+def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str) -> _Evidence:
+    """Weigh all links of a chain; *called* are its sides as they were written."""
+    sides = [_weighed(*pair, study, metric) for pair in zip(chain.sides, called, strict=True)]
+    ordered = sides if chain.sign == ">" else sides[::-1]
+    links = [_link(greater, lesser, chain.margin, metric) for greater, lesser in pairwise(ordered)]
     if chain.sign == "<":
         links.reverse()
     contrary = [link for link in links if link.rejects < link.confirms]
@@ -133,6 +146,7 @@ def _weigh_chain(chain: Chain, study: Study, metric: str) -> _Evidence:
         rejects=len(links) * min(link.rejects for link in links),
         compared=tuple(link.compared for link in links),
         settled_by=settled_by,
+        deciding=max(range(len(links)), key=lambda at: (-links[at].rejects, links[at].confirms)),
     )
 
 
@@ -157,8 +171,8 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
         )
         for *_, values in pairs
     ]
-    one, other, values = max(pairs, key=lambda pair: abs(fmean(pair[2])))
-    if fmean(values) < 0:
+    one, other, values = max(pairs, key=lambda pair: abs(_mean(pair[2])))
+    if _mean(values) < 0:
         one, other, values = other, one, [-value for value in values]
     compared = Compared(one, other, _difference(values), alike.limit)
     return _Evidence(
@@ -169,13 +183,12 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
     )
 
 
-def _link(greater: Side, lesser: Side, margin: float, study: Study, metric: str) -> _Link:
+def _link(greater: _Weighed, lesser: _Weighed, margin: float, metric: str) -> _Link:
     """Weigh that one side exceeds the other by more than *margin*."""
-    upper, lower = _series(greater, study, metric), _series(lesser, study, metric)
     values = {
         (above, below): _paired(high, low)
-        for above, high in upper.items()
-        for below, low in lower.items()
+        for above, high in greater.series.items()
+        for below, low in lesser.series.items()
     }
     exceeds = {key: _two_sided([one - margin for one in found]) for key, found in values.items()}
     falls_short = {
@@ -183,76 +196,70 @@ def _link(greater: Side, lesser: Side, margin: float, study: Study, metric: str)
     }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
-    best_is_greatest = is_higher_better(metric)
-    some_above = _is_best(greater) and best_is_greatest
-    some_below = _is_best(lesser) and not best_is_greatest
-    p, decisive = _combined(exceeds, upper, lower, some_above, some_below)
-    contrary, against = _combined(
-        falls_short,
-        upper,
-        lower,
-        not some_above and len(upper) > 1,
-        not some_below and len(lower) > 1,
+    some_above = greater.is_best and is_higher_better(metric)
+    some_below = lesser.is_best and not is_higher_better(metric)
+    differences = {key: _mean(found) for key, found in values.items()}
+    above = _decisive(
+        {one: min(differences[one, other] for other in lesser.series) for one in greater.series},
+        most=some_above,
     )
-    above, below = decisive if p <= contrary else against
-    compared = Compared(above, below, _difference(values[above, below]), margin)
-    return _Link(p, contrary, compared)
+    below = _decisive(
+        {other: differences[above, other] for other in lesser.series}, most=some_below
+    )
+    return _Link(
+        confirms=_combined(exceeds, some_above=some_above, some_below=some_below),
+        rejects=_combined(
+            falls_short,
+            some_above=not some_above and len(greater.series) > 1,
+            some_below=not some_below and len(lesser.series) > 1,
+        ),
+        compared=Compared(above, below, _difference(values[above, below]), margin),
+    )
+
+
+def _decisive(leads: Mapping[str, float], *, most: bool) -> str:
+    """Return who decides: the one furthest ahead where one is enough, or else the weakest."""
+    return (max if most else min)(leads, key=leads.__getitem__)
 
 
 def _combined(
-    p_values: Mapping[tuple[str, str], float],
-    above: Iterable[str],
-    below: Iterable[str],
-    some_above: bool,
-    some_below: bool,
-) -> tuple[float, tuple[str, str]]:
-    """Return the p value for all pairs, or for some of a side with all of the other.
-
-    With it comes the pair that decides: the weakest of those that must all hold.
-    """
-    above, below = list(above), list(below)
-    every = [[(p_values[one, other], (one, other)) for other in below] for one in above]
+    p_values: Mapping[tuple[str, str], float], *, some_above: bool, some_below: bool
+) -> float:
+    """Return the p value for all pairs, or for some one of a side with all of the other."""
+    above = list(dict.fromkeys(one for one, _ in p_values))
+    below = list(dict.fromkeys(other for _, other in p_values))
     if some_above and some_below:
-        p, pair = min(min(row) for row in every)
-        return min(1.0, len(above) * len(below) * p), pair
+        return min(1.0, len(p_values) * min(p_values.values()))
     if some_above:
-        p, pair = min(max(row) for row in every)
-        return min(1.0, len(above) * p), pair
-    columns = list(zip(*every, strict=True))
+        weakest = (max(p_values[one, other] for other in below) for one in above)
+        return min(1.0, len(above) * min(weakest))
     if some_below:
-        p, pair = min(max(column) for column in columns)
-        return min(1.0, len(below) * p), pair
-    return max(max(row) for row in every)
+        weakest = (max(p_values[one, other] for one in above) for other in below)
+        return min(1.0, len(below) * min(weakest))
+    return max(p_values.values())
 
 
-def _is_best(side: Side) -> bool:
-    return isinstance(side, Term) and side.quantifier == "best" and len(side.selection.names) > 1
-
-
-def _series(side: Side, study: Study, metric: str) -> dict[str, Series | float]:
-    """Return what a side is made of, by what it is called."""
+def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
+    """Return what a side is made of, called as it was written."""
     if isinstance(side, Constant):
-        return {f"{side.value:g}": side.value}
+        return _Weighed({side_text(written): side.value})
     if isinstance(side, Gain):
-        upper, lower = _one(side.upper, study, metric), _one(side.lower, study, metric)
-        gain = {seed: upper[1][seed] - lower[1][seed] for seed in upper[1] if seed in lower[1]}
-        return {f"{upper[0]} - {lower[0]}": gain}
+        upper, lower = _mean_of(side.upper, study, metric), _mean_of(side.lower, study, metric)
+        gain = {seed: upper[seed] - lower[seed] for seed in upper if seed in lower}
+        return _Weighed({side_text(written): gain})
     if side.quantifier in ("one", "mean"):
-        return dict([_one(side, study, metric)])
-    return {name: _runs_of(name, study, metric) for name in side.selection.names}
+        name = side_text(written) if side.quantifier == "mean" else side.selection.names[0]
+        return _Weighed({name: _mean_of(side, study, metric)})
+    names = side.selection.names
+    series = {name: _runs_of(name, study, metric) for name in names}
+    return _Weighed(series, is_best=side.quantifier == "best" and len(names) > 1)
 
 
-def _one(term: Term, study: Study, metric: str) -> tuple[str, Series]:
+def _mean_of(term: Term, study: Study, metric: str) -> Series:
     """Return a term that is one series: an experiment, or the mean of several per seed."""
-    names = term.selection.names
-    series = [_runs_of(name, study, metric) for name in names]
+    series = [_runs_of(name, study, metric) for name in term.selection.names]
     shared = [seed for seed in series[0] if all(seed in one for one in series)]
-    return _called(term.selection), {seed: fmean(one[seed] for one in series) for seed in shared}
-
-
-def _called(selection: Selection) -> str:
-    first, *others = selection.names
-    return f"the mean of {first} and {len(others)} more" if others else first
+    return {seed: fmean(one[seed] for one in series) for seed in shared}
 
 
 def _runs_of(name: str, study: Study, metric: str) -> Series:
@@ -269,6 +276,10 @@ def _paired(high: Series | float, low: Series | float) -> list[float]:
             return [high[seed] - low[seed] for seed in high if seed in low]
         return [value - low for value in high.values()]
     return [high - value for value in low.values()] if isinstance(low, Mapping) else []
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
 
 
 def _difference(values: Sequence[float]) -> Difference:

@@ -33,13 +33,13 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     """Return everything that a report says, as figures. The study has at least one scored run."""
     has_accuracy = any(one.series("accuracy") for one in study.scored.values())
     metric = "accuracy" if has_accuracy else "valid_loss"
-    stated = [one for asked in study.asked for one in asked.hypotheses]
+    verdicts = [one for asked in study.asked for one in judge(asked.hypotheses, study)]
     return Evidence(
         study=study,
         metric=metric,
         effects=tuple(find_effects(study, metric)),
         gains=tuple(find_gains(study, metric)),
-        verdicts=tuple(judge(stated, study)),
+        verdicts=tuple(verdicts),
         noise=study.noise(metric),
         reference=reference,
     )

@@ -53,11 +53,12 @@ def hypotheses_section(evidence: Evidence) -> Section:
     caption = f"The {counted(len(rows), 'hypothesis', 'hypotheses')}, and what the runs say of them"
     blocks: list[Text | Table] = [
         Text(
-            "Each comparison is a paired t test over seeds, with its 95% interval. p is "
-            "Holm's over "
-            "all hypotheses: the chance that any of the verdicts is wrong is at most 5%. A "
-            "claim is "
-            "rejected by evidence for the contrary, not for lack of evidence."
+            "Each comparison is a paired t test over seeds, with its 95% interval; of "
+            "several that a "
+            "claim makes, the one that decides is shown. p is Holm's over the hypotheses of "
+            "a grid: "
+            "the chance that any of its verdicts is wrong is at most 5%. A claim is rejected by "
+            "evidence for the contrary, not for lack of evidence."
         ),
         Table(columns, rows, caption),
     ]
@@ -239,10 +240,19 @@ def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
         Cell(plain(stated.claim)),
         Cell(f"{code(stated.expect)}{metric}"),
         Cell(f"**{verdict.word}**", _WORDS.index(verdict.word)),
-        Cell("; ".join(_compared(one, stated.metric) for one in verdict.compared)),
+        Cell(_figures(verdict)),
         figure(show_p(verdict.p) if verdict.compared else "", verdict.p),
         Cell(_to_settle(verdict)),
     )
+
+
+def _figures(verdict: Verdict) -> str:
+    """Show the comparison that decides, and say of how many it is."""
+    if not verdict.compared:
+        return ""
+    told = _compared(verdict.compared[verdict.deciding], verdict.stated.metric)
+    others = len(verdict.compared) - 1
+    return f"{told}; the weakest of {others + 1} steps" if others else told
 
 
 def _compared(compared: Compared, metric: str) -> str:
