@@ -150,6 +150,10 @@ def test_the_columns_are_those_of_the_table() -> None:
     assert re.findall(r"`(\w+)`", " ".join(rows)) == list(COLUMNS)
 
 
+# Options in README's table that are not those of `run`.
+ELSEWHERE = {"--history", "--by-experiment", "--reference", "--open", "-o", "--install-completion"}
+
+
 def test_the_commands_and_options_exist() -> None:
     for words in set(re.findall(r"fmgrid (\w+)", section("Commands"))):
         done = subprocess.run(
@@ -160,7 +164,7 @@ def test_the_commands_and_options_exist() -> None:
         ["fmgrid", "run", "--help"], capture_output=True, text=True, check=True
     ).stdout
     for option in re.findall(r"`(-[-a-z]+)", section("Commands")):
-        if option not in ("--history", "-o", "--install-completion"):
+        if option not in ELSEWHERE:
             assert option in helped, option
 
 
@@ -193,7 +197,9 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
     [
         "README.md",
         "docs/grids.md",
-        "docs/replication.md",
+        "docs/replication/README.md",
+        "docs/replication/report.md",
+        "docs/replication/beyond/report.md",
         "docs/performance.md",
         "docs/reliability.md",
         "modellogs/README.md",

@@ -189,6 +189,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 "more_seeds": verdict.more_seeds,
                 "reason": verdict.reason,
                 "compared": [asdict(one) for one in verdict.compared],
+                "deciding": verdict.deciding,
             }
             for verdict in evidence.verdicts
         ],

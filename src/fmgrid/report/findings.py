@@ -47,8 +47,8 @@ def hypotheses_section(evidence: Evidence) -> Section:
         return Section("Hypotheses", (Text(told),))
     rows = tuple(_verdict_row(verdict) for verdict in evidence.verdicts)
     columns = (
-        *(Column("claim"), Column("expected"), Column("verdict"), Column("figures")),
-        *(number("p"), Column("to settle it")),
+        *(Column("claim"), Column("verdict"), Column("figures"), number("p")),
+        *(Column("to settle it"), Column("expected")),
     )
     caption = f"The {counted(len(rows), 'hypothesis', 'hypotheses')}, and what the runs say of them"
     blocks: list[Text | Table] = [
@@ -238,11 +238,11 @@ def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
     metric = "" if stated.metric == "accuracy" else f" on {stated.metric.replace('_', ' ')}"
     return (
         Cell(plain(stated.claim)),
-        Cell(f"{code(stated.expect)}{metric}"),
         Cell(f"**{verdict.word}**", _WORDS.index(verdict.word)),
         Cell(_figures(verdict)),
         figure(show_p(verdict.p) if verdict.compared else "", verdict.p),
         Cell(_to_settle(verdict)),
+        Cell(f"{code(stated.expect)}{metric}"),
     )
 
 
@@ -294,10 +294,11 @@ def _stated_late(evidence: Evidence) -> str:
         return "All of them stood in the grids before the first run was started."
     claims = "; ".join(plain(one.stated.claim) for one in late[:3])
     more = f"; and {len(late) - 3} more" if len(late) > 3 else ""  # noqa: PLR2004
+    was, it = ("was", "it") if len(late) == 1 else ("were", "they")
     return (
-        f"{len(late)} of the {len(evidence.verdicts)} were first seen when runs were there "
+        f"{len(late)} of the {len(evidence.verdicts)} {was} first seen when runs were there "
         "already, "
-        f"so that they may have been stated by what those showed: {claims}{more}."
+        f"so that {it} may have been stated by what those showed: {claims}{more}."
     )
 
 

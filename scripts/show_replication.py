@@ -1,0 +1,90 @@
+"""Set what the replication says of each claim beside what the study said: README, docs/replication.
+
+    python scripts/show_replication.py STUDY.json BEYOND.json
+
+The files are what `fmgrid report --json` prints; scripts/replicate.sh makes them.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fmgrid.pages.document import code, plain
+from fmgrid.report.phrases import show_difference, show_p
+from marks import ROOT, write_marked
+
+# What the study concluded, by the beginning of our words for it; what it did not say is ours.
+CONCLUDED = {
+    "H1: more epochs": "confirmed",
+    "H1: up to": "confirmed",
+    "H2: wider": "partly confirmed",
+    "H2: with": "partly confirmed",
+    "H3": "confirmed",
+    "H4": "rejected",
+    "H5": "confirmed",
+    "H6": "strongly confirmed",
+    "Batch size 8": "observed",
+    "RMSprop": "observed",
+    "SGD fails: less": "observed",
+    "Impact": "observed",
+    "Combining": "observed",
+    "No overfitting": "observed",
+    "Asymmetric": "observed",
+}
+
+
+def main() -> None:
+    """Write the table into both pages."""
+    study, beyond = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
+    table = _table(study["verdicts"]) + "\n" + _beyond(beyond["verdicts"])
+    for page in (ROOT / "README.md", ROOT / "docs" / "replication" / "README.md"):
+        write_marked(page, "show_replication.py", f"\n{table}")
+
+
+def _table(verdicts: list[dict[str, Any]]) -> str:
+    ordered = sorted(verdicts, key=lambda one: _order(one["claim"]))
+    rows = [(plain(one["claim"]), _concluded(one["claim"]), *_judged(one)) for one in ordered]
+    return _to_markdown(("the study's claim", "its verdict", "ten seeds", "what decides"), rows)
+
+
+def _beyond(verdicts: list[dict[str, Any]]) -> str:
+    rows = [(plain(one["claim"]), *_judged(one)) for one in verdicts]
+    return _to_markdown(("a doubt, put as a claim", "ten seeds", "what decides"), rows)
+
+
+def _to_markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [(*head, "p"), (*["---"] * len(head), "---:"), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _judged(one: dict[str, Any]) -> tuple[str, str, str]:
+    more = f", about {one['more_seeds']} more seeds" if one["more_seeds"] else ""
+    return f"**{one['verdict'].lower()}**{more}", _deciding(one), show_p(one["p_holm"])
+
+
+def _order(claim: str) -> int:
+    starts = [claim.startswith(start) for start in CONCLUDED]
+    return starts.index(True) if True in starts else len(starts)
+
+
+def _concluded(claim: str) -> str:
+    return next((said for start, said in CONCLUDED.items() if claim.startswith(start)), "")
+
+
+def _deciding(one: dict[str, Any]) -> str:
+    if not one["compared"]:
+        return plain(one["reason"])
+    deciding = one["compared"][one["deciding"]]
+    found, metric = deciding["difference"], one["metric"]
+    bounds = ", ".join(show_difference(found[bound], metric) for bound in ("low", "high"))
+    unit = " points" if metric.endswith("accuracy") else ""
+    needs = f", needs {show_difference(deciding['margin'], metric)}" if deciding["margin"] else ""
+    return (
+        f"{code(deciding['greater'])} over {code(deciding['lesser'])}: "
+        f"{show_difference(found['mean'], metric)} [{bounds}]{unit}{needs}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""`fmgrid report` and `compare` as a user calls them: what they write, say and refuse."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from check_report import objections
+from command import fmgrid, write
+
+GRID = """# Does a wider layer, or more time, help on a few images?
+name = "small_{hidden_units}_{epochs}"
+seeds = [0, 1, 2]
+
+[base]
+dataset = "fashion-mnist-sample"
+train_steps = 10
+
+[grid]
+hidden_units = [[4], [32]]
+epochs = [1, 3]
+
+[[hypothesis]]
+claim = "More time helps <b>both</b> | *surely*"
+expect = "small_32_3 > small_32_1"
+
+[[hypothesis]]
+claim = "Everything is right"
+expect = "each of small_* > 0.9"
+"""
+ONE = GRID.replace("[0, 1, 2]", "[0]")
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs of GRID: a factorial of two axes at three seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "small.toml").write_text(GRID)
+    done = fmgrid("run", folder / "small.toml", "--logdir", folder / "logs")
+    assert done.returncode == 0, done.stderr
+    return folder / "logs"
+
+
+@pytest.fixture(scope="module")
+def report(logs: Path) -> Path:
+    done = fmgrid("report", logs, "-o", logs.parent / "report")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        str(logs.parent / "report" / n) for n in ("report.md", "report.html")
+    ]
+    return logs.parent / "report"
+
+
+def test_a_report_is_whole(report: Path) -> None:
+    assert list(objections(report)) == []
+
+
+def test_what_is_missing_from_a_report_is_noticed(report: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    text = (report / "report.html").read_text()
+    (copy / "report.html").write_text(text.replace('href="#summary"', 'href="#nowhere"'))
+    (copy / "report.md").write_text((report / "report.md").read_text().replace("## Design", "## X"))
+    found = list(objections(copy))
+    assert "the link to #nowhere leads nowhere" in found
+    assert "report.md has no section Design" in found
+    assert any("nowhere else" in one for one in found)
+
+
+def test_hypotheses_that_stood_in_the_grid_are_judged(report: Path) -> None:
+    text = (report / "report.md").read_text()
+    assert r"More time helps \<b\>both" in text
+    assert "**REJECTED**" in text  # nothing is nine in ten right after 30 steps
+    assert "All of them stood in the grids before the first run was started." in text
+
+
+def test_a_claim_cannot_become_a_part_of_the_page(report: Path) -> None:
+    assert "<b>both</b>" not in (report / "report.html").read_text()
+
+
+def test_the_same_runs_make_the_same_bytes(logs: Path, report: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert fmgrid("report", logs, "-o", again).returncode == 0
+    for path in (one for one in report.rglob("*") if one.is_file()):
+        ours, theirs = path.read_bytes(), (again / path.relative_to(report)).read_bytes()
+        if path.suffix != ".png":  # the command that made it stands in it
+            ours = ours.replace(str(report).encode(), b"HERE")
+            theirs = theirs.replace(str(again).encode(), b"HERE")
+        assert ours == theirs, path
+
+
+def test_the_figures_are_those_of_the_tables(logs: Path, report: Path, tmp_path: Path) -> None:
+    table, means = tmp_path / "runs.csv", tmp_path / "means.csv"
+    assert fmgrid("summarize", logs, "-o", table, "--by-experiment", means).returncode == 0
+    runs, by_experiment = pd.read_csv(table), pd.read_csv(means).set_index("name")
+    grouped = runs.groupby("name")["accuracy"]
+    assert list(by_experiment["n"]) == [3] * 4
+    for name, accuracies in grouped:
+        row = by_experiment.loc[name]
+        assert row["accuracy_mean"] == pytest.approx(accuracies.mean())
+        assert row["accuracy_sd"] == pytest.approx(accuracies.std())
+        assert row["accuracy_low"] <= row["accuracy_mean"] <= row["accuracy_high"]
+        shown = rf"\| `{name}` .*\| *{row['accuracy_mean']:.2%} "
+        assert re.search(shown, (report / "report.md").read_text()), name
+
+
+def test_figures_for_a_script_are_json(logs: Path, tmp_path: Path) -> None:
+    done = fmgrid("report", logs, "-o", tmp_path / "r", "--json")
+    answer = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert {one["verdict"] for one in answer["verdicts"]} <= {
+        "CONFIRMED",
+        "REJECTED",
+        "INCONCLUSIVE",
+    }
+    assert {one["setting"] for one in answer["effects"]} == {"units1", "epochs"}
+    assert all(Path(path).is_file() for path in answer["files"])
+
+
+def test_published_figures_are_set_beside(logs: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "published.csv"
+    reference.write_text("name,accuracy\nsmall_4_1,0.99\nsmall_32_3,\nelsewhere,0.5\n")
+    done = fmgrid("report", logs, "-o", tmp_path / "r", "--reference", reference)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "r" / "report.md").read_text()
+    assert "## Beside the published figures" in text
+    assert "0 of 1 published figures" in text
+    assert "Not among our runs: `elsewhere`." in text
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_one_run_of_each_concludes_nothing() -> None:
+    assert fmgrid("run", write(ONE)).returncode == 0
+    done = fmgrid("report", "modellogs")
+    assert done.returncode == 0, done.stderr
+    assert list(objections(Path("report"))) == []
+    text = Path("report/report.md").read_text()
+    assert "from which nothing can be concluded" in text
+    assert "CONFIRMED" not in text
+    assert "REJECTED" not in text
+    compared = fmgrid("compare", "small_4_1", "small_32_3")
+    assert "one run each: nothing can be concluded" in compared.stderr
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_hypotheses_that_come_late_are_told_from_those_that_were_there() -> None:
+    late = '[[hypothesis]]\nclaim = "Late"\nexpect = "small_4_1 < small_32_3"\n'
+    assert fmgrid("run", write(ONE)).returncode == 0
+    again = fmgrid("run", write(ONE + late))
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    assert fmgrid("report", "modellogs").returncode == 0
+    text = Path("report/report.md").read_text()
+    assert "1 of the 3 was first seen when runs were there already" in text
+
+
+def test_groups_may_come_from_grids_that_were_not_run(logs: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "other.toml"
+    grid.write_text(GRID.replace("Everything is right", "Said afterwards"))
+    done = fmgrid("report", logs, "-o", tmp_path / "r", "--grid", grid)
+    assert done.returncode == 0, done.stderr
+    assert "Said afterwards" in (tmp_path / "r" / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_folder_without_complete_runs_is_refused() -> None:
+    Path("empty").mkdir()
+    done = fmgrid("report", "empty")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "empty: has no complete run yet; fmgrid run trains some\n1 mistake; nothing was done\n"
+    )
+    assert not Path("report").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    done = fmgrid("report", "nowhere")
+    assert done.returncode == 3
+    assert "nowhere: no such folder" in done.stderr
+
+
+def test_two_experiments_are_compared_over_their_seeds(logs: Path) -> None:
+    done = fmgrid("compare", "small_4_1", "small_32_3", "--logdir", logs)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^hidden_units +4 +32$", done.stdout, flags=re.M)
+    assert re.search(r"^epochs +1 +3$", done.stdout, flags=re.M)
+    assert re.search(r"^accuracy +\d+\.\d+% +\d+\.\d+% +\+\d+\.\d+ points", done.stdout, flags=re.M)
+    assert "means over 3 seeds" in done.stderr
+    assert "confounded with the amount of data: 640 and 1,920 images seen" in done.stderr
+    one_run = fmgrid("compare", logs / "small_4_1_s1", logs / "small_32_3_s1", "--json")
+    answer = json.loads(one_run.stdout)
+    assert answer["metrics"]["accuracy"]["difference"]["n"] == 1
+
+
+def test_an_unknown_experiment_gets_a_near_match(logs: Path) -> None:
+    done = fmgrid("compare", "small_4_1", "smal_32_3", "--logdir", logs)
+    assert done.returncode == 2
+    assert "did you mean small_32_3?" in done.stderr
