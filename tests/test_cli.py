@@ -58,7 +58,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_run_has_its_complete_folder(finished: Path) -> None:
-    assert sorted(path.name for path in finished.iterdir() if path.is_dir()) == NAMES
+    assert sorted(path.name for path in finished.glob("[!.]*") if path.is_dir()) == NAMES
     for name in NAMES:
         files = sorted(path.name for path in (finished / name).iterdir())
         assert len(files) == 3
@@ -75,7 +75,7 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
     assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")
-    assert hint == "next: fmgrid summarize modellogs"
+    assert hint == "next: fmgrid summarize modellogs && fmgrid report modellogs"
 
 
 def test_what_libraries_print_is_in_the_log_of_the_run(finished: Path) -> None:
@@ -327,7 +327,7 @@ def test_adding_seeds_keeps_what_is_finished() -> None:
     before = Path("modellogs/grid/grid_results.toml").read_bytes()
     assert "2 runs on " in fmgrid("run", grid, "--seeds", "0,1,2").stderr
     assert Path("modellogs/grid/grid_results.toml").read_bytes() == before
-    found = {path.name for path in Path("modellogs").iterdir() if path.is_dir()}
+    found = {path.name for path in Path("modellogs").glob("[!.]*")}
     assert found == {"grid", "grid_s1", "grid_s2"}
     runs = bits(Path("modellogs"))
     assert runs["grid"] != runs["grid_s1"] != runs["grid_s2"]

@@ -64,12 +64,10 @@ def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
         _refuse_changed(definitions, found, store, wishes)
         pending = [item.experiment for item in found if _is_wanted(item, wishes)]
         store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
-        command = shlex.join(["fmgrid", *sys.argv[1:]])
-        store.note(to_asked(plan, datetime.now(UTC), command))
         wanted = [_made_ready(item, store, wishes) for item in found]
         runs: list[Run] = []
         try:
-            _train_all(definitions, wanted, store, wishes, runs)
+            _train_all(plan, wanted, store, wishes, runs)
         except KeyboardInterrupt:
             # What is stored counts, not what was told of: the signal may have come in between.
             done = sum(item.state == "complete" for item in survey(experiments, store))
@@ -128,7 +126,7 @@ def _made_ready(item: Found, store: Store, wishes: Wishes) -> Found:
 
 
 def _train_all(
-    definitions: Sequence[Definition],
+    plan: Plan,
     wanted: Sequence[Found],
     store: Store,
     wishes: Wishes,
@@ -150,10 +148,12 @@ def _train_all(
         }
         timeouts = {
             definition.experiment.run_name: seconds
-            for definition in definitions
+            for definition in plan.definitions
             if (seconds := wishes.timeout or definition.timeout)
         }
-        _check_optimizers(definitions, trainings, processes, timeouts)
+        _check_optimizers(plan.definitions, trainings, processes, timeouts)
+        command = shlex.join(["fmgrid", *sys.argv[1:]])
+        store.note(to_asked(plan, datetime.now(UTC), command))
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
@@ -269,7 +269,8 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
-            say(f"next: fmgrid summarize {shlex.quote(str(store.root))}")
+            where = shlex.quote(str(store.root))
+            say(f"next: fmgrid summarize {where} && fmgrid report {where}")
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:FAILURES_SHOWN]:
