@@ -22,7 +22,16 @@ from fmgrid.statistics import (
     shares_of_variance,
     swing_of_noise,
 )
-from fmgrid.study import Axis, Group, Repeated, Study, is_higher_better, level_of, without
+from fmgrid.study import (
+    Axis,
+    Group,
+    Repeated,
+    Study,
+    count_neighbours,
+    is_higher_better,
+    level_of,
+    without,
+)
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
@@ -102,7 +111,7 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
         effect
         for group in study.groups
         for axis, levels in _contrasts(study, group)
-        if (effect := _effect(group, axis, _series(levels, metric), noise, metric))
+        if (effect := _effect(group, axis, levels, noise, metric))
     ]
     return sorted(found, key=lambda effect: -abs(effect.difference.mean))
 
@@ -150,14 +159,15 @@ def _scored_alike(baseline: Repeated, members: Sequence[Repeated]) -> bool:
 def _contrasts(study: Study, group: Group) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
     """Yield the axes along which a group can be compared, with the members at each level.
 
-    In a group that is no product, those members count that differ from the study's baseline in
-    one setting only.
+    In a group that is no product, those members count that differ in one setting only from the
+    study's baseline, or, where none do, from the member that most others are so close to.
     """
     if group.shape in ("one axis", "factorial"):
         for axis in group.axes:
             yield axis, group.at(axis)
-    elif group.shape == "irregular" and study.baseline:
-        yield from _slices(group, study.baseline)
+    elif group.shape == "irregular":
+        found = list(_slices(group, study.baseline)) if study.baseline else []
+        yield from found or _slices(group, count_neighbours(group.distinct).most_common(1)[0][0])
 
 
 def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
@@ -189,10 +199,11 @@ def _common_seeds(series: Sequence[Mapping[int, float]]) -> list[int]:
 def _effect(
     group: Group,
     axis: Axis,
-    series: Mapping[Any, Mapping[int, float]],
+    levels: Mapping[Any, Sequence[Repeated]],
     noise: Noise | None,
     metric: str,
 ) -> Effect | None:
+    series = _series(levels, metric)
     if len(series) < 2:  # noqa: PLR2004 -- there is nothing to compare
         return None
     ordered = sorted(series, key=lambda level: fmean(series[level].values()))
@@ -204,10 +215,9 @@ def _effect(
     if difference is None:
         return None
     repeats = len(_common_seeds(list(series.values())))
-    averaged = len(group.at(axis).get(best, [])) or 1
     swing = None
     if noise and repeats:
-        swing = swing_of_noise(len(series), repeats * averaged, noise)
+        swing = swing_of_noise(len(series), repeats * len(levels[best]), noise)
     return Effect(
         group=group.title,
         setting=axis.name,

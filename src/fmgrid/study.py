@@ -6,7 +6,7 @@ grid of any shape, or a folder that plain mltrainer left, is described by the sa
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -58,7 +58,7 @@ UNITS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
 class Repeated:
     """One experiment with its runs, one per seed."""
 
@@ -216,19 +216,9 @@ class Study:
     @cached_property
     def baseline(self) -> Repeated | None:
         """The experiment that most others differ from in one setting only; None if none is."""
-        distinct = {one.configuration: one for one in reversed(self.scored.values())}
-        neighbours: dict[str, int] = defaultdict(int)
-        for setting in SETTINGS:
-            buckets: dict[str, list[str]] = defaultdict(list)
-            for configuration, one in distinct.items():
-                buckets[without(one, setting)].append(configuration)
-            for bucket in buckets.values():
-                for configuration in bucket:
-                    neighbours[configuration] += len(bucket) - 1
-        ordered = sorted(neighbours.items(), key=lambda item: -item[1])
-        match ordered:
-            case [(first, most), (_, second), *_] if most > second:
-                return distinct[first]
+        match count_neighbours(self.scored.values()).most_common(2):
+            case [(first, most), (_, second)] if most > second:
+                return first
         return None
 
     def noise(self, metric: str) -> Noise | None:
@@ -244,6 +234,20 @@ class Study:
                 key = (one.name, seed) if seed == UNKNOWN_SEED else seed
                 by_configuration[one.configuration][key] = value
         return pooled_noise([list(values.values()) for values in by_configuration.values()])
+
+
+def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
+    """Return how many others differ from each distinct experiment in one setting only."""
+    distinct = list({one.configuration: one for one in reversed(list(experiments))}.values())[::-1]
+    neighbours = Counter(dict.fromkeys(distinct, 0))
+    for setting in SETTINGS:
+        buckets: dict[str, list[Repeated]] = defaultdict(list)
+        for one in distinct:
+            buckets[without(one, setting)].append(one)
+        for bucket in buckets.values():
+            for one in bucket:
+                neighbours[one] += len(bucket) - 1
+    return neighbours
 
 
 def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
