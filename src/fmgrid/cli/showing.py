@@ -169,7 +169,11 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
     try:
+        path = path.resolve()  # where a link leads, which stays one
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a device or a pipe, which nothing may replace
+            path.write_text(text, encoding="utf-8")
+            return
         write_whole(path, text.encode())
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
