@@ -372,7 +372,8 @@ def _repeated(
         left_out.append(f"{name}: {others} of its runs, whose settings differ from the others'")
     complete = [row for row in kept if row.get("status") in ("complete", None)]
     failures = tuple(row for row in kept if row.get("status") not in ("complete", None))
-    left_out += [f"{row['run']}: {row['status']}: {row.get('error') or ''}" for row in failures]
+    told = [(row["run"], row["status"], row.get("error")) for row in failures]
+    left_out += [": ".join(filter(None, parts)) for parts in told]
     runs = {
         UNKNOWN_SEED if row.get("seed") is None else int(row["seed"]): row
         for row in sorted(complete, key=lambda row: row.get("seed") or 0)
