@@ -1,0 +1,154 @@
+"""Published figures as somebody may have typed them."""
+
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+
+from fmgrid.errors import InputError
+from fmgrid.report.reference import read_reference
+
+PUBLISHED = Path(__file__).parents[1] / "docs" / "published_results.csv"
+WANTED = "a reference has name, and any of accuracy, valid_loss, train_loss"
+
+WRONG: dict[str, tuple[bytes, list[str]]] = {
+    "empty": (b"", [f":1: has no column name; {WANTED}"]),
+    "without a name column": (
+        b"nmae,accuracy\na,0.8\n",
+        [f":1: has no column name; did you mean nmae?; {WANTED}"],
+    ),
+    "without a name column or one like it": (
+        b"x,y\na,0.8\n",
+        [f":1: has no column name; it has x, y; {WANTED}"],
+    ),
+    "without figures": (b"name,epochs\na,5\n", [f":1: has no figures; {WANTED}"]),
+    "of a header alone": (b"name,accuracy\n", [": has no rows; write one per experiment"]),
+    "with a name twice": (
+        b"name,accuracy\na,0.8\nb,0.7\na,0.8\n",
+        [':4: name: "a" stands there twice; write each experiment once'],
+    ),
+    "with a row of no name": (
+        b"name,accuracy\n ,0.8\n",
+        [":2: name: is empty; write each experiment once"],
+    ),
+    "of percentages": (
+        b"name,accuracy\na,83.6\n",
+        [":2: accuracy: 83.6 is more than 1; write accuracies as fractions, 0.836"],
+    ),
+    "of text": (
+        b"name,accuracy,valid_loss\na,good,low\n",
+        [
+            ':2: accuracy: "good" is no such figure',
+            ':2: valid_loss: "low" is no such figure',
+        ],
+    ),
+    "of what is no number": (
+        b"name,accuracy,train_loss\na,nan,inf\nb,-0.1,\n",
+        [
+            ':2: accuracy: "nan" is no such figure',
+            ':2: train_loss: "inf" is no such figure',
+            ':3: accuracy: "-0.1" is no such figure',
+        ],
+    ),
+    "that moves the cursor": (
+        b"name,accuracy\na,\x1b[2J\n",
+        [':2: accuracy: "\\u001b[2J" is no such figure'],
+    ),
+    "binary": (bytes(range(256)), [": is not UTF-8 text; save it as UTF-8"]),
+    "with an open quote": (
+        b'name,accuracy\n"a,0.8\n',
+        [":1: is not CSV: unexpected end of data"],  # where the quote was opened,
+    ),
+}
+
+
+def write(folder: Path, content: bytes) -> Path:
+    path = folder / "reference.csv"
+    path.write_bytes(content)
+    return path
+
+
+def objection(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_reference(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "told"), WRONG.values(), ids=WRONG)
+def test_a_wrong_reference_is_told_with_all_its_problems(
+    content: bytes, told: list[str], tmp_path: Path
+) -> None:
+    path = write(tmp_path, content)
+    assert objection(path) == "\n".join(f"{path}{one}" for one in told)
+
+
+def test_a_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone.csv"
+    assert objection(path) == f"{path}: no such file; name a CSV with published figures"
+
+
+def test_a_folder_is_no_reference(tmp_path: Path) -> None:
+    assert objection(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+def test_a_file_too_large_for_a_table_is_not_read(tmp_path: Path) -> None:
+    path = write(tmp_path, b"")
+    with path.open("r+b") as stream:
+        stream.truncate(10_000_001)
+    assert objection(path) == f"{path}: is larger than any such table"
+
+
+def test_no_more_than_twenty_problems_are_told(tmp_path: Path) -> None:
+    lines = "".join(f"e{number},80\n" for number in range(50))
+    assert len(objection(write(tmp_path, f"name,accuracy\n{lines}".encode())).splitlines()) == 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfname,accuracy,valid_loss\na,0.8,\n",
+        b"name,accuracy\r\na,0.8\r\n",
+        b"accuracy,author,name\n 0.8 ,x, a \n",
+        b'name,accuracy\n"a","0.8"\n\n',
+    ],
+    ids=["a byte order mark", "ends of Windows", "other columns and spaces", "quotes"],
+)
+def test_what_a_spreadsheet_writes_is_read(content: bytes, tmp_path: Path) -> None:
+    assert read_reference(write(tmp_path, content)).figures == {"a": {"accuracy": 0.8}}
+
+
+def test_a_short_row_has_fewer_figures(tmp_path: Path) -> None:
+    found = read_reference(write(tmp_path, b"name,accuracy,train_loss\na,0.8\nb\n"))
+    assert found.figures == {"a": {"accuracy": 0.8}, "b": {}}
+
+
+def test_without_settings_nothing_is_a_twin(tmp_path: Path) -> None:
+    found = read_reference(write(tmp_path, b"name,accuracy\na,0.8\nb,0.7\n"))
+    assert found.twins == ()
+    assert found.noise("accuracy") is None
+
+
+def test_the_published_study_has_one_configuration_under_several_names() -> None:
+    found = read_reference(PUBLISHED)
+    assert found.figures["epochs_3"] == {
+        "accuracy": 0.795,
+        "valid_loss": 0.551,
+        "train_loss": 0.521,
+    }
+    assert found.twins == (("epochs_5", "batchsize_64", "depth_2", "lr_0.001", "optimizer_Adam"),)
+    noise = found.noise("accuracy")
+    assert noise
+    assert noise.sd == pytest.approx(stdev([0.836, 0.836, 0.818, 0.839, 0.808]))
+    assert noise.degrees == 4
+
+
+def test_twins_without_a_figure_do_not_count_for_its_noise(tmp_path: Path) -> None:
+    content = b"name,epochs,accuracy,valid_loss\na,5,0.7,\nb,5,0.8,0.5\nc,5,,0.7\nd,9,0.1,9\n"
+    found = read_reference(write(tmp_path, content))
+    assert found.twins == (("a", "b", "c"),)
+    noise, of_loss = found.noise("accuracy"), found.noise("valid_loss")
+    assert noise
+    assert of_loss
+    assert (noise.sd, noise.degrees) == (pytest.approx(stdev([0.7, 0.8])), 1)
+    assert (of_loss.sd, of_loss.degrees) == (pytest.approx(stdev([0.5, 0.7])), 1)
+    assert found.noise("train_loss") is None
