@@ -258,7 +258,7 @@ def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
     for path in sorted((root / GRIDS).glob("*.toml")):
         try:
             found.append(_to_asked(tomllib.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             damaged.append(f"{path}: is no record of a grid: {' '.join(str(error).split())[:200]}")
     return found, damaged
 
