@@ -1,0 +1,271 @@
+"""What each setting does, against figures by hand and grids whose truth is known."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import pytest
+
+from fmgrid.effects import compare_with, find_effects, find_gains, find_shares
+from fmgrid.statistics import Noise, compare, swing_of_noise
+from fmgrid.study import Study
+from made_up_studies import row, rows, study_of
+
+SIZES = (8, 16, 32, 64, 128, 256)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integrate the studentized range once for each of its shapes, which takes a while."""
+    of_one = cache(lambda *shape: swing_of_noise(shape[0], shape[1], Noise(1.0, shape[2])))
+    monkeypatch.setattr(
+        "fmgrid.effects.swing_of_noise",
+        lambda levels, repeats, noise: noise.sd * of_one(levels, repeats, noise.degrees),
+    )
+
+
+def along(
+    by_level: Mapping[int, Sequence[float] | Mapping[int, float]],
+    axis: str = "epochs",
+    metric: str = "accuracy",
+) -> Study:
+    """Return a study of one axis, with values by level and seed."""
+    return study_of(
+        one
+        for level, values in by_level.items()
+        for one in rows(f"{axis}_{level}", values, metric, **{axis: level})
+    )
+
+
+def factorial(cells: Mapping[tuple[int, int], Sequence[float]]) -> Study:
+    return study_of(
+        one
+        for (epochs, size), values in cells.items()
+        for one in rows(f"e{epochs}_b{size}", values, epochs=epochs, batch_size=size)
+    )
+
+
+def test_an_effect_is_the_best_level_minus_the_worst() -> None:
+    (effect,) = find_effects(along({3: [0.7, 0.72], 5: [0.8, 0.81], 10: [0.75, 0.78]}))
+    assert (effect.group, effect.setting, effect.levels, effect.repeats) == (
+        *("all runs", "epochs"),
+        *(3, 2),
+    )
+    assert (effect.best, effect.worst) == (5, 3)
+    assert effect.difference.mean == pytest.approx(0.095)
+
+
+def test_the_best_of_losses_is_the_lowest_and_its_effect_negative() -> None:
+    study = along({3: [0.7, 0.72], 5: [0.5, 0.51]}, metric="valid_loss")
+    (effect,) = find_effects(study, "valid_loss")
+    assert (effect.best, effect.worst) == (5, 3)
+    assert effect.difference.mean == pytest.approx(-0.205)
+
+
+def test_p_and_interval_are_corrected_for_the_number_of_pairs() -> None:
+    low, high = dict(enumerate([0.70, 0.72, 0.71])), dict(enumerate([0.73, 0.74, 0.735]))
+    study = along({3: low, 5: high, 7: [0.72, 0.72, 0.72], 9: [0.72, 0.73, 0.72]})
+    (effect,) = find_effects(study)
+    alone, widened = compare(high, low), compare(high, low, confidence=1 - 0.05 / 6)
+    assert alone
+    assert widened
+    assert effect.p == pytest.approx(6 * alone.p)
+    assert (effect.difference.low, effect.difference.high) == (widened.low, widened.high)
+    assert alone.low
+    assert widened.low
+    assert widened.low < alone.low
+
+
+def test_effects_are_ranked_by_their_size() -> None:
+    cells = {(3, 8): [0.5, 0.52], (3, 64): [0.8, 0.82], (5, 8): [0.6, 0.61], (5, 64): [0.9, 0.92]}
+    assert [one.setting for one in find_effects(factorial(cells))] == ["batch_size", "epochs"]
+
+
+def test_in_a_factorial_grid_a_level_is_the_mean_over_all_others() -> None:
+    cells = {(3, 8): [0.5, 0.52], (3, 64): [0.8, 0.82], (5, 8): [0.6, 0.61], (5, 64): [0.9, 0.92]}
+    by_size, by_time = find_effects(factorial(cells))
+    assert by_size.difference.mean == pytest.approx((0.8 + 0.82 + 0.9 + 0.92) / 4 - 2.23 / 4)
+    assert by_time.difference.mean == pytest.approx((0.6 + 0.61 + 0.9 + 0.92) / 4 - 2.64 / 4)
+    # Each seed's mean over the other axis is one value of the paired test.
+    expected = compare({0: 0.75, 1: 0.765}, {0: 0.65, 1: 0.67})
+    assert expected
+    assert by_time.difference.p == pytest.approx(expected.p)
+
+
+def test_the_swing_of_equals_is_that_of_means_over_seeds_and_cells() -> None:
+    cells = {(3, 8): [0.5, 0.52], (3, 64): [0.8, 0.82], (5, 8): [0.6, 0.61], (5, 64): [0.9, 0.92]}
+    study = factorial(cells)
+    noise = study.noise("accuracy")
+    assert noise
+    assert noise.degrees == 4
+    for effect in find_effects(study):
+        assert effect.noise == pytest.approx(swing_of_noise(2, 4, noise))  # 2 seeds x 2 cells
+
+
+def test_one_seed_tells_nothing_apart() -> None:
+    (effect,) = find_effects(along({3: [0.1], 5: [0.9]}))
+    assert (effect.p, effect.difference.low, effect.noise) == (1.0, None, None)
+    assert not effect.is_told_apart
+
+
+def test_levels_without_a_seed_in_common_have_no_effect() -> None:
+    assert find_effects(along({3: {0: 0.5, 1: 0.6}, 5: {2: 0.8, 3: 0.9}})) == []
+
+
+def test_an_axis_of_one_level_that_has_the_metric_has_no_effect() -> None:
+    assert find_effects(along({3: [0.5, 0.6], 5: [math.nan, math.nan]})) == []
+    assert find_effects(study_of([row()])) == []
+    assert find_effects(study_of([])) == []
+
+
+def test_a_group_that_is_no_product_is_compared_through_the_baseline() -> None:
+    study = study_of(
+        [
+            *rows("base", [0.80, 0.81]),
+            *rows("epochs_3", [0.70, 0.72], epochs=3),
+            *rows("rate_low", [0.60, 0.61], learning_rate=1e-5),
+            *rows("both", [0.10, 0.11], learning_rate=1e-5, epochs=3, batch_size=4),
+        ]
+    )
+    found = {one.setting: one for one in find_effects(study)}
+    assert set(found) == {"epochs", "learning_rate"}
+    assert found["epochs"].difference.mean == pytest.approx(0.095)
+    assert found["learning_rate"].difference.mean == pytest.approx(0.2)
+
+
+def test_a_batch_size_that_changes_the_images_seen_says_so() -> None:
+    study = study_of(
+        row(f"b{size}", 0, {"accuracy": size / 100, "images_seen": size}, batch_size=size)
+        for size in (4, 64)
+    )
+    (effect,) = find_effects(study)
+    assert effect.images == (4, 64)
+
+
+def test_gains_go_from_level_to_level_and_are_corrected_together() -> None:
+    values = {3: [0.7, 0.71, 0.69], 10: [0.81, 0.83, 0.82], 5: [0.8, 0.82, 0.79]}
+    gains = find_gains(along(values))
+    assert [(one.before, one.after) for one in gains] == [(3, 5), (5, 10)]
+    assert [one.difference.mean for one in gains] == pytest.approx([0.31 / 3, 0.05 / 3])
+    first, second = gains
+    assert first.p == pytest.approx(2 * first.difference.p)
+    assert second.p == pytest.approx(second.difference.p)
+
+
+def test_words_have_no_order_and_no_gains() -> None:
+    study = study_of(
+        one for name in ("Adam", "SGD") for one in rows(name, [0.7, 0.8], optimizer=name)
+    )
+    assert find_gains(study) == []
+    assert len(find_effects(study)) == 1
+
+
+def test_members_are_compared_with_the_baseline() -> None:
+    study = study_of(
+        [
+            *rows("base", [0.80, 0.81, 0.80]),
+            *rows("epochs_3", [0.70, 0.72, 0.71], epochs=3),
+            *rows("batch_8", [0.85, 0.86, 0.86], batch_size=8),
+        ]
+    )
+    against = compare_with(study, study.groups[0])
+    assert against
+    assert (against.reference.name, against.is_picked) == ("base", False)
+    assert {name: round(one.mean, 6) for name, (one, _) in against.differences.items()} == {
+        "batch_8": 0.053333,
+        "epochs_3": -0.093333,
+    }
+    largest = max(against.differences.values(), key=lambda pair: pair[0].p)
+    smallest = min(against.differences.values(), key=lambda pair: pair[0].p)
+    assert largest[1] == pytest.approx(max(largest[0].p, 2 * smallest[0].p))
+    assert smallest[1] == pytest.approx(2 * smallest[0].p)
+
+
+def test_without_a_baseline_members_are_compared_with_the_best_which_is_picked() -> None:
+    study = along({3: [0.7, 0.71], 5: [0.8, 0.82]})
+    against = compare_with(study, study.groups[0])
+    assert against
+    assert (against.reference.name, against.is_picked) == ("epochs_5", True)
+    assert list(against.differences) == ["epochs_3"]
+
+
+def test_a_twin_of_the_reference_is_not_compared_with_it() -> None:
+    study = study_of([*rows("a", [0.8, 0.9]), *rows("same", [0.8, 0.9])])
+    assert compare_with(study, study.groups[0]) is None
+    assert compare_with(study, study.groups[0], "test_accuracy") is None
+
+
+def test_shares_need_a_factorial_grid_with_repeats_that_differ() -> None:
+    cells = {(3, 8): [0.5, 0.52], (3, 64): [0.8, 0.82], (5, 8): [0.6, 0.61], (5, 64): [0.9, 0.92]}
+    shares = find_shares(factorial(cells).groups[0])
+    assert [one.source for one in shares] == [
+        *("epochs", "batch_size", "epochs x batch_size"),
+        *("seed", "noise"),
+    ]
+    assert sum(one.share for one in shares) == pytest.approx(1)
+    assert find_shares(factorial({key: v[:1] for key, v in cells.items()}).groups[0]) == []
+    assert find_shares(factorial({key: [0.5, 0.5] for key in cells}).groups[0]) == []
+    assert find_shares(along({3: [0.5, 0.6], 5: [0.6, 0.7]}).groups[0]) == []
+
+
+def simulated(rng: random.Random, levels: int, seeds: int, step: float = 0.0) -> Study:
+    """Return an axis whose last level is better by *step*, and whose seeds do much to all."""
+    shared = [rng.gauss(0, 0.02) for _ in range(seeds)]
+    return along(
+        {
+            size: [
+                0.7 + part + rng.gauss(0, 0.01) + (step if size == SIZES[levels - 1] else 0.0)
+                for part in shared
+            ]
+            for size in SIZES[:levels]
+        },
+        "batch_size",
+    )
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("seeds", [3, 10])
+@pytest.mark.parametrize("levels", [3, 6])
+def test_at_most_one_grid_of_equals_in_twenty_shows_an_effect(levels: int, seeds: int) -> None:
+    rng = random.Random(100 * levels + seeds)
+    trials = 400
+    told = 0
+    for _ in range(trials):
+        (effect,) = find_effects(simulated(rng, levels, seeds))
+        told += effect.is_told_apart
+        assert effect.is_told_apart == effect.difference.is_told_apart
+    # Within three standard deviations of what the binomial distribution gives.
+    assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_equals_swing_further_than_the_noise_in_one_grid_of_twenty(seeds: int) -> None:
+    rng = random.Random(seeds)
+    trials = 400
+    beyond = 0
+    for _ in range(trials):
+        independent = along(
+            {n: [rng.gauss(0.7, 0.01) for _ in range(seeds)] for n in (1, 2, 3)},
+        )
+        (effect,) = find_effects(independent)
+        assert effect.noise
+        beyond += effect.difference.mean > effect.noise
+    assert abs(beyond / trials - 0.05) < 4 * math.sqrt(0.05 * 0.95 / trials)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("levels", "seeds"), [(3, 5), (3, 10), (6, 10)])
+def test_a_strong_effect_is_found_at_its_level(levels: int, seeds: int) -> None:
+    rng = random.Random(levels + seeds)
+    found = [find_effects(simulated(rng, levels, seeds, step=0.1))[0] for _ in range(40)]
+    assert all(one.best == SIZES[levels - 1] for one in found)
+    assert sum(one.is_told_apart for one in found) >= 38
+
+
+def test_the_order_of_experiments_changes_no_effect() -> None:
+    study = simulated(random.Random(1), 6, 5)
+    every = [run for one in study.experiments.values() for run in one.runs.values()]
+    random.Random(2).shuffle(every)
+    assert find_effects(study_of(every)) == find_effects(study)
