@@ -21,6 +21,7 @@ CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8  # the usual chance that an effect of the size that was seen is found
 _LARGEST = 10.0  # effect in standard deviations; beyond it the formula of the power fails
+ROUNDING = 1e-12  # of figures of about one; what is measured differs by more, or not at all
 MOST_SEEDS = 1_000  # beyond them a question is not worth asking
 
 
@@ -116,8 +117,9 @@ def p_exceeds(values: Sequence[float], margin: float) -> float:
     n, mean = len(values), fmean(values) if values else 0.0
     if n < 2:  # noqa: PLR2004 -- one difference says nothing of how differences vary
         return 1.0
-    if max(values) - min(values) <= 1e-12 * max(map(abs, values)):
-        return 0.5**n if mean > margin else 1.0
+    rounding = ROUNDING * max(1.0, abs(margin), *map(abs, values))
+    if max(values) - min(values) <= rounding:
+        return 0.5**n if mean - margin > rounding else 1.0
     from scipy.stats import t
 
     return float(t.sf((mean - margin) / (stdev(values) / math.sqrt(n)), n - 1))

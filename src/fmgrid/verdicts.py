@@ -26,7 +26,15 @@ from fmgrid.claims import (
     side_text,
 )
 from fmgrid.records import Stated
-from fmgrid.statistics import ALPHA, Difference, difference, holm, p_exceeds, seeds_needed
+from fmgrid.statistics import (
+    ALPHA,
+    ROUNDING,
+    Difference,
+    difference,
+    holm,
+    p_exceeds,
+    seeds_needed,
+)
 from fmgrid.study import Study, is_higher_better
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
@@ -293,6 +301,7 @@ def _two_sided(values: Sequence[float]) -> float:
 
 def _seeds(compared: Compared, alpha: float) -> int | None:
     found = compared.difference
-    if not found.sd:
+    lead = found.mean - compared.margin
+    if not found.sd or abs(lead) <= ROUNDING:
         return None
-    return seeds_needed(found.mean - compared.margin, found.sd, alpha)
+    return seeds_needed(lead, found.sd, alpha)
