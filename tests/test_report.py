@@ -198,3 +198,30 @@ def test_an_unknown_experiment_gets_a_near_match(logs: Path) -> None:
     done = fmgrid("compare", "small_4_1", "smal_32_3", "--logdir", logs)
     assert done.returncode == 2
     assert "did you mean small_32_3?" in done.stderr
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_every_picture_stands_with_its_own_group() -> None:
+    # One title begins with the other, and one is no name for a file.
+    for title in ("small", "small_wide", "a b"):
+        text = GRID.partition("[[hypothesis]]")[0].replace("small_", f"{title.replace(' ', '')}-")
+        write(text.replace("[1, 3]", "2").replace("[0, 1, 2]", "[0]"), f"{title}.toml")
+    assert fmgrid("run", ".").returncode == 0
+    assert fmgrid("report", "modellogs").returncode == 0
+    assert list(objections(Path("report"))) == []
+    text = Path("report/report.md").read_text()
+    for title, stem in (("small", "small"), ("small_wide", "small_wide"), ("a b", "a_b")):
+        section = text.split(f"\n### {title}\n")[1].split("\n## ")[0].split("\n### ")[0]
+        assert re.findall(r"\((visualizations/[^)]*)\)", section) == [
+            f"visualizations/{stem}_scatter.png"
+        ]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_names_in_captions_are_shown_as_they_are() -> None:
+    text = ONE.partition("[[hypothesis]]")[0].replace(
+        "small_{hidden_units}_{epochs}", "_x_{hidden_units}_{epochs}_"
+    )
+    assert fmgrid("run", write(text)).returncode == 0
+    assert fmgrid("report", "modellogs").returncode == 0
+    assert "<em>x" not in Path("report/report.html").read_text()

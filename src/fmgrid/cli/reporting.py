@@ -12,7 +12,7 @@ from fmgrid.cli.output import put, say, warn
 from fmgrid.cli.progress import counted
 from fmgrid.cli.showing import write
 from fmgrid.errors import InputError, Place, Problem, StoreError
-from fmgrid.pages.document import Picture
+from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.records import Asked
@@ -51,13 +51,16 @@ def write_report(
     from fmgrid import plots
 
     evidence = weigh(study, reference)
-    pictures, files = [], []
+    pictures: list[tuple[str | None, Picture]] = []
+    files = []
     for drawn in plots.draw_all(study, evidence.effects):
         path = output / _PICTURES / f"{drawn.name}.png"
         _write_bytes(path, plots.to_png(drawn.figure))
         files.append(path)
         svg = plots.to_svg(drawn.figure)
-        pictures.append(Picture(drawn.name, drawn.title, drawn.caption, svg))
+        # A caption is text, and holds names that are anybody's.
+        picture = Picture(drawn.name, drawn.title, plain(drawn.caption), svg)
+        pictures.append((drawn.group, picture))
     document = to_document(evidence, pictures, logdir, command)
     for name, text in (("report.md", to_markdown(document)), (REPORT, to_html(document))):
         write(output / name, text)

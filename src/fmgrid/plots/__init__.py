@@ -5,7 +5,7 @@ A picture is None where there is nothing to show. Captions are made from the sam
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from fmgrid.effects import Effect
@@ -54,6 +54,7 @@ class Drawn:
     title: str
     caption: str
     figure: "Figure"
+    group: str | None = None  # title of the group that it is of, None for one of all
 
 
 def draw_all(study: Study, effects: Sequence[Effect]) -> list[Drawn]:
@@ -67,14 +68,15 @@ def draw_all(study: Study, effects: Sequence[Effect]) -> list[Drawn]:
     ]
     for group in study.groups:
         stem = _stem(group.title)
-        found += [
+        of_group = (
             *_draw(f"{stem}_heatmap", plot_heatmap, describe_heatmap, group),
             *_draw(f"{stem}_marginal_means", plot_marginal_means, describe_marginal_means, group),
             *_draw(f"{stem}_scatter", plot_levels, describe_levels, group),
             *_draw(
                 f"{stem}_steps_and_images", plot_steps_and_images, describe_steps_and_images, group
             ),
-        ]
+        )
+        found += [replace(one, group=group.title) for one in of_group]
     return list(_with_names_of_their_own(found))
 
 
@@ -99,4 +101,4 @@ def _with_names_of_their_own(found: Sequence[Drawn]) -> Iterator[Drawn]:
             number += 1
             name = f"{one.name}_{number}"
         taken.add(name.lower())
-        yield Drawn(name, one.title, one.caption, one.figure)
+        yield replace(one, name=name)

@@ -4,6 +4,7 @@ Every sentence is made from figures, and where there are none it isn't said. Eac
 some of the sections, and `pages` makes a page of them.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,14 +47,21 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
 
 
 def to_document(
-    evidence: Evidence, pictures: Sequence[Picture], logdir: Path, command: str
+    evidence: Evidence, pictures: Sequence[tuple[str | None, Picture]], logdir: Path, command: str
 ) -> Document:
-    """Return the report on the runs in *logdir*, which *command* makes."""
-    shown = {picture.name: picture for picture in pictures}
+    """Return the report on the runs in *logdir*, which *command* makes.
+
+    With each picture comes the title of the group that it is of, None if it is of all.
+    """
+    shown = {picture.name: picture for group, picture in pictures if group is None}
+    of_groups: dict[str, list[Picture]] = defaultdict(list)
+    for group, picture in pictures:
+        if group is not None:
+            of_groups[group].append(picture)
     sections = [
         summary_section(evidence),
         design_section(evidence),
-        results_section(evidence, shown),
+        results_section(evidence, shown, of_groups),
         hypotheses_section(evidence),
         impact_section(evidence, shown),
         luck_section(evidence, shown),
@@ -74,4 +82,4 @@ def to_document(
 
 def _lead(evidence: Evidence) -> str:
     questions = [group.question for group in evidence.study.groups if group.question]
-    return " ".join(plain(question) for question in questions[:1]) if len(questions) == 1 else ""
+    return plain(questions[0]) if len(questions) == 1 else ""

@@ -53,9 +53,16 @@ def design_section(evidence: Evidence) -> Section:
     return Section("Design", tuple(blocks))
 
 
-def results_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
-    """Show every group's results."""
-    groups = [_group_section(evidence, group, pictures) for group in evidence.study.groups]
+def results_section(
+    evidence: Evidence,
+    pictures: Mapping[str, Picture],
+    of_groups: Mapping[str, Sequence[Picture]],
+) -> Section:
+    """Show every group's results; *of_groups* are the pictures of each, by its title."""
+    groups = [
+        _group_section(evidence, group, of_groups.get(group.title, ()))
+        for group in evidence.study.groups
+    ]
     blocks: tuple[Text | Picture, ...] = (
         Text(
             "Means over seeds, with Student's interval of 95%. Differences are paired by "
@@ -121,13 +128,13 @@ def _twins(experiments: Sequence[Repeated]) -> list[list[str]]:
     return [names for names in alike.values() if len(names) > 1]
 
 
-def _group_section(evidence: Evidence, group: Group, pictures: Mapping[str, Picture]) -> Section:
+def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
     against = compare_with(evidence.study, group, evidence.metric)
     blocks: list[Text | Table | Picture] = []
     if group.question:
         blocks.append(Text(f"*{plain(group.question)}*"))
     blocks += [Text(text) for text in _told(evidence, group, against)]
-    blocks += [pictures[name] for name in pictures if name.startswith(f"{group.title}_")]
+    blocks += pictures
     ranked = group.ranked(evidence.metric)
     title = plain(group.title)
     reference = f", compared with {code(against.reference.name)}" if against else ""
