@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from fmgrid.effects import compare_with, find_effects, find_gains, find_shares
+from fmgrid.effects import as_good_as_best, compare_with, find_effects, find_gains, find_shares
 from fmgrid.statistics import Noise, compare, swing_of_noise
 from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
@@ -269,3 +269,8 @@ def test_the_order_of_experiments_changes_no_effect() -> None:
     every = [run for one in study.experiments.values() for run in one.runs.values()]
     random.Random(2).shuffle(every)
     assert find_effects(study_of(every)) == find_effects(study)
+
+
+def test_what_shares_no_seed_with_the_best_is_not_told_from_it() -> None:
+    made = study_of([*rows("a", {0: 0.9, 1: 0.9}), *rows("b", {2: 0.1, 3: 0.1}, epochs=9)])
+    assert [one.name for one in as_good_as_best(made.scored.values())] == ["a", "b"]

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.records import Asked
-from fmgrid.study import COLUMNS, ESTIMATED, UNKNOWN_SEED, Study, by_experiment, find_axes
+from fmgrid.study import (
+    COLUMNS,
+    ESTIMATED,
+    UNKNOWN_SEED,
+    Study,
+    by_configuration,
+    by_experiment,
+    find_axes,
+)
 from made_up_studies import members, row, rows, study_of
 
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=6)
@@ -331,3 +339,13 @@ def test_best_is_the_highest_accuracy_and_the_lowest_loss() -> None:
     assert [one.name for one in group.ranked("accuracy")] == ["a", "b"]
     losses = [*rows("a", [0.9], "valid_loss", epochs=1), *rows("b", [0.7], "valid_loss", epochs=2)]
     assert [one.name for one in study_of(losses).groups[0].ranked("valid_loss")] == ["b", "a"]
+
+
+def test_runs_of_unknown_settings_are_no_one_configuration() -> None:
+    made = study_of([*PLAIN, row("known"), row("same")])
+    together = by_configuration(made.scored.values()).values()
+    assert [[one.name for one in same] for same in together] == [
+        ["20230101-0900"],
+        ["20230101-0910"],
+        ["known", "same"],
+    ]

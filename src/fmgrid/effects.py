@@ -6,7 +6,7 @@ swing that equals would show is Tukey's. In a factorial grid a level stands for 
 others, per seed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
@@ -27,6 +27,7 @@ from fmgrid.study import (
     Group,
     Repeated,
     Study,
+    best_first,
     count_neighbours,
     is_higher_better,
     level_of,
@@ -102,6 +103,17 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     corrected = holm([difference.p for difference in found.values()])
     pairs = zip(found.values(), corrected, strict=True)
     return Against(named, baseline is None, dict(zip(found, pairs, strict=True)))
+
+
+def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> list[Repeated]:
+    """Return the best and those that its repeats don't tell from it, best first.
+
+    Paired by seed, and by Holm's method, since there are many to tell from it.
+    """
+    best, *others = best_first(members, metric)
+    differences = [compare(best.series(metric), other.series(metric)) for other in others]
+    p_values = holm([1.0 if found is None else found.p for found in differences])
+    return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
 
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:

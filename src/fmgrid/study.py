@@ -31,6 +31,8 @@ COLUMNS = (
     *(f"{metric}_{part}" for metric in ESTIMATED for part in ("mean", "sd", "low", "high")),
 )
 
+# Without any of these two experiments cannot be called the same.
+_TELLING = ("epochs", "batch_size", "hidden_units", "optimizer")
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
 LABELS = {
@@ -91,8 +93,8 @@ class Repeated:
 
     @cached_property
     def configuration(self) -> str:
-        """Equal for experiments that differ in nothing but their names."""
-        return json.dumps(self.settings, sort_keys=True, default=str)
+        """Equal for experiments that differ in nothing but their names, as far as that is known."""
+        return without(self)
 
     @property
     def images_seen(self) -> int | None:
@@ -142,9 +144,7 @@ class Group:
     @cached_property
     def distinct(self) -> tuple[Repeated, ...]:
         """The members without those that are another one by another name."""
-        return tuple({member.configuration: member for member in reversed(self.members)}.values())[
-            ::-1
-        ]
+        return tuple(same[0] for same in by_configuration(self.members).values())
 
     @property
     def shape(self) -> Shape:
@@ -163,18 +163,9 @@ class Group:
             found[level_of(member, axis.name)].append(member)
         return found
 
-    def varying(self, member: Repeated) -> str:
-        """Say what tells a member from the others: "units1 = 16, units2 = 64"."""
-        return ", ".join(
-            f"{axis.name} = {show_level(level_of(member, axis.name))}" for axis in self.axes
-        )
-
     def ranked(self, metric: str) -> list[Repeated]:
         """Return the members that have the metric, best first."""
-        scored = [(member.mean(metric), member) for member in self.members]
-        sign = -1 if is_higher_better(metric) else 1
-        kept = [(sign * mean, member) for mean, member in scored if mean is not None]
-        return [member for _, member in sorted(kept, key=lambda pair: pair[0])]
+        return best_first(self.members, metric)
 
     def is_confounded(self) -> tuple[int, int] | None:
         """Return the fewest and most images seen, where an axis other than time changes them."""
@@ -226,19 +217,35 @@ class Study:
 
         Runs of one configuration and seed are one training, and count once.
         """
-        by_configuration: dict[str, dict[Any, float]] = defaultdict(dict)
-        for one in self.scored.values():
-            if None in map(one.settings.get, ("epochs", "batch_size", "hidden_units", "optimizer")):
-                continue  # not enough is known of it to call it the same as any other
-            for seed, value in one.series(metric).items():
-                key = (one.name, seed) if seed == UNKNOWN_SEED else seed
-                by_configuration[one.configuration][key] = value
-        return pooled_noise([list(values.values()) for values in by_configuration.values()])
+        repeats = (
+            {
+                (one.name, seed) if seed == UNKNOWN_SEED else seed: value
+                for one in same
+                for seed, value in one.series(metric).items()
+            }
+            for same in by_configuration(self.scored.values()).values()
+        )
+        return pooled_noise([list(values.values()) for values in repeats])
+
+
+def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated]]:
+    """Return the experiments, those together that differ in nothing but their names."""
+    found: dict[str, list[Repeated]] = defaultdict(list)
+    for one in experiments:
+        found[one.configuration].append(one)
+    return found
+
+
+def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
+    """Return the experiments that have the metric, in order of its mean."""
+    scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
+    sign = -1 if is_higher_better(metric) else 1
+    return [one for _, one in sorted(scored, key=lambda pair: sign * pair[0])]
 
 
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     """Return how many others differ from each distinct experiment in one setting only."""
-    distinct = list({one.configuration: one for one in reversed(list(experiments))}.values())[::-1]
+    distinct = [same[0] for same in by_configuration(experiments).values()]
     neighbours = Counter(dict.fromkeys(distinct, 0))
     for setting in SETTINGS:
         buckets: dict[str, list[Repeated]] = defaultdict(list)
@@ -329,14 +336,17 @@ def show_level(level: Any) -> str:
     return str(level).rpartition(":")[2] if isinstance(level, str) else f"{level}"
 
 
-def without(one: Repeated, setting: str) -> str:
-    """Return an experiment's configuration but for one setting.
+def without(one: Repeated, setting: str | None = None) -> str:
+    """Return an experiment's configuration, or all of it but one setting.
 
-    Steps and images are two ways to say how long an epoch is, and count as one setting.
+    Steps and images are two ways to say how long an epoch is, and count as one setting. One of
+    which too little is known is like no other.
     """
     budget = ("train_steps", "train_images")
     dropped = budget if setting in budget else (setting,)
     kept = {key: value for key, value in one.settings.items() if key not in dropped}
+    if None in map(one.settings.get, _TELLING):
+        kept["name"] = one.name
     return json.dumps(kept, sort_keys=True, default=str)
 
 

@@ -1,4 +1,4 @@
-"""What was trained, under all the names that it has, and which of it is the best."""
+"""What was trained, under all the names that it has."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from fmgrid.plots.paper import LONGEST, readable
 from fmgrid.plots.wording import count
-from fmgrid.statistics import ALPHA, Estimate, compare, holm
-from fmgrid.study import Repeated, Study
-
-_ENOUGH = ("epochs", "batch_size", "hidden_units", "optimizer")  # to call two the same
+from fmgrid.statistics import Estimate
+from fmgrid.study import Repeated, Study, best_first, by_configuration
 
 
 @dataclass(frozen=True)
@@ -30,32 +28,17 @@ class Configuration:
 
 def configurations(study: Study) -> list[Configuration]:
     """Return what was trained, in the order of the names."""
-    found: dict[str, list[Repeated]] = defaultdict(list)
-    for name, one in study.scored.items():
-        known = None not in map(one.settings.get, _ENOUGH)
-        found[one.configuration if known else f"name {name}"].append(one)
     titles: dict[str, list[str]] = defaultdict(list)
     for group in study.groups:
         for member in group.members:
             titles[member.name].append(group.title)
-    return [_merged(same, titles) for same in found.values()]
+    return [_merged(same, titles) for same in by_configuration(study.scored.values()).values()]
 
 
 def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeated, Estimate]]:
     """Return those that have the metric, with what it is."""
-    found = [(one, estimated) for one in members if (estimated := one.estimate(metric))]
-    return sorted(found, key=lambda pair: -pair[1].mean)
-
-
-def as_good_as_best(members: Sequence[Repeated], metric: str) -> list[Repeated]:
-    """Return the best and those that its repeats don't tell from it, best first.
-
-    Paired by seed, and by Holm's method, since there are many to tell from it.
-    """
-    best, *others = [one for one, _ in highest_first(members, metric)]
-    differences = [compare(best.series(metric), other.series(metric)) for other in others]
-    p_values = holm([1.0 if found is None else found.p for found in differences])
-    return [best, *(one for one, p in zip(others, p_values, strict=True) if p >= ALPHA)]
+    found = ((one, one.estimate(metric)) for one in best_first(members, metric))
+    return [(one, estimated) for one, estimated in found if estimated]
 
 
 def _merged(same: Sequence[Repeated], titles: dict[str, list[str]]) -> Configuration:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.plots.configurations import as_good_as_best, highest_first
+from fmgrid.effects import as_good_as_best
+from fmgrid.plots.configurations import highest_first
 from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import (
     BLACK,

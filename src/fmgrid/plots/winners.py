@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmgrid.plots.configurations import Configuration, as_good_as_best, configurations
+from fmgrid.effects import as_good_as_best
+from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
 from fmgrid.plots.wording import count, listed, named, percent

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from statistics import NormalDist
+from typing import get_args
 
-from fmgrid.effects import Effect
+from fmgrid.effects import Effect, as_good_as_best
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -21,11 +22,11 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import ALPHA, CONFIDENCE, compare, holm
-from fmgrid.study import Repeated, show_level
-from fmgrid.verdicts import Compared, Verdict
+from fmgrid.statistics import CONFIDENCE
+from fmgrid.study import Repeated, best_first, by_configuration, is_higher_better, show_level
+from fmgrid.verdicts import Compared, Verdict, Word
 
-_WORDS = ("CONFIRMED", "REJECTED", "INCONCLUSIVE")
+_WORDS = get_args(Word)
 
 
 def summary_section(evidence: Evidence) -> Section:
@@ -125,9 +126,9 @@ def winners_by_seed(evidence: Evidence) -> dict[int, str]:
     """Return which experiment is best with each seed that all of them have."""
     distinct = _distinct(evidence)
     series = {one.name: one.series(evidence.metric) for one in distinct}
-    sign = 1 if is_fraction(evidence.metric) else -1
+    pick = max if is_higher_better(evidence.metric) else min
     return {
-        seed: max(series, key=lambda name: sign * series[name][seed])
+        seed: pick(series, key=lambda name: series[name][seed])
         for seed in evidence.study.seeds
         if series and all(seed in one for one in series.values())
     }
@@ -135,13 +136,8 @@ def winners_by_seed(evidence: Evidence) -> dict[int, str]:
 
 def _distinct(evidence: Evidence) -> list[Repeated]:
     """Return the scored experiments, each configuration once, best first."""
-    scored = [one for one in evidence.study.scored.values() if one.series(evidence.metric)]
-    sign = -1 if is_fraction(evidence.metric) else 1
-    ranked = sorted(scored, key=lambda one: sign * (one.mean(evidence.metric) or 0.0))
-    seen: dict[str, Repeated] = {}
-    for one in ranked:
-        seen.setdefault(one.configuration, one)
-    return list(seen.values())
+    ranked = best_first(evidence.study.scored.values(), evidence.metric)
+    return [same[0] for same in by_configuration(ranked).values()]
 
 
 def _what_was_run(evidence: Evidence) -> str:
@@ -167,15 +163,12 @@ def _what_is_best(evidence: Evidence) -> str:
         return f"{told}."
     if len(best.series(metric)) < 2:  # noqa: PLR2004
         return f"{told}, in a single run, from which nothing can be concluded."
-    pairs = [(one, compare(best.series(metric), one.series(metric))) for one in others]
-    known = [(one, found) for one, found in pairs if found]
-    corrected = holm([found.p for _, found in known])
-    tied = [one.name for (one, _), p in zip(known, corrected, strict=True) if p > ALPHA]
+    _, *tied = as_good_as_best([best, *others], metric)
     if not tied:
-        return f"{told}, and is told apart from all {len(known)} others."
+        return f"{told}, and is told apart from all {len(others)} others."
     return (
-        f"{told}, but {counted(len(tied), 'other configuration')} of {len(known)} cannot be told "
-        f"from it: {some(tied)}."
+        f"{told}, but {counted(len(tied), 'other configuration')} of {len(others)} cannot be told "
+        f"from it: {some([one.name for one in tied])}."
     )
 
 

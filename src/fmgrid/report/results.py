@@ -19,7 +19,7 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 from fmgrid.statistics import ALPHA
-from fmgrid.study import Group, Repeated, level_of, show_level
+from fmgrid.study import Group, Repeated, by_configuration, level_of, show_level
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
 SHOWN = 5
@@ -102,9 +102,9 @@ def _terms(evidence: Evidence) -> list[str]:
             "The validation images are the test images: what is chosen by them is scored on what "
             "it was chosen by, and looks better than it is."
         )
-    twins = _twins(list(study.scored.values()))
+    twins = [same for same in by_configuration(study.scored.values()).values() if len(same) > 1]
     if twins:
-        same = "; ".join(some(names) for names in twins)
+        same = "; ".join(some([one.name for one in twin]) for twin in twins)
         told.append(f"One configuration by several names, trained once for each seed: {same}.")
     if study.repeats > 1:
         told.append(
@@ -119,13 +119,6 @@ def _terms(evidence: Evidence) -> list[str]:
             "gives another figure."
         )
     return told
-
-
-def _twins(experiments: Sequence[Repeated]) -> list[list[str]]:
-    alike: dict[str, list[str]] = {}
-    for one in experiments:
-        alike.setdefault(one.configuration, []).append(one.name)
-    return [names for names in alike.values() if len(names) > 1]
 
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
