@@ -3,26 +3,15 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import pytest
 
 from fmgrid.effects import as_good_as_best, compare_with, find_effects, find_gains, find_shares
-from fmgrid.statistics import Noise, compare, swing_of_noise
+from fmgrid.statistics import compare, swing_of_noise
 from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
 
 SIZES = (8, 16, 32, 64, 128, 256)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Integrate the studentized range once for each of its shapes, which takes a while."""
-    of_one = cache(lambda *shape: swing_of_noise(shape[0], shape[1], Noise(1.0, shape[2])))
-    monkeypatch.setattr(
-        "fmgrid.effects.swing_of_noise",
-        lambda levels, repeats, noise: noise.sd * of_one(levels, repeats, noise.degrees),
-    )
 
 
 def along(
@@ -224,7 +213,6 @@ def simulated(rng: random.Random, levels: int, seeds: int, step: float = 0.0) ->
     )
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("seeds", [3, 10])
 @pytest.mark.parametrize("levels", [3, 6])
 def test_at_most_one_grid_of_equals_in_twenty_shows_an_effect(levels: int, seeds: int) -> None:
@@ -239,7 +227,6 @@ def test_at_most_one_grid_of_equals_in_twenty_shows_an_effect(levels: int, seeds
     assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("seeds", [3, 10])
 def test_equals_swing_further_than_the_noise_in_one_grid_of_twenty(seeds: int) -> None:
     rng = random.Random(seeds)
@@ -255,7 +242,6 @@ def test_equals_swing_further_than_the_noise_in_one_grid_of_twenty(seeds: int) -
     assert abs(beyond / trials - 0.05) < 4 * math.sqrt(0.05 * 0.95 / trials)
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("levels", "seeds"), [(3, 5), (3, 10), (6, 10)])
 def test_a_strong_effect_is_found_at_its_level(levels: int, seeds: int) -> None:
     rng = random.Random(levels + seeds)

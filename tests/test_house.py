@@ -37,7 +37,7 @@ ROOMS = [
         "preload",
     ),
     *("events", "store", "costs", "executors", "runner", "worker", "summary"),
-    *("statistics", "study", "effects", "verdicts", "plots", "pages", "report", "cli"),
+    *("statistics", "study", "effects", "verdicts", "pages", "plots", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fmgrid.cli.progress import Progress, counted, format_seconds
+from fmgrid.cli.progress import Progress, format_seconds
 from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.words import counted
 
 
 def run(name: str, accuracy: float | None, seconds: float = 1.0, **more: object) -> Run:

@@ -17,8 +17,10 @@ from fmgrid.statistics import (
     Difference,
     Noise,
     Share,
+    common_seeds,
     compare,
     holm,
+    mean_by_seed,
     shares_of_variance,
     swing_of_noise,
 )
@@ -136,7 +138,7 @@ def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
     if group.shape != "factorial" or len(group.distinct) > MOST_CELLS:
         return []
     series = [member.series(metric) for member in group.distinct]
-    seeds = _common_seeds(series)
+    seeds = common_seeds(series)
     if len(seeds) < 2:  # noqa: PLR2004 -- one run a cell leaves nothing to measure noise by
         return []
     rows = [(member, seed) for member in group.distinct for seed in seeds]
@@ -195,17 +197,11 @@ def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Axis, dict[Any, 
 
 def _series(levels: Mapping[Any, Sequence[Repeated]], metric: str) -> dict[Any, dict[int, float]]:
     """Return the metric by level and seed, as a mean over the members of a level."""
-    found: dict[Any, dict[int, float]] = {}
-    for level, members in levels.items():
-        series = [member.series(metric) for member in members]
-        seeds = _common_seeds(series)
-        if seeds:
-            found[level] = {seed: fmean(one[seed] for one in series) for seed in seeds}
-    return found
-
-
-def _common_seeds(series: Sequence[Mapping[int, float]]) -> list[int]:
-    return [seed for seed in series[0] if all(seed in one for one in series)] if series else []
+    means = {
+        level: mean_by_seed([member.series(metric) for member in members])
+        for level, members in levels.items()
+    }
+    return {level: found for level, found in means.items() if found}
 
 
 def _effect(
@@ -226,7 +222,7 @@ def _effect(
     difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
     if difference is None:
         return None
-    repeats = len(_common_seeds(list(series.values())))
+    repeats = len(common_seeds(list(series.values())))
     swing = None
     if noise and repeats:
         swing = swing_of_noise(len(series), repeats * len(levels[best]), noise)

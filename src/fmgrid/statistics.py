@@ -14,6 +14,7 @@ scipy and statsmodels do the mathematics, and are imported when there is some to
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Any
 
@@ -34,6 +35,13 @@ class Estimate:
     sd: float | None = None  # of one repeat
     low: float | None = None
     high: float | None = None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The bounds of the interval, or the mean twice where there is none."""
+        if self.low is None or self.high is None:
+            return self.mean, self.mean
+        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def compare(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
-    shared = [seed for seed in first if seed in second]
+    shared = common_seeds([first, second])
     return difference([first[seed] - second[seed] for seed in shared], confidence)
 
 
@@ -157,6 +165,16 @@ def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
     return int(seeds[enough[0]]) if enough.size else None
 
 
+def common_seeds(series: Sequence[Mapping[int, float]]) -> list[int]:
+    """Return the seeds that all of them have, in the order of the first."""
+    return [seed for seed in series[0] if all(seed in one for one in series)] if series else []
+
+
+def mean_by_seed(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the mean of several experiments for each seed that all of them have."""
+    return {seed: fmean(one[seed] for one in series) for seed in common_seeds(series)}
+
+
 def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
     """Return the standard deviation within groups, None where no group has two values."""
     repeated = [values for values in groups if len(values) > 1]
@@ -172,10 +190,7 @@ def swing_of_noise(levels: int, repeats: int, noise: Noise) -> float:
 
     Tukey's studentized range, for means of so many repeats each.
     """
-    from scipy.stats import studentized_range
-
-    quantile = studentized_range.ppf(CONFIDENCE, levels, noise.degrees)
-    return float(quantile * noise.sd / math.sqrt(repeats))
+    return _range_quantile(levels, noise.degrees) * noise.sd / math.sqrt(repeats)
 
 
 def shares_of_variance(
@@ -211,7 +226,15 @@ def shares_of_variance(
     ]
 
 
+@lru_cache  # each figure of a report asks for one of a few: 1.3 of 14 s, profiled
 def _t_quantile(confidence: float, degrees: int) -> float:
     from scipy.stats import t
 
     return float(t.ppf((1 + confidence) / 2, degrees))
+
+
+@lru_cache  # an integral over an integral, about 0.1 s
+def _range_quantile(levels: int, degrees: int) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(CONFIDENCE, levels, degrees))

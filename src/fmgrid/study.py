@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
+from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
+from fmgrid.claims import METRICS
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
@@ -81,15 +83,15 @@ class Repeated:
         if not series:
             return None
         found = estimate(series.values())
-        if found.low is None or found.high is None or not metric.endswith("accuracy"):
+        if found.low is None or found.high is None or not is_higher_better(metric):
             return found
         # Student's interval of few repeats knows of no bounds.
         return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
     def mean(self, metric: str) -> float | None:
         """Return the metric's mean over seeds, None if no run has it."""
-        found = self.estimate(metric)
-        return found.mean if found else None
+        series = self.series(metric)
+        return fmean(series.values()) if series else None
 
     @cached_property
     def configuration(self) -> str:
@@ -292,7 +294,7 @@ def measured(row: Row, metric: str) -> float | None:
 
 def is_higher_better(metric: str) -> bool:
     """Return whether more of a metric is better: accuracies, not losses."""
-    return metric.endswith("accuracy")
+    return METRICS.get(metric, False)
 
 
 def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:

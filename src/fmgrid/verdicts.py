@@ -32,6 +32,7 @@ from fmgrid.statistics import (
     Difference,
     difference,
     holm,
+    mean_by_seed,
     p_exceeds,
     seeds_needed,
 )
@@ -265,9 +266,7 @@ def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:
     """Return a term that is one series: an experiment, or the mean of several per seed."""
-    series = [_runs_of(name, study, metric) for name in term.selection.names]
-    shared = [seed for seed in series[0] if all(seed in one for one in series)]
-    return {seed: fmean(one[seed] for one in series) for seed in shared}
+    return mean_by_seed([_runs_of(name, study, metric) for name in term.selection.names])
 
 
 def _runs_of(name: str, study: Study, metric: str) -> Series:

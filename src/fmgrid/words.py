@@ -20,6 +20,11 @@ def near_match(word: str, known: Iterable[str]) -> str | None:
     return lowered[near[0]] if near else None
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return "1 run", "3 runs", "1,200 runs"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """Return *text* on one line, escaped as TOML does it, and shortened to *limit* characters.
 

@@ -15,7 +15,7 @@ from fmgrid.cli import options
 from fmgrid.cli.interrupts import stoppable
 from fmgrid.cli.output import open_closed_streams, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import printable
+from fmgrid.words import counted, printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -139,7 +139,6 @@ def summarize(
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
     from fmgrid import summary as tables
     from fmgrid.cli import showing
-    from fmgrid.cli.progress import counted
 
     summary = tables.summarize(logdir, with_history=history is not None)
     for warning in summary.warnings:
@@ -217,8 +216,8 @@ def compare(
     """Compare two experiments over the seeds that both have, or two runs."""
     from fmgrid.cli import reporting
 
-    found = [reporting.find_repeated(name, logdir) for name in (first, second)]
-    reporting.show_comparison(*found, json=json)
+    one, other = reporting.find_repeated([first, second], logdir)
+    reporting.show_comparison(one, other, json=json)
 
 
 @app.command()

@@ -97,11 +97,6 @@ def describe_best(run: Run) -> str:
     return f"{run.experiment.run_name} {run.final.accuracy:.2%}" if run.final else ""
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 run" or "3 runs"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def format_seconds(seconds: float) -> str:
     """Return a duration as people say it: 0.8 s, 42 s, 3 min 20 s, 2 h 05 min."""
     if seconds < 10:  # noqa: PLR2004 - below, the tenths matter

@@ -9,9 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from fmgrid.cli.output import put, say, warn
-from fmgrid.cli.progress import counted
 from fmgrid.cli.showing import write
-from fmgrid.errors import InputError, Place, Problem, StoreError
+from fmgrid.errors import InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
@@ -19,10 +18,10 @@ from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.phrases import show_difference, show_p, show_value, unit_of
 from fmgrid.statistics import compare, holm
-from fmgrid.store import read_asked, write_whole
+from fmgrid.store import read_asked
 from fmgrid.study import ESTIMATED, LABELS, Repeated, Study, show_level, to_study
 from fmgrid.summary import summarize
-from fmgrid.words import or_near_match, printable
+from fmgrid.words import counted, or_near_match, printable
 
 REPORT = "report.html"
 _PICTURES = "visualizations"
@@ -55,7 +54,7 @@ def write_report(
     files = []
     for drawn in plots.draw_all(study, evidence.effects):
         path = output / _PICTURES / f"{drawn.name}.png"
-        _write_bytes(path, plots.to_png(drawn.figure))
+        write(path, plots.to_png(drawn.figure))
         files.append(path)
         svg = plots.to_svg(drawn.figure)
         # A caption is text, and holds names that are anybody's.
@@ -128,24 +127,35 @@ def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     _say_how_sure(first, second, paired)
 
 
-def find_repeated(name: str, logdir: Path) -> Repeated:
-    """Return the experiment of this name, or one run of it; its folder will do as well.
+def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
+    """Return the experiments of these names, or single runs of them; their folders will do as well.
 
-    Raises `InputError` if there is none with a complete run.
+    Raises `InputError` if one has no complete run.
     """
-    path = Path(name)
-    if path.name != name and path.parent.is_dir():
-        logdir, name = path.parent, path.name
-    study = load_study(logdir, [])
+    studies: dict[Path, Study] = {}
+    found = []
+    for name in names:
+        path = Path(name)
+        is_folder = path.name != name and path.parent.is_dir()
+        root, name_there = (path.parent, path.name) if is_folder else (logdir, name)
+        if root not in studies:
+            studies[root] = load_study(root, [])
+        found.append(_find(name_there, studies[root], root))
+    return found
+
+
+def _find(name: str, study: Study, root: Path) -> Repeated:
     if name in study.scored:
         return study.scored[name]
-    for one in study.scored.values():
-        for seed, row in one.runs.items():
-            if row["run"] == name:
-                return replace(one, name=name, runs={seed: row}, curves={}, failures=())
-    known = [row["run"] for one in study.scored.values() for row in one.runs.values()]
-    hint = or_near_match(name, [*study.scored, *known], "there are")
-    message = f"no complete run or experiment in {logdir}{hint}"
+    runs = {
+        row["run"]: replace(one, name=name, runs={seed: row}, curves={}, failures=())
+        for one in study.scored.values()
+        for seed, row in one.runs.items()
+    }
+    if name in runs:
+        return runs[name]
+    hint = or_near_match(name, [*study.scored, *runs], "there are")
+    message = f"no complete run or experiment in {root}{hint}"
     raise InputError([Problem(Place(f"fmgrid compare {printable(name)}"), "", message)])
 
 
@@ -198,11 +208,3 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
         ],
         "left_out": list(evidence.study.left_out),
     }
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

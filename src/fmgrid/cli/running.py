@@ -15,7 +15,7 @@ from rich.live import Live
 
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
-from fmgrid.cli.progress import Progress, counted, describe_best, describe_run, format_seconds
+from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
 from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
@@ -25,6 +25,7 @@ from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
+from fmgrid.words import counted
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
 if TYPE_CHECKING:

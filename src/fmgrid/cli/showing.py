@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fmgrid.cli.output import console, put, say, warn
-from fmgrid.cli.progress import counted, describe_run, format_seconds
+from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
-from fmgrid.words import printable
+from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
@@ -70,10 +70,12 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
     put(table)
     shared = sum(item.state == "pending" for item in found) - len(trainings)
     told = f", {shared} part of another's training" if shared else ""
+    number = len(plan.hypotheses)
+    stated = f", {counted(number, 'hypothesis', 'hypotheses')}" if number else ""
     estimate = f", about {format_seconds(wall)} on {counted(workers, 'worker')}"
     say(
         f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
-        f"{estimate if trainings else ''}{_count_hypotheses(len(plan.hypotheses))}"
+        f"{estimate if trainings else ''}{stated}"
     )
 
 
@@ -166,15 +168,16 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
     put(table)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
+    encoded = content.encode() if isinstance(content, str) else content
     try:
-        path = path.resolve()  # where a link leads, which stays one
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():  # a device or a pipe, which nothing may replace
-            path.write_text(text, encoding="utf-8")
+        target = path.resolve()  # where a link leads, which stays one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():  # a device or a pipe, not to be replaced
+            target.write_bytes(encoded)
             return
-        write_whole(path, text.encode())
+        write_whole(target, encoded)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -183,10 +186,6 @@ def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
-
-
-def _count_hypotheses(number: int) -> str:
-    return f", {number} {'hypothesis' if number == 1 else 'hypotheses'}" if number else ""
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:

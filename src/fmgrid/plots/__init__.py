@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from fmgrid.effects import Effect
+from fmgrid.pages.document import INK
 from fmgrid.plots.curves import describe_learning_curves, plot_learning_curves
 from fmgrid.plots.forest import describe_effects, plot_effects
 from fmgrid.plots.heatmaps import describe_heatmap, plot_heatmap
 from fmgrid.plots.levels import describe_levels, plot_levels
 from fmgrid.plots.marginals import describe_marginal_means, plot_marginal_means
 from fmgrid.plots.overfitting import describe_overfitting, plot_overfitting
-from fmgrid.plots.paper import INK, to_png, to_svg
+from fmgrid.plots.paper import to_png, to_svg
 from fmgrid.plots.ranking import describe_configurations, plot_configurations
 from fmgrid.plots.steps import describe_steps_and_images, plot_steps_and_images
 from fmgrid.plots.winners import describe_winners, plot_winners

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fmgrid.plots.paper import LONGEST, readable
-from fmgrid.plots.wording import count
 from fmgrid.statistics import Estimate
 from fmgrid.study import Repeated, Study, best_first, by_configuration
+from fmgrid.words import counted
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Configuration:
     def label(self) -> str:
         """What a picture calls it."""
         more = len(self.names) - 1
-        others = f" (+{count(more, 'name')})" if more else ""
+        others = f" (+{counted(more, 'name')})" if more else ""
         return readable(self.names[0], LONGEST - len(others)) + others
 
 

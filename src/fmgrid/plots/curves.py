@@ -17,9 +17,10 @@ from fmgrid.plots.paper import (
     write_beside,
 )
 from fmgrid.plots.scales import level_texts, padded, scale_by_logarithm
-from fmgrid.plots.wording import count, named, over
+from fmgrid.plots.wording import named, over
 from fmgrid.statistics import Estimate, estimate
 from fmgrid.study import Group, Repeated, Study, level_of, measured
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def describe_learning_curves(study: Study) -> str:
         best = min(last, key=lambda name: last[name].found.mean)
         worst = max(last, key=lambda name: last[name].found.mean)
         others = len(curves) - len(_highlighted(curves))
-        grey = f"; {count(others, 'other')} in grey" if others else ""
+        grey = f"; {counted(others, 'other')} in grey" if others else ""
         parts.append(
             f"{_told(group)}: {named(best)} ends lowest at {last[best].found.mean:.3f}, "
             f"{named(worst)} highest at {last[worst].found.mean:.3f}{grey}."
@@ -80,7 +81,7 @@ def describe_learning_curves(study: Study) -> str:
             else f"{_told(group)}: {named(best)} ends at {last[best].found.mean:.3f}{grey}."
         )
     if len(panels) > _MOST_PANELS:
-        parts.append(f"{count(len(panels) - _MOST_PANELS, 'group')} more left out.")
+        parts.append(f"{counted(len(panels) - _MOST_PANELS, 'group')} more left out.")
     return " ".join(parts)
 
 
@@ -162,7 +163,7 @@ def _draw_panel(axes: "Axes", group: Group, curves: dict[str, list[Point]]) -> N
     for number, (name, ink) in enumerate(zip(bold, ramp(len(bold)), strict=True)):
         points = curves[name]
         epochs = [point.epoch for point in points]
-        ends = [_ends(point.found) for point in points]
+        ends = [point.found.span for point in points]
         axes.fill_between(
             epochs,
             [low for low, _ in ends],
@@ -180,7 +181,7 @@ def _draw_panel(axes: "Axes", group: Group, curves: dict[str, list[Point]]) -> N
 
 def _limit_panel(axes: "Axes", curves: dict[str, list[Point]], bold: Sequence[str]) -> None:
     shown = [point.found.mean for points in curves.values() for point in points]
-    shown += [end for name in bold for point in curves[name] for end in _ends(point.found)]
+    shown += [end for name in bold for point in curves[name] for end in point.found.span]
     if min(shown) > 0 and max(shown) / min(shown) > _WIDE_RANGE:
         scale_by_logarithm(axes, "y", (min(shown), max(shown)))
     else:
@@ -202,12 +203,6 @@ def _title(group: Group) -> str:
     names = _names_of_lines(group)
     title = readable(group.title, 24)
     return readable(f"{title}: {names}", 44) if names else title
-
-
-def _ends(found: Estimate) -> tuple[float, float]:
-    if found.low is None or found.high is None:
-        return found.mean, found.mean
-    return found.low, found.high
 
 
 def _whole_epochs(axes: "Axes", last: int) -> None:

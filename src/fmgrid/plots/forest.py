@@ -9,8 +9,9 @@ from fmgrid.effects import Effect
 from fmgrid.plots.levels import LEAST
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, readable, settled, styled
 from fmgrid.plots.scales import Span, stretches, value_axes
-from fmgrid.plots.wording import count, listed, named, points
+from fmgrid.plots.wording import listed, named, points
 from fmgrid.study import show_level
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
         if one.images
     ]
     if len(shown) < len(effects):
-        parts.append(f"{count(len(effects) - len(shown), 'smaller effect')} left out.")
+        parts.append(f"{counted(len(effects) - len(shown), 'smaller effect')} left out.")
     return " ".join(parts)
 
 

@@ -20,9 +20,10 @@ from fmgrid.plots.paper import (
     styled,
 )
 from fmgrid.plots.scales import label_levels, level_texts, main_stretch
-from fmgrid.plots.wording import count, have_intervals, listed, percent_of, repeats
+from fmgrid.plots.wording import have_intervals, listed, percent_of, repeats
 from fmgrid.statistics import Estimate
 from fmgrid.study import Axis, Group, Repeated, level_of, show_level
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,7 +124,7 @@ def describe_heatmap(group: Group) -> str:
     if _scale(group).extend != "neither":
         parts.append("The colours end before cells that lie far from the others.")
     if without := len(group.distinct) - len(found):
-        parts.append(f"Grey: {count(without, 'cell')} without a measured accuracy.")
+        parts.append(f"Grey: {counted(without, 'cell')} without a measured accuracy.")
     return " ".join(parts)
 
 
@@ -250,7 +251,8 @@ def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
     )
     if not have_intervals(members, METRIC):
         return f"{highest}."
-    equals = count(len({one.name for one in as_good_as_best(members, METRIC)} - best), "other cell")
+    tied = {one.name for one in as_good_as_best(members, METRIC)} - best
+    equals = counted(len(tied), "other cell")
     test = "(paired t tests, Holm's method, 5 %)"
     if framed:
         return f"{highest}; thin ones {equals} that repeats do not tell from it {test}."

@@ -16,7 +16,6 @@ from fmgrid.plots.scales import (
 )
 from fmgrid.plots.wording import (
     at_level,
-    count,
     have_intervals,
     meaning_of_bars,
     percent,
@@ -24,6 +23,7 @@ from fmgrid.plots.wording import (
 )
 from fmgrid.statistics import Estimate, estimate
 from fmgrid.study import Axis, Group, Repeated, level_of
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def describe_levels(group: Group) -> str:
             f"{images[0]:,} to {images[1]:,}."
         )
     if without := len(group.distinct) - len(scored):
-        parts.append(f"{count(without, 'level')} without a measured accuracy left out.")
+        parts.append(f"{counted(without, 'level')} without a measured accuracy left out.")
     return " ".join(parts)
 
 
@@ -101,9 +101,8 @@ def break_of(spans: Sequence[Span]) -> list[str]:
 
 def span_of(found: Estimate) -> Span:
     """Return what the bar of an accuracy covers, in per cent; no accuracy is beyond 100."""
-    if found.low is None or found.high is None:
-        return 100 * found.mean, 100 * found.mean
-    return max(0.0, 100 * found.low), min(100.0, 100 * found.high)
+    low, high = found.span
+    return max(0.0, 100 * low), min(100.0, 100 * high)
 
 
 def draw_estimate(axes: "Axes", x: float, found: Estimate, colour_: str, mark: str = "o") -> None:

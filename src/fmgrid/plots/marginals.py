@@ -9,7 +9,7 @@ from fmgrid.plots.levels import LEAST, METRIC, draw_estimate, span_of
 from fmgrid.plots.paper import colour, new_figure, settled, styled
 from fmgrid.plots.scales import axis_label, label_levels, level_places, padded
 from fmgrid.plots.wording import at_level, meaning_of_bars, percent_of
-from fmgrid.statistics import Estimate, estimate
+from fmgrid.statistics import Estimate, estimate, mean_by_seed
 from fmgrid.study import Axis, Group, Repeated, show_level
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def _mean_of_all(members: Sequence[Repeated]) -> Estimate | None:
     series = [found for one in members if (found := one.series(METRIC))]
     if not series:
         return None
-    shared = [seed for seed in series[0] if all(seed in other for other in series)]
-    if shared:
-        return estimate(sum(one[seed] for one in series) / len(series) for seed in shared)
+    if by_seed := mean_by_seed(series):
+        return estimate(by_seed.values())
     means = [sum(one.values()) / len(one) for one in series]
     return Estimate(1, sum(means) / len(means))

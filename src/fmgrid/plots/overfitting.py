@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, settled, styled
 from fmgrid.plots.scales import padded, scale_by_logarithm
-from fmgrid.plots.wording import count, have_intervals, meaning_of_bars, named
+from fmgrid.plots.wording import have_intervals, meaning_of_bars, named
 from fmgrid.statistics import Estimate
 from fmgrid.study import Study
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def plot_overfitting(study: Study) -> "Figure | None":
     axes.grid(axis="y")
     for gap in gaps:
         ink, mark, _ = _look(gap)
-        axes.plot([gap.train] * 2, _ends(gap.found), color=ink, linewidth=1, alpha=0.6)
+        axes.plot([gap.train] * 2, gap.found.span, color=ink, linewidth=1, alpha=0.6)
         axes.plot([gap.train], [gap.found.mean], marker=mark, color=ink, linestyle="none")
     axes.set_ylabel("Validation loss minus train loss")
     settled(figure)
@@ -76,10 +77,10 @@ def describe_overfitting(study: Study) -> str:
         ),
     ]
     if have_intervals(members, _GAP):
-        over = sum(low > 0 for low, _ in (_ends(gap.found) for gap in gaps if gap.found.n > 1))
-        under = sum(high < 0 for _, high in (_ends(gap.found) for gap in gaps if gap.found.n > 1))
+        over = sum(low > 0 for low, _ in (gap.found.span for gap in gaps if gap.found.n > 1))
+        under = sum(high < 0 for _, high in (gap.found.span for gap in gaps if gap.found.n > 1))
         parts.append(
-            f"Of {count(len(gaps), 'experiment')}, {over} lie above the line with the whole "
+            f"Of {counted(len(gaps), 'experiment')}, {over} lie above the line with the whole "
             f"interval, {under} below."
         )
     return " ".join(parts)
@@ -101,14 +102,8 @@ def _limit(axes: "Axes", gaps: Sequence[Gap]) -> None:
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale")
     else:
         axes.set_xlim(*padded((min(losses), max(losses)), 0.02))
-    ends = [end for gap in gaps for end in _ends(gap.found)]
+    ends = [end for gap in gaps for end in gap.found.span]
     axes.set_ylim(*padded((min(0.0, *ends), max(0.0, *ends)), 0.02))
-
-
-def _ends(found: Estimate) -> tuple[float, float]:
-    if found.low is None or found.high is None:
-        return found.mean, found.mean
-    return found.low, found.high
 
 
 def _signed(found: Estimate) -> str:
@@ -121,7 +116,7 @@ def _signed(found: Estimate) -> str:
 
 def _look(gap: Gap) -> tuple[str, str, str]:
     """Return colour, marker and the legend's word for a gap."""
-    low, high = _ends(gap.found)
+    low, high = gap.found.span
     if gap.found.low is None or low <= 0 <= high:
         return colour(0), "o", "interval with zero"
     if low > 0:
@@ -165,7 +160,7 @@ def _box(axes: "Axes", gap: Gap) -> "Bbox":
     """Return what a mark and its bar cover on the canvas."""
     from matplotlib.transforms import Bbox
 
-    low, high = _ends(gap.found)
+    low, high = gap.found.span
     ends = axes.transData.transform([(gap.train, low), (gap.train, high)])
     return Bbox(ends).padded(_MARK, _MARK)
 

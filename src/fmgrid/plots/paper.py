@@ -11,12 +11,13 @@ from functools import lru_cache, wraps
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from fmgrid.pages.document import INK
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#010203"
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
 # Okabe and Ito's, without those that are too light on white; the last is their sky blue, darker.

@@ -8,9 +8,10 @@ from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import LEAST, METRIC, break_of, span_of
 from fmgrid.plots.paper import GREY, colour, explain, marker, new_figure, readable, settled, styled
 from fmgrid.plots.scales import Span, value_axes
-from fmgrid.plots.wording import count, listed, meaning_of_bars, named, percent_of
+from fmgrid.plots.wording import listed, meaning_of_bars, named, percent_of
 from fmgrid.statistics import Estimate
 from fmgrid.study import Study
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def describe_configurations(study: Study) -> str:
             f"and {len(found) - 2 * SHOWN} left out."
         )
     if without := len(configurations(study)) - len(found):
-        parts.append(f"{count(without, 'experiment')} without a measured accuracy left out.")
+        parts.append(f"{counted(without, 'experiment')} without a measured accuracy left out.")
     return " ".join(parts)
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fmgrid.plots.paper import INK, readable, text_width
+from fmgrid.pages.document import INK
+from fmgrid.plots.paper import readable, text_width
 from fmgrid.study import Axis, show_level
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from fmgrid.effects import as_good_as_best
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
-from fmgrid.plots.wording import count, listed, named, percent
+from fmgrid.plots.wording import listed, named, percent
 from fmgrid.study import UNKNOWN_SEED, Study
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,9 +87,9 @@ def describe_winners(study: Study) -> str:
     if wins.total() > seeds:
         parts.append("Equals share a rank.")
     if more := len(ranks.notable) - len(ranks.shown):
-        parts.append(f"{count(more, 'such experiment')} more left out.")
+        parts.append(f"{counted(more, 'such experiment')} more left out.")
     if more := seeds - _MOST_SEEDS if seeds > _MOST_SEEDS else 0:
-        parts.append(f"The last {count(more, 'seed')} left out.")
+        parts.append(f"The last {counted(more, 'seed')} left out.")
     return " ".join(parts)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from fmgrid.statistics import Estimate
 from fmgrid.study import Repeated, show_level
-from fmgrid.words import printable
+from fmgrid.words import counted, printable
 
 _LONGEST = 60  # characters of a name in a caption
 
@@ -24,11 +24,6 @@ def percent_of(found: Estimate) -> str:
     if found.low is None or found.high is None:
         return percent(found.mean)
     return f"{percent(found.mean)} ({100 * found.low:.1f} to {100 * found.high:.1f})"
-
-
-def count(number: int, thing: str) -> str:
-    """Write a number with its noun: 1 run, 1,200 runs."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def listed(names: Iterable[str], limit: int = 6) -> str:
@@ -53,7 +48,7 @@ def over(numbers: Iterable[int]) -> str:
     """Say over how many seeds means are: "10 seeds", "1 to 3 seeds"."""
     found = set(numbers)
     if len(found) == 1:
-        return count(found.pop(), "seed")
+        return counted(found.pop(), "seed")
     return f"{min(found)} to {max(found)} seeds"
 
 
@@ -72,6 +67,6 @@ def meaning_of_bars(members: Sequence[Repeated], metric: str) -> str:
     if not have_intervals(members, metric):
         return "There is one run of each, so that no intervals can be drawn."
     alone = sum(len(member.series(metric)) == 1 for member in members)
-    less = f" ({count(alone, 'experiment')} with one run {'has' if alone == 1 else 'have'} none)"
+    less = f" ({counted(alone, 'experiment')} with one run {'has' if alone == 1 else 'have'} none)"
     seeds = repeats(members, metric)
     return f"Bars are 95 % intervals of the mean over {seeds}{less if alone else ''}."

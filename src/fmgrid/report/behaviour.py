@@ -8,7 +8,6 @@ from fmgrid.effects import Gain
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    counted,
     difference_with_interval,
     figure,
     listed,
@@ -22,6 +21,7 @@ from fmgrid.report.phrases import (
 )
 from fmgrid.statistics import ALPHA
 from fmgrid.study import Repeated, show_level
+from fmgrid.words import counted
 
 SHOWN = 5
 _GAP = "overfitting_gap"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.phrases import counted, some
+from fmgrid.report.phrases import some
 from fmgrid.study import Axis, Group, level_of, show_level
+from fmgrid.words import counted
 
 FEW_SEEDS = 5
 _MANY = 200  # more seeds than anybody would add

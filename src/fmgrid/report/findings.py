@@ -9,7 +9,6 @@ from fmgrid.effects import Effect, as_good_as_best
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    counted,
     difference_with_interval,
     figure,
     is_fraction,
@@ -25,6 +24,7 @@ from fmgrid.report.phrases import (
 from fmgrid.statistics import CONFIDENCE
 from fmgrid.study import Repeated, best_first, by_configuration, is_higher_better, show_level
 from fmgrid.verdicts import Compared, Verdict, Word
+from fmgrid.words import counted
 
 _WORDS = get_args(Word)
 

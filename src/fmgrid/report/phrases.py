@@ -77,11 +77,6 @@ def show_p(p: float | None) -> str:
     return "<0.001" if p < _SURE else f"{p:.3f}"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Write "1 run", "2 runs"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def listed(words: Sequence[str]) -> str:
     """Write "a, b and c"."""
     *most, last = words

@@ -6,7 +6,6 @@ from math import sqrt
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    counted,
     figure,
     number,
     show_difference,
@@ -18,6 +17,7 @@ from fmgrid.report.phrases import (
 from fmgrid.report.reference import METRICS, Reference
 from fmgrid.statistics import Estimate, interval_of_one_more
 from fmgrid.study import LABELS
+from fmgrid.words import counted
 
 _TOLD = ("accuracy", "valid_loss")
 
