@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.pages.document import code, plain
-from fmgrid.report.phrases import show_difference, show_p
+from fmgrid.report.phrases import difference_with_interval, show_difference, show_p
+from fmgrid.statistics import Difference
 from marks import ROOT, write_marked
 
 # What the study concluded, by the beginning of our words for it; what it did not say is ours.
@@ -76,13 +77,12 @@ def _deciding(one: dict[str, Any]) -> str:
     if not one["compared"]:
         return plain(one["reason"])
     deciding = one["compared"][one["deciding"]]
-    found, metric = deciding["difference"], one["metric"]
-    bounds = ", ".join(show_difference(found[bound], metric) for bound in ("low", "high"))
+    found, metric = Difference(**deciding["difference"]), one["metric"]
     unit = " points" if metric.endswith("accuracy") else ""
     needs = f", needs {show_difference(deciding['margin'], metric)}" if deciding["margin"] else ""
     return (
         f"{code(deciding['greater'])} over {code(deciding['lesser'])}: "
-        f"{show_difference(found['mean'], metric)} [{bounds}]{unit}{needs}"
+        f"{difference_with_interval(found, metric)}{unit}{needs}"
     )
 
 

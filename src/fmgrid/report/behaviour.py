@@ -41,10 +41,8 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
     told = [
         (
             "The gap is the validation loss minus the train loss at the end. The train loss is "
-            "the mean "
-            "over the last epoch's batches, each before its step: while a network still learns "
-            "fast, it "
-            "lags behind, and the gap comes out too small."
+            "the mean over the last epoch's batches, each before its step: while a network still "
+            "learns fast, it lags behind, and the gap comes out too small."
         ),
         (
             f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
@@ -129,8 +127,7 @@ def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
     return [
         (
             f"In {len(past)} of {counted(len(runs), 'run')} an earlier epoch had a lower "
-            "validation "
-            f"loss than the last, by {rise:.4f} at most (`{furthest['run']}`)."
+            f"validation loss than the last, by {rise:.4f} at most ({code(furthest['run'])})."
         )
     ]
 

@@ -151,9 +151,8 @@ def _fairness(group: Group) -> Iterator[str]:
         )
     if "optimizer" in names and "learning_rate" not in names and group.shape != "irregular":
         yield (
-            f"{plain(group.title)} compares optimizers at one learning rate, which suits some "
-            "of them "
-            "and not others: a grid over both, or a `[[grid]]` for each, compares them at "
+            f"{plain(group.title)} compares optimizers at one learning rate, which suits some of "
+            "them and not others: a grid over both, or a `[[grid]]` for each, compares them at "
             "their best."
         )
 

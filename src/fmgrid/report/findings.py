@@ -54,12 +54,10 @@ def hypotheses_section(evidence: Evidence) -> Section:
     caption = f"The {counted(len(rows), 'hypothesis', 'hypotheses')}, and what the runs say of them"
     blocks: list[Text | Table] = [
         Text(
-            "Each comparison is a paired t test over seeds, with its 95% interval; of "
-            "several that a "
-            "claim makes, the one that decides is shown. p is Holm's over the hypotheses of "
-            "a grid: "
-            "the chance that any of its verdicts is wrong is at most 5%. A claim is rejected by "
-            "evidence for the contrary, not for lack of evidence."
+            "Each comparison is a paired t test over seeds, with its 95% interval; of several "
+            "that a claim makes, the one that decides is shown. p is Holm's over the hypotheses "
+            "of a grid: the chance that any of its verdicts is wrong is at most 5%. A claim is "
+            "rejected by evidence for the contrary, not for lack of evidence."
         ),
         Table(columns, rows, caption),
     ]
@@ -196,9 +194,8 @@ def _what_is_noise(evidence: Evidence) -> str:
     noise = evidence.noise
     if noise is None:
         return (
-            "No configuration was run twice with different seeds, so that the noise of a run "
-            "is not "
-            "known, and no difference can be called one."
+            "No configuration was run twice with different seeds, so that the noise of a run is "
+            "not known, and no difference can be called one."
         )
     between = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * noise.sd
     small = sum(abs(gain.difference.mean) < between for gain in evidence.gains)
@@ -290,8 +287,7 @@ def _stated_late(evidence: Evidence) -> str:
     was, it = ("was", "it") if len(late) == 1 else ("were", "they")
     return (
         f"{len(late)} of the {len(evidence.verdicts)} {was} first seen when runs were there "
-        "already, "
-        f"so that {it} may have been stated by what those showed: {claims}{more}."
+        f"already, so that {it} may have been stated by what those showed: {claims}{more}."
     )
 
 

@@ -46,10 +46,9 @@ def published_section(evidence: Evidence) -> Section | None:
     unprinted = len(set(evidence.study.scored) - printed)
     lead = (
         f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A "
-        "published "
-        "figure is one run: it is set beside the interval that one more run of ours would "
-        "fall into "
-        "19 times in 20, and differences are in standard deviations of such a run from our mean."
+        "published figure is one run: it is set beside the interval that one more run of ours "
+        "would fall into 19 times in 20, and differences are in standard deviations of such a "
+        "run from our mean."
     )
     told = [lead]
     if unprinted:

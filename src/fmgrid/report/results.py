@@ -65,10 +65,9 @@ def results_section(
     ]
     blocks: tuple[Text | Picture, ...] = (
         Text(
-            "Means over seeds, with Student's interval of 95%. Differences are paired by "
-            "seed; their "
-            "p values are Holm's over the group. Images seen are training images until the end, "
-            "repeats included."
+            "Means over seeds, with Student's interval of 95%. Differences are paired by seed; "
+            "their p values are Holm's over the group. Images seen are training images until the "
+            "end, repeats included."
         ),
     )
     if overview := pictures.get("configuration_summary"):
@@ -108,15 +107,13 @@ def _terms(evidence: Evidence) -> list[str]:
         told.append(f"One configuration by several names, trained once for each seed: {same}.")
     if study.repeats > 1:
         told.append(
-            "Experiments with the same seed see the same images in the same order and start "
-            "from the "
-            "same weights where their shapes match, so that they are compared seed by seed."
+            "Experiments with the same seed see the same images in the same order and start from "
+            "the same weights where their shapes match, so that they are compared seed by seed."
         )
     else:
         told.append(
-            "Some experiments have one run only. **Nothing can be concluded** of those: "
-            "another seed "
-            "gives another figure."
+            "Some experiments have one run only. **Nothing can be concluded** of those: another "
+            "seed gives another figure."
         )
     return told
 
@@ -189,10 +186,9 @@ def _confounded(group: Group) -> list[str]:
     names = listed([code(axis.name) for axis in group.axes])
     return [
         (
-            f"**Confounded**: along {names} the number of steps is the same, the number of "
-            "images is "
-            f"not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to either; "
-            f"`train_images` instead of `train_steps` fixes the images."
+            f"**Confounded**: along {names} the number of steps is the same, the number of images "
+            f"is not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to "
+            "either; `train_images` instead of `train_steps` fixes the images."
         )
     ]
 
