@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from fmgrid.effects import as_good_as_best, compare_with, find_effects, find_gains, find_shares
-from fmgrid.statistics import compare, swing_of_noise
+from fmgrid.statistics import compare, holm, shares_of_variance, swing_of_noise
 from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
 
@@ -37,10 +37,8 @@ def factorial(cells: Mapping[tuple[int, int], Sequence[float]]) -> Study:
 
 def test_an_effect_is_the_best_level_minus_the_worst() -> None:
     (effect,) = find_effects(along({3: [0.7, 0.72], 5: [0.8, 0.81], 10: [0.75, 0.78]}))
-    assert (effect.group, effect.setting, effect.levels, effect.repeats) == (
-        *("all runs", "epochs"),
-        *(3, 2),
-    )
+    assert (effect.group, effect.setting, effect.levels) == ("all runs", "epochs", 3)
+    assert effect.difference.n == 2
     assert (effect.best, effect.worst) == (5, 3)
     assert effect.difference.mean == pytest.approx(0.095)
 
@@ -96,6 +94,33 @@ def test_one_seed_tells_nothing_apart() -> None:
     (effect,) = find_effects(along({3: [0.1], 5: [0.9]}))
     assert (effect.p, effect.difference.low, effect.noise) == (1.0, None, None)
     assert not effect.is_told_apart
+
+
+def test_best_and_worst_are_picked_over_the_seeds_that_both_have() -> None:
+    # Level 3 is best over all of its seeds, but only for having had the lucky ones.
+    lucky = {0: 0.60, 1: 0.61, 2: 0.95, 3: 0.96}
+    (effect,) = find_effects(along({3: lucky, 5: {0: 0.70, 1: 0.72}}))
+    assert (effect.best, effect.worst) == (5, 3)
+    assert effect.difference.mean == pytest.approx(0.105)
+
+
+def test_levels_that_share_seeds_go_before_one_that_shares_one() -> None:
+    (effect,) = find_effects(along({3: [0.7, 0.71], 5: [0.8, 0.82], 7: [0.99]}))
+    assert (effect.best, effect.worst, effect.levels) == (5, 3, 3)
+    assert effect.difference.n == 2
+
+
+def test_p_is_corrected_for_the_number_of_settings() -> None:
+    study = study_of(
+        [
+            *rows("base", [0.80, 0.81, 0.80]),
+            *rows("epochs_3", [0.70, 0.72, 0.73], epochs=3),
+            *rows("rate_low", [0.79, 0.81, 0.80], learning_rate=1e-5),
+        ]
+    )
+    first, second = find_effects(study)
+    assert first.p == pytest.approx(2 * first.difference.p)
+    assert second.p == pytest.approx(second.difference.p)
 
 
 def test_levels_without_a_seed_in_common_have_no_effect() -> None:
@@ -193,6 +218,11 @@ def test_shares_need_a_factorial_grid_with_repeats_that_differ() -> None:
         *("seed", "noise"),
     ]
     assert sum(one.share for one in shares) == pytest.approx(1)
+    axes = {name: [key[at] for key in cells for _ in range(2)] for at, name in enumerate("eb")}
+    values = [value for found in cells.values() for value in found]
+    alone = shares_of_variance(axes, [0, 1] * 4, values)
+    raw = [one.p for one in alone if one.p is not None]
+    assert [one.p for one in shares if one.p is not None] == pytest.approx(holm(raw))
     assert find_shares(factorial({key: v[:1] for key, v in cells.items()}).groups[0]) == []
     assert find_shares(factorial({key: [0.5, 0.5] for key in cells}).groups[0]) == []
     assert find_shares(along({3: [0.5, 0.6], 5: [0.6, 0.7]}).groups[0]) == []

@@ -125,7 +125,7 @@ def test_published_figures_are_set_beside(logs: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "r" / "report.md").read_text()
     assert "## Beside the published figures" in text
-    assert "0 of 1 published figures" in text
+    assert "The published figure is not within" in text
     assert "Not among our runs: `elsewhere`." in text
 
 

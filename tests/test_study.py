@@ -279,15 +279,37 @@ def seen(images: dict[int, int | None], **settings: Any) -> Study:
 
 
 def test_a_batch_size_that_changes_how_many_images_are_seen_is_confounded() -> None:
-    assert seen({4: 2000, 64: 32000, 8: None}).groups[0].is_confounded() == (2000, 32000)
-    assert seen({4: 2000, 64: 2000}).groups[0].is_confounded() is None
-    assert seen({4: None, 64: None}).groups[0].is_confounded() is None
+    found = seen({4: 2000, 64: 32000, 8: None}).groups[0].confounded
+    assert found == {"batch_size": (2000, 32000)}
+    assert seen({4: 2000, 64: 2000}).groups[0].confounded == {}
+    assert seen({4: None, 64: None}).groups[0].confounded == {}
 
 
 @pytest.mark.parametrize("axis", ["epochs", "train_steps"])
 def test_more_time_is_meant_to_show_more_images(axis: str) -> None:
     made = study_of(row(f"e{n}", 0, {"images_seen": 100 * n}, **{axis: n}) for n in (3, 5))
-    assert made.groups[0].is_confounded() is None
+    assert made.groups[0].confounded == {}
+
+
+@pytest.mark.parametrize("left_out", [0, 1])
+def test_only_the_axis_that_changes_the_images_is_confounded(left_out: int) -> None:
+    cells = [(size, units, n) for size in (4, 64) for units in (16, 32) for n in (1, 3)]
+    made = study_of(
+        row(
+            f"b{size}_u{units}_e{n}",
+            0,
+            {"images_seen": 100 * size * n},
+            batch_size=size,
+            hidden_units=(units,),
+            epochs=n,
+        )
+        for size, units, n in cells[left_out:]
+    )
+    group = made.groups[0]
+    assert group.shape == ("irregular" if left_out else "factorial")
+    assert set(group.confounded) == {"batch_size"}
+    low, high = group.confounded["batch_size"]
+    assert high == 16 * low
 
 
 @settings(max_examples=25, deadline=None)

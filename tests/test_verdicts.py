@@ -231,6 +231,37 @@ def test_one_configuration_of_two_names_is_neither_greater_nor_less() -> None:
     assert found[0].more_seeds is None
 
 
+def test_one_configuration_differs_in_nothing_whatever_the_seeds() -> None:
+    for seeds in ({0: 0.8}, {1: 0.7}, {0: 0.8, 1: 0.7}):
+        study = study_of([*rows("a", [0.8]), *rows("same", seeds), *rows("b", [0.8], epochs=9)])
+        (found,) = judge([claim("no difference greater than 0.01 among a, same")], study)
+        assert found.word == "CONFIRMED"
+        (found,) = judge([claim("no difference greater than 0.01 among a, same, b")], study)
+        assert found.word == "INCONCLUSIVE"
+
+
+def test_what_is_the_same_in_every_run_is_settled_by_as_many_seeds_as_a_sign_test_takes() -> None:
+    text = "no difference greater than 0.01 among a, b"
+    for seeds in (2, 3, 5):
+        values = [0.7 + 0.01 * seed for seed in range(seeds)]
+        found = verdict(text, {"a": values, "b": values})
+        assert found.compared[0].is_same
+        assert found.word == "INCONCLUSIVE"
+        assert found.more_seeds == 6 - seeds
+    values = [0.7 + 0.01 * seed for seed in range(6)]
+    assert verdict(text, {"a": values, "b": values}).word == "CONFIRMED"
+
+
+def test_a_comparison_said_the_other_way_says_the_same() -> None:
+    compared = verdict("a > b by 0.05", FAR).compared[0]
+    turned = compared.turned
+    assert (turned.greater, turned.lesser, turned.margin) == ("b", "a", -0.05)
+    assert turned.difference.mean == -compared.difference.mean
+    assert turned.difference.low
+    assert turned.difference.low < turned.difference.mean < (turned.difference.high or 0.0)
+    assert turned.turned == compared
+
+
 @pytest.mark.parametrize("seeds", [2, 3, 10])
 @pytest.mark.parametrize(
     "expect", ["a > b by 0.01", "a < b by 0.01", "a - b > 0.01", "0.01 > a - b"]

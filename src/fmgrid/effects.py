@@ -1,14 +1,15 @@
 """What each setting does: the swing between its best and its worst level, beside the noise.
 
-The best and the worst are picked after looking, so that their difference is tested as one of all
-pairs of levels: its interval and p value are corrected for their number (Bonferroni), and the
+The best and the worst are the pair of levels furthest apart over the seeds that both have. They are
+picked after looking, so that their difference is tested as one of all pairs: its interval is
+corrected for their number (Bonferroni), its p value for the number of settings, too (Holm), and the
 swing that equals would show is Tukey's. In a factorial grid a level stands for the mean over all
 others, per seed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import pairwise, permutations
 from statistics import fmean
 from typing import Any
 
@@ -48,11 +49,10 @@ class Effect:
     best: Any  # level
     worst: Any
     levels: int
-    repeats: int  # seeds that all levels have
     difference: Difference  # best minus worst; its interval holds for all pairs of levels at once
-    p: float  # that equals swing so far, corrected for the number of pairs
+    p: float  # that equals swing so far: for all pairs of levels, and Holm's over the effects
     noise: float | None  # the swing of equals, at most, 19 times in 20
-    images: tuple[int, int] | None  # fewest and most images seen, where levels differ in it
+    images: tuple[int, int] | None  # fewest and most seen, where levels differ in it, time aside
 
     @property
     def is_told_apart(self) -> bool:
@@ -124,16 +124,19 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
     found = [
         effect
         for group in study.groups
-        for axis, levels in _contrasts(study, group)
-        if (effect := _effect(group, axis, levels, noise, metric))
+        for part, axis in _contrasts(study, group)
+        if (effect := _effect(part, axis, noise, metric))
     ]
+    corrected = holm([effect.p for effect in found])
+    found = [replace(effect, p=p) for effect, p in zip(found, corrected, strict=True)]
     return sorted(found, key=lambda effect: -abs(effect.difference.mean))
 
 
 def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
     """Return what the axes of a factorial group and their interactions contribute.
 
-    Empty where it isn't one, where it has fewer than two seeds in common, or too many cells.
+    p values are Holm's over all of them. Empty where the group isn't factorial, where its members
+    have fewer than two seeds in common, or too many cells.
     """
     if group.shape != "factorial" or len(group.distinct) > MOST_CELLS:
         return []
@@ -146,17 +149,19 @@ def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
     values = [member.series(metric)[seed] for member, seed in rows]
     if max(values) == min(values):
         return []
-    return shares_of_variance(axes, [seed for _, seed in rows], values)
+    shares = shares_of_variance(axes, [seed for _, seed in rows], values)
+    corrected = iter(holm([share.p for share in shares if share.p is not None]))
+    return [share if share.p is None else replace(share, p=next(corrected)) for share in shares]
 
 
 def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
     """Return what each step along the ordered axes brings: diminishing returns, or not."""
     steps = [
-        (group.title, axis.name, before, after, difference)
+        (part.title, axis.name, before, after, difference)
         for group in study.groups
-        for axis, levels in _contrasts(study, group)
+        for part, axis in _contrasts(study, group)
         if axis.is_numeric
-        for (before, low), (after, high) in pairwise(_series(levels, metric).items())
+        for (before, low), (after, high) in pairwise(_series(part, axis, metric).items())
         if (difference := compare(high, low))
     ]
     corrected = holm([difference.p for *_, difference in steps])
@@ -170,21 +175,20 @@ def _scored_alike(baseline: Repeated, members: Sequence[Repeated]) -> bool:
     return all([one.settings.get(setting) for setting in images] == wanted for one in members)
 
 
-def _contrasts(study: Study, group: Group) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
-    """Yield the axes along which a group can be compared, with the members at each level.
+def _contrasts(study: Study, group: Group) -> Iterator[tuple[Group, Axis]]:
+    """Yield the axes along which a group can be compared, with the members that show it.
 
     In a group that is no product, those members count that differ in one setting only from the
     study's baseline, or, where none do, from the member that most others are so close to.
     """
     if group.shape in ("one axis", "factorial"):
-        for axis in group.axes:
-            yield axis, group.at(axis)
+        yield from ((group, axis) for axis in group.axes)
     elif group.shape == "irregular":
         found = list(_slices(group, study.baseline)) if study.baseline else []
         yield from found or _slices(group, count_neighbours(group.distinct).most_common(1)[0][0])
 
 
-def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Axis, dict[Any, list[Repeated]]]]:
+def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis]]:
     for setting in baseline.settings:
         alike = [
             one for one in group.distinct if without(one, setting) == without(baseline, setting)
@@ -192,49 +196,61 @@ def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Axis, dict[Any, 
         members = tuple({one.configuration: one for one in (baseline, *alike)}.values())
         part = Group(group.title, "", members)
         if part.shape == "one axis":
-            yield part.axes[0], part.at(part.axes[0])
+            yield part, part.axes[0]
 
 
-def _series(levels: Mapping[Any, Sequence[Repeated]], metric: str) -> dict[Any, dict[int, float]]:
+def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
     """Return the metric by level and seed, as a mean over the members of a level."""
     means = {
         level: mean_by_seed([member.series(metric) for member in members])
-        for level, members in levels.items()
+        for level, members in group.at(axis).items()
     }
     return {level: found for level, found in means.items() if found}
 
 
-def _effect(
-    group: Group,
-    axis: Axis,
-    levels: Mapping[Any, Sequence[Repeated]],
-    noise: Noise | None,
-    metric: str,
-) -> Effect | None:
-    series = _series(levels, metric)
-    if len(series) < 2:  # noqa: PLR2004 -- there is nothing to compare
-        return None
-    ordered = sorted(series, key=lambda level: fmean(series[level].values()))
-    worst, best = ordered[0], ordered[-1]
-    if not is_higher_better(metric):
-        worst, best = best, worst
+def _effect(group: Group, axis: Axis, noise: Noise | None, metric: str) -> Effect | None:
+    series = _series(group, axis, metric)
     pairs = len(series) * (len(series) - 1) // 2
+    picked = _furthest_apart(series, metric)
+    if picked is None:
+        return None
+    best, worst = picked
     difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
     if difference is None:
         return None
-    repeats = len(common_seeds(list(series.values())))
     swing = None
-    if noise and repeats:
-        swing = swing_of_noise(len(series), repeats * len(levels[best]), noise)
+    if noise:
+        cells = len(group.distinct) // len(axis.levels)
+        swing = swing_of_noise(len(series), difference.n * cells, noise)
     return Effect(
         group=group.title,
         setting=axis.name,
         best=best,
         worst=worst,
         levels=len(series),
-        repeats=repeats,
         difference=difference,
         p=min(1.0, difference.p * pairs),
         noise=swing,
-        images=group.is_confounded() if axis.name == "batch_size" else None,
+        images=group.confounded.get(axis.name),
     )
+
+
+def _furthest_apart(
+    series: Mapping[Any, Mapping[int, float]], metric: str
+) -> tuple[Any, Any] | None:
+    """Return the best level and the worst over the seeds that both have, repeated ones first."""
+    sign = 1 if is_higher_better(metric) else -1
+
+    def lead(pair: tuple[Any, Any]) -> tuple[bool, float]:
+        high, low = series[pair[0]], series[pair[1]]
+        shared = common_seeds([high, low])
+        return len(shared) > 1, sign * fmean(high[seed] - low[seed] for seed in shared)
+
+    levels = list(series)
+    if len(set(map(frozenset, series.values()))) == 1:  # then the means alone tell, and soon
+        levels.sort(key=lambda level: -sign * fmean(series[level].values()))
+        levels = [levels[0], levels[-1]] if len(levels) > 1 else []
+    sharing = [
+        pair for pair in permutations(levels, 2) if common_seeds([series[level] for level in pair])
+    ]
+    return max(sharing, key=lead, default=None)

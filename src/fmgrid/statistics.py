@@ -146,6 +146,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def told_from_zero(series: Iterable[Iterable[float]]) -> list[int]:
+    """Return of each series whether its mean is above zero (1), below (-1) or may be zero (0).
+
+    By Student's test, corrected for the number of series by Holm's method.
+    """
+    found = [difference(list(values)) for values in series]
+    corrected = holm([1.0 if one is None else one.p for one in found])
+    return [
+        0 if one is None or p > ALPHA else 1 if one.mean > 0 else -1
+        for one, p in zip(found, corrected, strict=True)
+    ]
+
+
 def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
     """Return how many seeds would tell an effect of this size from nothing, four times in five.
 

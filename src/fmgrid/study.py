@@ -24,6 +24,7 @@ Row: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
+TIME = frozenset({"epochs", "train_steps", "train_images"})  # what is meant to change the images
 SETTINGS = tuple(name for name in Experiment.model_fields if name not in ("name", "seed"))
 ESTIMATED = ("accuracy", "valid_loss", "train_loss", "best_accuracy", "test_accuracy", "test_loss")
 COLUMNS = (
@@ -169,17 +170,24 @@ class Group:
         """Return the members that have the metric, best first."""
         return best_first(self.members, metric)
 
-    def is_confounded(self) -> tuple[int, int] | None:
-        """Return the fewest and most images seen, where an axis other than time changes them."""
-        if self.shape not in ("one axis", "factorial"):
-            return None
-        if {axis.name for axis in self.axes} & {"epochs", "train_steps", "train_images"}:
-            return None
-        seen = [member.images_seen for member in self.members]
-        known = [images for images in seen if images is not None]
-        if not known or min(known) == max(known):
-            return None
-        return min(known), max(known)
+    @cached_property
+    def confounded(self) -> dict[str, tuple[int, int]]:
+        """The fewest and most images seen by members that differ in one axis, time aside.
+
+        By the axis, where it changes them; of several such comparisons the most unequal.
+        """
+        found = {axis.name: self._images_along(axis) for axis in self.axes if axis.name not in TIME}
+        return {name: images for name, images in found.items() if images}
+
+    def _images_along(self, axis: Axis) -> tuple[int, int] | None:
+        others = [other.name for other in self.axes if other is not axis]
+        alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for member in self.distinct:
+            if member.images_seen:
+                alike[tuple(level_of(member, name) for name in others)].append(member.images_seen)
+        spans = [(min(images), max(images)) for images in alike.values()]
+        low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
+        return (low, high) if low < high else None
 
 
 @dataclass(frozen=True)
@@ -198,8 +206,9 @@ class Study:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """All seeds of complete runs."""
-        return sorted({seed for one in self.scored.values() for seed in one.runs})
+        """All seeds of complete runs, as far as they are known."""
+        found = {seed for one in self.scored.values() for seed in one.runs}
+        return sorted(found - {UNKNOWN_SEED})
 
     @cached_property
     def repeats(self) -> int:

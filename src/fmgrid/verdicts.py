@@ -11,6 +11,7 @@ of evidence for it.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from math import ceil, log2
 from statistics import fmean
 from typing import Literal, TypeAlias
 
@@ -50,6 +51,20 @@ class Compared:
     lesser: str
     difference: Difference  # greater minus lesser
     margin: float  # that it has to exceed, or to stay within
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the two had the same figure in every run."""
+        found = self.difference
+        return bool(found.n) and abs(found.mean) <= ROUNDING and (found.sd or 0.0) <= ROUNDING
+
+    @property
+    def turned(self) -> "Compared":
+        """The same, said the other way."""
+        found = self.difference
+        low, high = (None if bound is None else -bound for bound in (found.high, found.low))
+        turned = replace(found, mean=-found.mean, low=low, high=high)
+        return Compared(self.lesser, self.greater, turned, -self.margin)
 
 
 @dataclass(frozen=True)
@@ -184,8 +199,10 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
     if _mean(values) < 0:
         one, other, values = other, one, [-value for value in values]
     compared = Compared(one, other, _difference(values), alike.limit)
+    # One training under several names, of which no further run can show anything else.
+    is_one = len({study.scored[name].configuration for name, _ in sides}) == 1
     return _Evidence(
-        confirms=max(within),
+        confirms=0.0 if is_one else max(within),
         rejects=len(pairs) * min(beyond),
         compared=(compared,),
         settled_by=lambda alpha: _seeds(compared, alpha),
@@ -301,6 +318,8 @@ def _two_sided(values: Sequence[float]) -> float:
 def _seeds(compared: Compared, alpha: float) -> int | None:
     found = compared.difference
     lead = found.mean - compared.margin
-    if not found.sd or abs(lead) <= ROUNDING:
+    if found.sd is None or abs(lead) <= ROUNDING:
         return None
+    if found.sd <= ROUNDING:  # all differences are the same, which a sign test judges
+        return ceil(log2(2 / alpha))
     return seeds_needed(lead, found.sd, alpha)

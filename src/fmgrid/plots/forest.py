@@ -58,7 +58,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
     bars = (
         "bars their 95 % intervals, paired by seed"
         if any(one.difference.low is not None for one in shown)
-        else "without intervals, since there is one seed"
+        else "without intervals, since no two levels share two seeds"
     )
     size = points(first.difference.mean)
     best, worst = named(show_level(first.best)), named(show_level(first.worst))
@@ -66,13 +66,18 @@ def describe_effects(effects: Sequence[Effect]) -> str:
         f"Marks are differences in points of accuracy (percentage points), {bars}.",
         f"{named(first.setting)} changes most: {best} is {size} points above {worst}.",
     ]
-    measured = [one for one in shown if one.noise is not None]
-    if measured:
-        above = [one for one in measured if one.difference.mean > (one.noise or 0.0)]
+    if any(one.noise is not None for one in shown):
         parts.append(
             "A grey bar is how far the best and the worst of equal levels lie apart by noise "
-            f"alone, at most, 19 times in 20: {len(above)} of {len(measured)} differences exceed it"
-            + (f" ({listed(_label(one, shown, ' ') for one in above)})." if above else ".")
+            "alone, at most, 19 times in 20."
+        )
+    if any(one.difference.sd is not None for one in shown):
+        apart = [one for one in shown if one.is_told_apart]
+        parts.append(
+            "Squares are told apart, by p values for all pairs of levels of all settings: "
+            f"{listed(_label(one, shown, ' ') for one in apart)}."
+            if apart
+            else "No setting's levels are told apart, by p values for all pairs of all settings."
         )
     found = stretches(_spans(shown), LEAST)
     if len(found) > 1:
@@ -107,14 +112,13 @@ def _draw(axes: "Axes", y: int, one: Effect) -> None:
     found = one.difference
     if one.noise is not None:
         axes.barh([y], [100 * one.noise], height=0.62, color=GREY, alpha=0.35, linewidth=0)
-    is_above = one.noise is not None and found.mean > one.noise
-    ink = colour(1) if is_above else colour(0)
+    ink = colour(1) if one.is_told_apart else colour(0)
     if found.low is not None and found.high is not None:
         axes.plot([100 * found.low, 100 * found.high], [y, y], color=ink, linewidth=1.6)
     axes.plot(
         [100 * found.mean],
         [y],
-        marker="s" if is_above else "o",
+        marker="s" if one.is_told_apart else "o",
         color=ink,
         markersize=6,
         markerfacecolor="none" if one.images else ink,
@@ -141,13 +145,12 @@ def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
     from matplotlib.patches import Patch
 
     measured = [one for one in shown if one.noise is not None]
-    looks = {one.difference.mean > (one.noise or 0.0) for one in measured}
+    looks = {one.is_told_apart for one in measured}
     handles: list[Line2D | Patch] = []
     if True in looks:
-        handles.append(Line2D([], [], color=colour(1), marker="s", label="more than noise gives"))
+        handles.append(Line2D([], [], color=colour(1), marker="s", label="told apart"))
     if False in looks:
-        label = "not more than noise gives"
-        handles.append(Line2D([], [], color=colour(0), marker="o", label=label))
+        handles.append(Line2D([], [], color=colour(0), marker="o", label="may be noise"))
     if measured:
         label = "noise alone, 19 times in 20"
         handles.append(Patch(color=GREY, alpha=0.35, linewidth=0, label=label))

@@ -80,7 +80,7 @@ def describe_levels(group: Group) -> str:
         else f"{'; '.join(told)}.",
     ]
     parts += break_of([_span(one) for one in scored])
-    if images := group.is_confounded():
+    if images := group.confounded.get(axis.name):
         parts.append(
             f"The levels differ in the training images that they saw, too: "
             f"{images[0]:,} to {images[1]:,}."

@@ -1,7 +1,7 @@
 """Whether networks know their training images better than others: the gap of the losses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, settled, styled
 from fmgrid.plots.scales import padded, scale_by_logarithm
 from fmgrid.plots.wording import have_intervals, meaning_of_bars, named
-from fmgrid.statistics import Estimate
+from fmgrid.statistics import Estimate, told_from_zero
 from fmgrid.study import Study
 from fmgrid.words import counted
 
@@ -37,6 +37,7 @@ class Gap:
     of: Configuration
     train: float  # mean loss of the last epoch's batches
     found: Estimate
+    sign: int = 0  # 1 if it is told from none, and above; -1 if below
 
 
 @styled
@@ -77,11 +78,10 @@ def describe_overfitting(study: Study) -> str:
         ),
     ]
     if have_intervals(members, _GAP):
-        over = sum(low > 0 for low, _ in (gap.found.span for gap in gaps if gap.found.n > 1))
-        under = sum(high < 0 for _, high in (gap.found.span for gap in gaps if gap.found.n > 1))
+        signs = [gap.sign for gap in gaps]
         parts.append(
-            f"Of {counted(len(gaps), 'experiment')}, {over} lie above the line with the whole "
-            f"interval, {under} below."
+            f"Of {counted(len(gaps), 'configuration')}, {signs.count(1)} above the line and "
+            f"{signs.count(-1)} below it are told from none (Holm's method, 5%)."
         )
     return " ".join(parts)
 
@@ -92,7 +92,8 @@ def _gaps(study: Study) -> list[Gap]:
         gap, train = one.repeated.estimate(_GAP), one.repeated.mean("train_loss")
         if gap is not None and train is not None:
             found.append(Gap(one, train, gap))
-    return found
+    signs = told_from_zero(gap.of.repeated.series(_GAP).values() for gap in found)
+    return [replace(gap, sign=sign) for gap, sign in zip(found, signs, strict=True)]
 
 
 def _limit(axes: "Axes", gaps: Sequence[Gap]) -> None:
@@ -116,12 +117,11 @@ def _signed(found: Estimate) -> str:
 
 def _look(gap: Gap) -> tuple[str, str, str]:
     """Return colour, marker and the legend's word for a gap."""
-    low, high = gap.found.span
-    if gap.found.low is None or low <= 0 <= high:
-        return colour(0), "o", "interval with zero"
-    if low > 0:
-        return colour(1), "^", "interval above zero"
-    return colour(2), "v", "interval below zero"
+    if not gap.sign:
+        return colour(0), "o", "may be none"
+    if gap.sign > 0:
+        return colour(1), "^", "above zero"
+    return colour(2), "v", "below zero"
 
 
 def _explain(figure: "Figure", gaps: Sequence[Gap]) -> None:

@@ -11,7 +11,7 @@ from fmgrid.plots.paper import LINES, marker, new_figure, ramp, settled, styled,
 from fmgrid.plots.scales import padded, scale_by_logarithm
 from fmgrid.plots.wording import at_level, listed, over, percent
 from fmgrid.statistics import Estimate
-from fmgrid.study import Group
+from fmgrid.study import TIME, Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Curves: TypeAlias = Mapping[int, Sequence[Point]]  # by batch size
 
 _WIDE_RANGE = 10  # most by fewest steps, beyond which their axis is logarithmic
-_TIME = {"epochs", "train_steps", "train_images"}
 
 
 @styled
@@ -97,7 +96,7 @@ def _by_batch_size(group: Group) -> Curves:
     axis = next((axis for axis in group.axes if axis.name == "batch_size"), None)
     if axis is None or not axis.is_numeric or group.shape not in ("one axis", "factorial"):
         return {}
-    if {other.name for other in group.axes} & _TIME:
+    if {other.name for other in group.axes} & TIME:
         return {}
     found = {}
     for size, members in group.at(axis).items():

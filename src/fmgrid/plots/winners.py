@@ -10,7 +10,7 @@ from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
 from fmgrid.plots.wording import listed, named, percent
-from fmgrid.study import UNKNOWN_SEED, Study
+from fmgrid.study import Study
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def describe_winners(study: Study) -> str:
 def rank_by_seed(study: Study) -> Ranks | None:
     """Return ranks by seed, None where fewer than two seeds or three experiments can be ranked."""
     found = configurations(study)
-    seeds = [seed for seed in study.seeds if seed != UNKNOWN_SEED]
+    seeds = study.seeds
     series = {one.names[0]: one.repeated.series(METRIC) for one in found}
     complete = [name for name in series if all(seed in series[name] for seed in seeds)]
     if len(seeds) < 2 or len(complete) < _FEWEST:  # noqa: PLR2004

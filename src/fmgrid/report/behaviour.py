@@ -1,7 +1,7 @@
 """How training went: overfitting, and what more of a setting still brings."""
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby, pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from math import log2
 
 from fmgrid.effects import Gain
@@ -14,14 +14,12 @@ from fmgrid.report.phrases import (
     number,
     show_difference,
     show_p,
-    show_size,
     show_value,
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import ALPHA
-from fmgrid.study import Repeated, show_level
-from fmgrid.words import counted
+from fmgrid.statistics import ALPHA, told_from_zero
+from fmgrid.study import Repeated, by_configuration, show_level
 
 SHOWN = 5
 _GAP = "overfitting_gap"
@@ -30,14 +28,14 @@ _GAP = "overfitting_gap"
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is from the train loss."""
     study = evidence.study
-    gaps = [(found, one) for one in study.scored.values() if (found := one.estimate(_GAP))]
+    distinct = [same[0] for same in by_configuration(study.scored.values()).values()]
+    gaps = [(found, one) for one in distinct if (found := one.estimate(_GAP))]
     if not gaps:
         nothing = "No run has both a train loss and a validation loss, so that nothing can be said."
         return Section("Overfitting", (Text(nothing),))
     gaps.sort(key=lambda pair: -pair[0].mean)
-    above = [found for found, _ in gaps if found.low is not None and found.low > 0]
-    repeated = [found for found, _ in gaps if found.low is not None]
     largest, of = gaps[0]
+    smallest, least = gaps[-1]
     told = [
         (
             "The gap is the validation loss minus the train loss at the end. The train loss is "
@@ -46,20 +44,20 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         ),
         (
             f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
-            f"{with_interval(gaps[-1][0], _GAP)}, of {code(gaps[-1][1].name)}."
+            f"{with_interval(smallest, _GAP)}, of {code(least.name)}."
+            if len(gaps) > 1
+            else f"The gap of {code(of.name)} is {with_interval(largest, _GAP)}."
         ),
     ]
-    if repeated:
-        told[1] += (
-            f" {len(above)} of {counted(len(repeated), 'experiment')} "
-            f"{'has' if len(above) == 1 else 'have'} a gap whose interval lies above zero."
-        )
-    told += _past_their_best(study.scored.values())
+    told[1] += _told_from_zero([one.series(_GAP) for _, one in gaps])
+    told += _past_their_best(distinct)
     blocks: list[Text | Picture | Table] = [Text(text) for text in told]
     if picture := pictures.get("overfitting_gap"):
         blocks.append(picture)
     if picture := pictures.get("learning_curves"):
         blocks.append(picture)
+    else:
+        blocks.append(Text("No run has a history of its epochs, so that no curves can be drawn."))
     rows = tuple(
         (
             Cell(code(one.name), one.name),
@@ -81,7 +79,7 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
 def returns_section(evidence: Evidence) -> Section:
     """Show what each step along an ordered axis still brings."""
     if not evidence.gains:
-        nothing = "No setting with ordered levels varies by itself."
+        nothing = "No two neighbouring levels of a setting with numbers share a seed."
         return Section("Diminishing returns", (Text(nothing),))
     unit = unit_of(evidence.metric)
     told = [
@@ -98,12 +96,25 @@ def returns_section(evidence: Evidence) -> Section:
         "Diminishing returns",
         (
             Text(
-                "What each step along an axis brings, with its 95% interval; p is Holm's over all "
-                "steps. Bold steps are told from nothing."
+                "What each step along an axis brings, with the 95% interval that it would have "
+                "alone; p is Holm's over all steps, and what it tells from nothing is bold."
             ),
             *map(Text, told),
             Table(columns, rows, "Gain from each level to the next", folded=len(rows) > 15),  # noqa: PLR2004
         ),
+    )
+
+
+def _told_from_zero(gaps: Sequence[Mapping[int, float]]) -> str:
+    """Say how many gaps are told from none, on either side, by Holm's method."""
+    repeated = [gap.values() for gap in gaps if len(gap) > 1]
+    signs = told_from_zero(repeated)
+    if len(signs) < 2:  # noqa: PLR2004
+        return f" It is {'' if any(signs) else 'not '}told from none." if signs else ""
+    above, below = signs.count(1), signs.count(-1)
+    return (
+        f" Of {len(signs)} configurations, {above} {'has' if above == 1 else 'have'} a gap above "
+        f"zero by more than noise, and {below} below (Holm)."
     )
 
 
@@ -119,15 +130,16 @@ def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
         return []
     past = [row for row in runs if row["best_valid_loss"] < row["valid_loss"]]
     if not past:
-        return [
-            f"In all of {counted(len(runs), 'run')} the last epoch has the lowest validation loss."
-        ]
+        every = "the only run" if len(runs) == 1 else f"all of {len(runs)} runs"
+        return [f"In {every} the last epoch has the lowest validation loss."]
     furthest = max(past, key=lambda row: row["valid_loss"] - row["best_valid_loss"])
     rise = furthest["valid_loss"] - furthest["best_valid_loss"]
+    some = f"{len(past)} of {len(runs)} runs" if len(runs) > 1 else "the only run"
+    most = f" at most ({code(furthest['run'])})" if len(past) > 1 else ""
     return [
         (
-            f"In {len(past)} of {counted(len(runs), 'run')} an earlier epoch had a lower "
-            f"validation loss than the last, by {rise:.4f} at most ({code(furthest['run'])})."
+            f"In {some} an earlier epoch had a lower validation loss than the last, by "
+            f"{rise:.4f}{most}."
         )
     ]
 
@@ -150,10 +162,8 @@ def _course(steps: list[Gain], metric: str) -> str:
         text += f"; beyond {show_level(last.after)} no step is told from nothing"
     doublings = [found for step in steps if (found := _per_doubling(step)) is not None]
     if len(doublings) == len(steps) > 1:
-        falling = all(after < before for before, after in pairwise(doublings))
-        first, final = (show_size(doublings[at], metric) for at in (0, -1))
-        course = "each less than the one before" if falling else "not each less than the one before"
-        text += f"; per doubling {first} at first and {final} at last, {course}"
+        first, final = (show_difference(doublings[at], metric) for at in (0, -1))
+        text += f"; per doubling {first} at first and {final} at last"
     return f"{text}."
 
 

@@ -142,7 +142,7 @@ def _beyond(axis: Axis, best: float) -> str:
 def _fairness(group: Group) -> Iterator[str]:
     """Name comparisons that are not between equals."""
     names = {axis.name for axis in group.axes}
-    if group.is_confounded():
+    if group.confounded:
         images = max(member.images_seen or 0 for member in group.members)
         epochs = max(level_of(member, "epochs") or 1 for member in group.members)
         yield (

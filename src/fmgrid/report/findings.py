@@ -1,6 +1,6 @@
 """What follows from the runs: five sentences, verdicts on hypotheses, and which settings matter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import NormalDist
 from typing import get_args
@@ -21,7 +21,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import CONFIDENCE
+from fmgrid.statistics import CONFIDENCE, ROUNDING, common_seeds
 from fmgrid.study import Repeated, best_first, by_configuration, is_higher_better, show_level
 from fmgrid.verdicts import Compared, Verdict, Word
 from fmgrid.words import counted
@@ -51,13 +51,16 @@ def hypotheses_section(evidence: Evidence) -> Section:
         *(Column("claim"), Column("verdict"), Column("figures"), number("p")),
         *(Column("to settle it"), Column("expected")),
     )
-    caption = f"The {counted(len(rows), 'hypothesis', 'hypotheses')}, and what the runs say of them"
+    every = "The hypothesis" if len(rows) == 1 else f"All {len(rows)} hypotheses"
+    caption = f"{every}, and what the runs say of {'it' if len(rows) == 1 else 'them'}"
     blocks: list[Text | Table] = [
         Text(
-            "Each comparison is a paired t test over seeds, with its 95% interval; of several "
-            "that a claim makes, the one that decides is shown. p is Holm's over the hypotheses "
-            "of a grid: the chance that any of its verdicts is wrong is at most 5%. A claim is "
-            "rejected by evidence for the contrary, not for lack of evidence."
+            "Each comparison is a paired t test over seeds; of several that a claim makes, the "
+            "one that decides is shown, with the 95% interval that it would have alone. p decides, "
+            "and is Holm's over the hypotheses of a grid: the chance that any of its verdicts is "
+            "wrong is at most 5%. A claim is rejected by evidence for the contrary, not for lack "
+            "of evidence. How many more seeds would settle it, four times in five, holds if the "
+            "difference is what it seems to be."
         ),
         Table(columns, rows, caption),
     ]
@@ -69,7 +72,7 @@ def hypotheses_section(evidence: Evidence) -> Section:
 def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Rank the settings by what they move."""
     if not evidence.effects:
-        return Section("Which settings matter", (Text("No setting varies by itself."),))
+        return Section("Which settings matter", (Text(f"{_why_no_effect(evidence)}."),))
     unit = unit_of(evidence.metric)
     columns = (
         *(number("rank"), Column("setting"), Column("group"), Column("best"), Column("worst")),
@@ -82,11 +85,13 @@ def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Secti
     )
     blocks: list[Text | Table | Picture] = [
         Text(
-            "A setting's swing is the difference between its best and its worst level. Both are "
-            "picked after looking, so that the intervals hold for all pairs of levels at once "
-            "(Bonferroni), and the swing that equals would show, 19 times in 20, stands beside it "
-            "(Tukey). In a factorial grid a level is the mean over all the others. Rank is by what "
-            "these levels move: another choice of levels gives another rank."
+            "A setting's swing is the difference between its best and its worst level, over the "
+            "seeds that both have. They are picked after looking, so that intervals hold for all "
+            "pairs of levels at once (Bonferroni), and the swing that equals would show, 19 times "
+            "in 20, stands beside it (Tukey). p is corrected for the number of settings, too "
+            "(Holm), and decides what is told apart. In a factorial grid a level is the mean over "
+            "all the others. Rank is by what these levels move: another choice of levels gives "
+            "another rank."
         ),
     ]
     if picture := pictures.get("effects"):
@@ -98,7 +103,8 @@ def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Secti
             blocks.append(
                 Text(
                     f"{code(effect.setting)} in {plain(effect.group)} is **confounded** with the "
-                    f"amount of data: its levels saw from {low:,} to {high:,} images."
+                    f"images seen: experiments that differ in nothing else saw from {low:,} to "
+                    f"{high:,}."
                 )
             )
     return Section("Which settings matter", tuple(blocks))
@@ -109,10 +115,13 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
     winners = winners_by_seed(evidence)
     if len(winners) < 2:  # noqa: PLR2004
         return None
-    distinct = list(dict.fromkeys(winners.values()))
+    distinct = list(dict.fromkeys(name for names in winners.values() for name in names))
     told = (
         f"With one run of each experiment, {counted(len(distinct), 'experiment')} would have been "
         f"called the best, depending on the seed: {some(distinct)}."
+        if len(distinct) > 1
+        else f"With any of {len(winners)} seeds alone, {code(distinct[0])} would have been called "
+        "the best."
     )
     blocks: tuple[Text | Picture, ...] = (Text(told),)
     if picture := pictures.get("winners_by_seed"):
@@ -120,16 +129,15 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
     return Section("What one run would have concluded", blocks)
 
 
-def winners_by_seed(evidence: Evidence) -> dict[int, str]:
-    """Return which experiment is best with each seed that all of them have."""
-    distinct = _distinct(evidence)
-    series = {one.name: one.series(evidence.metric) for one in distinct}
+def winners_by_seed(evidence: Evidence) -> dict[int, list[str]]:
+    """Return which experiments are best with each seed that all of them have; equals all are."""
+    series = {one.name: one.series(evidence.metric) for one in _distinct(evidence)}
     pick = max if is_higher_better(evidence.metric) else min
-    return {
-        seed: pick(series, key=lambda name: series[name][seed])
-        for seed in evidence.study.seeds
-        if series and all(seed in one for one in series.values())
-    }
+    found = {}
+    for seed in set(common_seeds(list(series.values()))) & set(evidence.study.seeds):
+        best = pick(values[seed] for values in series.values())
+        found[seed] = [name for name, values in series.items() if values[seed] == best]
+    return dict(sorted(found.items())) if len(series) > 1 else {}
 
 
 def _distinct(evidence: Evidence) -> list[Repeated]:
@@ -140,87 +148,111 @@ def _distinct(evidence: Evidence) -> list[Repeated]:
 
 def _what_was_run(evidence: Evidence) -> str:
     study = evidence.study
-    runs = sum(len(one.runs) for one in study.scored.values())
-    failed = sum(len(one.failures) for one in study.experiments.values())
-    counts = sorted({len(one.runs) for one in study.scored.values()})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    told = "one of which failed" if failed == 1 else f"{failed} of which failed"
-    return (
-        f"{counted(len(study.scored), 'experiment')} in {counted(len(study.groups), 'group')} "
-        f"{'was' if len(study.scored) == 1 else 'were'} trained with {seeds} "
-        f"{'seed' if counts == [1] else 'seeds'} each, {counted(runs + failed, 'run')} in all"
-        f"{', ' + told if failed else ''}."
-    )
+    experiments = list(study.experiments.values())
+    runs = [len(one.runs) + len(one.failures) for one in experiments]
+    failed = sum(len(one.failures) for one in experiments)
+    fewest, most = min(runs), max(runs)
+    if len(experiments) == 1:
+        told = "One experiment was trained"
+        told += " once" if most == 1 else f" with {most} seeds"
+    else:
+        groups = f" in {len(study.groups)} groups" if len(study.groups) > 1 else ""
+        seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+        times = "once each" if most == 1 else f"with {seeds} seeds each, {sum(runs):,} runs in all"
+        told = f"{len(experiments):,} experiments{groups} were trained {times}"
+    if failed:
+        told += f"; {counted(failed, 'run')} failed"
+    return f"{told}."
 
 
 def _what_is_best(evidence: Evidence) -> str:
     metric = evidence.metric
     best, *others = _distinct(evidence)
-    told = f"{code(best.name)} scores best, with {with_interval(best.estimate(metric), metric)}"
+    told = with_interval(best.estimate(metric), metric)
     if not others:
-        return f"{told}."
+        return f"{code(best.name)} scores {told}."
+    told = f"{code(best.name)} scores best, with {told}"
     if len(best.series(metric)) < 2:  # noqa: PLR2004
         return f"{told}, in a single run, from which nothing can be concluded."
     _, *tied = as_good_as_best([best, *others], metric)
+    if len(others) == 1:
+        verb = "cannot be told" if tied else "is told"
+        conjunction = "but" if tied else "and"
+        return f"{told}, {conjunction} {code(others[0].name)} {verb} from it."
     if not tied:
         return f"{told}, and is told apart from all {len(others)} others."
+    if len(tied) == len(others):
+        return f"{told}, but none of the {len(others)} others can be told from it."
     return (
-        f"{told}, but {counted(len(tied), 'other configuration')} of {len(others)} cannot be told "
-        f"from it: {some([one.name for one in tied])}."
+        f"{told}, but {len(tied)} of the {len(others)} others cannot be told from it: "
+        f"{some([one.name for one in tied])}."
     )
 
 
 def _what_matters(evidence: Evidence) -> str:
-    if not evidence.effects:
-        return "No setting varies by itself, so that none can be given credit."
-    apart = [effect for effect in evidence.effects if effect.is_told_apart]
+    effects, metric = evidence.effects, evidence.metric
+    if not effects:
+        return f"{_why_no_effect(evidence)}, so that none can be given credit."
+    if all(effect.difference.sd is None for effect in effects):
+        return "No two levels of a setting share two seeds, so that no effect can be called one."
+    apart = [effect for effect in effects if effect.is_told_apart]
+    within = [effect for effect in effects if not effect.is_told_apart]
     if not apart:
-        return f"None of {counted(len(evidence.effects), 'effect')} can be told from noise."
-    names = [_effect_in_words(effect, evidence.metric) for effect in apart]
-    told = f"What matters, by what it moves, is {listed(names)}"
-    within = [effect for effect in evidence.effects if not effect.is_told_apart]
+        if len(effects) == 1:
+            return f"What {_in_words(effects[0], effects, metric)} moves may be noise."
+        return f"None of the {len(effects)} effects of settings can be told from noise."
+    told = f"What matters is {listed([_in_words(one, effects, metric) for one in apart])}"
     if within:
-        sizes = [_effect_in_words(effect, evidence.metric) for effect in within]
-        verb = "is" if len(within) == 1 else "are"
-        told += f", while {listed(sizes)} {verb} within what equals would show"
+        names = listed([_in_words(one, effects, metric) for one in within])
+        told += f", while what {names} {'moves' if len(within) == 1 else 'move'} may be noise"
     return f"{told}."
 
 
-def _effect_in_words(effect: Effect, metric: str) -> str:
-    return f"{code(effect.setting)} ({show_size(abs(effect.difference.mean), metric)})"
+def _in_words(effect: Effect, effects: Sequence[Effect], metric: str) -> str:
+    several = sum(other.setting == effect.setting for other in effects) > 1
+    group = f" in {plain(effect.group)}" if several else ""
+    confounded = ", confounded with the images seen" if effect.images else ""
+    size = show_size(abs(effect.difference.mean), metric)
+    return f"{code(effect.setting)}{group} ({size}{confounded})"
+
+
+def _why_no_effect(evidence: Evidence) -> str:
+    if any(group.axes for group in evidence.study.groups):
+        return "No two experiments that differ in one setting share a seed"
+    return "No setting varies"
 
 
 def _what_is_noise(evidence: Evidence) -> str:
     noise = evidence.noise
     if noise is None:
         return (
-            "No configuration was run twice with different seeds, so that the noise of a run is "
-            "not known, and no difference can be called one."
+            "No configuration was run with two seeds, so that the noise of a run is not known, "
+            "and no difference can be called one."
         )
     between = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * noise.sd
-    small = sum(abs(gain.difference.mean) < between for gain in evidence.gains)
     told = (
         f"A single run lies {show_size(noise.sd, evidence.metric)} from the mean of its "
         f"configuration (standard deviation), so that two single runs must be "
         f"{show_size(between, evidence.metric)} apart before that says anything"
     )
-    if not evidence.gains:
-        return f"{told}."
-    return (
-        f"{told}, and {small} of the {len(evidence.gains)} steps between neighbouring levels are "
-        "smaller."
-    )
+    steps = len(evidence.gains)
+    small = sum(abs(gain.difference.mean) < between for gain in evidence.gains)
+    if steps == 1:
+        told += f", and the only step between two levels is {'less' if small else 'more'}"
+    elif steps:
+        told += f", and {small} of the {steps} steps between neighbouring levels are less"
+    return f"{told}."
 
 
 def _what_was_expected(evidence: Evidence) -> str:
-    if not evidence.verdicts:
-        return "No hypothesis was stated beforehand."
-    counts = {word: sum(one.word == word for one in evidence.verdicts) for word in _WORDS}
-    told = [
-        f"{count} {'is' if count == 1 else 'are'} {word.lower()}" for word, count in counts.items()
-    ]
-    every = counted(len(evidence.verdicts), "hypothesis that was", "hypotheses that were")
-    return f"Of {every} stated, {listed(told)}."
+    words = [one.word for one in evidence.verdicts]
+    if not words:
+        return "No hypothesis was stated."
+    if len(words) == 1:
+        return f"The hypothesis that was stated is {words[0].lower()}."
+    counts = {word: words.count(word) for word in _WORDS if word in words}
+    told = [f"{count} {'is' if count == 1 else 'are'} {w.lower()}" for w, count in counts.items()]
+    return f"Of {len(words)} hypotheses that were stated, {listed(told)}."
 
 
 def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
@@ -246,15 +278,21 @@ def _figures(verdict: Verdict) -> str:
 
 
 def _compared(compared: Compared, metric: str) -> str:
-    found = compared.difference
-    if not found.n:
-        return f"{plain(compared.greater)} and {plain(compared.lesser)} share no seed"
+    if not compared.difference.n:
+        return f"{code(compared.greater)} and {code(compared.lesser)} share no seed"
+    shown = compared.turned if _is_number(compared.greater) else compared  # a number comes last
     unit = " points" if is_fraction(metric) else ""
-    bound = f" (limit {show_difference(compared.margin, metric)})" if compared.margin else ""
+    bound = f" (limit {show_difference(shown.margin, metric)})" if shown.margin else ""
+    if shown.is_same:
+        return f"{code(shown.greater)} and {code(shown.lesser)}: the same in every run{bound}"
     return (
-        f"{code(compared.greater)} over {code(compared.lesser)}: "
-        f"{difference_with_interval(found, metric)}{unit}{bound}"
+        f"{code(shown.greater)} over {code(shown.lesser)}: "
+        f"{difference_with_interval(shown.difference, metric)}{unit}{bound}"
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _to_settle(verdict: Verdict) -> str:
@@ -262,8 +300,9 @@ def _to_settle(verdict: Verdict) -> str:
         return ""
     if verdict.reason:
         return plain(verdict.reason)
-    if any(one.difference.n < 2 for one in verdict.compared):  # noqa: PLR2004
-        return "a second seed, at least"
+    shared = min(one.difference.n for one in verdict.compared)
+    if shared < 2:  # noqa: PLR2004
+        return "a second seed, at least" if shared else "seeds that both sides have"
     if verdict.more_seeds is None:
         return "no number of seeds within reason"
     return f"about {counted(verdict.more_seeds, 'more seed')}"
@@ -294,14 +333,17 @@ def _stated_late(evidence: Evidence) -> str:
 def _effect_row(rank: int, effect: Effect, metric: str) -> tuple[Cell, ...]:
     noise = "" if effect.noise is None else show_difference(effect.noise, metric).lstrip("+")
     known = effect.difference.sd is not None
+    is_flat = abs(effect.difference.mean) <= ROUNDING
+    levels = (show_level(level) for level in (effect.best, effect.worst))
+    best, worst = ("none", "none") if is_flat else levels
     return (
         figure(str(rank), rank),
         Cell(code(effect.setting) + (" (confounded)" if effect.images else "")),
         Cell(plain(effect.group)),
-        Cell(plain(show_level(effect.best))),
-        Cell(plain(show_level(effect.worst))),
+        Cell(plain(best)),
+        Cell(plain(worst)),
         figure(difference_with_interval(effect.difference, metric), effect.difference.mean),
         figure(noise, effect.noise),
         figure(show_p(effect.p) if known else "", effect.p),
-        Cell(("yes" if effect.is_told_apart else "no") if known else "one run: not known"),
+        Cell(("yes" if effect.is_told_apart else "no") if known else "one seed: not known"),
     )

@@ -35,7 +35,8 @@ def show_difference(value: float | None, metric: str) -> str:
 
 def show_size(value: float, metric: str) -> str:
     """Write the size of a difference with its unit."""
-    return f"{100 * value:.1f} points" if is_fraction(metric) else f"{value:.3f}"
+    text = f"{100 * value:.1f} points" if is_fraction(metric) else f"{value:.3f}"
+    return text.replace("-", MINUS)
 
 
 def with_interval(found: Estimate | None, metric: str) -> str:

@@ -1,7 +1,9 @@
 """The runs beside figures that somebody else printed, of one run per experiment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import median
 
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -15,7 +17,7 @@ from fmgrid.report.phrases import (
     unit_of,
 )
 from fmgrid.report.reference import METRICS, Reference
-from fmgrid.statistics import Estimate, interval_of_one_more
+from fmgrid.statistics import ALPHA, Estimate, interval_of_one_more
 from fmgrid.study import LABELS
 from fmgrid.words import counted
 
@@ -47,8 +49,8 @@ def published_section(evidence: Evidence) -> Section | None:
     lead = (
         f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A "
         "published figure is one run: it is set beside the interval that one more run of ours "
-        "would fall into 19 times in 20, and differences are in standard deviations of such a "
-        "run from our mean."
+        "would fall into 19 times in 20. Differences are in standard deviations of such a run "
+        "from our mean, sd x sqrt(1 + 1/seeds)."
     )
     told = [lead]
     if unprinted:
@@ -95,22 +97,34 @@ def _metric_section(evidence: Evidence, reference: Reference, metric: str) -> Se
     told = []
     judged = [pair for pair in pairs if pair.is_within is not None]
     if judged:
-        outside = [pair.name for pair in judged if not pair.is_within]
-        told.append(
-            f"{len(judged) - len(outside)} of {len(judged)} published figures are within what one "
-            f"more run of ours would show"
-            + (f"; {some(outside)} {'is' if len(outside) == 1 else 'are'} not" if outside else "")
-            + f". By chance alone {0.05 * len(judged):.1f} would not be."
-        )
+        told.append(_within([pair.name for pair in judged if not pair.is_within], len(judged)))
     gaps = sorted(abs(pair.published - pair.ours.mean) for pair in pairs)
     told.append(
-        f"The median difference is {show_size(gaps[len(gaps) // 2], metric)}, the largest "
+        f"The median difference is {show_size(median(gaps), metric)}, the largest "
         f"{show_size(gaps[-1], metric)}."
+        if len(gaps) > 1
+        else f"The difference is {show_size(gaps[0], metric)}."
     )
     label = LABELS[metric]
     caption = f"Published {label} beside ours"
     table = Table(columns, rows, caption, folded=len(rows) > 15)  # noqa: PLR2004
     return Section(label[:1].upper() + label[1:], (Text(" ".join(told)), table))
+
+
+def _within(outside: Sequence[str], judged: int) -> str:
+    """Say how many of the published figures one more run could have given."""
+    what = "what one more run of ours would show"
+    if judged == 1:
+        return f"The published figure is {'not ' if outside else ''}within {what}."
+    if not outside:
+        return f"All {judged} published figures are within {what}."
+    chance = ALPHA * judged
+    expected = f", of which chance alone explains {chance:.1f}" if chance >= 1 else ""
+    within = judged - len(outside)
+    return (
+        f"{within} of {judged} published figures are within {what}; {some(outside)} "
+        f"{'is' if len(outside) == 1 else 'are'} not{expected}."
+    )
 
 
 def _twins(reference: Reference) -> list[str]:

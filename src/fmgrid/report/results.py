@@ -8,7 +8,6 @@ from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
-    listed,
     number,
     show_interval,
     show_p,
@@ -65,9 +64,10 @@ def results_section(
     ]
     blocks: tuple[Text | Picture, ...] = (
         Text(
-            "Means over seeds, with Student's interval of 95%. Differences are paired by seed; "
-            "their p values are Holm's over the group. Images seen are training images until the "
-            "end, repeats included."
+            "Means over seeds, with Student's interval of 95%. Differences are paired by seed, "
+            "over the seeds that both have; each has the interval that it would have alone, while "
+            "p is Holm's over the group, and what it tells apart is bold. Images seen are training "
+            "images until the end, repeats included."
         ),
     )
     if overview := pictures.get("configuration_summary"):
@@ -111,9 +111,16 @@ def _terms(evidence: Evidence) -> list[str]:
             "the same weights where their shapes match, so that they are compared seed by seed."
         )
     else:
+        single = [one for one in study.scored.values() if len(one.runs) == 1]
+        what = (
+            "There is one run only"
+            if len(study.scored) == 1
+            else "Every experiment was run once"
+            if len(single) == len(study.scored)
+            else f"Run once: {some([one.name for one in single])}"
+        )
         told.append(
-            "Some experiments have one run only. **Nothing can be concluded** of those: another "
-            "seed gives another figure."
+            f"{what}. **Nothing can be concluded** of that: another seed gives another figure."
         )
     return told
 
@@ -147,49 +154,67 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
             for share in shares
         )
         columns = (Column("source"), number("share of variance"), number("p"))
-        caption = "Main effects and interactions: an analysis of variance, seeds as blocks"
+        caption = (
+            "Main effects and interactions: an analysis of variance, seeds as blocks; p is Holm's "
+            "over the rows"
+        )
+        if len(group.axes) > 2:  # noqa: PLR2004
+            caption += "; interactions of three settings and more count as noise"
         blocks.append(Table(columns, rows, caption))
     return Section(group.title, tuple(blocks))
 
 
 def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str]:
-    metric = evidence.metric
-    ranked = group.ranked(metric)
+    ranked = group.ranked(evidence.metric)
     if not ranked:
         return []
-    best, worst = ranked[0], ranked[-1]
-    found = best.estimate(metric)
-    told = [f"{code(best.name)} is best with {with_interval(found, metric)}"]
-    if len(ranked) > 1:
-        told[0] += (
-            f", {code(worst.name)} worst with {with_interval(worst.estimate(metric), metric)}"
-        )
-    told[0] += "."
-    if against and against.differences:
-        apart = [name for name, (_, p) in against.differences.items() if p <= ALPHA]
-        others = len(against.differences)
-        verb = "can be told" if apart else "None can be told"
-        names = f": {some(apart)}" if apart and len(apart) < others else ""
-        lead = f"{len(apart)} of {others} " if apart else ""
-        told.append(f"{lead}{verb} from {code(against.reference.name)}{names}.")
+    told = [_best_and_worst(ranked, evidence.metric)]
+    if against:
+        told.append(_told_apart(against))
         if against.is_picked:
             told.append(
                 f"{code(against.reference.name)} was picked for being best here, which flatters it."
             )
-    return [" ".join(told), *_confounded(group), *_held_out(best)]
+    return [" ".join(told), *_confounded(group), *_held_out(ranked[0])]
+
+
+def _best_and_worst(ranked: Sequence[Repeated], metric: str) -> str:
+    best, worst = (one.estimate(metric) for one in (ranked[0], ranked[-1]))
+    first, last = code(ranked[0].name), code(ranked[-1].name)
+    if len(ranked) == 1:
+        return f"{first} has {with_interval(best, metric)}."
+    if ranked[0].mean(metric) == ranked[-1].mean(metric):
+        return f"All have {show_value(ranked[0].mean(metric), metric)} in the mean."
+    return (
+        f"{first} is best with {with_interval(best, metric)}, {last} worst with "
+        f"{with_interval(worst, metric)}."
+    )
+
+
+def _told_apart(against: Against) -> str:
+    """Say which of the others can be told from the one that they are compared with."""
+    reference, others = code(against.reference.name), against.differences
+    if all(difference.sd is None for difference, _ in others.values()):
+        return "With one seed that both have, none can be told from another."
+    apart = [name for name, (_, p) in others.items() if p <= ALPHA]
+    if len(others) == 1:
+        verb = "can" if apart else "cannot"
+        return f"{code(next(iter(others)))} {verb} be told from {reference}."
+    if not apart:
+        return f"None of the {len(others)} others can be told from {reference}."
+    if len(apart) == len(others):
+        return f"All {len(others)} others can be told from {reference}."
+    return f"{len(apart)} of the {len(others)} others can be told from {reference}: {some(apart)}."
 
 
 def _confounded(group: Group) -> list[str]:
-    images = group.is_confounded()
-    if images is None:
-        return []
-    names = listed([code(axis.name) for axis in group.axes])
     return [
         (
-            f"**Confounded**: along {names} the number of steps is the same, the number of images "
-            f"is not: from {images[0]:,} to {images[1]:,} seen. What differs may be due to "
-            "either; `train_images` instead of `train_steps` fixes the images."
+            f"**Confounded**: experiments that differ in {code(name)} alone saw from {low:,} to "
+            f"{high:,} images, so that what differs may be due to either; `train_images` instead "
+            "of `train_steps` fixes the images."
         )
+        for name, (low, high) in group.confounded.items()
     ]
 
 
