@@ -342,6 +342,19 @@ def test_more_hypotheses_need_more_seeds() -> None:
     assert beside > alone
 
 
+def test_more_alternatives_need_more_seeds() -> None:
+    # Each is like b, so that the best of them is ahead of a by no more than b alone is.
+    values = paired(-0.05, 0.1, 10)
+    several = {**values, **dict.fromkeys(("c", "d", "e", "f"), values["b"])}
+    alone = verdict("a > best of b", values).more_seeds
+    among = verdict("a > best of b, c, d, e, f", several).more_seeds
+    as_many = [claim("a > b")] + [claim(f"a > {name}") for name in ("c", "d", "e", "f")]
+    assert alone
+    assert among
+    assert among > alone
+    assert among == judge(as_many, made(several))[0].more_seeds
+
+
 def test_seeds_beyond_reason_are_not_asked_for() -> None:
     assert verdict("a > b", paired(1e-6, 0.1, 10)).more_seeds is None
 

@@ -106,6 +106,12 @@ class _Link:
     confirms: float
     rejects: float
     compared: Compared
+    alternatives: int  # that the p value of what it seems to show is corrected for
+
+    @property
+    def is_contrary(self) -> bool:
+        """Whether it seems to show the contrary of the claim."""
+        return self.compared.difference.mean < self.compared.margin
 
 
 def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
@@ -156,10 +162,13 @@ def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str
     links = [_link(greater, lesser, chain.margin, metric) for greater, lesser in pairwise(ordered)]
     if chain.sign == "<":
         links.reverse()
-    contrary = [link for link in links if link.rejects < link.confirms]
+    contrary = [link for link in links if link.is_contrary]
 
     def settled_by(alpha: float) -> int | None:
-        needed = [_seeds(link.compared, alpha) for link in contrary or links]
+        tests = len(links) if contrary else 1
+        needed = [
+            _seeds(link.compared, alpha / (tests * link.alternatives)) for link in contrary or links
+        ]
         known = [seeds for seeds in needed if seeds is not None]
         if contrary:
             return min(known, default=None)  # one link that is wrong is enough
@@ -205,7 +214,9 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
         confirms=0.0 if is_one else max(within),
         rejects=len(pairs) * min(beyond),
         compared=(compared,),
-        settled_by=lambda alpha: _seeds(compared, alpha),
+        settled_by=lambda alpha: _seeds(
+            compared, alpha / (len(pairs) if abs(_mean(values)) > alike.limit else 1)
+        ),
     )
 
 
@@ -232,15 +243,15 @@ def _link(greater: _Weighed, lesser: _Weighed, margin: float, metric: str) -> _L
     below = _decisive(
         {other: differences[above, other] for other in lesser.series}, most=some_below
     )
-    return _Link(
-        confirms=_combined(exceeds, some_above=some_above, some_below=some_below),
-        rejects=_combined(
-            falls_short,
-            some_above=not some_above and len(greater.series) > 1,
-            some_below=not some_below and len(lesser.series) > 1,
-        ),
-        compared=Compared(above, below, _difference(values[above, below]), margin),
+    confirms, for_it = _combined(exceeds, some_above=some_above, some_below=some_below)
+    rejects, against_it = _combined(
+        falls_short,
+        some_above=not some_above and len(greater.series) > 1,
+        some_below=not some_below and len(lesser.series) > 1,
     )
+    compared = Compared(above, below, _difference(values[above, below]), margin)
+    is_ahead = compared.difference.mean >= margin
+    return _Link(confirms, rejects, compared, for_it if is_ahead else against_it)
 
 
 def _decisive(leads: Mapping[str, float], *, most: bool) -> str:
@@ -250,19 +261,22 @@ def _decisive(leads: Mapping[str, float], *, most: bool) -> str:
 
 def _combined(
     p_values: Mapping[tuple[str, str], float], *, some_above: bool, some_below: bool
-) -> float:
-    """Return the p value for all pairs, or for some one of a side with all of the other."""
+) -> tuple[float, int]:
+    """Return the p value for all pairs, or for some one of a side with all of the other.
+
+    With it comes the number of alternatives that it is corrected for.
+    """
     above = list(dict.fromkeys(one for one, _ in p_values))
     below = list(dict.fromkeys(other for _, other in p_values))
     if some_above and some_below:
-        return min(1.0, len(p_values) * min(p_values.values()))
-    if some_above:
-        weakest = (max(p_values[one, other] for other in below) for one in above)
-        return min(1.0, len(above) * min(weakest))
-    if some_below:
-        weakest = (max(p_values[one, other] for one in above) for other in below)
-        return min(1.0, len(below) * min(weakest))
-    return max(p_values.values())
+        alternatives = list(p_values.values())
+    elif some_above:
+        alternatives = [max(p_values[one, other] for other in below) for one in above]
+    elif some_below:
+        alternatives = [max(p_values[one, other] for one in above) for other in below]
+    else:
+        alternatives = [max(p_values.values())]
+    return min(1.0, len(alternatives) * min(alternatives)), len(alternatives)
 
 
 def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:

@@ -79,7 +79,12 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
 def returns_section(evidence: Evidence) -> Section:
     """Show what each step along an ordered axis still brings."""
     if not evidence.gains:
-        nothing = "No two neighbouring levels of a setting with numbers share a seed."
+        axes = [axis for group in evidence.study.groups for axis in group.axes]
+        nothing = (
+            "No two neighbouring levels of a setting with numbers share a seed."
+            if any(axis.is_numeric for axis in axes)
+            else "No setting with numbers varies."
+        )
         return Section("Diminishing returns", (Text(nothing),))
     unit = unit_of(evidence.metric)
     told = [

@@ -51,8 +51,8 @@ def hypotheses_section(evidence: Evidence) -> Section:
         *(Column("claim"), Column("verdict"), Column("figures"), number("p")),
         *(Column("to settle it"), Column("expected")),
     )
-    every = "The hypothesis" if len(rows) == 1 else f"All {len(rows)} hypotheses"
-    caption = f"{every}, and what the runs say of {'it' if len(rows) == 1 else 'them'}"
+    every, them = ("hypothesis", "it") if len(rows) == 1 else (f"{len(rows)} hypotheses", "them")
+    caption = f"The {every}, and what the runs say of {them}"
     blocks: list[Text | Table] = [
         Text(
             "Each comparison is a paired t test over seeds; of several that a claim makes, the "
@@ -184,8 +184,8 @@ def _what_is_best(evidence: Evidence) -> str:
     if len(tied) == len(others):
         return f"{told}, but none of the {len(others)} others can be told from it."
     return (
-        f"{told}, but {len(tied)} of the {len(others)} others cannot be told from it: "
-        f"{some([one.name for one in tied])}."
+        f"{told}, but {len(tied)} of the {len(others)} other configurations cannot be told from "
+        f"it: {some([one.name for one in tied])}."
     )
 
 
@@ -199,12 +199,12 @@ def _what_matters(evidence: Evidence) -> str:
     within = [effect for effect in effects if not effect.is_told_apart]
     if not apart:
         if len(effects) == 1:
-            return f"What {_in_words(effects[0], effects, metric)} moves may be noise."
+            return f"The effect of {_in_words(effects[0], effects, metric)} may be noise."
         return f"None of the {len(effects)} effects of settings can be told from noise."
     told = f"What matters is {listed([_in_words(one, effects, metric) for one in apart])}"
     if within:
         names = listed([_in_words(one, effects, metric) for one in within])
-        told += f", while what {names} {'moves' if len(within) == 1 else 'move'} may be noise"
+        told += f", while the effect{'s' if len(within) > 1 else ''} of {names} may be noise"
     return f"{told}."
 
 
@@ -240,7 +240,7 @@ def _what_is_noise(evidence: Evidence) -> str:
     if steps == 1:
         told += f", and the only step between two levels is {'less' if small else 'more'}"
     elif steps:
-        told += f", and {small} of the {steps} steps between neighbouring levels are less"
+        told += f", and {small or 'none'} of the {steps} steps between neighbouring levels are less"
     return f"{told}."
 
 
@@ -258,11 +258,12 @@ def _what_was_expected(evidence: Evidence) -> str:
 def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
     stated = verdict.stated
     metric = "" if stated.metric == "accuracy" else f" on {stated.metric.replace('_', ' ')}"
+    is_tested = any(one.difference.sd is not None for one in verdict.compared)
     return (
         Cell(plain(stated.claim)),
         Cell(f"**{verdict.word}**", _WORDS.index(verdict.word)),
         Cell(_figures(verdict)),
-        figure(show_p(verdict.p) if verdict.compared else "", verdict.p),
+        figure(show_p(verdict.p) if is_tested else "", verdict.p if is_tested else None),
         Cell(_to_settle(verdict)),
         Cell(f"{code(stated.expect)}{metric}"),
     )

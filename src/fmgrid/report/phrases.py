@@ -21,7 +21,7 @@ def show_value(value: float | None, metric: str) -> str:
     """Write a metric: 83.17%, or 0.4821 where it is a loss."""
     if value is None:
         return ""
-    text = f"{value:.2%}" if is_fraction(metric) else f"{value:.4f}"
+    text = f"{value:.2%}" if is_fraction(metric) else f"{round(value, 4) + 0.0:.4f}"
     return text.replace("-", MINUS)
 
 

@@ -62,11 +62,15 @@ def results_section(
         _group_section(evidence, group, of_groups.get(group.title, ()))
         for group in evidence.study.groups
     ]
+    differences = (
+        " Differences are paired by seed, over the seeds that both have; each has the interval "
+        "that it would have alone, while p is Holm's over the group, and what it tells apart is "
+        "bold."
+    )
     blocks: tuple[Text | Picture, ...] = (
         Text(
-            "Means over seeds, with Student's interval of 95%. Differences are paired by seed, "
-            "over the seeds that both have; each has the interval that it would have alone, while "
-            "p is Holm's over the group, and what it tells apart is bold. Images seen are training "
+            "Means over seeds, with Student's interval of 95%."
+            f"{differences if len(evidence.study.scored) > 1 else ''} Images seen are training "
             "images until the end, repeats included."
         ),
     )
@@ -105,13 +109,14 @@ def _terms(evidence: Evidence) -> list[str]:
     if twins:
         same = "; ".join(some([one.name for one in twin]) for twin in twins)
         told.append(f"One configuration by several names, trained once for each seed: {same}.")
-    if study.repeats > 1:
+    runs = sum(len(one.runs) for one in study.scored.values())
+    if runs > len(study.seeds):
         told.append(
             "Experiments with the same seed see the same images in the same order and start from "
             "the same weights where their shapes match, so that they are compared seed by seed."
         )
-    else:
-        single = [one for one in study.scored.values() if len(one.runs) == 1]
+    single = [one for one in study.scored.values() if len(one.runs) == 1]
+    if single:
         what = (
             "There is one run only"
             if len(study.scored) == 1

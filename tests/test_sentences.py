@@ -1,0 +1,189 @@
+"""What a report says of studies of every size: true of the figures, and as people write."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fmgrid.pages.markdown import to_markdown
+from fmgrid.records import Asked, Stated
+from fmgrid.report import Reference, to_document, weigh
+from fmgrid.report.published import published_section
+from fmgrid.study import Study
+from made_up_studies import row, rows, study_of
+
+HIGH, LOW = [0.80, 0.81, 0.79], [0.70, 0.712, 0.69]
+NEAR = [0.80, 0.812, 0.78]  # cannot be told from HIGH
+FAILED = {"status": "failed", "error": "boom", "accuracy": None}
+
+
+def asked(names: str, *expectations: str) -> list[Asked]:
+    hypotheses = tuple(
+        Stated(
+            claim=expect,
+            expect=expect,
+            resolved=expect,
+            metric="accuracy",
+            place="g.toml:9",
+            since=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for expect in expectations
+    )
+    return [Asked(path="g.toml", question="", names=tuple(names.split()), hypotheses=hypotheses)]
+
+
+def told(study: Study, *sections: str) -> str:
+    """Return a report's sections as text, without its marks of code."""
+    text = to_markdown(to_document(weigh(study), [], Path("logs"), "fmgrid report logs"))
+    kept = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    chosen = [one for one in kept if not sections or one.splitlines()[0] in sections]
+    assert chosen
+    return "\n".join(chosen).replace("`", "")
+
+
+def pair(first: Sequence[float], second: Sequence[float], *expectations: str) -> Study:
+    runs = [*rows("a", first), *rows("b", second, epochs=9)]
+    return study_of(runs, asked("a b", *expectations))
+
+
+SUMMARIES = {
+    "one run": (study_of([row("a")]), "One experiment was trained once. a scores 80.00%. No"),
+    "one experiment": (study_of(rows("a", HIGH)), "One experiment was trained with 3 seeds."),
+    "once each": (pair(HIGH[:1], LOW[:1]), "2 experiments were trained once each. a scores best"),
+    "told apart": (pair(HIGH, LOW), "and b is told from it. What matters is epochs (9.9 points)."),
+    "not told apart": (
+        pair(HIGH, NEAR),
+        "but b cannot be told from it. The effect of epochs (0.3 points) may be noise.",
+    ),
+    "one step": (pair(HIGH, LOW), "and the only step between two levels is more."),
+    "one hypothesis": (pair(HIGH, LOW, "a > b"), "The hypothesis that was stated is confirmed."),
+    "several": (
+        pair(HIGH, LOW, "a > b", "b > a", "b > 0.7"),
+        "Of 3 hypotheses that were stated, 1 is confirmed, 1 is rejected and 1 is inconclusive.",
+    ),
+    "failures": (
+        study_of([*rows("a", HIGH), row("b", 0, FAILED, epochs=9)]),
+        "2 experiments were trained with 1 to 3 seeds each, 4 runs in all; 1 run failed.",
+    ),
+    "no seed in common": (
+        study_of([*rows("a", {0: 0.8, 1: 0.81}), *rows("b", {2: 0.7, 3: 0.72}, epochs=9)]),
+        "No two experiments that differ in one setting share a seed, so that none can be given",
+    ),
+}
+
+
+@pytest.mark.parametrize(("study", "expected"), SUMMARIES.values(), ids=SUMMARIES)
+def test_the_summary_says_what_was_run_and_found(study: Study, expected: str) -> None:
+    assert expected in told(study, "Summary")
+
+
+CLUMSY = [
+    *(r"\b1 (runs|seeds|experiments|groups|hypotheses|of 1|run in all)\b", r"\b(\d+) of the \1\b"),
+    *(r"\bThe 1\b", r"\b0 of the\b", r"\bwith 1 seed each\b", r"None of 1\b", r"\bAll 1\b"),
+]
+
+
+@pytest.mark.parametrize("study", [study for study, _ in SUMMARIES.values()], ids=SUMMARIES)
+def test_one_of_anything_is_said_as_people_say_it(study: Study) -> None:
+    kept = ("Summary", "Design", "Results", "Hypotheses", "Which settings matter", "Overfitting")
+    text = told(study, *kept)
+    assert [found[0] for clumsy in CLUMSY if (found := re.search(clumsy, text))] == []
+
+
+def test_the_first_of_equals_is_not_called_best() -> None:
+    text = told(pair(HIGH, HIGH, "no difference greater than 0.01 among a, b"))
+    assert "All have 80.00% in the mean." in text
+    assert re.search(r"\| epochs +\| g +\| none +\| none", text)
+    assert "a and b: the same in every run" in text
+    assert "2 experiments would have been called the best, depending on the seed: a and b" in text
+
+
+def test_a_number_comes_last_in_a_comparison() -> None:
+    assert "b over 0.2: +50.07" in told(pair(HIGH, LOW, "b < 0.2"), "Hypotheses")
+
+
+def test_what_would_settle_a_claim_depends_on_the_seeds_that_are_shared() -> None:
+    apart = study_of(
+        [*rows("a", {0: 0.8, 1: 0.81}), *rows("b", {2: 0.7, 3: 0.72}, epochs=9)],
+        asked("a b", "a > b"),
+    )
+    assert "seeds that both sides have" in told(apart, "Hypotheses")
+    assert "1.000" not in told(apart, "Hypotheses")
+    once = pair(HIGH[:1], LOW[:1], "a > b")
+    assert "a second seed, at least" in told(once, "Hypotheses")
+
+
+def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() -> None:
+    study = study_of(
+        one | {"images_seen": 100 * size * epochs}
+        for epochs in (1, 2)
+        for size in (8, 64)
+        for one in rows(
+            f"e{epochs}_b{size}",
+            [0.5 + 0.1 * epochs + size / 1000 + noise / size for noise in (0.0, 0.003, 0.007)],
+            epochs=epochs,
+            batch_size=size,
+        )
+    )
+    summary = told(study, "Summary")
+    assert re.search(r"batch_size \([\d.]+ points, confounded with the images seen\)", summary)
+    assert re.search(r"epochs \([\d.]+ points\)", summary)
+    assert "none of the 2 steps between neighbouring levels are less" in summary
+    results = told(study, "Results")
+    assert "experiments that differ in batch_size alone saw from 800 to 6,400 images" in results
+    assert "experiments that differ in epochs alone" not in results
+
+
+def test_an_analysis_of_variance_says_what_it_leaves_out() -> None:
+    def factorial(layers: Sequence[int]) -> Study:
+        return study_of(
+            one
+            for epochs in (1, 2)
+            for size in (8, 64)
+            for layer in layers
+            for one in rows(
+                f"e{epochs}_b{size}_u{layer}",
+                [0.5 + 0.1 * epochs + noise * layer for noise in (0.0, 0.001, 0.003)],
+                epochs=epochs,
+                batch_size=size,
+                hidden_units=(layer,),
+            )
+        )
+
+    higher = "interactions of three settings and more count as noise"
+    assert higher in told(factorial([16, 32]), "Results")
+    assert higher not in told(factorial([16]), "Results")
+    assert "p is Holm's over the rows" in told(factorial([16]), "Results")
+
+
+def published(figures: dict[str, float]) -> str:
+    study = pair(HIGH, LOW)
+    reference = Reference("p.csv", {name: {"accuracy": value} for name, value in figures.items()})
+    section = published_section(weigh(study, reference))
+    assert section
+    assert section.sections
+    block = section.sections[0].blocks[0]
+    return str(block).replace("`", "")
+
+
+def test_published_figures_are_counted_as_people_count() -> None:
+    assert "The published figure is within what one more run" in published({"a": 0.8})
+    assert "The published figure is not within" in published({"a": 0.2})
+    assert "All 2 published figures are within" in published({"a": 0.8, "b": 0.7})
+    found = published({"a": 0.2, "b": 0.7})
+    assert "1 of 2 published figures are within what one more run of ours would show; a is not" in (
+        found
+    )
+
+
+def test_a_gap_is_told_from_none_by_one_rule() -> None:
+    gaps = [0.10, 0.11, 0.12, 0.10]
+    study = study_of(
+        row(name, seed, {"train_loss": 0.5, "valid_loss": 0.5 + gap + seed / 1000}, epochs=epochs)
+        for name, epochs, shift in (("a", 3, 0.0), ("b", 5, -0.115))
+        for seed, gap in enumerate(value + shift for value in gaps)
+    )
+    text = told(study, "Overfitting")
+    assert "Of 2 configurations, 1 has a gap above zero by more than noise, and 0 below" in text
