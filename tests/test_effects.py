@@ -290,3 +290,22 @@ def test_the_order_of_experiments_changes_no_effect() -> None:
 def test_what_shares_no_seed_with_the_best_is_not_told_from_it() -> None:
     made = study_of([*rows("a", {0: 0.9, 1: 0.9}), *rows("b", {2: 0.1, 3: 0.1}, epochs=9)])
     assert [one.name for one in as_good_as_best(made.scored.values())] == ["a", "b"]
+
+
+def test_at_most_one_study_of_equals_in_twenty_gives_any_setting_credit() -> None:
+    rng = random.Random(7)
+    trials = 300
+    settings = {"epochs": (2, 3), "batch_size": (8, 16), "train_steps": (50, 70), "depth": (1, 3)}
+    told = 0
+    for _ in range(trials):
+        shared = [rng.gauss(0.7, 0.02) for _ in range(4)]
+        runs = rows("base", [one + rng.gauss(0, 0.01) for one in shared])
+        for setting, levels in settings.items():
+            for level in levels:
+                values = [one + rng.gauss(0, 0.01) for one in shared]
+                changed = {"hidden_units": (256,) * level} if setting == "depth" else {}
+                runs += rows(f"{setting}_{level}", values, **(changed or {setting: level}))
+        effects = find_effects(study_of(runs))
+        assert len(effects) == len(settings)
+        told += any(effect.is_told_apart for effect in effects)
+    assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)

@@ -16,6 +16,7 @@ from fmgrid.study import (
     Study,
     by_configuration,
     by_experiment,
+    count_neighbours,
     find_axes,
 )
 from made_up_studies import members, row, rows, study_of
@@ -310,6 +311,19 @@ def test_only_the_axis_that_changes_the_images_is_confounded(left_out: int) -> N
     assert set(group.confounded) == {"batch_size"}
     low, high = group.confounded["batch_size"]
     assert high == 16 * low
+
+
+def test_steps_and_images_are_one_setting_when_neighbours_are_counted() -> None:
+    made = study_of(
+        [
+            row("base"),
+            *(row(f"steps_{n}", train_steps=n) for n in (50, 70)),
+            *(row(f"batch_{n}", batch_size=n) for n in (8, 16, 32)),
+        ]
+    )
+    counts = {one.name: n for one, n in count_neighbours(made.scored.values()).items()}
+    assert counts["base"] == 5
+    assert counts["steps_50"] == 2
 
 
 @settings(max_examples=25, deadline=None)

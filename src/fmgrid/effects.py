@@ -26,6 +26,7 @@ from fmgrid.statistics import (
     swing_of_noise,
 )
 from fmgrid.study import (
+    SINGLE_SETTINGS,
     Axis,
     Group,
     Repeated,
@@ -189,7 +190,7 @@ def _contrasts(study: Study, group: Group) -> Iterator[tuple[Group, Axis]]:
 
 
 def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis]]:
-    for setting in baseline.settings:
+    for setting in SINGLE_SETTINGS:
         alike = [
             one for one in group.distinct if without(one, setting) == without(baseline, setting)
         ]

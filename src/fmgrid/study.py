@@ -26,6 +26,9 @@ Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # what is meant to change the images
 SETTINGS = tuple(name for name in Experiment.model_fields if name not in ("name", "seed"))
+# Steps and images are two ways to say how long an epoch is, and count as one setting.
+_BUDGET = ("train_steps", "train_images")
+SINGLE_SETTINGS = tuple(setting for setting in SETTINGS if setting != _BUDGET[1])
 ESTIMATED = ("accuracy", "valid_loss", "train_loss", "best_accuracy", "test_accuracy", "test_loss")
 COLUMNS = (
     "name",
@@ -258,7 +261,7 @@ def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     """Return how many others differ from each distinct experiment in one setting only."""
     distinct = [same[0] for same in by_configuration(experiments).values()]
     neighbours = Counter(dict.fromkeys(distinct, 0))
-    for setting in SETTINGS:
+    for setting in SINGLE_SETTINGS:
         buckets: dict[str, list[Repeated]] = defaultdict(list)
         for one in distinct:
             buckets[without(one, setting)].append(one)
@@ -350,11 +353,9 @@ def show_level(level: Any) -> str:
 def without(one: Repeated, setting: str | None = None) -> str:
     """Return an experiment's configuration, or all of it but one setting.
 
-    Steps and images are two ways to say how long an epoch is, and count as one setting. One of
-    which too little is known is like no other.
+    One of which too little is known is like no other.
     """
-    budget = ("train_steps", "train_images")
-    dropped = budget if setting in budget else (setting,)
+    dropped = _BUDGET if setting in _BUDGET else (setting,)
     kept = {key: value for key, value in one.settings.items() if key not in dropped}
     if None in map(one.settings.get, _TELLING):
         kept["name"] = one.name
