@@ -522,6 +522,10 @@ def test_an_effects_caption_tells_which_are_told_apart() -> None:
     assert "axis is broken between" in told
 
 
+def test_effects_on_losses_are_not_drawn_as_points_of_accuracy() -> None:
+    assert draw_all(STUDIES["no runs"](), [effect("depth", -0.2, metric="valid_loss")]) == []
+
+
 # Files
 
 

@@ -54,6 +54,7 @@ class Effect:
     p: float  # that equals swing so far: for all pairs of levels, and Holm's over the effects
     noise: float | None  # the swing of equals, at most, 19 times in 20
     images: tuple[int, int] | None  # fewest and most seen, where levels differ in it, time aside
+    metric: str = "accuracy"
 
     @property
     def is_told_apart(self) -> bool:
@@ -233,6 +234,7 @@ def _effect(group: Group, axis: Axis, noise: Noise | None, metric: str) -> Effec
         p=min(1.0, difference.p * pairs),
         noise=swing,
         images=group.confounded.get(axis.name),
+        metric=metric,
     )
 
 

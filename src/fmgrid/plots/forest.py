@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fmgrid.effects import Effect
-from fmgrid.plots.levels import LEAST
+from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, readable, settled, styled
 from fmgrid.plots.scales import Span, stretches, value_axes
 from fmgrid.plots.wording import listed, named, points
@@ -22,7 +22,7 @@ _MOST = 40
 
 @styled
 def plot_effects(effects: Sequence[Effect]) -> "Figure | None":
-    """Return the best level minus the worst of every setting, largest first."""
+    """Return the best level minus the worst of every setting, largest first; in accuracy only."""
     shown = _largest(effects)
     if not shown:
         return None
@@ -94,7 +94,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
 
 
 def _largest(effects: Sequence[Effect]) -> list[Effect]:
-    known = [one for one in effects if math.isfinite(one.difference.mean)]
+    known = [one for one in effects if one.metric == METRIC and math.isfinite(one.difference.mean)]
     return sorted(known, key=lambda one: -one.difference.mean)[:_MOST]
 
 
