@@ -13,7 +13,7 @@ scipy and statsmodels do the mathematics, and are imported when there is some to
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Any
@@ -59,6 +59,10 @@ class Difference:
     def is_told_apart(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for a script; one difference has no p value."""
+        return asdict(self) | {"p": self.p if self.sd is not None else None}
 
 
 @dataclass(frozen=True)

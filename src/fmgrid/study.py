@@ -325,6 +325,14 @@ def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:
                 yield Axis(name, tuple(sorted(levels, key=_level_order)))
 
 
+def are_confounded(one: Repeated, other: Repeated) -> bool:
+    """Return whether two saw different numbers of images, though the same time was given them."""
+    if any(one.settings.get(name) != other.settings.get(name) for name in TIME):
+        return False
+    seen = one.images_seen, other.images_seen
+    return None not in seen and seen[0] != seen[1]
+
+
 def level_of(one: Repeated, name: str) -> Any:
     """Return an experiment's level on an axis."""
     setting, _, argument = name.partition(".")

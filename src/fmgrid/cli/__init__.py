@@ -213,11 +213,11 @@ def compare(
     logdir: options.Logdir = Path("modellogs"),
     json: options.Json = False,
 ) -> None:
-    """Compare two experiments over the seeds that both have, or two runs."""
-    from fmgrid.cli import reporting
+    """Compare two experiments over the seeds that both have, or two runs: NAME_s0 is seed 0's."""
+    from fmgrid.cli import comparing
 
-    one, other = reporting.find_repeated([first, second], logdir)
-    reporting.show_comparison(one, other, json=json)
+    one, other = comparing.find_repeated([first, second], logdir)
+    comparing.show_comparison(one, other, json=json)
 
 
 @app.command()

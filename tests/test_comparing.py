@@ -1,0 +1,153 @@
+"""`fmgrid compare`: what it prints of two experiments, at any width, and what it refuses."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fmgrid.cli.comparing import find_repeated, show_comparison
+from fmgrid.errors import InputError
+from fmgrid.records import Experiment
+from fmgrid.store import Store
+from fmgrid.study import Repeated
+from made_up_runs import make_run
+from made_up_studies import rows, study_of
+
+
+def two(first: Mapping[int, float], second: Mapping[int, float], **settings: Any) -> list[Repeated]:
+    """Return two experiments with accuracies by seed, of which the second has *settings*."""
+    made = study_of([*rows("one", first), *rows("other", second, **(settings or {"epochs": 9}))])
+    return [made.experiments[name] for name in ("one", "other")]
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    def show(pair: Iterable[Repeated], width: int = 0) -> tuple[str, str]:
+        if width:
+            monkeypatch.setenv("COLUMNS", str(width))
+            monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        show_comparison(*pair, json=False)
+        printed = capsys.readouterr()
+        return printed.out, printed.err
+
+    return show
+
+
+def test_means_are_those_of_the_seeds_that_both_have(shown: Any) -> None:
+    # Over all of its seeds the first would be better, over those that both have it is worse.
+    lucky = {0: 0.50, 1: 0.51, 2: 0.99, 3: 0.98}
+    out, err = shown(two(lucky, {0: 0.60, 1: 0.60, 9: 0.1}))
+    assert "accuracy         50.50%  60.00%  +9.50 points" in out
+    assert "over 2 seeds, 0, 1, paired; 2 of one and 1 of other left out" in err
+    assert "differences are other minus one" in err
+
+
+def test_one_seed_in_common_concludes_nothing_whatever_else_was_run(shown: Any) -> None:
+    out, err = shown(two({0: 0.5, 1: 0.6}, {0: 0.7}))
+    assert "over seed 0 alone, paired; 1 of one left out" in err
+    assert err.rstrip().endswith("one seed: nothing can be concluded")
+    assert "+20.00 points" in out
+    _, err = shown(two({0: 0.5}, {0: 0.7}))
+    assert "--seeds 0,1,2,3,4 repeats them" in err
+
+
+def test_without_a_seed_in_common_there_are_means_and_no_difference(shown: Any) -> None:
+    out, err = shown(two({0: 0.5, 1: 0.6}, {2: 0.7}))
+    assert "55.00%  70.00%" in out
+    assert "points" not in out
+    assert "share no seed" in err
+
+
+def test_one_configuration_by_two_names_is_identical_in_every_run(shown: Any) -> None:
+    out, err = shown(two({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}, epochs=5))
+    assert "the same configuration" in out
+    assert "identical in every run" in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_confounded"),
+    [({"batch_size": 8}, True), ({"epochs": 9}, False), ({"train_steps": 9}, False)],
+)
+def test_images_seen_confound_what_is_not_time(
+    shown: Any, settings: dict[str, Any], is_confounded: bool
+) -> None:
+    runs = [*rows("one", [0.5]), *rows("other", [0.6], **settings)]
+    made = study_of(one | {"images_seen": 500 if one["name"] == "one" else 4000} for one in runs)
+    _, err = shown(made.experiments.values())
+    assert ("confounded with the amount of data: 500 and 4,000 images seen" in err) is is_confounded
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_no_figure_is_cut_on_a_narrow_terminal(shown: Any, width: int) -> None:
+    first, second = {0: 0.5012, 1: 0.6023}, {0: 0.7034, 1: 0.7145}
+    wide, _ = shown(two(first, second))
+    narrow, _ = shown(two(first, second), width)
+    figures = [word for word in wide.split() if any(letter.isdigit() for letter in word)]
+    assert all(figure in narrow for figure in figures)
+    assert "…" not in narrow
+
+
+def test_json_has_the_seeds_and_no_p_value_of_a_single_difference(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_comparison(*two({0: 0.5, 1: 0.6}, {0: 0.7}), json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["seeds"] == [0]
+    accuracy = answer["metrics"]["accuracy"]
+    assert accuracy["difference"]["p"] is None
+    assert accuracy["p_holm"] is None
+    assert accuracy["first"]["mean"] == 0.5
+
+
+def save(folder: Path, name: str, **settings: Any) -> None:
+    run = make_run(Experiment(name=name, **settings))
+    store = Store(folder)
+    store.begin(run.experiment.run_name)
+    store.log_file(run.experiment.run_name).write_text("")
+    store.save(run)
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A folder with runs of two experiments at two seeds."""
+    for name, epochs in (("few", 1), ("more", 2)):
+        for seed in (0, 1):
+            save(tmp_path / "logs", name, seed=seed, epochs=epochs)
+    return tmp_path / "logs"
+
+
+def test_a_name_is_an_experiment_and_with_its_seed_a_run(logs: Path) -> None:
+    found = find_repeated(["few", "more_s0"], logs)
+    assert [list(one.runs) for one in found] == [[0, 1], [0]]
+    found = find_repeated([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
+    assert [list(one.runs) for one in found] == [[1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("few", "few"), "fmgrid compare few: that is the first of the two again; name another"),
+        (("few_s1", "few_s1"), "that is the first of the two again"),
+        (("", "few"), "fmgrid compare '': an empty name; name an experiment or a run"),
+        (("few", "mroe"), "no complete run or experiment in logs; did you mean more?"),
+        (("few", "zzz"), "no complete run or experiment in logs; there are few, more"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    logs: Path, names: tuple[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(logs.parent)
+    with pytest.raises(InputError) as raised:
+        find_repeated(names, Path("logs"))
+    assert told in str(raised.value)
+
+
+def test_a_hint_names_a_handful(tmp_path: Path) -> None:
+    for number in range(20):
+        save(tmp_path, f"e{number}")
+    with pytest.raises(InputError) as raised:
+        find_repeated(["zzz", "e1"], tmp_path)
+    assert str(raised.value).endswith("there are e0, e1, e2, e3, e4, e5 and 14 more")
