@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fmgrid.pages.document import code, plain
-from fmgrid.report.phrases import difference_with_interval, show_difference, show_p
-from fmgrid.statistics import Difference
+from fmgrid.pages.document import plain
+from fmgrid.report.phrases import show_p
 from marks import ROOT, write_marked
 
 # What the study concluded, by the beginning of our words for it; what it did not say is ours.
@@ -61,7 +60,8 @@ def _to_markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _judged(one: dict[str, Any]) -> tuple[str, str, str]:
     more = f", about {one['more_seeds']} more seeds" if one["more_seeds"] else ""
-    return f"**{one['verdict'].lower()}**{more}", _deciding(one), show_p(one["p_holm"])
+    figures = one["figures"] or plain(one["reason"])
+    return f"**{one['verdict'].lower()}**{more}", figures, show_p(one["p_holm"])
 
 
 def _order(claim: str) -> int:
@@ -71,19 +71,6 @@ def _order(claim: str) -> int:
 
 def _concluded(claim: str) -> str:
     return next((said for start, said in CONCLUDED.items() if claim.startswith(start)), "")
-
-
-def _deciding(one: dict[str, Any]) -> str:
-    if not one["compared"]:
-        return plain(one["reason"])
-    deciding = one["compared"][one["deciding"]]
-    found, metric = Difference(**deciding["difference"]), one["metric"]
-    unit = " points" if metric.endswith("accuracy") else ""
-    needs = f", needs {show_difference(deciding['margin'], metric)}" if deciding["margin"] else ""
-    return (
-        f"{code(deciding['greater'])} over {code(deciding['lesser'])}: "
-        f"{difference_with_interval(found, metric)}{unit}{needs}"
-    )
 
 
 if __name__ == "__main__":

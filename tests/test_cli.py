@@ -118,6 +118,47 @@ def test_the_history_has_a_line_per_epoch(finished: Path) -> None:
     assert len(Path("epochs.csv").read_text().splitlines()) == 13
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "a.csv", "--history", "a.csv"], "--history a.csv: -o writes to a.csv, too"),
+        (["-o", "a.csv", "--history", "./a.csv"], "--history a.csv: -o writes to a.csv, too"),
+        (["-o", "-", "--by-experiment", "-"], "--by-experiment -: -o writes to stdout, too"),
+    ],
+)
+def test_two_tables_are_not_written_over_each_other(
+    finished: Path, words: list[str], message: str
+) -> None:
+    done = fmgrid("summarize", finished, *words)
+    assert done.returncode == 2
+    assert done.stderr == f"{message}; name another file\n1 mistake; nothing was done\n"
+    assert (done.stdout, list(Path().iterdir())) == ("", [])
+
+
+@pytest.mark.parametrize("option", ["--history", "--by-experiment"])
+def test_every_table_can_go_to_stdout(finished: Path, option: str) -> None:
+    done = fmgrid("summarize", finished, "-o", "runs.csv", option, "-")
+    assert done.stderr == "runs.csv: 6 runs\n"
+    assert done.stdout.startswith(("run,", "name,"))
+    assert [path.name for path in Path().iterdir()] == ["runs.csv"]
+
+
+def test_few_letters_are_enough_for_a_minus(finished: Path) -> None:
+    words = ("tiny_Adam_16", "tiny_SGD_16", "--logdir", finished)
+    plain = fmgrid("compare", *words, PYTHONIOENCODING="ascii").stdout
+    assert plain == fmgrid("compare", *words, PYTHONIOENCODING="utf-8").stdout.replace(
+        "\u2212", "-"
+    )
+    assert re.search(r" -\d", plain)
+
+
+def test_a_working_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    script = f'mkdir "{tmp_path}/d" && cd "{tmp_path}/d" && rmdir "{tmp_path}/d" && fmgrid status'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=False, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "fmgrid: the working directory is gone; cd to one that is there\n"
+
+
 def test_status_counts_and_names_what_is_not_complete(finished: Path) -> None:
     shutil.copytree(finished, "logs")
     Path("logs/tiny_SGD_16/tiny_SGD_16_results.toml").unlink()

@@ -21,8 +21,8 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
     *(
-        "errors",
         "words",
+        "errors",
         "quantities",
         "memory",
         "postponed",

@@ -15,11 +15,15 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
     "empty": (b"", [f":1: has no column name; {WANTED}"]),
     "without a name column": (
         b"nmae,accuracy\na,0.8\n",
-        [f":1: has no column name; did you mean nmae?; {WANTED}"],
+        [":1: has no column name; write name for nmae"],
     ),
     "without a name column or one like it": (
         b"x,y\na,0.8\n",
-        [f":1: has no column name; it has x, y; {WANTED}"],
+        [f":1: has no column name; {WANTED}"],
+    ),
+    "with a column twice": (
+        b"name,accuracy,accuracy\na,0.8,0.9\n",
+        [":1: has the column accuracy twice; leave one of them out"],
     ),
     "without figures": (b"name,epochs\na,5\n", [f":1: has no figures; {WANTED}"]),
     "of a header alone": (b"name,accuracy\n", [": has no rows; write one per experiment"]),

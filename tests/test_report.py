@@ -1,14 +1,24 @@
 """`fmgrid report` and `compare` as a user calls them: what they write, say and refuse."""
 
+import errno
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from check_report import objections
 from command import fmgrid, write
+from fmgrid.cli.reporting import load_study, write_report
+from fmgrid.errors import FmgridError, InputError, StoreError
+from fmgrid.records import Experiment, Failure
+from fmgrid.store import Store
+from fmgrid.study import Study
+from made_up_runs import make_run
 
 GRID = """# Does a wider layer, or more time, help on a few images?
 name = "small_{hidden_units}_{epochs}"
@@ -169,9 +179,107 @@ def test_a_folder_without_complete_runs_is_refused() -> None:
     done = fmgrid("report", "empty")
     assert done.returncode == 2
     assert done.stderr == (
-        "empty: has no complete run yet; fmgrid run trains some\n1 mistake; nothing was done\n"
+        "empty: has no runs; fmgrid run trains some\n1 mistake; nothing was done\n"
     )
     assert not Path("report").exists()
+
+
+def saved(folder: Path, name: str, **outcome: Any) -> Store:
+    store = Store(folder)
+    store.begin(name)
+    store.save(make_run(Experiment(name=name, epochs=1), **outcome))
+    return store
+
+
+def test_a_folder_of_failures_or_of_unfinished_runs_says_so(tmp_path: Path) -> None:
+    store = saved(tmp_path, "lost", status="failed", failure=Failure(message="boom"), history=())
+    with pytest.raises(FmgridError, match=r"has no complete run: 1 run failed; .*status") as raised:
+        load_study(tmp_path)
+    assert raised.value.exit_code == 1
+    store.results_file("lost").unlink()
+    with pytest.raises(InputError, match="no complete run yet: 1 unfinished; the same fmgrid run"):
+        load_study(tmp_path)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    saved(tmp_path / "logs", "mlp")
+    return load_study(tmp_path / "logs")
+
+
+def written(study: Study, folder: Path) -> list[str]:
+    _, files = write_report(study, None, Path("logs"), folder, "fmgrid report logs")
+    assert all(path.is_file() for path in files)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_an_older_report_gives_way_and_what_is_a_strangers_stays(
+    study: Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "r"
+    first = written(study, folder)
+    picture = next(name for name in first if name.endswith(".png"))
+    old, mine = folder / "visualizations" / "old_heatmap.png", folder / "visualizations" / "own.png"
+    for path in (old, mine):
+        path.write_bytes(b"png")
+    page = folder / "report.md"
+    page.write_text(page.read_text() + "![old](visualizations/old_heatmap.png)\n")
+    (folder / "notes.txt").write_text("mine")
+    again = written(study, folder)
+    assert again == sorted([*first, "visualizations/own.png", "notes.txt"])
+    assert (folder / picture).stat().st_mode & 0o777 == page.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_a_report_of_ones_own_is_not_written_over(study: Study, tmp_path: Path, name: str) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / name).write_text("my own words")
+    with pytest.raises(InputError, match=f"has a {name} of your own; name another folder"):
+        written(study, tmp_path / "r")
+    assert [path.name for path in (tmp_path / "r").iterdir()] == [name]
+
+
+def test_a_file_is_no_folder_for_a_report(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("")
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        written(study, tmp_path / "r")
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_report_that_cannot_be_written_whole_leaves_all_as_it_was(
+    study: Study, tmp_path: Path, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "r"
+    before = written(study, folder) if is_there else []
+    page = (folder / "report.md").read_bytes() if is_there else b""
+    room = 3  # files
+
+    def write(path: Path, content: bytes) -> int:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, content)
+
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+        write_report(study, None, Path("another"), folder, "fmgrid report another")
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    assert left == before
+    assert not list(tmp_path.glob(".fmgrid*"))
+    assert not is_there or (folder / "report.md").read_bytes() == page
+
+
+def test_a_late_interrupt_changes_no_exit_code() -> None:
+    code = (
+        "import atexit, os, signal, sys; "
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
+        "sys.argv = ['fmgrid', '--version']; "
+        "from fmgrid.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fmgrid.words import printable
+
 
 class FmgridError(Exception):
     """Base of everything that fmgrid raises for a person to read."""
@@ -36,7 +38,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.place), self.setting, self.message)))
+        return printable(": ".join(filter(None, (str(self.place), self.setting, self.message))))
 
 
 class InputError(FmgridError):

@@ -79,6 +79,11 @@ class Verdict:
     more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether anything was compared over two seeds or more, so that p means something."""
+        return any(one.difference.sd is not None for one in self.compared)
+
 
 @dataclass(frozen=True)
 class _Evidence:

@@ -12,7 +12,7 @@ import typer
 
 from fmgrid import __version__
 from fmgrid.cli import options
-from fmgrid.cli.interrupts import stoppable
+from fmgrid.cli.interrupts import deafen, stoppable
 from fmgrid.cli.output import open_closed_streams, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.words import counted, printable
@@ -29,7 +29,10 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; never returns."""
     open_closed_streams()
-    app()
+    try:
+        app()
+    finally:
+        deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more
 
 
 @app.callback(invoke_without_command=True)
@@ -140,37 +143,32 @@ def summarize(
     from fmgrid import summary as tables
     from fmgrid.cli import showing
 
+    showing.check_apart({"-o": output, "--history": history, "--by-experiment": by_experiment})
     summary = tables.summarize(logdir, with_history=history is not None)
     for warning in summary.warnings:
         warn(warning)
     if summary.unfinished:
         say(f"left out, because unfinished: {showing.some(summary.unfinished)}")
     csv = tables.to_csv(tables.to_table(summary.rows))
-    if str(output) == "-":
-        print(csv, end="")
-    else:
-        showing.write(output, csv)
-        say(f"{output}: {counted(len(summary.rows), 'run')}")
+    showing.put_csv(output, csv, counted(len(summary.rows), "run"))
+    if str(output) != "-":
         showing.show_best(summary.rows)
     if history is not None:
-        epochs = tables.to_table(summary.history, tables.HISTORY_COLUMNS)
-        showing.write(history, tables.to_csv(epochs))
-        say(f"{history}: {counted(len(epochs), 'epoch')}")
+        csv = tables.to_csv(tables.to_table(summary.history, tables.HISTORY_COLUMNS))
+        showing.put_csv(history, csv, counted(len(summary.history), "epoch"))
     if by_experiment is not None:
         from fmgrid import study
 
         rows = study.by_experiment(study.to_study(summary, []))
-        showing.write(by_experiment, tables.to_csv(tables.to_table(rows, study.COLUMNS)))
-        say(f"{by_experiment}: {counted(len(rows), 'experiment')}")
+        csv = tables.to_csv(tables.to_table(rows, study.COLUMNS))
+        showing.put_csv(by_experiment, csv, counted(len(rows), "experiment"))
 
 
 @app.command()
 @reported
 def report(
     logdir: options.Folder,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder to write it to.")
-    ] = Path("report"),
+    output: options.ReportFolder = Path("report"),
     reference: Annotated[
         Path | None,
         typer.Option("--reference", metavar="CSV", help="Published figures to set beside."),
@@ -200,7 +198,7 @@ def report(
     if open_it:
         import webbrowser
 
-        webbrowser.open((output / reporting.REPORT).resolve().as_uri())
+        webbrowser.open(files[-1].resolve().as_uri())
 
 
 @app.command()

@@ -38,6 +38,16 @@ Logdir: TypeAlias = Annotated[
         "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=_to_folder
     ),
 ]
+ReportFolder: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="The folder to write it to, in place of an older report.",
+        parser=_to_folder,
+    ),
+]
 Set: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SETTING=VALUE", help="Overrule a setting of all experiments."),

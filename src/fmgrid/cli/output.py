@@ -1,5 +1,6 @@
 """Where words go: talk to stderr, data to stdout, and every error into its exit code."""
 
+import codecs
 import io
 import os
 import sys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
+
+_PLAIN = {"\N{MINUS SIGN}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MULTIPLICATION SIGN}": "x"}
 
 P = ParamSpec("P")
 
@@ -65,9 +68,17 @@ def open_closed_streams() -> None:
     # Python has None for them; these stay open as long as the process.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    codecs.register_error("fmgrid", _in_few_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="fmgrid")
+
+
+def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write what an encoding has no letters for: plainly where that can be, or else escaped."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
+        return _PLAIN[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -76,6 +87,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            _check_working_folder()
             command(*args, **kwargs)
             sys.stdout.flush()  # here, where it can still be told that nothing takes it
         except InputError as error:
@@ -98,6 +110,14 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(MachineError.exit_code) from None
 
     return wrapped
+
+
+def _check_working_folder() -> None:
+    """Raise `MachineError` where the shell stands in a folder that is gone."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise MachineError("the working directory is gone; cd to one that is there") from error
 
 
 def give_up(stream: TextIO) -> None:

@@ -4,29 +4,27 @@ import json as json_format
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fmgrid.cli.output import say, warn
-from fmgrid.cli.showing import write
-from fmgrid.errors import InputError, Place, Problem
+from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
+from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
+from fmgrid.report.findings import deciding_figures
 from fmgrid.store import read_asked
 from fmgrid.study import Study, to_study
 from fmgrid.summary import summarize
 from fmgrid.words import counted
 
-REPORT = "report.html"
-_PICTURES = "visualizations"
-
 
 def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
     """Return the study in a folder; *asked* stands in for what was noted there.
 
-    Raises `InputError` if no run is complete.
+    Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     summary = summarize(logdir, with_history=True)
     if asked is None:
@@ -34,33 +32,34 @@ def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
         summary.warnings += damaged
     study = to_study(summary, asked)
     if not study.scored:
-        message = "has no complete run yet; fmgrid run trains some"
-        raise InputError([Problem(Place(str(logdir)), "", message)])
+        _refuse(logdir, study, len(summary.unfinished))
     return study
 
 
 def write_report(
     study: Study, reference: Reference | None, logdir: Path, output: Path, command: str
 ) -> tuple[Evidence, list[Path]]:
-    """Write the report as Markdown, HTML and pictures; return what it says, and the files."""
+    """Write the report as Markdown, HTML and pictures; return what it says, and the files.
+
+    All of them or none. Raises `InputError` where that would replace what fmgrid did not make.
+    """
     from fmgrid import plots
 
+    check_place(output)
     evidence = weigh(study, reference)
     pictures: list[tuple[str | None, Picture]] = []
-    files = []
+    files: dict[str, bytes] = {}
     for drawn in plots.draw_all(study, evidence.effects):
-        path = output / _PICTURES / f"{drawn.name}.png"
-        write(path, plots.to_png(drawn.figure))
-        files.append(path)
+        files[f"{PICTURES}/{drawn.name}.png"] = plots.to_png(drawn.figure)
         svg = plots.to_svg(drawn.figure)
         # A caption is text, and holds names that are anybody's.
         picture = Picture(drawn.name, drawn.title, plain(drawn.caption), svg)
         pictures.append((drawn.group, picture))
     document = to_document(evidence, pictures, logdir, command)
-    for name, text in (("report.md", to_markdown(document)), (REPORT, to_html(document))):
-        write(output / name, text)
-        files.append(output / name)
-    return evidence, files
+    for name, text in zip(PAGES, (to_markdown(document), to_html(document)), strict=True):
+        files[name] = text.encode()
+    place(output, files)
+    return evidence, [output / name for name in files]
 
 
 def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
@@ -81,20 +80,47 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
         print(path)
 
 
+def _refuse(logdir: Path, study: Study, unfinished: int) -> NoReturn:
+    """Say why there is nothing to report on."""
+    failed = sum(len(one.failures) for one in study.experiments.values())
+    if failed:
+        raise FmgridError(
+            f"{logdir}: has no complete run: {counted(failed, 'run')} failed; "
+            f"fmgrid status {logdir} names them, and fmgrid show says why one did"
+        )
+    message = (
+        f"has no complete run yet: {unfinished} unfinished; the same fmgrid run goes on with them"
+        if unfinished
+        else "has no runs; fmgrid run trains some"
+    )
+    raise InputError([Problem(Place(str(logdir)), "", message)])
+
+
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
         "noise": evidence.noise and asdict(evidence.noise),
-        "effects": [asdict(effect) for effect in evidence.effects],
+        "effects": [
+            {
+                **asdict(effect),
+                "difference": effect.difference.to_json(),
+                "p": None if effect.difference.sd is None else effect.p,
+            }
+            for effect in evidence.effects
+        ],
         "verdicts": [
             {
                 **verdict.stated.model_dump(mode="json"),
                 "verdict": verdict.word,
-                "p_holm": verdict.p,
+                "p_holm": verdict.p if verdict.is_tested else None,
+                "figures": deciding_figures(verdict),
                 "more_seeds": verdict.more_seeds,
                 "reason": verdict.reason,
-                "compared": [asdict(one) for one in verdict.compared],
+                "compared": [
+                    {**asdict(one), "difference": one.difference.to_json()}
+                    for one in verdict.compared
+                ],
                 "deciding": verdict.deciding,
             }
             for verdict in evidence.verdicts

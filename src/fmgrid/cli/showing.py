@@ -1,7 +1,7 @@
 """What the other commands print: plans, runs, tables."""
 
 import json as json_format
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +166,32 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
         table.add_row(name, *(f"{counts[split][name]:,}" for split in counts))
     table.add_row("all", *(f"{sum(counts[split].values()):,}" for split in counts))
     put(table)
+
+
+def check_apart(outputs: Mapping[str, Path | None]) -> None:
+    """Refuse options that would write over each other. Raises `InputError`."""
+    taken: dict[Path, str] = {}
+    problems = []
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        target = path if str(path) == "-" else path.resolve()
+        if target in taken:
+            where = "stdout" if str(path) == "-" else printable(str(path))
+            message = f"{taken[target]} writes to {where}, too; name another file"
+            problems.append(Problem(Place(f"{option} {printable(str(path))}"), "", message))
+        taken.setdefault(target, option)
+    if problems:
+        raise InputError(problems)
+
+
+def put_csv(path: Path, csv: str, told: str) -> None:
+    """Write a table to a file, and say what it is of, or to stdout where that is -."""
+    if str(path) == "-":
+        print(csv, end="")
+    else:
+        write(path, csv)
+        say(f"{path}: {told}")
 
 
 def write(path: Path, content: str | bytes) -> None:

@@ -27,7 +27,9 @@ from fmgrid.study import Study
 from fmgrid.verdicts import judge
 from fmgrid.words import printable
 
-__all__ = ["Evidence", "Reference", "read_reference", "to_document", "weigh"]
+__all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]
+
+MARK = "Made by fmgrid"  # stands in every page, by which it is known for one
 
 
 def weigh(study: Study, reference: Reference | None = None) -> Evidence:
@@ -76,7 +78,7 @@ def to_document(
         title=f"Which settings matter: {printable(logdir.resolve().name)}",
         lead=_lead(evidence),
         sections=tuple(section for section in sections if section),
-        footer=f"Made by fmgrid {__version__}.",
+        footer=f"{MARK} {__version__}.",
     )
 
 

@@ -258,18 +258,18 @@ def _what_was_expected(evidence: Evidence) -> str:
 def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
     stated = verdict.stated
     metric = "" if stated.metric == "accuracy" else f" on {stated.metric.replace('_', ' ')}"
-    is_tested = any(one.difference.sd is not None for one in verdict.compared)
+    p = verdict.p if verdict.is_tested else None
     return (
         Cell(plain(stated.claim)),
         Cell(f"**{verdict.word}**", _WORDS.index(verdict.word)),
-        Cell(_figures(verdict)),
-        figure(show_p(verdict.p) if is_tested else "", verdict.p if is_tested else None),
+        Cell(deciding_figures(verdict)),
+        figure(show_p(p), p),
         Cell(_to_settle(verdict)),
         Cell(f"{code(stated.expect)}{metric}"),
     )
 
 
-def _figures(verdict: Verdict) -> str:
+def deciding_figures(verdict: Verdict) -> str:
     """Show the comparison that decides, and say of how many it is."""
     if not verdict.compared:
         return ""

@@ -2,14 +2,14 @@
 
 import csv
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.statistics import Noise, pooled_noise
-from fmgrid.words import or_near_match, printable
+from fmgrid.words import near_match, printable
 
 METRICS = ("accuracy", "valid_loss", "train_loss")
 # What a configuration is told by; a column that is absent tells nothing.
@@ -91,12 +91,16 @@ def _read_lines(path: Path) -> list[str]:
 def _check_columns(path: Path, columns: object) -> None:
     found = list(columns) if isinstance(columns, list) else []
     wanted = "a reference has name, and any of accuracy, valid_loss, train_loss"
-    if "name" not in found:
-        hint = or_near_match("name", found, "it has") if found else ""
-        message = f"has no column name{hint}; {wanted}"
+    message = ""
+    if twice := [name for name, count in Counter(found).items() if count > 1]:
+        message = f"has the column {printable(twice[0], 40)} twice; leave one of them out"
+    elif "name" not in found:
+        near = near_match("name", filter(None, found))
+        message = f"has no column name; {f'write name for {printable(near)}' if near else wanted}"
+    elif not set(found) & set(METRICS):
+        message = f"has no figures; {wanted}"
+    if message:
         raise InputError([Problem(Place(str(path), 1), "", message)])
-    if not set(found) & set(METRICS):
-        raise InputError([Problem(Place(str(path), 1), "", f"has no figures; {wanted}")])
 
 
 def _figures(
