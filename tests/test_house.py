@@ -36,7 +36,7 @@ ROOMS = [
         "training",
         "preload",
     ),
-    *("events", "store", "costs", "executors", "runner", "worker", "summary"),
+    *("events", "store", "questions", "costs", "executors", "runner", "worker", "summary"),
     *("statistics", "study", "effects", "verdicts", "pages", "plots", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_hypotheses_that_stood_in_the_grid_are_judged(report: Path) -> None:
     text = (report / "report.md").read_text()
     assert r"More time helps \<b\>both" in text
     assert "**REJECTED**" in text  # nothing is nine in ten right after 30 steps
-    assert "All of them stood in the grids before the first run was started." in text
+    assert "All of them stood in the grids before the first run of their experiments" in text
 
 
 def test_a_claim_cannot_become_a_part_of_the_page(report: Path) -> None:
@@ -162,7 +163,8 @@ def test_hypotheses_that_come_late_are_told_from_those_that_were_there() -> None
     assert "nothing to do" in again.stderr
     assert fmgrid("report", "modellogs").returncode == 0
     text = Path("report/report.md").read_text()
-    assert "1 of the 3 was first seen when runs were there already" in text
+    assert "1 of the 3 was first seen when runs of these experiments had begun already" in text
+    assert "what those showed: Late (`small_4_1 < small_32_3`)." in text
 
 
 def test_groups_may_come_from_grids_that_were_not_run(logs: Path, tmp_path: Path) -> None:
@@ -199,6 +201,14 @@ def test_a_folder_of_failures_or_of_unfinished_runs_says_so(tmp_path: Path) -> N
     store.results_file("lost").unlink()
     with pytest.raises(InputError, match="no complete run yet: 1 unfinished; the same fmgrid run"):
         load_study(tmp_path)
+
+
+def test_runs_that_were_set_aside_could_tell_what_to_expect(tmp_path: Path) -> None:
+    early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 5))
+    saved(tmp_path, "mlp", started=early).set_aside("mlp")
+    saved(tmp_path, "mlp", started=late)
+    saved(tmp_path, "other", started=late)
+    assert load_study(tmp_path).begun == {"mlp": early, "other": late}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from made_up_studies import row, rows, study_of
 
 HIGH, LOW = [0.80, 0.81, 0.79], [0.70, 0.712, 0.69]
 NEAR = [0.80, 0.812, 0.78]  # cannot be told from HIGH
+BEFORE, AT, AFTER = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 FAILED = {"status": "failed", "error": "boom", "accuracy": None}
 
 
@@ -27,7 +29,7 @@ def asked(names: str, *expectations: str) -> list[Asked]:
             resolved=expect,
             metric="accuracy",
             place="g.toml:9",
-            since=datetime(2026, 1, 1, tzinfo=UTC),
+            since=AT,
         )
         for expect in expectations
     )
@@ -98,6 +100,29 @@ def test_the_first_of_equals_is_not_called_best() -> None:
     assert re.search(r"\| epochs +\| g +\| none +\| none", text)
     assert "a and b: the same in every run" in text
     assert "2 experiments would have been called the best, depending on the seed: a and b" in text
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        ({"a": AT, "b": AFTER}, "It stood in the grid before the first run of its experiments"),
+        ({"a": BEFORE, "b": AFTER}, "It was first seen when runs of these experiments had begun"),
+        ({"other": BEFORE, "b": AFTER}, "It stood in the grid before the first run"),
+    ],
+)
+def test_what_was_stated_beforehand_depends_on_the_runs_that_could_tell(
+    begun: dict[str, datetime], expected: str
+) -> None:
+    study = replace(pair(HIGH, LOW, "a > b"), begun=begun)
+    assert expected in told(study, "Hypotheses")
+
+
+def test_what_is_no_longer_stated_is_named() -> None:
+    (one,) = asked("a b", "a > b")
+    gone = one.model_copy(update={"withdrawn": one.hypotheses, "hypotheses": ()})
+    text = told(study_of([*rows("a", HIGH), *rows("b", LOW, epochs=9)], [gone]), "Hypotheses")
+    assert "None is stated." in text
+    assert r"Stated before, and no longer when the grid was last run: a \> b (a > b)." in text
 
 
 def test_a_number_comes_last_in_a_comparison() -> None:

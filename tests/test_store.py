@@ -1,7 +1,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -21,8 +20,8 @@ from hypothesis import strategies as st
 
 from fmgrid import store as store_module
 from fmgrid.errors import DamagedFileError, StoreError
-from fmgrid.records import Asked, EpochRecord, Experiment, Failure, Run, Stated
-from fmgrid.store import Store, find_folders, read_asked, read_results, to_results, write_whole
+from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.store import Store, find_folders, read_results, to_results, write_whole
 from made_up_runs import make_run
 
 CONTENT = to_results(make_run())
@@ -523,142 +522,3 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     store = Store(Path("/proc/self"))  # which refuses even root
     with pytest.raises(StoreError, match="/proc/self/mlp: "):
         store.begin("mlp")
-
-
-# What grids ask
-
-MONDAY, FRIDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 9, tzinfo=UTC)
-
-
-def stated(claim: str = "longer is better", since: datetime = MONDAY, **changed: str) -> Stated:
-    ordinary = {"expect": "a > b", "resolved": "a > b", "metric": "accuracy", "place": "g.toml:9"}
-    return Stated(claim=claim, since=since, **(ordinary | changed))
-
-
-def asked(path: str = "configs/g.toml", *hypotheses: Stated, command: str = "run") -> Asked:
-    return Asked(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
-
-
-def kept(store: Store) -> Asked:
-    (one,), damaged = read_asked(store.root)
-    assert damaged == []
-    return one
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    one=st.builds(Asked, path=texts, question=texts, names=st.lists(texts, max_size=3).map(tuple))
-)
-def test_what_was_asked_is_read_as_it_was_noted(
-    one: Asked, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    store = Store(tmp_path_factory.mktemp("asked"))
-    store.note([one])
-    assert kept(store) == one
-
-
-def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(store: Store) -> None:
-    store.note([asked("g.toml", stated(since=MONDAY))])
-    store.note([asked("g.toml", stated(since=FRIDAY), stated("added", since=FRIDAY))])
-    assert [one.since for one in kept(store).hypotheses] == [MONDAY, FRIDAY]
-
-
-@pytest.mark.parametrize("part", ["expect", "resolved", "metric"])
-def test_a_hypothesis_that_was_changed_is_a_new_one(part: str, store: Store) -> None:
-    store.note([asked("g.toml", stated())])
-    store.note([asked("g.toml", stated(since=FRIDAY, **{part: "other"}))])
-    assert [one.since for one in kept(store).hypotheses] == [FRIDAY]
-
-
-def test_a_hypothesis_that_moved_to_another_line_is_the_same(store: Store) -> None:
-    store.note([asked("g.toml", stated())])
-    store.note([asked("g.toml", stated(since=FRIDAY, place="g.toml:12"))])
-    assert kept(store).hypotheses == (stated(place="g.toml:12"),)
-
-
-def test_commands_are_kept_in_order_and_once(store: Store) -> None:
-    for command in ("first", "second", "first"):
-        store.note([asked(command=command)])
-    assert kept(store).commands == ("first", "second")
-
-
-def test_the_latest_twenty_commands_are_kept(store: Store) -> None:
-    for number in range(25):
-        store.note([asked(command=f"run {number}")])
-    assert kept(store).commands == tuple(f"run {number}" for number in range(5, 25))
-
-
-def test_nothing_is_written_where_nothing_changed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.note([asked("g.toml", stated())])
-    again = [asked("g.toml", stated(since=FRIDAY))]
-    assert store.unnoted(again) == []
-    monkeypatch.setattr(store_module, "write_whole", lambda *_: pytest.fail("wrote"))
-    store.note(again)
-
-
-def test_looking_at_what_is_unnoted_writes_nothing(store: Store) -> None:
-    assert store.unnoted([asked()]) == [asked()]
-    assert not store.root.exists()
-    assert read_asked(store.root) == ([], [])
-
-
-def test_only_the_grid_that_changed_is_unnoted(store: Store) -> None:
-    store.note([asked("one.toml"), asked("two.toml")])
-    changed = asked("two.toml", command="again")
-    merged = asked("two.toml").model_copy(update={"commands": ("run", "again")})
-    assert store.unnoted([asked("one.toml"), changed]) == [merged]
-
-
-def test_every_path_has_a_file_of_its_own(store: Store) -> None:
-    paths = ["a/g.toml", "b/g.toml", "g.toml", "G.toml", "g?.toml", "g*.toml", "网.toml", "络.toml"]
-    paths.append(f"{'long' * 100}.toml")
-    store.note([asked(path) for path in paths])
-    found, _ = read_asked(store.root)
-    assert {one.path for one in found} == set(paths)
-    names = {path.name.lower() for path in (store.root / ".grids").iterdir()}
-    assert len(names) == len(paths)
-
-
-DAMAGE = {
-    "cut off": b"format = 1\npath = ",
-    "of another format": b"format = 99\n",
-    "without a path": b"format = 1\n",
-    "of another kind": b'format = 1\npath = 3\nquestion = ""\nnames = 5\n',
-    "with a hypothesis that is none": (
-        b'format = 1\npath = "g"\nquestion = ""\nnames = []\nhypotheses = ["x"]\ncommands = []\n'
-    ),
-    "no text": b"\xff\xfe",
-    "nested without end": b"format = " + b"[" * 50_000,
-}
-
-
-@pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_record_of_a_grid_is_named_and_costs_no_other(
-    content: bytes, store: Store
-) -> None:
-    store.note([asked()])
-    damaged = store.root / ".grids" / "damaged.toml"
-    damaged.write_bytes(content)
-    found, told = read_asked(store.root)
-    assert found == [asked()]
-    assert [one.startswith(f"{damaged}: is no record of a grid: ") for one in told] == [True]
-    assert len(told[0]) < len(str(damaged)) + 300
-    store.note([asked("other.toml")])
-
-
-def test_a_folder_in_place_of_a_record_is_named(store: Store) -> None:
-    folder = store.root / ".grids" / "g.toml"
-    folder.mkdir(parents=True)
-    found, (told,) = read_asked(store.root)
-    assert found == []
-    assert told.startswith(f"{folder}: is no record of a grid: ")
-    assert "Is a directory" in told
-
-
-def test_a_file_in_place_of_the_records_is_named(store: Store) -> None:
-    store.root.mkdir()
-    (store.root / ".grids").write_text("")
-    with pytest.raises(StoreError, match=re.escape(f"{store.root / '.grids'}")):
-        store.note([asked()])

@@ -235,6 +235,7 @@ class Asked(Record):
     question: str = ""  # its first comment
     names: tuple[str, ...] = ()  # of the experiments that it spells out itself
     hypotheses: tuple[Stated, ...] = ()
+    withdrawn: tuple[Stated, ...] = ()  # hypotheses that it stated before, and no longer does
     commands: tuple[str, ...] = ()  # that ran it, in order
 
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,11 @@ from pydantic import ValidationError
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.quantities import format_bytes
-from fmgrid.records import Asked, EpochRecord, Experiment, Failure, Run, Stated
+from fmgrid.records import EpochRecord, Experiment, Failure, Run
 
 FORMAT = 1
 LOG = "run.log"
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
-GRIDS = ".grids"  # holds what was asked, a file per grid
 LOCK = ".fmgrid.lock"
 
 _RESULTS = "_results.toml"
@@ -38,7 +37,6 @@ _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
 _LOCK_SECONDS = 0.5
-_MOST_COMMANDS = 20  # that are remembered of a grid
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(
     rf"{re.escape(LOG)}|events\.out\.tfevents\.-?\d+\.fmgrid|{re.escape(_BESIDE)}.*"
@@ -70,7 +68,7 @@ class Store:
         its folder is none, or holds somebody else's run.
         """
         path = self.results_file(run_name)
-        with _named(self.folder(run_name)):
+        with naming(self.folder(run_name)):
             _check_folder(self.folder(run_name))
             if not os.path.lexists(path):
                 _check_unfinished(self.folder(run_name))
@@ -80,7 +78,7 @@ class Store:
     def begin(self, run_name: str) -> Path:
         """Clear what an unfinished run of this name left; return the log file to print to."""
         folder = self.folder(run_name)
-        with _named(folder):
+        with naming(folder):
             _check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.iterdir():
@@ -95,7 +93,7 @@ class Store:
         *log_of* is the run whose log it shares, where it was not trained itself.
         """
         name = run.experiment.run_name
-        with _named(self.folder(name)):
+        with naming(self.folder(name)):
             if log_of is not None and _is_regular(self.log_file(log_of)):
                 shutil.copyfile(self.log_file(log_of), self.log_file(name))
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
@@ -106,7 +104,7 @@ class Store:
 
         Its event file loses the name that TensorBoard looks for, which would show it still.
         """
-        with _named(self.root):
+        with naming(self.root):
             aside = self.root / ASIDE
             for folder in (self.folder(run_name), aside):
                 _check_folder(folder)
@@ -118,27 +116,11 @@ class Store:
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
 
-    def unnoted(self, asked: Sequence[Asked]) -> list[Asked]:
-        """Return what grids ask, as `note` would keep it, where that is not what stands there.
-
-        A hypothesis that stands there already keeps its time, and commands are added.
-        """
-        known = {one.path: one for one in read_asked(self.root)[0]}
-        merged = [_merged(one, known.get(one.path)) for one in asked]
-        return [one for one in merged if one != known.get(one.path)]
-
-    def note(self, asked: Sequence[Asked]) -> None:
-        """Keep what grids ask, for whoever reports on their runs."""
-        with _named(self.root / GRIDS):
-            for one in self.unnoted(asked):
-                (self.root / GRIDS).mkdir(parents=True, exist_ok=True)
-                write_whole(self.root / GRIDS / _asked_name(one.path), to_asked(one))
-
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{_BESIDE}probe"
-        with _named(self.root):
+        with naming(self.root):
             free = shutil.disk_usage(self.root).free
             if free < needed:
                 raise StoreError(
@@ -156,7 +138,7 @@ class Store:
         """
         import filelock
 
-        with _named(self.root):
+        with naming(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: is not a folder; choose another --logdir")
             self.root.mkdir(parents=True, exist_ok=True)
@@ -213,12 +195,16 @@ def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
             yield folder, None, False
 
 
+def find_set_aside(root: Path) -> Iterator[Path]:
+    """Yield the results files below a folder that were taken out of the way."""
+    yield from sorted((root / ASIDE).glob(f"*/*{_RESULTS}"))
+
+
 def to_results(run: Run) -> bytes:
     """Return the content of a results file, digest included."""
     import tomlkit
 
     document: dict[str, Any] = {
-        "format": FORMAT,
         "run": run.experiment.run_name,
         "status": run.status,
         "trained_as": run.trained_as,
@@ -237,36 +223,33 @@ def to_results(run: Run) -> bytes:
     }
     if run.failure:
         document["failure"]["traceback"] = tomlkit.string(run.failure.traceback, multiline=True)
-    body = tomlkit.dumps(_without_none(document)).encode()
-    return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
+    return seal(document)
 
 
-def to_asked(asked: Asked) -> bytes:
-    """Return the content of the file that keeps what a grid asked."""
+def seal(document: Mapping[str, Any]) -> bytes:
+    """Return a document as TOML with a digest, so that `read_sealed` knows it for whole."""
     import tomlkit
 
-    values = {"format": FORMAT, **_without_none(asked.model_dump())}
-    for key in ("names", "hypotheses", "commands"):
-        values[key] = list(values[key])
-    return (_HEADER + tomlkit.dumps(values)).encode()
-
-
-def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
-    """Return what was asked of the runs below a folder, and which files of it are damaged."""
-    found: list[Asked] = []
-    damaged: list[str] = []
-    for path in sorted((root / GRIDS).glob("*.toml")):
-        try:
-            found.append(_to_asked(tomllib.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-            damaged.append(f"{path}: is no record of a grid: {' '.join(str(error).split())[:200]}")
-    return found, damaged
+    body = tomlkit.dumps(_without_none({"format": FORMAT, **document})).encode()
+    return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
 
 
 def read_results(path: Path) -> Run:
     """Return the run that a results file holds.
 
     Raises `DamagedFileError`, naming the file, for anything that fmgrid did not write so.
+    """
+    document = read_sealed(path)
+    try:
+        return _to_run(document)
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return the document that a file holds since `seal` made its content.
+
+    Raises `DamagedFileError`, naming the file, for any other.
     """
     try:
         # A link could lead anywhere, and opening a named pipe would wait for ever.
@@ -276,11 +259,9 @@ def read_results(path: Path) -> Run:
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return _to_run(_parse(content))
+        return _parse(content)
     except DamagedFileError as error:
         raise type(error)(f"{path}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValidationError) as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
 
 
 def metrics(run: Run) -> dict[str, int | float | None]:
@@ -301,10 +282,10 @@ def metrics(run: Run) -> dict[str, int | float | None]:
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    """Return what a results file says, once its digest shows that this was meant."""
+    """Return what a sealed file says, once its digest shows that this was meant."""
     match = _DIGEST.fullmatch(content)
     if match is None:
-        raise DamagedFileError("is no results file of fmgrid: it has no digest")
+        raise DamagedFileError("is no file of fmgrid's: it has no digest")
     header, digest, body = match.groups()
     if _digest(body) != digest.decode():
         raise DamagedFileError("was changed or damaged: its digest does not match")
@@ -321,42 +302,6 @@ def _parse(content: bytes) -> dict[str, Any]:
     if header != _HEADER.encode():
         raise DamagedFileError("was changed or damaged: its first line is another")
     return document
-
-
-def _to_asked(values: Mapping[str, Any]) -> Asked:
-    """Build a record from what a file says. Raises ValueError and its like."""
-    if values["format"] != FORMAT:
-        raise ValueError(f"has format {values['format']}, and this fmgrid reads {FORMAT}")
-    return Asked(
-        path=values["path"],
-        question=values["question"],
-        names=tuple(values["names"]),
-        hypotheses=tuple(Stated(**one) for one in values["hypotheses"]),
-        commands=tuple(values["commands"]),
-    )
-
-
-def _merged(asked: Asked, known: Asked | None) -> Asked:
-    """Return what a grid asks now, with the times and commands that are known already."""
-    if known is None:
-        return asked
-    since = {_stated_key(one): one.since for one in known.hypotheses}
-    stated = tuple(
-        one.model_copy(update={"since": since.get(_stated_key(one), one.since)})
-        for one in asked.hypotheses
-    )
-    commands = tuple(dict.fromkeys([*known.commands, *asked.commands]))[-_MOST_COMMANDS:]
-    return asked.model_copy(update={"hypotheses": stated, "commands": commands})
-
-
-def _stated_key(stated: Stated) -> tuple[str, ...]:
-    return stated.claim, stated.expect, stated.resolved, stated.metric
-
-
-def _asked_name(path: str) -> str:
-    """Return a file name for what a grid asked, another one for every path."""
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(path).stem)[:60]
-    return f"{stem}-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:8]}.toml"
 
 
 def _is_newer(found: object) -> bool:
@@ -451,7 +396,7 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _named(folder: Path) -> Iterator[None]:
+def naming(folder: Path) -> Iterator[None]:
     """Turn the system's refusals into one that names the folder."""
     try:
         yield

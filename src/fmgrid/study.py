@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from statistics import fmean
@@ -201,6 +202,7 @@ class Study:
     groups: tuple[Group, ...]
     asked: tuple[Asked, ...]
     left_out: tuple[str, ...]  # what is in the folder and not in these figures, and why
+    begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
 
     @cached_property
     def scored(self) -> dict[str, Repeated]:
@@ -287,7 +289,7 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         for name in sorted(rows, key=natural_order)
     }
     groups = tuple(_groups(experiments, asked))
-    return Study(experiments, groups, tuple(asked), tuple(left_out))
+    return Study(experiments, groups, tuple(asked), tuple(left_out), summary.begun)
 
 
 def by_experiment(study: Study) -> list[dict[str, Any]]:

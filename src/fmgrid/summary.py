@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
-from fmgrid.store import find_folders, metrics, read_results
+from fmgrid.store import find_folders, find_set_aside, metrics, read_results
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -44,13 +46,15 @@ class Summary:
     history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
     warnings: list[str] = field(default_factory=list)  # each names a file
     unfinished: list[str] = field(default_factory=list)  # runs without results
+    begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
 
 
 def summarize(root: Path, *, with_history: bool = False) -> Summary:
     """Summarize every run below *root*.
 
     A damaged file costs its row and a warning. Without *with_history*, no more than a row is
-    kept of each run; with it, rows also have `started` and `software`. Raises `StoreError` if
+    kept of each run; with it, rows also have `started` and `software`, and it is known when the
+    first run of each experiment began, be it that runs have replaced it. Raises `StoreError` if
     there is no such folder.
     """
     if not root.is_dir():
@@ -75,6 +79,11 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
             summary.history += _history_rows(run, row)
             if isinstance(run, Run):
                 row |= {"started": run.started, "software": run.software}
+                _note_beginning(run, summary.begun)
+    if with_history:
+        for path in find_set_aside(root):
+            with suppress(DamagedFileError):  # which is why it was set aside
+                _note_beginning(read_results(path), summary.begun)
     summary.rows.sort(key=lambda row: natural_order(row["run"]))
     summary.history.sort(key=lambda row: natural_order(row["run"]))
     return summary
@@ -105,6 +114,11 @@ def natural_order(name: str) -> list[str | int]:
     # Text and numbers alternate, so that a key never compares one with the other.
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
+    name = run.experiment.name
+    begun[name] = min(begun.get(name, run.started), run.started)
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
+from fmgrid.questions import read_asked
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.findings import deciding_figures
-from fmgrid.store import read_asked
 from fmgrid.study import Study, to_study
 from fmgrid.summary import summarize
 from fmgrid.words import counted

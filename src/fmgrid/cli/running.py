@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
+from fmgrid import questions
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
@@ -22,7 +23,7 @@ from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
 from fmgrid.errors import InputError, MachineError, Problem, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
-from fmgrid.records import Experiment, Run
+from fmgrid.records import Asked, Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
 from fmgrid.words import counted
@@ -82,13 +83,18 @@ def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
 def _note_afterwards(plan: Plan, store: Store) -> None:
     """Note what grids ask of runs that are all there: it may have been added since."""
     asked = to_asked(plan, datetime.now(UTC))
-    if not store.unnoted(asked):
+    if not questions.unnoted(store.root, asked):
         return
     try:
         with store.locked():
-            store.note(asked)
+            _note(asked, store)
     except StoreError as error:  # a folder that one may only read, or that another one uses
         warn(f"what the grids ask was not noted, and no report will know of it: {error}")
+
+
+def _note(asked: Sequence[Asked], store: Store) -> None:
+    for aside in questions.note(store.root, asked):
+        warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
 
 
 def _is_wanted(item: Found, wishes: Wishes) -> bool:
@@ -154,7 +160,7 @@ def _train_all(
         }
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
         command = shlex.join(["fmgrid", *sys.argv[1:]])
-        store.note(to_asked(plan, datetime.now(UTC), command))
+        _note(to_asked(plan, datetime.now(UTC), command), store)
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):

@@ -1,12 +1,13 @@
 """What follows from the runs: five sentences, verdicts on hypotheses, and which settings matter."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from statistics import NormalDist
 from typing import get_args
 
+from fmgrid.claims import ClaimError, parse_expectation, selections
 from fmgrid.effects import Effect, as_good_as_best
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
+from fmgrid.records import Stated
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
@@ -22,9 +23,18 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 from fmgrid.statistics import CONFIDENCE, ROUNDING, common_seeds
-from fmgrid.study import Repeated, best_first, by_configuration, is_higher_better, show_level
+from fmgrid.study import (
+    Repeated,
+    Study,
+    best_first,
+    by_configuration,
+    is_higher_better,
+    show_level,
+)
 from fmgrid.verdicts import Compared, Verdict, Word
 from fmgrid.words import counted
+
+CLAIMS_SHOWN = 3
 
 _WORDS = get_args(Word)
 
@@ -44,8 +54,8 @@ def summary_section(evidence: Evidence) -> Section:
 def hypotheses_section(evidence: Evidence) -> Section:
     """Show the verdict on everything that was stated, with the figures it rests on."""
     if not evidence.verdicts:
-        told = "None was stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
-        return Section("Hypotheses", (Text(told),))
+        told = "None is stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
+        return Section("Hypotheses", (Text(told), *map(Text, _beforehand(evidence.study))))
     rows = tuple(_verdict_row(verdict) for verdict in evidence.verdicts)
     columns = (
         *(Column("claim"), Column("verdict"), Column("figures"), number("p")),
@@ -64,8 +74,7 @@ def hypotheses_section(evidence: Evidence) -> Section:
         ),
         Table(columns, rows, caption),
     ]
-    if late := _stated_late(evidence):
-        blocks.append(Text(late))
+    blocks += [Text(text) for text in _beforehand(evidence.study)]
     return Section("Hypotheses", tuple(blocks))
 
 
@@ -309,26 +318,48 @@ def _to_settle(verdict: Verdict) -> str:
     return f"about {counted(verdict.more_seeds, 'more seed')}"
 
 
-def _stated_late(evidence: Evidence) -> str:
-    """Say which hypotheses were stated when some of the runs were there already."""
-    begun = [
-        row["started"]
-        for one in evidence.study.scored.values()
-        for row in one.runs.values()
-        if isinstance(row.get("started"), datetime)
-    ]
-    if not begun:
-        return ""
-    late = [one for one in evidence.verdicts if one.stated.since > min(begun)]
-    if not late:
-        return "All of them stood in the grids before the first run was started."
-    claims = "; ".join(plain(one.stated.claim) for one in late[:3])
-    more = f"; and {len(late) - 3} more" if len(late) > 3 else ""  # noqa: PLR2004
-    was, it = ("was", "it") if len(late) == 1 else ("were", "they")
-    return (
-        f"{len(late)} of the {len(evidence.verdicts)} {was} first seen when runs were there "
-        f"already, so that {it} may have been stated by what those showed: {claims}{more}."
-    )
+def _beforehand(study: Study) -> list[str]:
+    """Say which hypotheses were stated, or given up, when runs had shown something of them."""
+    stated = [one for asked in study.asked for one in asked.hypotheses]
+    late = [one for one in stated if _had_begun(one, study)]
+    told = []
+    if stated and study.begun and not late:
+        told.append(
+            "It stood in the grid before the first run of its experiments was started."
+            if len(stated) == 1
+            else "All of them stood in the grids before the first run of their experiments was "
+            "started."
+        )
+    if late:
+        was, it = ("was", "it") if len(late) == 1 else ("were", "they")
+        which = "It" if len(stated) == 1 else f"{len(late)} of the {len(stated)}"
+        which = "All of them" if len(late) == len(stated) > 1 else which
+        told.append(
+            f"{which} {was} first seen when runs of these experiments had begun already, so that "
+            f"{it} may have been stated by what those showed"
+            f"{'.' if len(late) == len(stated) else f': {_claims(late)}.'}"
+        )
+    if withdrawn := [one for asked in study.asked for one in asked.withdrawn]:
+        told.append(
+            f"Stated before, and no longer when the grid was last run: {_claims(withdrawn)}."
+        )
+    return told
+
+
+def _had_begun(stated: Stated, study: Study) -> bool:
+    """Return whether any run that a hypothesis is about began before it was first seen."""
+    try:
+        about = selections(parse_expectation(stated.resolved))
+        names = {name for selection in about for name in selection.names}
+    except ClaimError:
+        names = set(study.begun)
+    return any(study.begun[name] < stated.since for name in names if name in study.begun)
+
+
+def _claims(stated: Sequence[Stated]) -> str:
+    shown = [f"{plain(one.claim)} ({code(one.expect)})" for one in stated[:CLAIMS_SHOWN]]
+    more = f"; and {len(stated) - CLAIMS_SHOWN} more" if len(stated) > CLAIMS_SHOWN else ""
+    return "; ".join(shown) + more
 
 
 def _effect_row(rank: int, effect: Effect, metric: str) -> tuple[Cell, ...]:

@@ -1,0 +1,185 @@
+"""What grids ask, as a log folder keeps it: times, changes, damage."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmgrid import questions
+from fmgrid.errors import StoreError
+from fmgrid.questions import note, read_asked, to_file, unnoted
+from fmgrid.records import Asked, Stated
+from fmgrid.store import seal
+from test_store import texts
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A log folder that is not there yet."""
+    return tmp_path / "logs"
+
+
+MONDAY, FRIDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 9, tzinfo=UTC)
+
+
+def stated(claim: str = "longer is better", since: datetime = MONDAY, **changed: str) -> Stated:
+    ordinary = {"expect": "a > b", "resolved": "a > b", "metric": "accuracy", "place": "g.toml:9"}
+    return Stated(claim=claim, since=since, **(ordinary | changed))
+
+
+def asked(path: str = "configs/g.toml", *hypotheses: Stated, command: str = "run") -> Asked:
+    return Asked(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
+
+
+def kept(root: Path) -> Asked:
+    (one,), damaged = read_asked(root)
+    assert damaged == []
+    return one
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    one=st.builds(Asked, path=texts, question=texts, names=st.lists(texts, max_size=3).map(tuple))
+)
+def test_what_was_asked_is_read_as_it_was_noted(
+    one: Asked, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("asked")
+    note(root, [one])
+    assert kept(root) == one
+
+
+def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) -> None:
+    note(root, [asked("g.toml", stated(since=MONDAY))])
+    note(root, [asked("g.toml", stated(since=FRIDAY), stated("added", since=FRIDAY))])
+    assert [one.since for one in kept(root).hypotheses] == [MONDAY, FRIDAY]
+
+
+@pytest.mark.parametrize("part", ["expect", "resolved", "metric"])
+def test_a_hypothesis_that_was_changed_is_a_new_one(part: str, root: Path) -> None:
+    note(root, [asked("g.toml", stated())])
+    note(root, [asked("g.toml", stated(since=FRIDAY, **{part: "other"}))])
+    assert [one.since for one in kept(root).hypotheses] == [FRIDAY]
+
+
+def test_a_hypothesis_that_moved_to_another_line_is_the_same(root: Path) -> None:
+    note(root, [asked("g.toml", stated())])
+    note(root, [asked("g.toml", stated(since=FRIDAY, place="g.toml:12"))])
+    assert kept(root).hypotheses == (stated(place="g.toml:12"),)
+
+
+def test_commands_are_kept_in_order_and_once(root: Path) -> None:
+    for command in ("first", "second", "first"):
+        note(root, [asked(command=command)])
+    assert kept(root).commands == ("first", "second")
+
+
+def test_the_latest_twenty_commands_are_kept(root: Path) -> None:
+    for number in range(25):
+        note(root, [asked(command=f"run {number}")])
+    assert kept(root).commands == tuple(f"run {number}" for number in range(5, 25))
+
+
+def test_nothing_is_written_where_nothing_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(root, [asked("g.toml", stated())])
+    again = [asked("g.toml", stated(since=FRIDAY))]
+    assert unnoted(root, again) == []
+    monkeypatch.setattr(questions, "write_whole", lambda *_: pytest.fail("wrote"))
+    note(root, again)
+
+
+def test_looking_at_what_is_unnoted_writes_nothing(root: Path) -> None:
+    assert unnoted(root, [asked()]) == [asked()]
+    assert not root.exists()
+    assert read_asked(root) == ([], [])
+
+
+def test_only_the_grid_that_changed_is_unnoted(root: Path) -> None:
+    note(root, [asked("one.toml"), asked("two.toml")])
+    changed = asked("two.toml", command="again")
+    merged = asked("two.toml").model_copy(update={"commands": ("run", "again")})
+    assert unnoted(root, [asked("one.toml"), changed]) == [merged]
+
+
+def test_every_path_has_a_file_of_its_own(root: Path) -> None:
+    paths = ["a/g.toml", "b/g.toml", "g.toml", "G.toml", "g?.toml", "g*.toml", "网.toml", "络.toml"]
+    paths.append(f"{'long' * 100}.toml")
+    note(root, [asked(path) for path in paths])
+    found, _ = read_asked(root)
+    assert {one.path for one in found} == set(paths)
+    names = {path.name.lower() for path in (root / ".grids").iterdir()}
+    assert len(names) == len(paths)
+
+
+WHOLE = to_file(asked())
+DAMAGE = {
+    "cut off": (WHOLE[:-9], "was changed or damaged: its digest does not match"),
+    "edited": (WHOLE.replace(b'"run"', b'"ran"'), "was changed or damaged: its digest"),
+    "of a newer format": (seal({"format": 99}), "has format 99, and this fmgrid reads 1"),
+    "of another kind": (seal({"names": 5}), "does not fit this fmgrid"),
+    "with a hypothesis that is none": (
+        seal({**asked().model_dump(), "names": [], "commands": [], "hypotheses": ["x"]}),
+        "does not fit this fmgrid",
+    ),
+    "no text": (b"\xff\xfe", "is no file of fmgrid's: it has no digest"),
+    "empty": (b"", "is no file of fmgrid's: it has no digest"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_record_of_a_grid_is_named_and_costs_no_other(
+    content: bytes, reason: str, root: Path
+) -> None:
+    note(root, [asked()])
+    damaged = root / ".grids" / "damaged.toml"
+    damaged.write_bytes(content)
+    found, (told,) = read_asked(root)
+    assert found == [asked()]
+    assert told.startswith(f"{damaged}: {reason}")
+    assert told.endswith("; the next fmgrid run notes anew what its grid asks")
+    note(root, [asked("other.toml")])
+
+
+def test_a_damaged_record_is_set_aside_and_not_lost(root: Path) -> None:
+    for number in (1, 2):
+        note(root, [asked()])
+        (record,) = (root / ".grids").glob("*.toml")
+        record.write_bytes(b"damaged")
+        assert note(root, [asked()]) == [record.with_suffix(f".damaged-{number}")]
+        assert record.with_suffix(f".damaged-{number}").read_bytes() == b"damaged"
+        assert kept(root) == asked()
+
+
+def test_a_hypothesis_that_is_given_up_is_kept_and_comes_back_as_old_as_it_was(root: Path) -> None:
+    note(root, [asked("g.toml", stated(since=MONDAY))])
+    note(root, [asked("g.toml")])
+    assert kept(root).withdrawn == (stated(since=MONDAY),)
+    note(root, [asked("g.toml", stated("another", since=FRIDAY))])
+    assert kept(root).withdrawn == (stated(since=MONDAY),)
+    note(root, [asked("g.toml", stated(since=FRIDAY))])
+    assert kept(root).hypotheses == (stated(since=MONDAY),)
+    assert kept(root).withdrawn == (stated("another", since=FRIDAY),)
+
+
+def test_a_folder_in_place_of_a_record_is_named(root: Path) -> None:
+    folder = root / ".grids" / "g.toml"
+    folder.mkdir(parents=True)
+    found, (told,) = read_asked(root)
+    assert found == []
+    assert told.startswith(f"{folder}: is not a regular file")
+
+
+def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
+    root.mkdir()
+    (root / ".grids").write_text("")
+    assert read_asked(root) == (
+        [],
+        [f"{root / '.grids'}: is a file, and no folder that tells what the grids ask"],
+    )
+    with pytest.raises(StoreError, match=re.escape(f"{root / '.grids'}")):
+        note(root, [asked()])
