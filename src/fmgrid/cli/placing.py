@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from fmgrid.cli.showing import resolve
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.report import MARK
 from fmgrid.words import printable
@@ -39,7 +40,7 @@ def place(folder: Path, files: Mapping[str, bytes]) -> None:
     Pictures of an older report that this one does not have go. Raises `StoreError`, and then the
     folder is as it was.
     """
-    target = folder.resolve()
+    target = resolve(folder)
     is_new = not target.exists()
     staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
     try:
