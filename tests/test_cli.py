@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,9 @@ from command import (
     wait_for,
     write,
 )
+from fmgrid.cli.showing import check_outputs, resolve
+from fmgrid.cli.showing import write as write_file
+from fmgrid.errors import InputError, StoreError
 from fmgrid.store import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -133,6 +136,24 @@ def test_two_tables_are_not_written_over_each_other(
     assert done.returncode == 2
     assert done.stderr == f"{message}; name another file\n1 mistake; nothing was done\n"
     assert (done.stdout, list(Path().iterdir())) == ("", [])
+
+
+def test_no_table_is_written_where_one_would_meet_a_folder() -> None:
+    Path("folder").mkdir()
+    Path("-").mkdir()
+    with pytest.raises(InputError) as raised:
+        check_outputs({"-o": Path("-"), "--history": Path("folder"), "--by-experiment": Path()})
+    assert str(raised.value) == (
+        "--by-experiment .: is a folder; name a file\n--history folder: is a folder; name a file"
+    )
+
+
+@pytest.mark.parametrize("follow", [resolve, lambda path: write_file(path, "")])
+def test_a_link_that_leads_back_to_itself_is_named(follow: Callable[[Path], object]) -> None:
+    Path("one").symlink_to("two")
+    Path("two").symlink_to("one")
+    with pytest.raises(StoreError, match="one: is a link that leads back to itself"):
+        follow(Path("one"))
 
 
 @pytest.mark.parametrize("option", ["--history", "--by-experiment"])

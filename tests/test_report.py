@@ -241,13 +241,26 @@ def test_an_older_report_gives_way_and_what_is_a_strangers_stays(
     assert (folder / picture).stat().st_mode & 0o777 == page.stat().st_mode & 0o777
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.html"])
-def test_a_report_of_ones_own_is_not_written_over(study: Study, tmp_path: Path, name: str) -> None:
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r" / name).write_text("my own words")
-    with pytest.raises(InputError, match=f"has a {name} of your own; name another folder"):
+@pytest.mark.parametrize(
+    "name", ["report.md", "report.html", "visualizations", "visualizations/overfitting_gap.png"]
+)
+def test_what_is_ones_own_is_not_written_over(study: Study, tmp_path: Path, name: str) -> None:
+    own = tmp_path / "r" / name
+    own.parent.mkdir(parents=True)
+    own.write_text("my own words")
+    with pytest.raises(InputError, match=f"holds {name}, which may be your own; name another"):
         written(study, tmp_path / "r")
-    assert [path.name for path in (tmp_path / "r").iterdir()] == [name]
+    assert [path for path in (tmp_path / "r").rglob("*") if path.is_file()] == [own]
+
+
+def test_words_that_look_like_a_pictures_place_cost_nobody_a_picture(
+    study: Study, tmp_path: Path
+) -> None:
+    written(study, tmp_path / "r")
+    page, own = tmp_path / "r" / "report.md", tmp_path / "r" / "visualizations" / "own.png"
+    page.write_text(page.read_text() + "| see mine (visualizations/own.png) |\n")
+    own.write_bytes(b"png")
+    assert "visualizations/own.png" in written(study, tmp_path / "r")
 
 
 def test_a_file_is_no_folder_for_a_report(study: Study, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def summarize(
     from fmgrid import summary as tables
     from fmgrid.cli import showing
 
-    showing.check_apart({"-o": output, "--history": history, "--by-experiment": by_experiment})
+    showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
     summary = tables.summarize(logdir, with_history=history is not None)
     for warning in summary.warnings:
         warn(warning)

@@ -3,43 +3,45 @@
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fmgrid.cli.showing import resolve, some
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.report import MARK
-from fmgrid.words import printable
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"
 
-_PICTURE = re.compile(rf"\(({PICTURES}/[^()/]+\.png)\)")
+_PICTURE = re.compile(rf"^!\[.*\]\(({PICTURES}/[^()/]+\.png)\)$", re.MULTILINE)
 
 
-def check_place(folder: Path) -> None:
-    """Refuse a folder in which a report would replace what fmgrid did not make.
+def check_place(folder: Path, names: Iterable[str] = (*PAGES, PICTURES)) -> None:
+    """Refuse a folder in which files of these names would replace what fmgrid did not make.
 
     Raises `InputError`; `StoreError` where that cannot be told.
     """
-    place = Place(f"-o {printable(str(folder))}")
+    place = Place(f"-o {folder}")
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError([Problem(place, "", "is a file; name a folder")])
-        strangers = [name for name in PAGES if _is_a_strangers(folder / name)]
+        known = _pictures_of(folder)
+        strangers = [name for name in names if not _may_be_written(folder / name, name in known)]
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
     if strangers:
-        message = f"has a {' and a '.join(strangers)} of your own; name another folder"
+        message = f"holds {some(strangers)}, which may be your own; name another folder"
         raise InputError([Problem(place, "", message)])
 
 
 def place(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder, by their paths in it, when all of them are there to be written.
 
-    Pictures of an older report that this one does not have go. Raises `StoreError`, and then the
-    folder is as it was.
+    Pictures of an older report that this one does not have go. Raises `StoreError`, or
+    `InputError` as `check_place` does, and then the folder is as it was.
     """
-    target = folder.resolve()
+    check_place(folder, files)
+    target = resolve(folder)
     is_new = not target.exists()
     staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
     try:
@@ -61,8 +63,12 @@ def place(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _is_a_strangers(page: Path) -> bool:
-    return page.exists() and (not page.is_file() or MARK.encode() not in page.read_bytes())
+def _may_be_written(path: Path, is_known: bool) -> bool:
+    if path.name == PICTURES:
+        return path.is_dir() or not path.exists()
+    if path.name in PAGES:
+        is_known = path.is_file() and MARK.encode() in path.read_bytes()
+    return is_known or not path.exists()
 
 
 def _pictures_of(folder: Path) -> list[str]:

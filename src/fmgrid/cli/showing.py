@@ -1,6 +1,7 @@
 """What the other commands print: plans, runs, tables."""
 
 import json as json_format
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,21 +169,34 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
     put(table)
 
 
-def check_apart(outputs: Mapping[str, Path | None]) -> None:
-    """Refuse options that would write over each other. Raises `InputError`."""
+def check_outputs(outputs: Mapping[str, Path | None]) -> None:
+    """Refuse options that would write over each other, or over a folder. Raises `InputError`."""
     taken: dict[Path, str] = {}
     problems = []
     for option, path in outputs.items():
         if path is None:
             continue
-        target = path if str(path) == "-" else path.resolve()
+        place = Place(f"{option} {path}")
+        is_stdout = str(path) == "-"
+        target = path if is_stdout else resolve(path)
         if target in taken:
-            where = "stdout" if str(path) == "-" else printable(str(path))
+            where = "stdout" if is_stdout else path
             message = f"{taken[target]} writes to {where}, too; name another file"
-            problems.append(Problem(Place(f"{option} {printable(str(path))}"), "", message))
+            problems.append(Problem(place, "", message))
+        elif not is_stdout and target.is_dir():
+            problems.append(Problem(place, "", "is a folder; name a file"))
         taken.setdefault(target, option)
     if problems:
         raise InputError(problems)
+
+
+def resolve(path: Path) -> Path:
+    """Return where a path leads in the end. Raises `StoreError` if that is back to itself."""
+    # Not Path.resolve, which some versions of Python let fail and others don't.
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise StoreError(f"{path}: is a link that leads back to itself")
+    return target
 
 
 def put_csv(path: Path, csv: str, told: str) -> None:
@@ -197,8 +211,8 @@ def put_csv(path: Path, csv: str, told: str) -> None:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
     encoded = content.encode() if isinstance(content, str) else content
+    target = resolve(path)  # where a link leads, which stays one
     try:
-        target = path.resolve()  # where a link leads, which stays one
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and not target.is_file():  # a device or a pipe, not to be replaced
             target.write_bytes(encoded)
