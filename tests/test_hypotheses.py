@@ -86,7 +86,7 @@ def test_the_metric_is_accuracy_unless_another_is_named(write: Write) -> None:
     assert [stated.metric for stated in plan_of("g.toml").hypotheses] == ["accuracy"]
 
 
-def test_a_file_is_stated_with_its_question_its_names_and_its_axes(write: Write) -> None:
+def test_a_file_is_stated_with_its_question_and_its_names(write: Write) -> None:
     write(epochs=EPOCHS, units=UNITS)
 
     epochs, units = plan_of(".").files
@@ -95,7 +95,6 @@ def test_a_file_is_stated_with_its_question_its_names_and_its_axes(write: Write)
     assert (epochs.question, units.question) == ("Do epochs help?", "How wide?")
     assert epochs.names == epochs.own == ("epochs_3", "epochs_5", "epochs_10")
     assert units.names == ("units_16", "units_32", "linear")
-    assert (epochs.axes, units.axes) == (("epochs",), ("hidden_units.0",))
     assert epochs.hypotheses == ()
 
 

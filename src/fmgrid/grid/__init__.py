@@ -39,7 +39,6 @@ class File:
     names: tuple[str, ...]  # of all its experiments, those taken in first; --only drops none
     own: tuple[str, ...]  # those of them that its own blocks spell out
     hypotheses: tuple[Hypothesis, ...]
-    axes: tuple[str, ...]  # dotted settings that vary along an axis of its own blocks
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,6 @@ def _state(
         names=_names([*taken_in, *own]),
         own=_names(own),
         hypotheses=state(statements, [*taken_in, *own], problems),
-        axes=tuple(grid.varying),
     )
 
 

@@ -162,18 +162,6 @@ class Grid:
         """How many runs the file spells out, before exclusions."""
         return sum(block.count for block in self.blocks)
 
-    @property
-    def varying(self) -> list[str]:
-        """The dotted settings that take several values along an axis, each once."""
-        along = (
-            ".".join(keys)
-            for block in self.blocks
-            if block.kind != "point"
-            for keys in block.axes
-            if block.varies(keys)
-        )
-        return list(dict.fromkeys(along))
-
 
 def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
     """Lay settings over each other; the last word also comes last, after what it replaces."""
