@@ -58,7 +58,10 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(shown: Any) 
     out, err = shown(two({0: 0.5, 1: 0.6}, {2: 0.7}))
     assert "55.00%  70.00%" in out
     assert "points" not in out
-    assert "share no seed" in err
+    assert err == (
+        "they share no seed, and are not compared: means of 2 runs and of 1; "
+        "give both the same --seeds\n"
+    )
 
 
 def test_one_configuration_by_two_names_is_identical_in_every_run(shown: Any) -> None:
@@ -131,6 +134,8 @@ def test_a_name_is_an_experiment_and_with_its_seed_a_run(logs: Path) -> None:
     [
         (("few", "few"), "fmgrid compare few: that is the first of the two again; name another"),
         (("few_s1", "few_s1"), "that is the first of the two again"),
+        (("few", "few_s0"), "fmgrid compare few few_s0: one of the two is a run of the other"),
+        (("logs/few_s1", "logs/../logs/few"), "one of the two is a run of the other"),
         (("", "few"), "fmgrid compare '': an empty name; name an experiment or a run"),
         (("few", "mroe"), "no complete run or experiment in logs; did you mean more?"),
         (("few", "zzz"), "no complete run or experiment in logs; there are few, more"),

@@ -370,24 +370,24 @@ def test_captions_name_the_best_with_its_figures(drawn: Callable[[str], list[Dra
     found = best.estimate("accuracy")
     assert found
     assert found.low
-    figures = f"{100 * found.mean:.1f} % ({100 * found.low:.1f} to"
+    figures = f"{100 * found.mean:.1f}% ({100 * found.low:.1f} to"
     assert f"{best.name} is highest at {figures}" in caption(
         "one axis", "configuration_summary", drawn
     )
     told = caption("one axis", "group_0_scatter", drawn)
     assert f"batch_size 128 is highest at {figures}" in told
-    assert "95 % intervals of the mean over 3 seeds" in told
+    assert "95% intervals of the mean over 3 seeds" in told
     assert "1,200 to 38,400" in told
     told = caption("one axis", "group_0_steps_and_images", drawn)
     assert "see 1,200 to 38,400 training images" in told
-    assert f"batch_size 128 is highest at {100 * found.mean:.1f} %" in told
+    assert f"batch_size 128 is highest at {100 * found.mean:.1f}%" in told
 
 
 def test_a_heat_maps_caption_names_its_best_cell(drawn: Callable[[str], list[Drawn]]) -> None:
     told = caption("two axes", "group_0_heatmap", drawn)
     best = STUDIES["two axes"]().scored["hidden_units_(256, 256)"].estimate("accuracy")
     assert best
-    assert f"Highest is units1 256 and units2 256 at {100 * best.mean:.1f} %" in told
+    assert f"Highest is units1 256 and units2 256 at {100 * best.mean:.1f}%" in told
 
 
 def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Drawn]]) -> None:
@@ -405,7 +405,7 @@ def test_with_one_seed_it_says_that_there_are_no_intervals(
 ) -> None:
     told = caption("one seed", name, drawn)
     assert "no intervals" in told
-    assert "95 %" not in told
+    assert "95%" not in told
 
 
 def test_what_was_not_measured_is_counted(drawn: Callable[[str], list[Drawn]]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -316,6 +317,33 @@ def test_an_unknown_experiment_gets_a_near_match(logs: Path) -> None:
     done = fmgrid("compare", "small_4_1", "smal_32_3", "--logdir", logs)
     assert done.returncode == 2
     assert "did you mean small_32_3?" in done.stderr
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_to_run_next_are_commands_that_can_be_pasted() -> None:
+    text = ONE.partition("[[hypothesis]]")[0].replace("epochs = [1, 3]", "batch_size = [8, 32]")
+    grid = write(text.replace("{epochs}", "{batch_size}"), "a grid.toml")
+    words = ("run", grid, "--set", "learning_rate=0.002", "--logdir", "my logs")
+    assert fmgrid(*words, "--only", "*_8", "--seeds", "0,1").returncode == 0
+    lost = Path("my logs/small_4_8_s1/small_4_8_s1_results.toml")
+    lost.unlink()
+    assert fmgrid("report", "my logs").returncode == 0
+    section = Path("report/report.md").read_text().split("## What to run next")[1].split("\n## ")[0]
+    commands = re.findall(r"`(fmgrid run [^`]*)`", section)
+    told = {
+        "--set learning_rate=0.002 --seeds 0,1 --logdir": (8, 0),
+        "--seeds 0,1,2,3,4,5,6,7,8,9 --logdir": (40, 0),
+        "--seeds 0,1 --set validation=330": (8, 8),
+    }
+    assert len(commands) == len(told)
+    for command, (part, (runs, pending)) in zip(commands, told.items(), strict=True):
+        assert part in command
+        done = fmgrid(*shlex.split(command)[1:], "--dry-run", "--json")
+        assert done.returncode == 0, (command, done.stderr)
+        states = [run["state"] for run in json.loads(done.stdout)["runs"]]
+        assert len(states) == runs
+        assert "changed" not in states
+        assert states.count("pending") == pending or not pending
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -182,7 +182,7 @@ def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
     return int(seeds[enough[0]]) if enough.size else None
 
 
-def common_seeds(series: Sequence[Mapping[int, float]]) -> list[int]:
+def common_seeds(series: Sequence[Mapping[int, object]]) -> list[int]:
     """Return the seeds that all of them have, in the order of the first."""
     return [seed for seed in series[0] if all(seed in one for one in series)] if series else []
 

@@ -203,6 +203,7 @@ class Study:
     asked: tuple[Asked, ...]
     left_out: tuple[str, ...]  # what is in the folder and not in these figures, and why
     begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
+    unfinished: tuple[str, ...] = ()  # runs that are to be trained again, or to the end
 
     @cached_property
     def scored(self) -> dict[str, Repeated]:
@@ -289,7 +290,10 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         for name in sorted(rows, key=natural_order)
     }
     groups = tuple(_groups(experiments, asked))
-    return Study(experiments, groups, tuple(asked), tuple(left_out), summary.begun)
+    unfinished = (*summary.unfinished, *summary.damaged)
+    return Study(
+        experiments, groups, tuple(asked), tuple(left_out), summary.begun, tuple(unfinished)
+    )
 
 
 def by_experiment(study: Study) -> list[dict[str, Any]]:

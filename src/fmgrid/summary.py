@@ -46,6 +46,7 @@ class Summary:
     history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
     warnings: list[str] = field(default_factory=list)  # each names a file
     unfinished: list[str] = field(default_factory=list)  # runs without results
+    damaged: list[str] = field(default_factory=list)  # runs whose results cannot be read
     begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
 
 
@@ -70,6 +71,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
             run = read_results(results) if results else read_mltrainer_folder(folder)
         except DamagedFileError as error:
             summary.warnings.append(str(error))
+            summary.damaged.append(name)
             continue
         if isinstance(run, FoundRun):
             summary.warnings += [f"{folder}/{warning}" for warning in run.warnings]

@@ -23,7 +23,7 @@ from fmgrid.study import (
     are_confounded,
     show_level,
 )
-from fmgrid.words import near_match, printable
+from fmgrid.words import counted, near_match, printable
 
 _METRICS = (*ESTIMATED, "overfitting_gap")
 _SEEDS_SHOWN = 10
@@ -42,7 +42,7 @@ class Measured:
 def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
     """Return the experiments of these names, or single runs of them; their folders will do as well.
 
-    Raises `InputError` if one has no complete run, or if they are one and the same.
+    Raises `InputError` if one has no complete run, or if they are the same runs.
     """
     studies: dict[Path, Study] = {}
     found = []
@@ -54,8 +54,10 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
             studies[root] = load_study(root, [])
         found.append(_find(name_there, studies[root], root))
     one, other = found
-    if one.name == other.name and one.runs == other.runs:
-        raise _not_found(names[1], "that is the first of the two again; name another")
+    if one.runs == other.runs:
+        raise _refusal(names[1], "that is the first of the two again; name another")
+    if _is_part_of(one, other) or _is_part_of(other, one):
+        raise _refusal(" ".join(names), "one of the two is a run of the other; name another")
     return found
 
 
@@ -92,17 +94,21 @@ def _find(name: str, study: Study, root: Path) -> Repeated:
             if name in (row["run"], f"{one.name}_s{seed}"):
                 return replace(one, name=name, runs={seed: row}, curves={}, failures=())
     if not name:
-        raise _not_found(name, "an empty name; name an experiment or a run")
+        raise _refusal(name, "an empty name; name an experiment or a run")
     near = near_match(name, [*study.scored, *(row["run"] for row in _rows(study))])
     hint = f"did you mean {near}?" if near else f"there are {some(list(study.scored))}"
-    raise _not_found(name, f"no complete run or experiment in {root}; {hint}")
+    raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
+
+
+def _is_part_of(one: Repeated, other: Repeated) -> bool:
+    return all(other.runs.get(seed) == row for seed, row in one.runs.items())
 
 
 def _rows(study: Study) -> list[Mapping[str, Any]]:
     return [row for one in study.scored.values() for row in one.runs.values()]
 
 
-def _not_found(name: str, message: str) -> InputError:
+def _refusal(name: str, message: str) -> InputError:
     return InputError(
         [Problem(Place(f"fmgrid compare {printable(name) or repr(name)}"), "", message)]
     )
@@ -174,7 +180,8 @@ def _say_how_sure(
 ) -> None:
     one, other = printable(first.name), printable(second.name)
     if not seeds:
-        say("they share no seed, and are not compared: these are the means of each over its own")
+        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
+        say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
         return
     alone = [
         f"{len(these.runs) - len(seeds)} of {name}"

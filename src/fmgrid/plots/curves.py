@@ -67,7 +67,7 @@ def describe_learning_curves(study: Study) -> str:
     """Return what the picture shows, in words and figures."""
     panels = _panels(study)
     lines = [points for _, curves in panels for points in curves.values()]
-    parts = [_meaning_of_lines(lines, "the band its 95 % interval at each epoch")]
+    parts = [_meaning_of_lines(lines, "the band its 95% interval at each epoch")]
     for group, curves in panels[:_MOST_PANELS]:
         last = {name: points[-1] for name, points in curves.items()}
         best = min(last, key=lambda name: last[name].found.mean)

@@ -56,7 +56,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
     shown = _largest(effects)
     first = shown[0]
     bars = (
-        "bars their 95 % intervals, paired by seed"
+        "bars their 95% intervals, paired by seed"
         if any(one.difference.low is not None for one in shown)
         else "without intervals, since no two levels share two seeds"
     )

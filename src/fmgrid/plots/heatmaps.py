@@ -240,7 +240,7 @@ def _meaning_of_cells(members: Sequence[Repeated]) -> str:
         return "A cell is the accuracy of one run, in %, so that no intervals can be given."
     return (
         f"A cell is the mean accuracy over {repeats(members, METRIC)}, in %, "
-        "± half its 95 % interval."
+        "± half its 95% interval."
     )
 
 
@@ -253,7 +253,7 @@ def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
         return f"{highest}."
     tied = {one.name for one in as_good_as_best(members, METRIC)} - best
     equals = counted(len(tied), "other cell")
-    test = "(paired t tests, Holm's method, 5 %)"
+    test = "(paired t tests, Holm's method, 5%)"
     if framed:
         return f"{highest}; thin ones {equals} that repeats do not tell from it {test}."
     return f"{highest}; repeats do not tell {equals} from it {test}."

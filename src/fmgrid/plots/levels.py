@@ -96,7 +96,7 @@ def break_of(spans: Sequence[Span]) -> list[str]:
     if len(found) == 1:
         return []
     (_, below), (above, _) = found
-    return [f"The axis of accuracy is broken between {below:.0f} and {above:.0f} %."]
+    return [f"The axis of accuracy is broken between {below:.0f} and {above:.0f}%."]
 
 
 def span_of(found: Estimate) -> Span:

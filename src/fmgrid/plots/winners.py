@@ -76,7 +76,7 @@ def describe_winners(study: Study) -> str:
     )
     rows = (
         f"Rows are experiments that won with a seed, or that all {seeds} seeds together do not "
-        "tell from the best (paired t tests, Holm's method, 5 %); best mean first."
+        "tell from the best (paired t tests, Holm's method, 5%); best mean first."
     )
     parts = [
         f"A column is what one run of each of {len(ranks.of)} experiments gives.",

@@ -10,8 +10,8 @@ _LONGEST = 60  # characters of a name in a caption
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction as people do: 84.2 %."""
-    return f"{100 * fraction:.1f} %"
+    """Write a fraction as people do: 84.2%."""
+    return f"{100 * fraction:.1f}%"
 
 
 def points(fraction: float) -> str:
@@ -20,7 +20,7 @@ def points(fraction: float) -> str:
 
 
 def percent_of(found: Estimate) -> str:
-    """Write a mean with its interval: 84.2 % (83.9 to 84.5)."""
+    """Write a mean with its interval: 84.2% (83.9 to 84.5)."""
     if found.low is None or found.high is None:
         return percent(found.mean)
     return f"{percent(found.mean)} ({100 * found.low:.1f} to {100 * found.high:.1f})"
@@ -69,4 +69,4 @@ def meaning_of_bars(members: Sequence[Repeated], metric: str) -> str:
     alone = sum(len(member.series(metric)) == 1 for member in members)
     less = f" ({counted(alone, 'experiment')} with one run {'has' if alone == 1 else 'have'} none)"
     seeds = repeats(members, metric)
-    return f"Bars are 95 % intervals of the mean over {seeds}{less if alone else ''}."
+    return f"Bars are 95% intervals of the mean over {seeds}{less if alone else ''}."

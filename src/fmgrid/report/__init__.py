@@ -70,7 +70,7 @@ def to_document(
         overfitting_section(evidence, shown),
         returns_section(evidence),
         published_section(evidence),
-        next_section(evidence),
+        next_section(evidence, logdir),
         reproduce_section(evidence, command),
         left_out_section(evidence),
     ]

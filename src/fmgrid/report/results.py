@@ -17,8 +17,8 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import ALPHA
-from fmgrid.study import Group, Repeated, by_configuration, level_of, show_level
+from fmgrid.statistics import ALPHA, Estimate
+from fmgrid.study import Axis, Group, Repeated, by_configuration, level_of, show_level
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
 SHOWN = 5
@@ -80,9 +80,7 @@ def results_section(
 
 
 def _design_row(group: Group) -> tuple[Cell, ...]:
-    levels = "; ".join(
-        ", ".join(plain(show_level(level)) for level in axis.levels) for axis in group.axes
-    )
+    levels = "; ".join(_levels(axis) for axis in group.axes)
     runs = sum(len(member.runs) for member in group.members)
     missing = f" of {len(group.members) + len(group.missing)}" if group.missing else ""
     return (
@@ -93,6 +91,14 @@ def _design_row(group: Group) -> tuple[Cell, ...]:
         figure(f"{len(group.members)}{missing}", len(group.members)),
         figure(f"{runs:,}", runs),
     )
+
+
+def _levels(axis: Axis) -> str:
+    """Write an axis' levels, of many the first few and the last."""
+    shown = [plain(show_level(level)) for level in axis.levels]
+    if len(shown) > LARGE:
+        shown = [*shown[:SHOWN], "…", f"{shown[-1]} ({len(shown)})"]
+    return ", ".join(shown)
 
 
 def _terms(evidence: Evidence) -> list[str]:
@@ -147,7 +153,7 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
         caption = f"All {len(ranked)} of {title}{reference}"
         blocks.append(_table(evidence, group, ranked, against, caption, folded=True))
     elif ranked:
-        caption = f"{title[:1].upper()}{title[1:]}, best first{reference}"
+        caption = f"{title}, best first{reference}"
         blocks.append(_table(evidence, group, ranked, against, caption, folded=False))
     if shares := find_shares(group, evidence.metric):
         rows = tuple(
@@ -246,30 +252,31 @@ def _table(  # noqa: PLR0913 -- a table of what, and called what
 ) -> Table:
     metric = evidence.metric
     has_test = any(one.series("test_accuracy") for one in members)
-    columns = [
+    columns = (
         Column("experiment"),
-        *(number(axis.name) for axis in group.axes),
-        number("seeds"),
+        *(number(axis.name) if axis.is_numeric else Column(axis.name) for axis in group.axes),
         number(metric.replace("_", " ")),
         number("95% interval"),
-        number("sd"),
+        *((number(f"difference ({unit_of(metric)})"), number("p")) if against else ()),
         *([number("test accuracy")] if has_test else []),
         number("valid loss"),
         number("train loss"),
+        number("sd"),
+        number("seeds"),
         number("images seen"),
-    ]
-    if against:
-        columns += [number(f"difference ({unit_of(metric)})"), number("p")]
+    )
     rows = tuple(
         (
             Cell(code(one.name), one.name),
             *(_level_cell(level_of(one, axis.name)) for axis in group.axes),
-            *_figures(one, metric, has_test=has_test),
+            figure(show_value(one.mean(metric), metric), one.mean(metric)),
+            _interval_cell(one.estimate(metric), metric),
             *(_difference_cells(one, against, metric) if against else ()),
+            *_further_figures(one, metric, has_test=has_test),
         )
         for one in members
     )
-    return Table(tuple(columns), rows, caption, folded)
+    return Table(columns, rows, caption, folded)
 
 
 def _level_cell(level: object) -> Cell:
@@ -277,20 +284,21 @@ def _level_cell(level: object) -> Cell:
     return Cell(plain(show_level(level)), order)
 
 
-def _figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell]:
-    found = one.estimate(metric)
+def _interval_cell(found: Estimate | None, metric: str) -> Cell:
+    return Cell(show_interval(found, metric), found.low if found else None)
+
+
+def _further_figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell]:
+    others = (*(["test_accuracy"] if has_test else []), "valid_loss", "train_loss")
+    means = [(other, one.mean(other)) for other in others]
+    found, seen = one.estimate(metric), one.images_seen
     sd = found.sd if found else None
-    cells = [
-        figure(str(len(one.runs)), len(one.runs)),
-        figure(show_value(one.mean(metric), metric), one.mean(metric)),
-        Cell(show_interval(found, metric), found.low if found else None),
+    return [
+        *(figure(show_value(mean, other), mean) for other, mean in means),
         figure("" if sd is None else show_size(sd, metric).removesuffix(" points"), sd),
+        figure(str(len(one.runs)), len(one.runs)),
+        figure("" if seen is None else f"{seen:,}", seen),
     ]
-    for other in (*(["test_accuracy"] if has_test else []), "valid_loss", "train_loss"):
-        mean = one.mean(other)
-        cells.append(figure(show_value(mean, other), mean))
-    seen = one.images_seen
-    return [*cells, figure("" if seen is None else f"{seen:,}", seen)]
 
 
 def _difference_cells(one: Repeated, against: Against, metric: str) -> list[Cell]:
