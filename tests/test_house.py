@@ -202,6 +202,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "docs/replication/beyond/report.md",
         "docs/performance.md",
         "docs/reliability.md",
+        "docs/statistics.md",
         "modellogs/README.md",
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fmgrid import questions
 from fmgrid.errors import StoreError
+from fmgrid.grid import load_plan, to_asked
 from fmgrid.questions import note, read_asked, to_file, unnoted
 from fmgrid.records import Asked, Stated
 from fmgrid.store import seal
@@ -50,6 +51,18 @@ def test_what_was_asked_is_read_as_it_was_noted(
     root = tmp_path_factory.mktemp("asked")
     note(root, [one])
     assert kept(root) == one
+
+
+def test_a_grid_whose_name_is_no_text_is_noted_all_the_same(root: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "g\udcff.toml"
+    grid.write_text(
+        "[[grid]]\nname = 'e{epochs}'\nepochs = [1, 2]\n"
+        "[[hypothesis]]\nclaim = 'a'\nexpect = 'e1 < e2'\n"
+    )
+    plan = load_plan([grid])
+    note(root, to_asked(plan, MONDAY))
+    assert kept(root).path.endswith(r"/g\udcff.toml")
+    assert unnoted(root, to_asked(plan, FRIDAY)) == []
 
 
 def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) -> None:

@@ -156,6 +156,13 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
     assert re.search(r"batch_size \([\d.]+ points, confounded with the images seen\)", summary)
     assert re.search(r"epochs \([\d.]+ points\)", summary)
     assert "none of the 2 steps between neighbouring levels are less" in summary
+    (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e2_b8")
+    runs = [dict(run) for one in study.scored.values() for run in one.runs.values()]
+    assert "confounded: 12,800 and 1,600 images seen" in told(
+        study_of(runs, [stated]), "Hypotheses"
+    )
+    (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e1_b64")
+    assert "confounded" not in told(study_of(runs, [stated]), "Hypotheses")
     results = told(study, "Results")
     assert "experiments that differ in batch_size alone saw from 800 to 6,400 images" in results
     assert "experiments that differ in epochs alone" not in results

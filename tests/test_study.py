@@ -279,6 +279,13 @@ def seen(images: dict[int, int | None], **settings: Any) -> Study:
     )
 
 
+def test_a_grid_without_a_run_is_named_among_what_is_left_out() -> None:
+    grids = [Asked(path="g.toml", names=("a", "b")), Asked(path="other.toml", names=("x", "y"))]
+    made = study_of([row("a")], grids)
+    assert made.left_out == ("other.toml: none of its experiments has a complete run here",)
+    assert [group.title for group in made.groups] == ["g"]
+
+
 def test_a_batch_size_that_changes_how_many_images_are_seen_is_confounded() -> None:
     found = seen({4: 2000, 64: 32000, 8: None}).groups[0].confounded
     assert found == {"batch_size": (2000, 32000)}

@@ -290,6 +290,12 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         for name in sorted(rows, key=natural_order)
     }
     groups = tuple(_groups(experiments, asked))
+    left_out += [
+        f"{grid.path}: none of its experiments has a complete run here"
+        for grid in asked
+        if grid.names
+        and not any(experiments[name].runs for name in grid.names if name in experiments)
+    ]
     unfinished = (*summary.unfinished, *summary.damaged)
     return Study(
         experiments, groups, tuple(asked), tuple(left_out), summary.begun, tuple(unfinished)

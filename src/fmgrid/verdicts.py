@@ -37,7 +37,7 @@ from fmgrid.statistics import (
     p_exceeds,
     seeds_needed,
 )
-from fmgrid.study import Study, is_higher_better
+from fmgrid.study import Study, are_confounded, is_higher_better
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 Series: TypeAlias = Mapping[int, float]
@@ -51,6 +51,7 @@ class Compared:
     lesser: str
     difference: Difference  # greater minus lesser
     margin: float  # that it has to exceed, or to stay within
+    images: tuple[int, int] | None = None  # seen by each, where they differ in that, time aside
 
     @property
     def is_same(self) -> bool:
@@ -64,7 +65,8 @@ class Compared:
         found = self.difference
         low, high = (None if bound is None else -bound for bound in (found.high, found.low))
         turned = replace(found, mean=-found.mean, low=low, high=high)
-        return Compared(self.lesser, self.greater, turned, -self.margin)
+        images = self.images and self.images[::-1]
+        return Compared(self.lesser, self.greater, turned, -self.margin, images)
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,22 @@ def _weigh(stated: Stated, study: Study) -> _Evidence | str:
     try:
         expectation = parse_expectation(stated.resolved)
         if isinstance(expectation, Alike):
-            return _weigh_alike(expectation, study, stated.metric)
-        written = parse_expectation(stated.expect)
-        called = written.sides if isinstance(written, Chain) else expectation.sides
-        return _weigh_chain(expectation, called, study, stated.metric)
+            found = _weigh_alike(expectation, study, stated.metric)
+        else:
+            written = parse_expectation(stated.expect)
+            called = written.sides if isinstance(written, Chain) else expectation.sides
+            found = _weigh_chain(expectation, called, study, stated.metric)
+        return replace(found, compared=tuple(_with_images(one, study) for one in found.compared))
     except (ClaimError, _NoRunsError) as error:
         return str(error)
+
+
+def _with_images(compared: Compared, study: Study) -> Compared:
+    """Note the images that two experiments saw, where these are not what is compared."""
+    one, other = (study.scored.get(name) for name in (compared.greater, compared.lesser))
+    if one is None or other is None or not are_confounded(one, other):
+        return compared
+    return replace(compared, images=(one.images_seen or 0, other.images_seen or 0))
 
 
 class _NoRunsError(Exception):

@@ -1,5 +1,7 @@
 """Words for people: near matches for what they mistyped, and text that is safe to print."""
 
+import os
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -32,6 +34,24 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     short = text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
     return "".join(c if c.isprintable() else _escape(ord(c)) for c in short)
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Return a command as one types it into a shell, whatever its words hold."""
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(text: str) -> str:
+    """Quote what a shell would not take for a word: in $'...' where it has no letters for it."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_shell_letter, text))}'"
+
+
+def _shell_letter(letter: str) -> str:
+    if letter.isprintable() and letter not in "\\'":
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
 
 
 def _escape(code: int) -> str:

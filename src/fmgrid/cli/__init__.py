@@ -16,7 +16,7 @@ from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
 from fmgrid.cli.output import INTERRUPTED, open_closed_streams, refuse, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import counted, printable
+from fmgrid.words import command_line, counted, printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -188,15 +188,13 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write a report: which settings matter, which differences are noise, and what holds."""
-    import shlex
-
     from fmgrid.cli import reporting
     from fmgrid.report import read_reference
 
     published = read_reference(reference) if reference else None
     asked = options.asked_by(grids) if grids else None
     study = reporting.load_study(logdir, asked)
-    command = shlex.join(["fmgrid", *sys.argv[1:]])
+    command = command_line(["fmgrid", *sys.argv[1:]])
     evidence, files = reporting.write_report(study, published, logdir, output, command)
     reporting.tell_report(evidence, files, json=json)
     if open_it:

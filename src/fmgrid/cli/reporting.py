@@ -18,7 +18,7 @@ from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.findings import deciding_figures
 from fmgrid.study import Study, to_study
 from fmgrid.summary import summarize
-from fmgrid.words import counted
+from fmgrid.words import command_line, counted
 
 
 def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
@@ -84,9 +84,10 @@ def _refuse(logdir: Path, study: Study, unfinished: int) -> NoReturn:
     """Say why there is nothing to report on."""
     failed = sum(len(one.failures) for one in study.experiments.values())
     if failed:
+        status = command_line(["fmgrid", "status", str(logdir)])
         raise FmgridError(
             f"{logdir}: has no complete run: {counted(failed, 'run')} failed; "
-            f"fmgrid status {logdir} names them, and fmgrid show says why one did"
+            f"{status} names them, and fmgrid show says why one did"
         )
     message = (
         f"has no complete run yet: {unfinished} unfinished; the same fmgrid run goes on with them"

@@ -1,6 +1,5 @@
 """`fmgrid run`: the stages put together, and what is said of them."""
 
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Asked, Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
-from fmgrid.words import counted
+from fmgrid.words import command_line, counted
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def _train_all(
             if (seconds := wishes.timeout or definition.timeout)
         }
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
-        command = shlex.join(["fmgrid", *sys.argv[1:]])
+        command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command), store)
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
@@ -276,14 +275,15 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
-            where = shlex.quote(str(store.root))
-            say(f"next: fmgrid summarize {where} && fmgrid report {where}")
+            steps = (["fmgrid", step, str(store.root)] for step in ("summarize", "report"))
+            say(f"next: {' && '.join(map(command_line, steps))}")
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:FAILURES_SHOWN]:
             say(f"  {run.experiment.run_name}: {describe_run(run)}")
         if len(failed) > FAILURES_SHOWN:
-            say(f"  and {len(failed) - FAILURES_SHOWN} more; see fmgrid status {store.root}")
+            status = ["fmgrid", "status", str(store.root)]
+            say(f"  and {len(failed) - FAILURES_SHOWN} more; see {command_line(status)}")
         say("fmgrid show RUN tells more of one; --retry-failed runs them again")
     if missing and not wishes.quiet:
         say(f"{missing} not run; the same command does the rest")

@@ -16,7 +16,7 @@ from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
-from fmgrid.words import counted, printable
+from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
@@ -139,7 +139,8 @@ def find_run(name: str, store: Store) -> Run:
     if not path.is_file():
         unfinished = store.folder(name).is_dir()
         reason = "is not finished" if unfinished else f"no such run in {store.root}"
-        message = f"{reason}; fmgrid status {store.root} names them"
+        status = command_line(["fmgrid", "status", str(store.root)])
+        message = f"{reason}; {status} names them"
         raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])
     try:
         return read_results(path)

@@ -22,6 +22,7 @@ from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.records import Asked, Experiment, Stated
+from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
 
@@ -125,10 +126,13 @@ def _state(
 
 
 def to_asked(plan: Plan, since: datetime, command: str | None = None) -> list[Asked]:
-    """Return what is kept of what the grids ask: since when, and which command runs them."""
+    """Return what is kept of what the grids ask: since when, and which command runs them.
+
+    As text that a file can hold, though the name of a grid may be no Unicode.
+    """
     return [
         Asked(
-            path=file.path,
+            path=printable(file.path),
             question=file.question,
             names=file.own,
             hypotheses=tuple(
@@ -137,7 +141,7 @@ def to_asked(plan: Plan, since: datetime, command: str | None = None) -> list[As
                     expect=one.expect,
                     resolved=to_text(one.expectation),
                     metric=one.metric,
-                    place=one.place,
+                    place=printable(one.place),
                     since=since,
                 )
                 for one in file.hypotheses

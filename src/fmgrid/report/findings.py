@@ -282,7 +282,10 @@ def deciding_figures(verdict: Verdict) -> str:
     """Show the comparison that decides, and say of how many it is."""
     if not verdict.compared:
         return ""
-    told = _compared(verdict.compared[verdict.deciding], verdict.stated.metric)
+    deciding = verdict.compared[verdict.deciding]
+    told = _compared(deciding, verdict.stated.metric)
+    if deciding.images:
+        told += f", confounded: {deciding.images[0]:,} and {deciding.images[1]:,} images seen"
     others = len(verdict.compared) - 1
     return f"{told}; the weakest of {others + 1} steps" if others else told
 
