@@ -573,6 +573,13 @@ def test_a_full_disk_behind_stdout_is_a_matter_of_the_machine(command: str, fini
     assert done.stderr.splitlines()[-1] == f"fmgrid: {reason}"
 
 
+def test_help_that_nothing_takes_is_a_matter_of_the_machine() -> None:
+    script = "fmgrid run --help > /dev/full"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("fmgrid: the output cannot be written: ")
+
+
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fmgrid", "--version"], capture_output=True, text=True, check=True

@@ -66,6 +66,16 @@ def test_a_signal_ends_the_command_with_how_to_go_on(number: signal.Signals, mom
     assert fmgrid("run", write(QUICK)).returncode == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_report_with_a_word_and_no_trace(number: signal.Signals) -> None:
+    os.mkfifo("reference.csv")  # for which the command waits
+    process = start("report", "modellogs", "--reference", "reference.csv")
+    with Path("reference.csv").open("w"):
+        process.send_signal(number)
+        _, told = process.communicate(timeout=10)
+    assert (process.returncode, told) == (130, "fmgrid: interrupted\n")
+
+
 @pytest.mark.parametrize("seconds", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
 def test_no_moment_is_too_early_for_ctrl_c(seconds: float) -> None:
     process = start("run", write(SLOW))

@@ -5,6 +5,7 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 """
 
 import json as json_format
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 from fmgrid import __version__
 from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
-from fmgrid.cli.output import open_closed_streams, reported, say, warn
+from fmgrid.cli.output import INTERRUPTED, open_closed_streams, refuse, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.words import command_line, counted, printable
 
@@ -28,11 +29,16 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; never returns."""
-    open_closed_streams()
-    try:
-        app()
-    finally:
-        deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more
+    with stoppable():
+        try:
+            open_closed_streams()
+            app()
+        except KeyboardInterrupt:  # these two where no command is there to report them
+            sys.exit(INTERRUPTED)
+        except OSError as error:
+            sys.exit(refuse(error))
+        finally:
+            deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more
 
 
 @app.callback(invoke_without_command=True)
@@ -47,7 +53,6 @@ def _root(
 
 @app.command()
 @reported
-@stoppable()
 def run(
     grids: options.Grids,
     jobs: options.Jobs = None,
@@ -183,8 +188,6 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write a report: which settings matter, which differences are noise, and what holds."""
-    import sys
-
     from fmgrid.cli import reporting
     from fmgrid.report import read_reference
 

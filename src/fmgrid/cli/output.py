@@ -104,12 +104,17 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             give_up(sys.stdout)  # the reader has what it wanted
             raise typer.Exit from None
         except OSError as error:
-            give_up(sys.stdout)
-            where = "" if error.filename else "the output cannot be written: "
-            say(f"fmgrid: {where}{error}")
-            raise typer.Exit(MachineError.exit_code) from None
+            raise typer.Exit(refuse(error)) from None
 
     return wrapped
+
+
+def refuse(error: OSError) -> int:
+    """Say that the system took no more, most often of what was printed; return the exit code."""
+    give_up(sys.stdout)
+    where = "" if error.filename else "the output cannot be written: "
+    say(f"fmgrid: {where}{error}")
+    return MachineError.exit_code
 
 
 def _check_working_folder() -> None:
