@@ -35,8 +35,12 @@ def listed(names: Iterable[str], limit: int = 6) -> str:
 
 
 def named(name: str) -> str:
-    """Write a name so that it is safe to show and not too long."""
-    return printable(name, _LONGEST)
+    """Write a name so that it is safe to show and not too long: its end tells it from others."""
+    shown = printable(name)
+    if len(shown) <= _LONGEST:
+        return shown
+    kept = _LONGEST * 3 // 5
+    return f"{shown[:kept]}…{shown[kept + 1 - _LONGEST :]}"
 
 
 def at_level(setting: str, level: object) -> str:

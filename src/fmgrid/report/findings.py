@@ -84,9 +84,9 @@ def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Secti
         return Section("Which settings matter", (Text(f"{_why_no_effect(evidence)}."),))
     unit = unit_of(evidence.metric)
     columns = (
-        *(number("rank"), Column("setting"), Column("group"), Column("best"), Column("worst")),
-        *(number(f"swing ({unit})"), number(f"swing of equals ({unit})"), number("p")),
-        Column("told apart"),
+        *(number("rank"), Column("setting"), Column("best"), Column("worst")),
+        *(number(f"swing ({unit})"), number("p"), Column("told apart")),
+        *(number(f"swing of equals ({unit})"), Column("group")),
     )
     rows = tuple(
         _effect_row(rank, effect, evidence.metric)
@@ -374,11 +374,11 @@ def _effect_row(rank: int, effect: Effect, metric: str) -> tuple[Cell, ...]:
     return (
         figure(str(rank), rank),
         Cell(code(effect.setting) + (" (confounded)" if effect.images else "")),
-        Cell(plain(effect.group)),
         Cell(plain(best)),
         Cell(plain(worst)),
         figure(difference_with_interval(effect.difference, metric), effect.difference.mean),
-        figure(noise, effect.noise),
         figure(show_p(effect.p) if known else "", effect.p),
         Cell(("yes" if effect.is_told_apart else "no") if known else "one seed: not known"),
+        figure(noise, effect.noise),
+        Cell(plain(effect.group)),
     )
