@@ -55,8 +55,9 @@ def _plainly(verdicts: list[dict[str, Any]]) -> str:
     claims: dict[str, list[str]] = {word: [] for word in PLAINLY}
     for one in sorted(verdicts, key=lambda one: _order(one["claim"])):
         claims[one["verdict"]].append(plain(one["claim"]))
-    counts = [f"{word.lower()} {len(found)}" for word, found in claims.items()]
-    lines = [f"Of {len(verdicts)} claims, ten seeds have {', '.join(counts)}:", ""]
+    confirmed, rejected, open_ = (len(claims[word]) for word in PLAINLY)
+    told = f"{len(verdicts)} claims, ten seeds confirm {confirmed}, reject {rejected}"
+    lines = [f"Of the study's {told} and leave {open_} open.", ""]
     lines += [f"- **{PLAINLY[word]}**: {'; '.join(found)}." for word, found in claims.items()]
     return "\n".join(lines) + "\n"
 
