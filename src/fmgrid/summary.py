@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
+from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
 from fmgrid.store import find_folders, find_set_aside, metrics, read_results
@@ -55,11 +55,12 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
 
     A damaged file costs its row and a warning. Without *with_history*, no more than a row is
     kept of each run; with it, rows also have `started` and `software`, and it is known when the
-    first run of each experiment began, be it that runs have replaced it. Raises `StoreError` if
+    first run of each experiment began, be it that runs have replaced it. Raises `InputError` if
     there is no such folder.
     """
     if not root.is_dir():
-        raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")
+        message = "no such folder; name the folder that fmgrid run wrote to"
+        raise InputError([Problem(Place(str(root)), "", message)])
     summary = Summary()
     for folder, results, is_unfinished in find_folders(root):
         name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
