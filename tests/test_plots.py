@@ -16,10 +16,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 
 from fmgrid.effects import Effect
 from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
-from fmgrid.plots.paper import COLOURS, GREY, INK, MARKERS, ink_on, ramp, readable, spread, styled
+from fmgrid.plots.paper import (
+    COLOURS,
+    GREY,
+    INK,
+    MARKERS,
+    colour,
+    ink_on,
+    is_filled,
+    marker,
+    ramp,
+    readable,
+    spread,
+    styled,
+)
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.scales import stretches
 from fmgrid.plots.winners import rank_by_seed
@@ -686,7 +700,7 @@ VISION = {
 
 @pytest.mark.parametrize("vision", VISION)
 def test_colours_are_told_apart_by_everyone(vision: str) -> None:
-    seen = [lab(np.asarray(VISION[vision]) @ linear(colour)) for colour in COLOURS]
+    seen = [lab(np.asarray(VISION[vision]) @ linear(one)) for one in COLOURS]
     assert all(np.linalg.norm(one - two) > 10 for one, two in combinations(seen, 2))
 
 
@@ -696,9 +710,20 @@ def test_colours_stand_out_from_white_and_from_near_black(colour: str) -> None:
     assert contrast(colour, NEAR_BLACK) >= 3
 
 
-def test_colour_and_marker_together_are_told_apart_for_sixty_things() -> None:
-    looks = [(COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]) for n in range(60)]
-    assert len(set(looks)) == 60
+def test_no_two_groups_share_a_shape_or_a_colour_and_a_marker() -> None:
+    things = range(len(COLOURS) * len(MARKERS))
+    assert len({(colour(n), marker(n)) for n in things}) == len(things)
+    assert len({(marker(n), is_filled(n)) for n in range(24)}) == 24
+
+
+def test_every_group_of_many_has_a_look_of_its_own() -> None:
+    sizes = range(1, 25)
+    study = study_of(*([made_up(f"b{size}", {"batch_size": size})] for size in sizes))
+    figure = plot_configurations(study)
+    assert figure
+    handles = figure.legends[0].legend_handles
+    looks = {(one.get_marker(), one.get_fillstyle()) for one in handles if isinstance(one, Line2D)}
+    assert len(looks) == len(handles) == 24
 
 
 @pytest.mark.parametrize("level", np.linspace(0, 1, 11))

@@ -17,10 +17,14 @@ from check_report import objections
 from command import fmgrid, write
 from fmgrid.cli.reporting import load_study, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
-from fmgrid.records import Experiment, Failure
+from fmgrid.pages.document import Section, Table
+from fmgrid.records import Asked, Experiment, Failure
+from fmgrid.report import weigh
+from fmgrid.report.results import design_section, results_section
 from fmgrid.store import Store
 from fmgrid.study import Study
 from made_up_runs import make_run
+from made_up_studies import rows, study_of
 
 GRID = """# Does a wider layer, or more time, help on a few images?
 name = "small_{hidden_units}_{epochs}"
@@ -116,6 +120,48 @@ def test_the_figures_are_those_of_the_tables(logs: Path, report: Path, tmp_path:
         assert row["accuracy_low"] <= row["accuracy_mean"] <= row["accuracy_high"]
         shown = rf"\| `{name}` .*\| *{row['accuracy_mean']:.2%} "
         assert re.search(shown, (report / "report.md").read_text()), name
+
+
+def tables_of(section: Section) -> list[Table]:
+    inner = [table for one in section.sections for table in tables_of(one)]
+    return [block for block in section.blocks if isinstance(block, Table)] + inner
+
+
+def test_what_came_of_an_experiment_stands_before_its_settings() -> None:
+    runs = [
+        *rows("a", [0.80, 0.81], optimizer="SGD", batch_size=8),
+        *rows("b", [0.70, 0.72], optimizer="Adam", epochs=9),
+    ]
+    table, *_ = tables_of(results_section(weigh(study_of(runs)), {}, {}))
+    assert [(one.title, one.align) for one in table.columns] == [
+        ("experiment", "left"),
+        ("accuracy", "right"),
+        ("95% interval", "right"),
+        ("difference (points)", "right"),
+        ("p", "right"),
+        ("epochs", "right"),
+        ("batch_size", "right"),
+        ("optimizer", "left"),
+        ("valid loss", "right"),
+        ("train loss", "right"),
+        ("sd", "right"),
+        ("seeds", "right"),
+        ("images seen", "right"),
+    ]
+    assert [cell.text for cell in table.rows[0]][5:8] == ["5", "8", "SGD"]
+
+
+def test_the_design_names_every_setting_with_its_levels_of_many_the_ends() -> None:
+    runs = [
+        run
+        for size in range(1, 62)
+        for optimizer in ("Adam", "SGD")
+        for run in rows(f"b{size}_{optimizer}", [0.8], batch_size=size, optimizer=optimizer)
+    ]
+    names = tuple(dict.fromkeys(run["name"] for run in runs))
+    study = study_of(runs, [Asked(path="sizes.toml", names=names)])
+    ((_, _, varies, *_),) = tables_of(design_section(weigh(study)))[0].rows
+    assert varies.text == "`batch_size` 1, 2, 3, 4, 5, …, 61 (61); `optimizer` Adam, SGD"
 
 
 def test_figures_for_a_script_are_json(logs: Path, tmp_path: Path) -> None:

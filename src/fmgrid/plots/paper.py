@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
-# Okabe and Ito's, without those that are too light on white; the last is their sky blue, darker.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4a9ad4")
-# Whatever colours tell apart, these tell apart, too.
+# Okabe and Ito's, without those that are too light on white, their sky blue darker, and two that
+# everyone tells from these.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4a9ad4", "#8a3ffc", "#d2003c")
+# Whatever colours tell apart, these tell apart, too: filled, then hollow.
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", "h", ">", "d", "p")
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)))
 COLOUR_MAP = "cividis"  # perceptually uniform, and the same to the colour-blind
@@ -161,8 +162,13 @@ def colour(number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """Return its marker; together they repeat after 60 things."""
+    """Return its marker; each has a colour and a marker of its own up to 84 things."""
     return MARKERS[number % len(MARKERS)]
+
+
+def is_filled(number: int) -> bool:
+    """Return whether its marker is: so that the shape alone tells 24 things apart."""
+    return number // len(MARKERS) % 2 == 0
 
 
 def ramp(count: int) -> list[str]:

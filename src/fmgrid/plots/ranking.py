@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import LEAST, METRIC, break_of, span_of
-from fmgrid.plots.paper import GREY, colour, explain, marker, new_figure, readable, settled, styled
+from fmgrid.plots.paper import (
+    GREY,
+    colour,
+    explain,
+    is_filled,
+    marker,
+    new_figure,
+    readable,
+    settled,
+    styled,
+)
 from fmgrid.plots.scales import Span, value_axes
 from fmgrid.plots.wording import listed, meaning_of_bars, named, percent_of
 from fmgrid.statistics import Estimate
@@ -21,7 +31,7 @@ SHOWN = 40  # best, and worst, where there are more than twice as many
 
 _ROW = 0.165  # inches
 _SEVERAL = "*"  # marks what is in several groups
-_MOST_GROUPS = 24  # that a legend names
+_MOST_GROUPS = 24  # that a legend names, each with a shape of its own
 _MOST_SENTENCES = 5
 
 
@@ -36,6 +46,22 @@ class Line:
     def span(self) -> Span:
         """What its bar covers, in per cent."""
         return span_of(self.found)
+
+
+@dataclass(frozen=True, order=True)
+class Look:
+    """How the experiments of a group are marked."""
+
+    place: int  # in the legend
+    word: str  # for it there
+    ink: str
+    mark: str
+    filled: bool = True
+
+    def drawn(self) -> dict[str, Any]:
+        """Return what matplotlib calls it."""
+        style = "full" if self.filled else "none"
+        return {"color": self.ink, "marker": self.mark, "fillstyle": style}
 
 
 @styled
@@ -111,21 +137,21 @@ def _shown(found: Sequence[Line]) -> list[Line | None]:
     return [*found[:SHOWN], None, *found[-SHOWN:]]
 
 
-def _look(one: Configuration, titles: Sequence[str]) -> tuple[str, str, str]:
-    """Return colour, marker and the legend's word for an experiment."""
+def _look(one: Configuration, titles: Sequence[str]) -> Look:
     if len(one.groups) != 1:
-        return GREY, _SEVERAL, "several groups"
+        return Look(len(titles), "several groups", GREY, _SEVERAL)
     number = titles.index(one.groups[0])
     if number >= _MOST_GROUPS:
-        return GREY, "|", "other groups"
-    return colour(number), marker(number), readable(one.groups[0], 24)
+        return Look(len(titles) + 1, "other groups", GREY, "|")
+    word = readable(one.groups[0], 24)
+    return Look(number, word, colour(number), marker(number), is_filled(number))
 
 
 def _draw(axes: "Axes", y: int, line: Line, titles: Sequence[str]) -> None:
-    ink, mark, _ = _look(line.of, titles)
-    axes.plot(line.span, [y, y], color=ink, linewidth=1.3, solid_capstyle="butt")
-    size = 7.5 if mark == _SEVERAL else 4.2
-    axes.plot([100 * line.found.mean], [y], marker=mark, color=ink, markersize=size)
+    look = _look(line.of, titles)
+    axes.plot(line.span, [y, y], color=look.ink, linewidth=1.3, solid_capstyle="butt")
+    size = 7.5 if look.mark == _SEVERAL else 4.2
+    axes.plot([100 * line.found.mean], [y], markersize=size, **look.drawn())
 
 
 def _write_figures(axes: "Axes", lines: Sequence[Line | None]) -> None:
@@ -145,11 +171,7 @@ def _explain_marks(figure: "Figure", lines: Sequence[Line | None], titles: Seque
     from matplotlib.lines import Line2D
 
     looks = {_look(line.of, titles) for line in lines if line}
-    order = [readable(title, 24) for title in titles]
     handles = [
-        Line2D([], [], color=ink, marker=mark, linewidth=1.3, label=word)
-        for ink, mark, word in sorted(
-            looks, key=lambda look: order.index(look[2]) if look[2] in order else len(order)
-        )
+        Line2D([], [], linewidth=1.3, label=look.word, **look.drawn()) for look in sorted(looks)
     ]
     explain(figure, handles, 4)

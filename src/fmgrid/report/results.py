@@ -29,7 +29,7 @@ def design_section(evidence: Evidence) -> Section:
     study = evidence.study
     rows = tuple(_design_row(group) for group in study.groups)
     columns = (
-        *(Column("group"), Column("question"), Column("varies"), Column("levels")),
+        *(Column("group"), Column("question"), Column("varies")),
         *(number("experiments"), number("runs")),
     )
     blocks: list[Text | Table] = [
@@ -80,14 +80,13 @@ def results_section(
 
 
 def _design_row(group: Group) -> tuple[Cell, ...]:
-    levels = "; ".join(_levels(axis) for axis in group.axes)
+    varies = "; ".join(f"{code(axis.name)} {_levels(axis)}" for axis in group.axes)
     runs = sum(len(member.runs) for member in group.members)
     missing = f" of {len(group.members) + len(group.missing)}" if group.missing else ""
     return (
         Cell(plain(group.title)),
         Cell(plain(group.question)),
-        Cell(", ".join(code(axis.name) for axis in group.axes) or "nothing"),
-        Cell(levels),
+        Cell(varies or "nothing"),
         figure(f"{len(group.members)}{missing}", len(group.members)),
         figure(f"{runs:,}", runs),
     )
@@ -250,14 +249,15 @@ def _table(  # noqa: PLR0913 -- a table of what, and called what
     *,
     folded: bool,
 ) -> Table:
+    """Return a row for each member: what came of it before its settings, which may be many."""
     metric = evidence.metric
     has_test = any(one.series("test_accuracy") for one in members)
     columns = (
         Column("experiment"),
-        *(number(axis.name) if axis.is_numeric else Column(axis.name) for axis in group.axes),
         number(metric.replace("_", " ")),
         number("95% interval"),
         *((number(f"difference ({unit_of(metric)})"), number("p")) if against else ()),
+        *(number(axis.name) if axis.is_numeric else Column(axis.name) for axis in group.axes),
         *([number("test accuracy")] if has_test else []),
         number("valid loss"),
         number("train loss"),
@@ -268,10 +268,10 @@ def _table(  # noqa: PLR0913 -- a table of what, and called what
     rows = tuple(
         (
             Cell(code(one.name), one.name),
-            *(_level_cell(level_of(one, axis.name)) for axis in group.axes),
             figure(show_value(one.mean(metric), metric), one.mean(metric)),
             _interval_cell(one.estimate(metric), metric),
             *(_difference_cells(one, against, metric) if against else ()),
+            *(_level_cell(level_of(one, axis.name)) for axis in group.axes),
             *_further_figures(one, metric, has_test=has_test),
         )
         for one in members
