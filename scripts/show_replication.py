@@ -33,13 +33,33 @@ CONCLUDED = {
     "Asymmetric": "observed",
 }
 
+PLAINLY = {
+    "CONFIRMED": "They hold",
+    "REJECTED": "They do not hold",
+    "INCONCLUSIVE": "Ten seeds cannot tell",
+}
+
 
 def main() -> None:
     """Write the table into both pages."""
     study, beyond = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
-    table = _table(study["verdicts"]) + "\n" + _beyond(beyond["verdicts"])
+    table = "\n".join(
+        [_plainly(study["verdicts"]), _table(study["verdicts"]), _beyond(beyond["verdicts"])]
+    )
     for page in (ROOT / "README.md", ROOT / "docs" / "replication" / "README.md"):
         write_marked(page, "show_replication.py", f"\n{table}")
+
+
+def _plainly(verdicts: list[dict[str, Any]]) -> str:
+    """Say of all claims of the study which hold."""
+    claims: dict[str, list[str]] = {word: [] for word in PLAINLY}
+    for one in sorted(verdicts, key=lambda one: _order(one["claim"])):
+        claims[one["verdict"]].append(plain(one["claim"]))
+    confirmed, rejected, open_ = (len(claims[word]) for word in PLAINLY)
+    told = f"{len(verdicts)} claims, ten seeds confirm {confirmed}, reject {rejected}"
+    lines = [f"Of the study's {told} and leave {open_} open.", ""]
+    lines += [f"- **{PLAINLY[word]}**: {'; '.join(found)}." for word, found in claims.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _table(verdicts: list[dict[str, Any]]) -> str:

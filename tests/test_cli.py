@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from command import (
 )
 from fmgrid.cli.showing import check_outputs, resolve
 from fmgrid.cli.showing import write as write_file
-from fmgrid.errors import InputError, StoreError
+from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
 from fmgrid.store import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -146,6 +147,20 @@ def test_no_table_is_written_where_one_would_meet_a_folder() -> None:
     assert str(raised.value) == (
         "--by-experiment .: is a folder; name a file\n--history folder: is a folder; name a file"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreError("a\nb: is full"), "a\\u000ab: is full"),
+        (InputError([Problem(Place("a\nb", 1), "", "x")] * 2), "a\\u000ab:1: x"),
+        (InputError([Problem(Place(n), "", "x") for n in "ab"]), "a: x\nb: x"),
+        (DataError("not found:\n  here"), "not found:\n  here"),
+    ],
+)
+def test_an_error_takes_a_line_unless_it_has_more_to_say(error: FmgridError, told: str) -> None:
+    assert str(error) == told
+    assert str(copy(error)) == told  # which is made as one from another process is
 
 
 @pytest.mark.parametrize("follow", [resolve, lambda path: write_file(path, "")])
@@ -313,11 +328,27 @@ def test_a_log_folder_that_cannot_be_is_a_matter_of_the_machine() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_of_two_lines_is_told_on_one(finished: Path) -> None:
+    shutil.copytree(finished, "two\nlines")
+    Path("two\nlines/tiny_twin/tiny_twin_results.toml").write_text("damaged")
+    done = fmgrid("summarize", "two\nlines", "-o", "a\nb.csv")
+    warned, told = done.stderr.splitlines()
+    assert warned.startswith("warning: two\\u000alines/tiny_twin/tiny_twin_results.toml: ")
+    assert told == "a\\u000ab.csv: 5 runs"
+
+
+@pytest.mark.parametrize("command", ["summarize", "status", "report"])
+def test_a_log_folder_without_a_name_is_not_this_one(command: str) -> None:
+    done = fmgrid(command, "")
+    assert done.returncode == 2
+    assert "it is empty; name a folder" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["summarize", "status", "show"])
 def test_a_folder_that_is_not_there_is_named(command: str) -> None:
     words = ["x", "--logdir", "nowhere"] if command == "show" else ["nowhere"]
     done = fmgrid(command, *words)
-    assert done.returncode in (2, 3)
+    assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -1,5 +1,6 @@
 """What grids ask, as a log folder keeps it: times, changes, damage."""
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,12 +188,85 @@ def test_a_folder_in_place_of_a_record_is_named(root: Path) -> None:
     assert told.startswith(f"{folder}: is not a regular file")
 
 
-def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_stands_in_place_of_the_records_is_named(kind: str, root: Path) -> None:
+    folder = root / ".grids"
     root.mkdir()
-    (root / ".grids").write_text("")
-    assert read_asked(root) == (
-        [],
-        [f"{root / '.grids'}: is a file, and no folder that tells what the grids ask"],
-    )
-    with pytest.raises(StoreError, match=re.escape(f"{root / '.grids'}")):
+    if kind == "file":
+        folder.write_text("")
+    else:
+        folder.symlink_to("nowhere")
+    told = f"{folder}: is no folder, so that it is not known what the grids ask"
+    assert read_asked(root) == ([], [told])
+    with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: is no folder.*move it away"):
         note(root, [asked()])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_records_that_cannot_be_listed_are_named(root: Path) -> None:
+    note(root, [asked()])
+    folder = root / ".grids"
+    folder.chmod(0)
+    told = f"{folder}: cannot be read: Permission denied, so that it is not known what the grids"
+    assert [one.startswith(told) for one in read_asked(root)[1]] == [True]
+    folder.chmod(0o700)
+
+
+# Grids by several paths
+
+
+@pytest.fixture
+def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a grid, in the folder that the test works in."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("g.toml")
+    path.write_text("")
+    return path
+
+
+def test_a_grid_that_was_renamed_is_the_same(grid: Path, root: Path) -> None:
+    note(root, [asked("g.toml", stated(), command="fmgrid run g.toml -q")])
+    grid.rename("h.toml")
+    moved = asked("h.toml", stated(since=FRIDAY), command="fmgrid run h.toml")
+    note(root, [moved])
+    commands = ("fmgrid run h.toml -q", "fmgrid run h.toml")
+    assert kept(root) == moved.model_copy(update={"hypotheses": (stated(),), "commands": commands})
+
+
+def test_a_grid_by_another_path_is_the_same(grid: Path, root: Path) -> None:
+    note(root, [asked("g.toml", stated("given up"))])
+    note(root, [asked(str(grid.resolve()), stated(since=FRIDAY))])
+    note(root, [asked("g.toml", stated(since=FRIDAY))])
+    assert kept(root).path == "g.toml"
+    assert kept(root).hypotheses == (stated(since=FRIDAY),)
+    assert kept(root).withdrawn == (stated("given up"),)
+
+
+def test_a_collection_that_was_renamed_is_the_same(root: Path) -> None:
+    whole = asked("study.toml", stated()).model_copy(update={"names": ()})
+    note(root, [whole])
+    note(root, [whole.model_copy(update={"path": "all.toml"})])
+    assert kept(root).path == "all.toml"
+
+
+@pytest.mark.usefixtures("grid")
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "c")])
+def test_grids_in_two_files_are_two(names: tuple[str, ...], root: Path) -> None:
+    Path("h.toml").write_text("")
+    note(root, [asked("g.toml")])
+    note(root, [asked("h.toml").model_copy(update={"names": names})])
+    assert [one.path for one in read_asked(root)[0]] == ["g.toml", "h.toml"]
+
+
+def test_a_grid_with_other_experiments_is_another(root: Path) -> None:
+    note(root, [asked("g.toml")])
+    note(root, [asked("h.toml").model_copy(update={"names": ("a",)})])
+    assert len(read_asked(root)[0]) == 2
+
+
+def test_an_older_record_of_the_same_grid_goes_with_the_next(grid: Path, root: Path) -> None:
+    Path("h.toml").write_text("")
+    note(root, [asked("g.toml"), asked("h.toml")])
+    grid.unlink()
+    note(root, [asked("h.toml")])
+    assert kept(root) == asked("h.toml")

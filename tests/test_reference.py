@@ -114,8 +114,17 @@ def test_no_more_than_twenty_problems_are_told(tmp_path: Path) -> None:
         b"name,accuracy\r\na,0.8\r\n",
         b"accuracy,author,name\n 0.8 ,x, a \n",
         b'name,accuracy\n"a","0.8"\n\n',
+        b"name,accuracy,,\na,0.8,,\n",
+        b"name, accuracy\na, 0.8\n",
     ],
-    ids=["a byte order mark", "ends of Windows", "other columns and spaces", "quotes"],
+    ids=[
+        "a byte order mark",
+        "ends of Windows",
+        "other columns and spaces",
+        "quotes",
+        "columns without a name",
+        "spaces",
+    ],
 )
 def test_what_a_spreadsheet_writes_is_read(content: bytes, tmp_path: Path) -> None:
     assert read_reference(write(tmp_path, content)).figures == {"a": {"accuracy": 0.8}}

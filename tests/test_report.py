@@ -242,11 +242,14 @@ def saved(folder: Path, name: str, **outcome: Any) -> Store:
 
 def test_a_folder_of_failures_or_of_unfinished_runs_says_so(tmp_path: Path) -> None:
     store = saved(tmp_path, "lost", status="failed", failure=Failure(message="boom"), history=())
-    with pytest.raises(FmgridError, match=r"has no complete run: 1 run failed; .*status") as raised:
+    with pytest.raises(FmgridError, match=r"has no complete run: 1 failed; .*status") as raised:
         load_study(tmp_path)
     assert raised.value.exit_code == 1
     store.results_file("lost").unlink()
     with pytest.raises(InputError, match="no complete run yet: 1 unfinished; the same fmgrid run"):
+        load_study(tmp_path)
+    saved(tmp_path, "spoilt").results_file("spoilt").write_text("spoilt")
+    with pytest.raises(InputError, match="no complete run yet: 1 unfinished, 1 damaged; the same"):
         load_study(tmp_path)
 
 
@@ -355,7 +358,7 @@ def test_a_late_interrupt_changes_no_exit_code() -> None:
 @pytest.mark.usefixtures("elsewhere")
 def test_a_folder_that_is_not_there_is_refused() -> None:
     done = fmgrid("report", "nowhere")
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "nowhere: no such folder" in done.stderr
 
 
@@ -392,7 +395,7 @@ def test_what_to_run_next_are_commands_that_can_be_pasted() -> None:
     told = {
         "--set learning_rate=0.002 --seeds 0,1 --logdir": (8, 0),
         "--seeds 0,1,2,3,4,5,6,7,8,9 --logdir": (40, 0),
-        "--seeds 0,1 --set validation=330": (8, 8),
+        "--seeds 0,1 --set validation=340": (8, 8),
     }
     assert len(commands) == len(told)
     for command, (part, (runs, pending)) in zip(commands, told.items(), strict=True):

@@ -107,7 +107,11 @@ def test_the_first_of_equals_is_not_called_best() -> None:
     [
         ({"a": AT, "b": AFTER}, "It stood in the grid before the first run of its experiments"),
         ({"a": BEFORE, "b": AFTER}, "It was first seen when runs of these experiments had begun"),
-        ({"other": BEFORE, "b": AFTER}, "It stood in the grid before the first run"),
+        (
+            {"other": BEFORE, "a": AFTER, "b": AFTER},
+            "It stood in the grid before the first run",
+        ),
+        ({"b": AFTER}, "It was first seen when runs of these experiments had begun"),
     ],
 )
 def test_what_was_stated_beforehand_depends_on_the_runs_that_could_tell(
@@ -115,6 +119,18 @@ def test_what_was_stated_beforehand_depends_on_the_runs_that_could_tell(
 ) -> None:
     study = replace(pair(HIGH, LOW, "a > b"), begun=begun)
     assert expected in told(study, "Hypotheses")
+
+
+def test_a_run_by_another_name_tells_as_much_beforehand() -> None:
+    study = pair(HIGH, LOW, "a > b")
+    twin = study_of(
+        [*rows("twin", HIGH), *(row for one in study.scored.values() for row in one.runs.values())],
+        study.asked,
+    )
+    began = {"a": AFTER, "b": AFTER}
+    late = "It was first seen when runs of these experiments had begun"
+    assert late in told(replace(twin, begun=began | {"twin": BEFORE}), "Hypotheses")
+    assert late not in told(replace(twin, begun=began | {"twin": AFTER}), "Hypotheses")
 
 
 def test_what_is_no_longer_stated_is_named() -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.errors import StoreError
+from fmgrid.errors import InputError
 from fmgrid.records import Experiment, Failure, Run
 from fmgrid.store import Store
 from fmgrid.summary import (
@@ -133,7 +133,7 @@ def test_an_empty_folder_gives_a_table_of_columns(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("nowhere", "file"):
-        with pytest.raises(StoreError, match=f"{name}: no such folder"):
+        with pytest.raises(InputError, match=f"{name}: no such folder"):
             summarize(tmp_path / name)
 
 

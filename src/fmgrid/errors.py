@@ -17,6 +17,10 @@ class FmgridError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def __str__(self) -> str:
+        """Return what it says on one line, even of a file whose name has two."""
+        return printable(super().__str__())
+
 
 @dataclass(frozen=True)
 class Place:
@@ -48,7 +52,11 @@ class InputError(FmgridError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems), key=_reading_order))
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        """Return a line for each problem."""
+        return "\n".join(map(str, self.problems))
 
 
 def _reading_order(problem: Problem) -> tuple[str, int, str]:
@@ -62,7 +70,11 @@ class MachineError(FmgridError):
 
 
 class DataError(MachineError):
-    """A data set cannot be found, fetched or trusted."""
+    """A data set cannot be found, fetched or trusted, for which there may be several reasons."""
+
+    def __str__(self) -> str:
+        """Return a line for each of them."""
+        return "\n".join(map(printable, str(self.args[0]).split("\n")))
 
 
 class StoreError(MachineError):

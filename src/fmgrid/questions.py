@@ -5,11 +5,12 @@ hypotheses with the time at which each was first seen, and the commands that ran
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmgrid.errors import DamagedFileError
+from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.records import Asked, Stated
 from fmgrid.store import naming, read_sealed, seal, write_whole
 
@@ -24,9 +25,7 @@ def unnoted(root: Path, asked: Sequence[Asked]) -> list[Asked]:
 
     A hypothesis that stood there before keeps its time, and commands are added.
     """
-    known = {one.path: one for one in read_asked(root)[0]}
-    merged = [_merged(one, known.get(one.path)) for one in asked]
-    return [one for one in merged if one != known.get(one.path)]
+    return [one for one, _ in _changes(root, asked)]
 
 
 def note(root: Path, asked: Sequence[Asked]) -> list[Path]:
@@ -35,25 +34,39 @@ def note(root: Path, asked: Sequence[Asked]) -> list[Path]:
     Raises `StoreError` if that cannot be.
     """
     folder = root / FOLDER
+    if _is_no_folder(folder):
+        raise StoreError(
+            f"{folder}: is no folder, and what the grids ask is kept in one; move it away"
+        )
     aside = []
     with naming(folder):
-        for one in unnoted(root, asked):
+        for one, records in _changes(root, asked):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / _file_name(one.path)
             if path.exists() and not _is_readable(path):
                 aside.append(_set_aside(path))
             write_whole(path, to_file(one))
+            for record in records:
+                if record.path != one.path:
+                    (folder / _file_name(record.path)).unlink(missing_ok=True)
     return aside
 
 
 def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
-    """Return what was asked of the runs below a folder, and which files of it are damaged."""
+    """Return what was asked of the runs below a folder, and why more of it is not known."""
     folder = root / FOLDER
-    if folder.exists() and not folder.is_dir():
-        return [], [f"{folder}: is a file, and no folder that tells what the grids ask"]
+    unknown = "so that it is not known what the grids ask"
+    if _is_no_folder(folder):
+        return [], [f"{folder}: is no folder, {unknown}"]
     found: list[Asked] = []
     damaged: list[str] = []
-    for path in sorted(folder.glob("*.toml")):
+    try:
+        paths = sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        return [], [f"{folder}: cannot be read: {error.strerror}, {unknown}"]
+    for path in paths:
+        if path.suffix != ".toml":
+            continue
         try:
             found.append(_read(path))
         except DamagedFileError as error:
@@ -83,21 +96,57 @@ def _read(path: Path) -> Asked:
         raise DamagedFileError(f"{path}: does not fit this fmgrid") from error
 
 
-def _merged(asked: Asked, known: Asked | None) -> Asked:
+def _changes(root: Path, asked: Sequence[Asked]) -> list[tuple[Asked, list[Asked]]]:
+    """Return what is to be kept of grids, with their records so far, where these differ from it."""
+    known = read_asked(root)[0]
+    paths = {one.path for one in asked}
+    others = [one for one in known if one.path not in paths]
+    found = []
+    for one in asked:
+        records = [*(record for record in others if _is_same(record, one))]
+        records += [record for record in known if record.path == one.path]
+        found.append((_merged(one, records), records))
+    return [(one, records) for one, records in found if records != [one]]
+
+
+def _is_same(record: Asked, asked: Asked) -> bool:
+    """Return whether a record is of a grid that has another path now, or is called by another."""
+    if _content(record) != _content(asked):
+        return False
+    try:
+        return Path(record.path).samefile(asked.path)
+    except (OSError, ValueError):  # it leads nowhere any more, or from here
+        return True
+
+
+def _content(asked: Asked) -> tuple[str, ...]:
+    """Return what a grid is about: one without experiments, what it claims of others'."""
+    return asked.names or tuple(one.resolved for one in asked.hypotheses)
+
+
+def _merged(asked: Asked, records: Sequence[Asked]) -> Asked:
     """Return what a grid asks now, with the times and commands that are known already."""
-    if known is None:
-        return asked
-    before = {_key(one): one for one in (*known.withdrawn, *known.hypotheses)}
+    before: dict[tuple[str, ...], Stated] = {}
+    for one in (stated for record in records for stated in (*record.withdrawn, *record.hypotheses)):
+        first = before.setdefault(_key(one), one)
+        before[_key(one)] = one.model_copy(update={"since": min(first.since, one.since)})
     stated = tuple(
         one.model_copy(update={"since": before[_key(one)].since}) if _key(one) in before else one
         for one in asked.hypotheses
     )
     now = set(map(_key, stated))
     withdrawn = tuple(one for key, one in before.items() if key not in now)
-    commands = tuple(dict.fromkeys([*known.commands, *asked.commands]))[-_MOST_COMMANDS:]
+    known = (_renamed(line, record, asked) for record in records for line in record.commands)
+    commands = tuple(dict.fromkeys([*known, *asked.commands]))[-_MOST_COMMANDS:]
     return asked.model_copy(
         update={"hypotheses": stated, "withdrawn": withdrawn, "commands": commands}
     )
+
+
+def _renamed(command: str, before: Asked, now: Asked) -> str:
+    """Return a command with the path that a grid has now."""
+    words = command.split(" ")
+    return " ".join(now.path if word == before.path else word for word in words)
 
 
 def _key(stated: Stated) -> tuple[str, ...]:
@@ -108,6 +157,10 @@ def _file_name(path: str) -> str:
     """Return a file name for what a grid asked, another one for every path."""
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(path).stem)[:60]
     return f"{stem}-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:8]}.toml"
+
+
+def _is_no_folder(path: Path) -> bool:
+    return os.path.lexists(path) and not path.is_dir()
 
 
 def _is_readable(path: Path) -> bool:

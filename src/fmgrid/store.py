@@ -243,7 +243,8 @@ def read_results(path: Path) -> Run:
     try:
         return _to_run(document)
     except (AttributeError, KeyError, TypeError, ValidationError) as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {error}") from error
+        reason = " ".join(str(error).split())
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {reason}") from error
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

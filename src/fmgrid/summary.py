@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
 from fmgrid.store import find_folders, find_set_aside, metrics, read_results
@@ -46,7 +46,7 @@ class Summary:
     history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
     warnings: list[str] = field(default_factory=list)  # each names a file
     unfinished: list[str] = field(default_factory=list)  # runs without results
-    damaged: list[str] = field(default_factory=list)  # runs whose results cannot be read
+    damaged: list[str] = field(default_factory=list)  # runs that fmgrid run trains again
     begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
 
 
@@ -55,11 +55,12 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
 
     A damaged file costs its row and a warning. Without *with_history*, no more than a row is
     kept of each run; with it, rows also have `started` and `software`, and it is known when the
-    first run of each experiment began, be it that runs have replaced it. Raises `StoreError` if
+    first run of each experiment began, be it that runs have replaced it. Raises `InputError` if
     there is no such folder.
     """
     if not root.is_dir():
-        raise StoreError(f"{root}: no such folder; name the folder that fmgrid run wrote to")
+        message = "no such folder; name the folder that fmgrid run wrote to"
+        raise InputError([Problem(Place(str(root)), "", message)])
     summary = Summary()
     for folder, results, is_unfinished in find_folders(root):
         name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
@@ -70,8 +71,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
         try:
             run = read_results(results) if results else read_mltrainer_folder(folder)
         except DamagedFileError as error:
-            summary.warnings.append(str(error))
-            summary.damaged.append(name)
+            _leave_out(name, error, summary, is_ours=results is not None)
             continue
         if isinstance(run, FoundRun):
             summary.warnings += [f"{folder}/{warning}" for warning in run.warnings]
@@ -116,6 +116,12 @@ def natural_order(name: str) -> list[str | int]:
     # Text and numbers alternate, so that a key never compares one with the other.
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _leave_out(name: str, error: DamagedFileError, summary: Summary, *, is_ours: bool) -> None:
+    summary.warnings.append(str(error))
+    if is_ours and not isinstance(error, NewerFormatError):
+        summary.damaged.append(name)
 
 
 def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:

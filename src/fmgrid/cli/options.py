@@ -30,7 +30,8 @@ Grids: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
 ]
 Folder: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.")
+    Path,
+    typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.", parser=_to_folder),
 ]
 Logdir: TypeAlias = Annotated[
     Path,

@@ -52,7 +52,7 @@ def say(text: str, style: str | None = None) -> None:
 
 def warn(text: str) -> None:
     """Say what the user should look at."""
-    say(f"warning: {text}", style="yellow")
+    say(f"warning: {printable(text)}", style="yellow")
 
 
 def put(content: "RenderableType") -> None:

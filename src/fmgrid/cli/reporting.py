@@ -17,7 +17,7 @@ from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.findings import deciding_figures
 from fmgrid.study import Study, to_study
-from fmgrid.summary import summarize
+from fmgrid.summary import Summary, summarize
 from fmgrid.words import command_line, counted
 
 
@@ -32,7 +32,7 @@ def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
         summary.warnings += damaged
     study = to_study(summary, asked)
     if not study.scored:
-        _refuse(logdir, study, len(summary.unfinished))
+        _refuse(logdir, study, summary)
     return study
 
 
@@ -80,18 +80,21 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
         print(path)
 
 
-def _refuse(logdir: Path, study: Study, unfinished: int) -> NoReturn:
+def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
     """Say why there is nothing to report on."""
     failed = sum(len(one.failures) for one in study.experiments.values())
+    numbers = (failed, len(summary.unfinished), len(summary.damaged))
+    states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
+    told = ", ".join(f"{number:,} {state}" for number, state in states if number)
     if failed:
         status = command_line(["fmgrid", "status", str(logdir)])
         raise FmgridError(
-            f"{logdir}: has no complete run: {counted(failed, 'run')} failed; "
-            f"{status} names them, and fmgrid show says why one did"
+            f"{logdir}: has no complete run: {told}; "
+            f"{status} names them, and fmgrid show says why one failed"
         )
     message = (
-        f"has no complete run yet: {unfinished} unfinished; the same fmgrid run goes on with them"
-        if unfinished
+        f"has no complete run yet: {told}; the same fmgrid run does them"
+        if told
         else "has no runs; fmgrid run trains some"
     )
     raise InputError([Problem(Place(str(logdir)), "", message)])

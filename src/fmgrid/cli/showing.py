@@ -206,7 +206,7 @@ def put_csv(path: Path, csv: str, told: str) -> None:
         print(csv, end="")
     else:
         write(path, csv)
-        say(f"{path}: {told}")
+        say(f"{printable(str(path))}: {told}")
 
 
 def write(path: Path, content: str | bytes) -> None:

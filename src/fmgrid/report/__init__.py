@@ -72,7 +72,7 @@ def to_document(
         published_section(evidence),
         next_section(evidence, logdir),
         reproduce_section(evidence, command),
-        left_out_section(evidence),
+        left_out_section(evidence, logdir),
     ]
     return Document(
         title=f"Which settings matter: {printable(logdir.resolve().name)}",

@@ -1,38 +1,38 @@
 """What to run next, how to do all of this again, and what is not in the report."""
 
-import shlex
+import re
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
-from fmgrid.records import TRAIN_IMAGES
+from fmgrid.records import TRAIN_IMAGES, Asked
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import listed, some
 from fmgrid.statistics import common_seeds
-from fmgrid.study import Axis, Group, Study, level_of, show_level
-from fmgrid.words import counted
+from fmgrid.study import UNKNOWN_SEED, Axis, Group, Study, level_of, show_level
+from fmgrid.words import command_line, counted
 
 FEW_SEEDS = 5
 MANY_SEEDS = 10
 _MANY = 200  # more seeds than anybody would add
 _SHOWN = 20
-_VALUED = {"--only", "--logdir"}
+_VALUED = {"--only", "--seeds", "--logdir"}
 _FLAGS = {"--replace", "--retry-failed", "--fail-fast", "--quiet", "-q", "--json"}
+# A word of a command as it was typed, quotes included
+_WORD = re.compile(r"""(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|[^\s'"])+""")
+_SEEDS = re.compile(r"--seeds[ =]'?([0-9]{1,10}(?:, *[0-9]{1,10})*)")
 
 
 def next_section(evidence: Evidence, logdir: Path) -> Section:
     """Say which runs would tell most, with the commands."""
     study = evidence.study
-    wishes = [*_unfinished(evidence, logdir), *_repeats(evidence, logdir)]
+    wishes = [*_failures(study, logdir), *_unfinished(study, logdir), *_repeats(study, logdir)]
     wishes += _open_questions(evidence)
     for group in study.groups:
         wishes += [*_edges(evidence, group), *_fairness(study, group, logdir)]
     wishes += _selection(study, logdir)
     if not wishes:
-        told = (
-            "Nothing suggests itself: every hypothesis is settled, and no axis is best at its end."
-        )
-        return Section("What to run next", (Text(told),))
+        return Section("What to run next", (Text(_nothing(evidence)),))
     return Section("What to run next", (Items(tuple(wishes)),))
 
 
@@ -45,11 +45,16 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
     seconds = sum(row.get("seconds") or 0.0 for row in trained)
     runs = "The run" if len(rows) == 1 else f"The {len(rows):,} runs"
     shared = f" come from {counted(len(trained), 'training')}, and"
+    took = counted(round(seconds), "second") if seconds >= 1 else "less than a second"
     told = (
-        f"{runs}{shared if len(trained) < len(rows) else ''} took "
-        f"{counted(round(seconds), 'second')} of one core in all. The same experiment and seed "
-        "give the same bits on the same software and kind of processor."
+        f"{runs}{shared if len(trained) < len(rows) else ''} took {took} of one core"
+        f"{' in all' if len(trained) > 1 else ''}."
     )
+    if study.seeds:
+        told += (
+            " The same experiment and seed give the same bits on the same software and kind of "
+            "processor."
+        )
     listing = "\n".join(f"$ {line}" for line in [*commands, command])
     blocks: list[Text | Items | Code] = [Code(listing), Text(told)]
     software = _software(rows)
@@ -58,61 +63,105 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
     return Section("How to reproduce this", tuple(blocks))
 
 
-def left_out_section(evidence: Evidence) -> Section:
+def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     """Name what is in the folder, or was asked for, and is not in the figures."""
     study = evidence.study
-    told = [plain(text) for text in study.left_out]
-    told += [
-        f"{plain(group.title)}: no complete run of {some(group.missing)}"
-        for group in study.groups
-        if group.missing
-    ]
-    apart = ", but where experiments differ from the baseline in one only" if study.baseline else ""
-    told += [
-        f"{plain(group.title)}: its settings vary together, so that no swing is given to any of "
-        f"them{apart}"
-        for group in study.groups
-        if group.shape == "irregular"
-    ]
-    told += _uneven(study)
+    told = [*_without_runs(study), *_irregular(study), *_uneven(study), *map(plain, study.left_out)]
     if len(told) > _SHOWN:
-        told = [*told[:_SHOWN], f"and {len(told) - _SHOWN} more; `fmgrid status` names them"]
+        status = code(command_line(["fmgrid", "status", str(logdir)]))
+        told = [*told[:_SHOWN], f"and {len(told) - _SHOWN} more; {status} names them"]
     if not told:
         return Section("What was left out", (Text("Nothing: every run in the folder is in it."),))
     return Section("What was left out", (Items(tuple(told)),))
 
 
+def _without_runs(study: Study) -> Iterator[str]:
+    failed = _failed(study)
+    if none_left := [name for name in failed if name not in study.scored]:
+        yield f"no complete run, since all failed: {some(none_left)}"
+    for group in study.groups:
+        if missing := [name for name in group.missing if name not in failed]:
+            yield f"{plain(group.title)}: no complete run of {some(missing)}"
+
+
+def _failed(study: Study) -> list[str]:
+    """Return the experiments of which fmgrid has a run that failed."""
+    return [
+        name
+        for name, one in study.experiments.items()
+        if any(row["status"] in ("failed", "timeout") for row in one.failures)
+    ]
+
+
+def _irregular(study: Study) -> Iterator[str]:
+    apart = ", but where experiments differ from the baseline in one only" if study.baseline else ""
+    for group in study.groups:
+        if group.shape == "irregular":
+            yield (
+                f"{plain(group.title)}: its settings vary together, so that no swing is given to "
+                f"any of them{apart}"
+            )
+
+
 def _uneven(study: Study) -> Iterator[str]:
     """Name the experiments that lack seeds which others have."""
     known = set(study.seeds)
-    lacking = [one.name for one in study.scored.values() if known - set(one.runs)]
-    if not lacking:
-        return
-    shared = common_seeds([one.runs for one in study.scored.values()])
-    how = "compared over those they share" if shared else "of which not all share any"
-    yield f"without all of the {len(known)} seeds: {some(lacking)}; {how}"
+    unknown = [name for name, one in study.scored.items() if UNKNOWN_SEED in one.runs]
+    if known and unknown:
+        yield f"of seeds that are not known, so that no run is paired with theirs: {some(unknown)}"
+    seeded = {name: one.runs for name, one in study.scored.items() if name not in unknown}
+    lacking = [name for name, runs in seeded.items() if known - set(runs)]
+    if lacking:
+        none = "" if common_seeds(list(seeded.values())) else ", and not at all if there are none"
+        yield (
+            f"without all of the {len(known)} seeds: {some(lacking)}; two experiments are compared "
+            f"over the seeds that both have{none}"
+        )
 
 
-def _unfinished(evidence: Evidence, logdir: Path) -> Iterator[str]:
-    study = evidence.study
-    failed = {name for name, one in study.experiments.items() if one.failures}
-    if failed:
-        again = _again(study, logdir, "--retry-failed", of=failed)
-        yield f"Runs of {some(sorted(failed))} failed. Once the reason is mended: {again}."
-    missing = [name for group in study.groups for name in group.missing if name not in failed]
-    if missing or study.unfinished:
-        names = some(list(dict.fromkeys([*missing, *study.unfinished])))
-        yield f"Missing, unfinished or damaged: {names}. To train that: {_again(study, logdir)}."
+def _nothing(evidence: Evidence) -> str:
+    """Say why there is nothing to run next."""
+    why = []
+    if evidence.verdicts and all(one.word != "INCONCLUSIVE" for one in evidence.verdicts):
+        why.append("every hypothesis is settled")
+    if any(effect.is_told_apart for effect in evidence.effects):
+        why.append("no axis that could go on is best at its end")
+    return f"Nothing suggests itself{f': {listed(why)}' if why else ''}."
 
 
-def _repeats(evidence: Evidence, logdir: Path) -> Iterator[str]:
-    study = evidence.study
+def _failures(study: Study, logdir: Path) -> Iterator[str]:
+    if failed := _failed(study):
+        number = sum(len(study.experiments[name].failures) for name in failed)
+        again = _again(study, logdir, "--retry-failed", of=set(failed))
+        yield (
+            f"{'A run' if number == 1 else f'{number:,} runs'} of {some(failed)} failed. Once the "
+            f"reason is mended: {again}."
+        )
+
+
+def _unfinished(study: Study, logdir: Path) -> Iterator[str]:
+    """Name what the same command again would train."""
+    begun = {re.sub(r"_s\d+$", "", name) for name in study.unfinished} | {*study.unfinished}
+    asked = dict.fromkeys(name for grid in study.asked for name in grid.names)
+    missing = [name for name in asked if name not in {*study.scored, *_failed(study), *begun}]
+    told = []
+    if missing:
+        told.append(f"Without a complete run: {some(missing)}.")
+    if study.unfinished:
+        told.append(f"Not finished, or damaged: {some(study.unfinished)}.")
+    if told:
+        yield f"{' '.join(told)} To train that: {_again(study, logdir, of={*missing, *begun})}."
+
+
+def _repeats(study: Study, logdir: Path) -> Iterator[str]:
     runs = [one.runs for one in study.scored.values()]
-    shared = len(common_seeds(runs))
+    shared = len(set(common_seeds(runs)) - {UNKNOWN_SEED})
     if shared >= FEW_SEEDS:
         return
-    seeds = counted(shared, "seed")
-    if not shared:
+    seeds = "one seed" if shared == 1 else f"{shared} seeds"
+    if not study.seeds:
+        told = "No seed is known."
+    elif not shared:
         told = "No seed is shared by all experiments."
     elif len(runs) == 1:
         told = f"There {'is one run' if shared == 1 else f'are {shared} runs'} only."
@@ -120,10 +169,10 @@ def _repeats(evidence: Evidence, logdir: Path) -> Iterator[str]:
         told = f"Every experiment has {seeds} only."
     else:
         told = f"All experiments share {seeds} only."
-    yield (
-        f"{told} Ten of each say much more: "
-        f"{_again(study, logdir, '--seeds', ','.join(map(str, range(MANY_SEEDS))))}."
-    )
+    further = [seed for seed in range(MANY_SEEDS) if seed not in study.seeds]
+    ten = sorted([*study.seeds, *further[: max(0, MANY_SEEDS - len(study.seeds))]])
+    again = _again(study, logdir, "--seeds", ",".join(map(str, ten)))
+    yield f"{told} Ten of each say much more: {again}."
 
 
 def _open_questions(evidence: Evidence) -> Iterator[str]:
@@ -173,11 +222,13 @@ def _beyond(axis: Axis, best: float) -> str:
 def _fairness(study: Study, group: Group, logdir: Path) -> Iterator[str]:
     """Name comparisons that are not between equals."""
     names = {axis.name for axis in group.axes}
-    of = {member.name for member in group.members}
-    if group.confounded:
-        images = max(member.images_seen or 0 for member in group.members)
-        epochs = max(level_of(member, "epochs") or 1 for member in group.members)
-        budget = f"train_images={_round(images // epochs)}"
+    # Where the axis itself says how long an epoch is, no setting can take its place.
+    if group.confounded and not names & {"train_steps", "train_images"}:
+        images = max(
+            (one.images_seen or 0) // (level_of(one, "epochs") or 1) for one in group.members
+        )
+        budget = f"train_images={_round_up(images)}"
+        of = {member.name for member in group.members}
         again = _again(study, _beside(logdir, "images"), "--set", budget, of=of)
         yield (
             f"{plain(group.title)} compares unequal amounts of data. The same for every "
@@ -191,19 +242,23 @@ def _fairness(study: Study, group: Group, logdir: Path) -> Iterator[str]:
         )
 
 
-def _round(number: int) -> int:
-    """Return a number of one or two digits and zeros, which is easier to remember."""
-    digits = max(0, len(str(number)) - 2)
-    return max(1, int(round(number, -digits)))
+def _round_up(number: int) -> int:
+    """Return a number of two digits and zeros, which is easier to remember, and no smaller one."""
+    step = int(10 ** max(0, len(str(number)) - 2))
+    return -(-number // step) * step
 
 
 def _selection(study: Study, logdir: Path) -> Iterator[str]:
-    chosen = {one for one in study.scored.values() if one.settings.get("validation") == "test"}
-    datasets = {one.settings.get("dataset") for one in chosen}
-    images = min((TRAIN_IMAGES.get(name, 0) for name in datasets if name), default=0) // 6
-    if not images or len(study.scored) == 1:
+    chosen = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
+    if len(study.scored) == 1 or not chosen:
         return
-    again = _again(study, _beside(logdir, "held-out"), "--set", f"validation={_round(images)}")
+    images = min(TRAIN_IMAGES[one.settings["dataset"]] for one in chosen)
+    held_out = _round_up(images // 6)
+    if max(one.settings["batch_size"] for one in chosen) > images - held_out:
+        return
+    of = {one.name for one in chosen}
+    setting = f"validation={held_out}"
+    again = _again(study, _beside(logdir, "held-out"), "--set", setting, of=of)
     yield (
         "Whatever is chosen here was chosen on the test images. To choose on images held out of "
         f"the training set, and score on the test images once: {again}."
@@ -212,39 +267,55 @@ def _selection(study: Study, logdir: Path) -> Iterator[str]:
 
 def _beside(logdir: Path, what: str) -> Path:
     """Return another log folder: finished runs are not run again with other settings."""
-    return logdir.with_name(f"{logdir.resolve().name}-{what}")
+    named = logdir if logdir.name not in ("", "..") else logdir.resolve()
+    return Path(f"{named}-{what}")
 
 
 def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None) -> str:
     """Return the commands that ran grids with any of some experiments, with further words."""
+    options = [*further, *([] if logdir == Path("modellogs") else ["--logdir", str(logdir)])]
     lines: dict[str, None] = {}
     for asked in study.asked:
-        if asked.names and (of is None or of & set(asked.names)):
-            words = ["fmgrid", "run", asked.path]
-            if asked.commands:
-                words = _bare(asked.commands[-1], _VALUED | ({"--seeds"} & set(further)))
-            lines[_with(words, logdir, further)] = None
-    found = list(lines) or [_with(["fmgrid", "run", "GRID"], logdir, further)]
+        if asked.names and (of is None or of & {*asked.names}):
+            seeds = [] if "--seeds" in further else _seeds(study, asked)
+            lines[f"{_bare(asked)} {command_line([*seeds, *options])}"] = None
+    found = list(lines) or [f"fmgrid run GRID {command_line(options)}"]
     return listed([code(line) for line in found])
 
 
-def _with(words: Sequence[str], logdir: Path, further: Sequence[str]) -> str:
-    where = [] if logdir == Path("modellogs") else ["--logdir", str(logdir)]
-    return shlex.join([*words, *further, *where])
+def _seeds(study: Study, asked: Asked) -> list[str]:
+    """Return the option for all seeds that a grid was run with, nothing for those it names."""
+    told = [text for command in asked.commands for text in _SEEDS.findall(command)]
+    if not told:
+        return []
+    mine = [study.experiments[name] for name in asked.names if name in study.experiments]
+    rows = [row for one in mine for row in (*one.runs.values(), *one.failures)]
+    seeds = {int(seed) for text in told for seed in text.split(",")}
+    seeds |= {int(row["seed"]) for row in rows if row.get("seed") is not None}
+    return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
-def _bare(command: str, valued: Set[str]) -> list[str]:
-    """Return a command without what says which of its runs, where and how, and *valued* options."""
-    words = iter(shlex.split(command))
+def _bare(asked: Asked) -> str:
+    """Return the command that last ran a grid, but for which of its runs, where and how."""
+    if not asked.commands:
+        return f"fmgrid run {_grid(asked.path)}"
+    words = iter(_WORD.findall(asked.commands[-1]))
     kept = []
     for word in words:
-        name, is_joined, _ = word.partition("=")
-        if name in valued:
+        name, is_joined, _ = word.lstrip("$'").partition("=")
+        if name in _VALUED:
             if not is_joined:
                 next(words, None)
         elif word not in _FLAGS:
             kept.append(word)
-    return kept
+    return " ".join(kept)
+
+
+def _grid(path: str) -> str:
+    """Return a grid's path as one types it, or a word for one whose name is no text."""
+    if "\\" in path:
+        return "GRID"
+    return command_line([f"./{path}" if path.startswith("-") else path])
 
 
 def _software(rows: Sequence[object]) -> list[str]:

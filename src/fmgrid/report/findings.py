@@ -350,13 +350,22 @@ def _beforehand(study: Study) -> list[str]:
 
 
 def _had_begun(stated: Stated, study: Study) -> bool:
-    """Return whether any run that a hypothesis is about began before it was first seen."""
+    """Return whether any run that a hypothesis is about began before it was first seen.
+
+    A run of the same settings by another name shows the same. When plain mltrainer's began is not
+    known, but they were there.
+    """
     try:
         about = selections(parse_expectation(stated.resolved))
         names = {name for selection in about for name in selection.names}
     except ClaimError:
         names = set(study.begun)
-    return any(study.begun[name] < stated.since for name in names if name in study.begun)
+    of = {study.scored[name].configuration for name in names if name in study.scored}
+    names |= {one.name for one in study.scored.values() if one.configuration in of}
+    return any(
+        study.begun[name] < stated.since if name in study.begun else name in study.scored
+        for name in names
+    )
 
 
 def _claims(stated: Sequence[Stated]) -> str:

@@ -45,7 +45,7 @@ def read_reference(path: Path) -> Reference:
     Empty cells are figures that were not printed. Raises `InputError` with every problem.
     """
     lines = _read_lines(path)
-    reader = csv.DictReader(lines, strict=True)
+    reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
     problems: list[Problem] = []
     figures: dict[str, dict[str, float]] = {}
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -92,7 +92,7 @@ def _check_columns(path: Path, columns: object) -> None:
     found = list(columns) if isinstance(columns, list) else []
     wanted = "a reference has name, and any of accuracy, valid_loss, train_loss"
     message = ""
-    if twice := [name for name, count in Counter(found).items() if count > 1]:
+    if twice := [name for name, count in Counter(filter(None, found)).items() if count > 1]:
         message = f"has the column {printable(twice[0], 40)} twice; leave one of them out"
     elif "name" not in found:
         near = near_match("name", filter(None, found))
