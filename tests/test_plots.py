@@ -397,6 +397,22 @@ def test_captions_name_the_best_with_its_figures(drawn: Callable[[str], list[Dra
     assert f"batch_size 128 is highest at {100 * found.mean:.1f}%" in told
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("configuration_summary", "Accuracy (%)"),
+        ("group_0_scatter", "Accuracy (%)"),
+        ("group_0_scatter", "Batch size (images), log scale"),
+        ("group_0_steps_and_images", "Accuracy (%)"),
+        ("learning_curves", "Validation loss (nats)"),
+        ("overfitting_gap", "Validation loss minus train loss (nats)"),
+    ],
+)
+def test_axes_say_their_unit(name: str, label: str, drawn: Callable[[str], list[Drawn]]) -> None:
+    figure = next(one.figure for one in drawn("one axis") if one.name == name)
+    assert label in texts_of(figure)
+
+
 def test_of_many_batch_sizes_as_many_are_drawn_as_can_be_told_apart(
     drawn: Callable[[str], list[Drawn]],
 ) -> None:

@@ -54,7 +54,7 @@ def plot_learning_curves(study: Study) -> "Figure | None":
     for axes, (group, curves) in zip(grid.flat, shown, strict=False):
         _draw_panel(axes, group, curves)
     figure.supxlabel("Epoch", fontsize=8.5)
-    figure.supylabel("Validation loss", fontsize=8.5)
+    figure.supylabel("Validation loss (nats)", fontsize=8.5)
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_visible(False)
     figure.draw_without_rendering()
