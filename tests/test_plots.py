@@ -481,6 +481,16 @@ def test_one_configuration_stands_on_one_line_whatever_its_names(
     assert len(ranks.of) == 3
 
 
+def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> None:
+    names = [f"a_network_with_a_batch_size_of_{n}_on_images_of_fashion" for n in (8, 16, 32)]
+    study = study_of([made_up(name, {"batch_size": n}) for n, name in enumerate(names)])
+    for picture in draw_all(study, []):
+        if picture.name in ("configuration_summary", "winners_by_seed"):
+            labels = [text for text in texts_of(picture.figure) if "fashion" in text]
+            assert len(set(labels)) == 3
+            assert all(len(label) <= 30 for label in labels)
+
+
 def test_sixty_one_names_are_legible() -> None:
     members = [
         made_up(f"experiment_with_a_long_name_{n}", {"learning_rate": n + 1.0}, about=0.5 + n / 200)

@@ -14,6 +14,7 @@ from fmgrid.plots.paper import (
     readable,
     settled,
     styled,
+    tell_apart,
     write_beside,
 )
 from fmgrid.plots.scales import level_texts, padded, scale_by_logarithm
@@ -192,8 +193,9 @@ def _limit_panel(axes: "Axes", curves: dict[str, list[Point]], bold: Sequence[st
 def _label_panel(axes: "Axes", curves: dict[str, list[Point]]) -> None:
     bold = _highlighted(curves)
     last = [curves[name][-1] for name in bold]
+    labels = tell_apart(bold, 24)
     ends = [
-        (float(point.epoch), point.found.mean, readable(name, 24), ink)
+        (float(point.epoch), point.found.mean, labels[name], ink)
         for name, point, ink in zip(bold, last, ramp(len(bold)), strict=True)
     ]
     write_beside(axes, ends)
