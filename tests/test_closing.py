@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fmgrid.cli import app
+from fmgrid.cli.options import asked_by
 from fmgrid.cli.reporting import load_study
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.pages.document import Code, Items, Section, Text
@@ -287,6 +288,19 @@ def test_what_is_damaged_is_trained_again_unless_it_is_newer(fill: Fill) -> None
     Store(LOGS).results_file("w8_s1").write_text("cut")
     assert "Not finished, or damaged: `w8_s1`. To train that: `fmgrid run widths" in advice()
     assert load_study(LOGS).unfinished == ("w8_s1",)
+
+
+def test_a_grid_that_is_named_keeps_the_times_and_commands_that_are_noted(fill: Fill) -> None:
+    hypothesis = "[[hypothesis]]\nclaim = 'a'\nexpect = 'w4 < w8'\n"
+    Path("widths.toml").write_text(WIDTHS + hypothesis)
+    fill("fmgrid run widths.toml")
+    noted = load_study(LOGS).asked
+    Path("widths.toml").write_text(WIDTHS + hypothesis + hypothesis.replace("'a'", "'b'"))
+    (asked,) = load_study(LOGS, asked_by([Path("widths.toml")])).asked
+    old, new = asked.hypotheses
+    assert (old,) == noted[0].hypotheses
+    assert new.since > old.since
+    assert asked.commands == ("fmgrid run widths.toml",)
 
 
 def left_out(study: Study) -> str:
