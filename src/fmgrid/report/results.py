@@ -211,9 +211,11 @@ def _told_apart(against: Against) -> str:
         verb = "can" if apart else "cannot"
         return f"{code(next(iter(others)))} {verb} be told from {reference}."
     if not apart:
-        return f"None of the {len(others)} others can be told from {reference}."
+        none = "Neither" if len(others) == 2 else "None"  # noqa: PLR2004
+        return f"{none} of the {len(others)} others can be told from {reference}."
     if len(apart) == len(others):
-        return f"All {len(others)} others can be told from {reference}."
+        every = "Both" if len(others) == 2 else f"All {len(others)}"  # noqa: PLR2004
+        return f"{every} others can be told from {reference}."
     return f"{len(apart)} of the {len(others)} others can be told from {reference}: {some(apart)}."
 
 
