@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fmgrid.cli import app
+from fmgrid.cli.options import asked_by
 from fmgrid.cli.reporting import load_study
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.pages.document import Code, Items, Section, Text
@@ -21,9 +22,11 @@ from fmgrid.report import weigh
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section
 from fmgrid.store import Store, seal
 from fmgrid.study import Study
+from fmgrid.verdicts import Verdict
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, study_of
+from test_questions import stated
 
 SAMPLE = '[base]\ndataset = "fashion-mnist-sample"\ntrain_steps = 3\n'
 SIZES = f'name = "b{{batch_size}}"\n{SAMPLE}[grid]\nbatch_size = [8, 124]\n'
@@ -182,6 +185,40 @@ def test_a_command_is_the_one_that_ran_the_grid(path: str, command: str, expecte
     assert expected in next_of(study_of([row("a")], [asked]))
 
 
+def test_of_grids_that_ran_together_those_concerned_are_named() -> None:
+    line = "fmgrid run all --set epochs=5 --seeds 0,1"
+    grids = [
+        Asked(path=f"all/{name}.toml", names=(f"{name}1", f"{name}2"), commands=(line,))
+        for name in "abc"
+    ]
+    there = [row(name, seed) for name in ("a1", "b1", "b2", "c1", "c2") for seed in (0, 1)]
+    told = next_of(study_of([*there[:-1], row("c2", 1, FAILED)], grids))
+    assert "`fmgrid run all/a.toml --set epochs=5 --seeds 0,1 --logdir logs`" in told
+    assert "`fmgrid run all/c.toml --set epochs=5 --seeds 0,1 --retry-failed --logdir" in told
+    assert "`fmgrid run all --set epochs=5 --seeds 0,1,2,3,4,5,6,7,8,9 --logdir logs`" in told
+    again = next_of(study_of([one for one in there if one["name"] not in ("a1", "c2")], grids))
+    assert "`fmgrid run all/a.toml all/c.toml --set epochs=5" in again
+
+
+def test_what_would_settle_hypotheses_comes_in_order_and_what_is_not_worth_it_at_once() -> None:
+    evidence = weigh(settled(0.8))
+    needs = {"*stars*": 40, "never": None, "far": 1000, "near": 1, "further": 2000}
+    verdicts = tuple(
+        Verdict(stated(claim), "INCONCLUSIVE", 0.5, more_seeds=seeds)
+        for claim, seeds in needs.items()
+    )
+    verdicts += (Verdict(stated("settled"), "CONFIRMED", 0.01),)
+    told = text_of(next_section(replace(evidence, verdicts=verdicts), LOGS))
+    assert told.splitlines() == [
+        "About 1 more seed would settle *near*.",
+        r"About 40 more seeds would settle *\*stars\**.",
+        (
+            "It takes more seeds than it is worth, unless so small a difference matters, to settle "
+            "*far* (about 1,000 more) and *further* (about 2,000 more)."
+        ),
+    ]
+
+
 def test_seeds_are_added_to_those_that_are_there() -> None:
     assert "--seeds 0,1,2,3,4,5,6,7,8,40 " in next_of(study_of([row("a", 40)]))
 
@@ -240,8 +277,8 @@ def test_one_failure_is_told_as_one() -> None:
 
 
 SEEDS = {
-    "one run": ([row("a")], "There is one run only."),
-    "runs of one": (rows("a", [0.8, 0.7]), "There are 2 runs only."),
+    "one run": ([row("a")], "There is one complete run only."),
+    "runs of one": (rows("a", [0.8, 0.7]), "There are 2 complete runs only."),
     "once each": ([row("a"), row("b", epochs=9)], "Every experiment has one seed only."),
     "three each": (
         [*rows("a", [0.8] * 3), *rows("b", [0.7] * 3, epochs=9)],
@@ -287,6 +324,19 @@ def test_what_is_damaged_is_trained_again_unless_it_is_newer(fill: Fill) -> None
     Store(LOGS).results_file("w8_s1").write_text("cut")
     assert "Not finished, or damaged: `w8_s1`. To train that: `fmgrid run widths" in advice()
     assert load_study(LOGS).unfinished == ("w8_s1",)
+
+
+def test_a_grid_that_is_named_keeps_the_times_and_commands_that_are_noted(fill: Fill) -> None:
+    hypothesis = "[[hypothesis]]\nclaim = 'a'\nexpect = 'w4 < w8'\n"
+    Path("widths.toml").write_text(WIDTHS + hypothesis)
+    fill("fmgrid run widths.toml")
+    noted = load_study(LOGS).asked
+    Path("widths.toml").write_text(WIDTHS + hypothesis + hypothesis.replace("'a'", "'b'"))
+    (asked,) = load_study(LOGS, asked_by([Path("widths.toml")])).asked
+    old, new = asked.hypotheses
+    assert (old,) == noted[0].hypotheses
+    assert new.since > old.since
+    assert asked.commands == ("fmgrid run widths.toml",)
 
 
 def left_out(study: Study) -> str:

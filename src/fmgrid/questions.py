@@ -74,6 +74,11 @@ def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
     return found, damaged
 
 
+def recall(asked: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
+    """Return what grids ask, with the times and commands that are noted of it."""
+    return [_merged(one, _records(one, asked, noted)) for one in asked]
+
+
 def to_file(asked: Asked) -> bytes:
     """Return the content of the file that keeps what a grid asked."""
     values = asked.model_dump()
@@ -98,15 +103,17 @@ def _read(path: Path) -> Asked:
 
 def _changes(root: Path, asked: Sequence[Asked]) -> list[tuple[Asked, list[Asked]]]:
     """Return what is to be kept of grids, with their records so far, where these differ from it."""
-    known = read_asked(root)[0]
-    paths = {one.path for one in asked}
-    others = [one for one in known if one.path not in paths]
-    found = []
-    for one in asked:
-        records = [*(record for record in others if _is_same(record, one))]
-        records += [record for record in known if record.path == one.path]
-        found.append((_merged(one, records), records))
-    return [(one, records) for one, records in found if records != [one]]
+    noted = read_asked(root)[0]
+    records = [_records(one, asked, noted) for one in asked]
+    pairs = zip(recall(asked, noted), records, strict=True)
+    return [(one, so_far) for one, so_far in pairs if so_far != [one]]
+
+
+def _records(asked: Asked, others: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
+    """Return the records of a grid, that of its path last; none of those that are of *others*."""
+    paths = {one.path for one in others}
+    before = [one for one in noted if one.path not in paths and _is_same(one, asked)]
+    return before + [one for one in noted if one.path == asked.path]
 
 
 def _is_same(record: Asked, asked: Asked) -> bool:

@@ -42,10 +42,14 @@ def command_line(words: Iterable[str]) -> str:
 
 
 def _shell_word(text: str) -> str:
-    """Quote what a shell would not take for a word: in $'...' where it has no letters for it."""
-    if text.isprintable():
+    """Quote what a shell would not take for a word.
+
+    In $'...' where there are no letters for it, or spaces of which a page would show but one.
+    """
+    if text.isprintable() and "  " not in text:
         return shlex.quote(text)
-    return f"$'{''.join(map(_shell_letter, text))}'"
+    letters = "".join(map(_shell_letter, text)).replace("  ", r" \x20")
+    return f"$'{letters}'"
 
 
 def _shell_letter(letter: str) -> str:

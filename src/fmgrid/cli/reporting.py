@@ -12,25 +12,24 @@ from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.questions import read_asked
+from fmgrid.questions import read_asked, recall
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
-from fmgrid.report.findings import deciding_figures
+from fmgrid.report.hypotheses import deciding_figures
 from fmgrid.study import Study, to_study
 from fmgrid.summary import Summary, summarize
 from fmgrid.words import command_line, counted
 
 
 def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
-    """Return the study in a folder; *asked* stands in for what was noted there.
+    """Return the study in a folder; *asked* stands in for what was noted there, but for times.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     summary = summarize(logdir, with_history=True)
-    if asked is None:
-        asked, damaged = read_asked(logdir)
-        summary.warnings += damaged
-    study = to_study(summary, asked)
+    noted, damaged = read_asked(logdir)
+    summary.warnings += damaged
+    study = to_study(summary, noted if asked is None else recall(asked, noted))
     if not study.scored:
         _refuse(logdir, study, summary)
     return study

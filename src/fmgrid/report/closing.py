@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence, Set
+from itertools import takewhile
 from pathlib import Path
 
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
@@ -164,7 +165,9 @@ def _repeats(study: Study, logdir: Path) -> Iterator[str]:
     elif not shared:
         told = "No seed is shared by all experiments."
     elif len(runs) == 1:
-        told = f"There {'is one run' if shared == 1 else f'are {shared} runs'} only."
+        told = (
+            f"There {'is one complete run' if shared == 1 else f'are {shared} complete runs'} only."
+        )
     elif all(one.keys() == runs[0].keys() for one in runs):
         told = f"Every experiment has {seeds} only."
     else:
@@ -176,18 +179,17 @@ def _repeats(study: Study, logdir: Path) -> Iterator[str]:
 
 
 def _open_questions(evidence: Evidence) -> Iterator[str]:
-    for verdict in evidence.verdicts:
-        more = verdict.more_seeds
-        if verdict.word == "INCONCLUSIVE" and more is not None:
-            advice = (
-                "more than it is worth, unless so small a difference matters"
-                if more > _MANY
-                else ""
-            )
-            yield (
-                f"{plain(verdict.stated.claim)}: about {counted(more, 'more seed')} would settle it"
-                f"{', ' + advice if advice else ''}."
-            )
+    unsettled = [one for one in evidence.verdicts if one.word == "INCONCLUSIVE"]
+    needed = [(one.more_seeds, f"*{plain(one.stated.claim)}*") for one in unsettled]
+    known = sorted((seeds, claim) for seeds, claim in needed if seeds is not None)
+    for seeds, claim in known:
+        if seeds <= _MANY:
+            yield f"About {counted(seeds, 'more seed')} would settle {claim}."
+    if many := [f"{claim} (about {seeds:,} more)" for seeds, claim in known if seeds > _MANY]:
+        yield (
+            "It takes more seeds than it is worth, unless so small a difference matters, to settle "
+            f"{listed(many)}."
+        )
 
 
 def _edges(evidence: Evidence, group: Group) -> Iterator[str]:
@@ -272,15 +274,19 @@ def _beside(logdir: Path, what: str) -> Path:
 
 
 def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None) -> str:
-    """Return the commands that ran grids with any of some experiments, with further words."""
-    options = [*further, *([] if logdir == Path("modellogs") else ["--logdir", str(logdir)])]
-    lines: dict[str, None] = {}
-    for asked in study.asked:
-        if asked.names and (of is None or of & {*asked.names}):
-            seeds = [] if "--seeds" in further else _seeds(study, asked)
-            lines[f"{_bare(asked)} {command_line([*seeds, *options])}"] = None
-    found = list(lines) or [f"fmgrid run GRID {command_line(options)}"]
-    return listed([code(line) for line in found])
+    """Return the commands that run grids again, with further words; all, or those *of* some."""
+    given = [*further, *([] if logdir == Path("modellogs") else ["--logdir", str(logdir)])]
+    grids = [asked for asked in study.asked if asked.names]
+    concerned = [asked for asked in grids if of is None or of & {*asked.names}]
+    runs: dict[str, dict[str, None]] = {}
+    for asked in concerned:
+        typed, options = _typed(asked)
+        seeds = [] if "--seeds" in further else _seeds(study, asked)
+        path = typed if len(concerned) == len(grids) else _grid(asked.path)
+        runs.setdefault(f"{options} {command_line([*seeds, *given])}", {})[path] = None
+    if not runs:
+        return code(f"fmgrid run GRID {command_line(given)}")
+    return listed([code(f"fmgrid run {' '.join(paths)} {rest}") for rest, paths in runs.items()])
 
 
 def _seeds(study: Study, asked: Asked) -> list[str]:
@@ -295,11 +301,14 @@ def _seeds(study: Study, asked: Asked) -> list[str]:
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
-def _bare(asked: Asked) -> str:
-    """Return the command that last ran a grid, but for which of its runs, where and how."""
+def _typed(asked: Asked) -> tuple[str, str]:
+    """Return which grids the command named that last ran this one, and its options.
+
+    But for those that say which of its runs, where and how.
+    """
     if not asked.commands:
-        return f"fmgrid run {_grid(asked.path)}"
-    words = iter(_WORD.findall(asked.commands[-1]))
+        return _grid(asked.path), ""
+    words = iter(_WORD.findall(asked.commands[-1])[2:])
     kept = []
     for word in words:
         name, is_joined, _ = word.lstrip("$'").partition("=")
@@ -308,7 +317,8 @@ def _bare(asked: Asked) -> str:
                 next(words, None)
         elif word not in _FLAGS:
             kept.append(word)
-    return " ".join(kept)
+    grids = list(takewhile(lambda word: not word.startswith("-"), kept))
+    return " ".join(grids) or _grid(asked.path), " ".join(kept[len(grids) :])
 
 
 def _grid(path: str) -> str:
