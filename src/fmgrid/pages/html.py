@@ -87,9 +87,10 @@ def _strong(
 
 
 def _code(_: RendererHTML, tokens: Sequence[Token], index: int, *__: Any) -> str:
-    """Return code whose options stay whole: a line may break after any hyphen otherwise."""
-    shown = _OPTION.sub(r"<span>\g<0></span>", escapeHtml(tokens[index].content))
-    return f"<code>{shown}</code>"
+    """Return code in which lines break after underscores, if they must, and not within options."""
+    shown = escapeHtml(tokens[index].content).replace("_", "_<wbr>")
+    whole = _OPTION.sub(r"<span>\g<0></span>", shown)
+    return f"<code>{whole}</code>"
 
 
 # No images: the page's own are pictures, and others would come over the network.
