@@ -397,6 +397,15 @@ def test_captions_name_the_best_with_its_figures(drawn: Callable[[str], list[Dra
     assert f"batch_size 128 is highest at {100 * found.mean:.1f}%" in told
 
 
+def test_of_many_batch_sizes_as_many_are_drawn_as_can_be_told_apart(
+    drawn: Callable[[str], list[Drawn]],
+) -> None:
+    picture = next(one for one in drawn("many levels") if one.name == "group_2_steps_and_images")
+    labels = [text for text in texts_of(picture.figure) if text.startswith("batch ")]
+    assert labels == [f"batch {size}" for size in (1, 2, 4, 6, 8, 10, 12, 14, 16, 18)]
+    assert "Of 18 batch sizes, 10 are drawn" in picture.caption
+
+
 def test_a_heat_maps_caption_names_its_best_cell(drawn: Callable[[str], list[Drawn]]) -> None:
     told = caption("two axes", "group_0_heatmap", drawn)
     best = STUDIES["two axes"]().scored["hidden_units_(256, 256)"].estimate("accuracy")

@@ -151,6 +151,16 @@ def test_what_came_of_an_experiment_stands_before_its_settings() -> None:
     assert [cell.text for cell in table.rows[0]][5:8] == ["5", "8", "SGD"]
 
 
+def test_tables_have_no_columns_that_say_nothing() -> None:
+    evidence = weigh(study_of([*rows("a", [0.8]), *rows("b", [0.7], epochs=9)]))
+    (design,), (results,) = map(
+        tables_of, (design_section(evidence), results_section(evidence, {}, {}))
+    )
+    for table, missing in ((design, {"question"}), (results, {"95% interval", "p", "sd"})):
+        assert not missing & {one.title for one in table.columns}
+        assert all(len(row) == len(table.columns) for row in table.rows)
+
+
 def test_the_design_names_every_setting_with_its_levels_of_many_the_ends() -> None:
     runs = [
         run
@@ -160,7 +170,7 @@ def test_the_design_names_every_setting_with_its_levels_of_many_the_ends() -> No
     ]
     names = tuple(dict.fromkeys(run["name"] for run in runs))
     study = study_of(runs, [Asked(path="sizes.toml", names=names)])
-    ((_, _, varies, *_),) = tables_of(design_section(weigh(study)))[0].rows
+    ((_, varies, *_),) = tables_of(design_section(weigh(study)))[0].rows
     assert varies.text == "`batch_size` 1, 2, 3, 4, 5, …, 61 (61); `optimizer` Adam, SGD"
 
 

@@ -15,7 +15,7 @@ from fmgrid.pages.markdown import to_markdown
 from fmgrid.questions import read_asked, recall
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
-from fmgrid.report.findings import deciding_figures
+from fmgrid.report.hypotheses import deciding_figures
 from fmgrid.study import Study, to_study
 from fmgrid.summary import Summary, summarize
 from fmgrid.words import command_line, counted

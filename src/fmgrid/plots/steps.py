@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Curves: TypeAlias = Mapping[int, Sequence[Point]]  # by batch size
 
+_MOST = 10  # lines that can be told apart
 _WIDE_RANGE = 10  # most by fewest steps, beyond which their axis is logarithmic
 
 
@@ -28,7 +29,7 @@ def plot_steps_and_images(group: Group) -> "Figure | None":
 
     None where the length of training varies, too, or no history tells of it.
     """
-    curves = _by_batch_size(group)
+    curves = _shown(_by_batch_size(group))
     if len(curves) < 2:  # noqa: PLR2004
         return None
     figure = new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
@@ -72,6 +73,10 @@ def describe_steps_and_images(group: Group) -> str:
         images_seen, means = shared
         told = _highest_and_lowest(f"After the same {images_seen:,} images", means)
         parts.append(f"{told} Batch sizes {listed(map(str, means))} were scored there.")
+    if len(curves) > _MOST:
+        parts.append(
+            f"Of {len(curves)} batch sizes, {_MOST} are drawn, from the least to the most."
+        )
     return " ".join(parts)
 
 
@@ -105,6 +110,16 @@ def _by_batch_size(group: Group) -> Curves:
         if points and all(point.images for point in points):
             found[size] = points
     return found
+
+
+def _shown(curves: Curves) -> Curves:
+    """Return as many lines as can be told apart, evenly spread over the batch sizes."""
+    sizes = sorted(curves)
+    last = len(sizes) - 1
+    if last < _MOST:
+        return curves
+    chosen = [sizes[k * last // (_MOST - 1)] for k in range(_MOST)]
+    return {size: curves[size] for size in chosen}
 
 
 def _averaged(same: Sequence[Point]) -> Point:

@@ -14,12 +14,8 @@ from fmgrid.pages.document import Document, Picture, plain
 from fmgrid.report.behaviour import overfitting_section, returns_section
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.findings import (
-    hypotheses_section,
-    impact_section,
-    luck_section,
-    summary_section,
-)
+from fmgrid.report.findings import impact_section, luck_section, summary_section
+from fmgrid.report.hypotheses import hypotheses_section
 from fmgrid.report.published import published_section
 from fmgrid.report.reference import Reference, read_reference
 from fmgrid.report.results import design_section, results_section

@@ -1,6 +1,7 @@
 """What was asked and what came of it: the design, and the results of every group."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fmgrid.effects import Against, compare_with, find_shares
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
@@ -32,9 +33,8 @@ def design_section(evidence: Evidence) -> Section:
         *(Column("group"), Column("question"), Column("varies")),
         *(number("experiments"), number("runs")),
     )
-    blocks: list[Text | Table] = [
-        Table(columns, rows, "What each group asks, and the settings that it varies")
-    ]
+    table = Table(columns, rows, "What each group asks, and the settings that it varies")
+    blocks: list[Text | Table] = [_without_blanks(table)]
     if study.baseline:
         base = study.baseline
         told = ", ".join(
@@ -253,14 +253,14 @@ def _table(  # noqa: PLR0913 -- a table of what, and called what
 ) -> Table:
     """Return a row for each member: what came of it before its settings, which may be many."""
     metric = evidence.metric
-    has_test = any(one.series("test_accuracy") for one in members)
     columns = (
         Column("experiment"),
         number(metric.replace("_", " ")),
         number("95% interval"),
-        *((number(f"difference ({unit_of(metric)})"), number("p")) if against else ()),
+        number(f"difference ({unit_of(metric)})"),
+        number("p"),
         *(number(axis.name) if axis.is_numeric else Column(axis.name) for axis in group.axes),
-        *([number("test accuracy")] if has_test else []),
+        number("test accuracy"),
         number("valid loss"),
         number("train loss"),
         number("sd"),
@@ -272,13 +272,23 @@ def _table(  # noqa: PLR0913 -- a table of what, and called what
             Cell(code(one.name), one.name),
             figure(show_value(one.mean(metric), metric), one.mean(metric)),
             _interval_cell(one.estimate(metric), metric),
-            *(_difference_cells(one, against, metric) if against else ()),
+            *_difference_cells(one, against, metric),
             *(_level_cell(level_of(one, axis.name)) for axis in group.axes),
-            *_further_figures(one, metric, has_test=has_test),
+            *_further_figures(one, metric),
         )
         for one in members
     )
-    return Table(columns, rows, caption, folded)
+    return _without_blanks(Table(columns, rows, caption, folded))
+
+
+def _without_blanks(table: Table) -> Table:
+    """Return the table without the columns in which no cell says anything."""
+    kept = [at for at in range(len(table.columns)) if any(row[at].text for row in table.rows)]
+    return replace(
+        table,
+        columns=tuple(table.columns[at] for at in kept),
+        rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
+    )
 
 
 def _level_cell(level: object) -> Cell:
@@ -290,9 +300,8 @@ def _interval_cell(found: Estimate | None, metric: str) -> Cell:
     return Cell(show_interval(found, metric), found.low if found else None)
 
 
-def _further_figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell]:
-    others = (*(["test_accuracy"] if has_test else []), "valid_loss", "train_loss")
-    means = [(other, one.mean(other)) for other in others]
+def _further_figures(one: Repeated, metric: str) -> list[Cell]:
+    means = [(other, one.mean(other)) for other in ("test_accuracy", "valid_loss", "train_loss")]
     found, seen = one.estimate(metric), one.images_seen
     sd = found.sd if found else None
     return [
@@ -303,8 +312,8 @@ def _further_figures(one: Repeated, metric: str, *, has_test: bool) -> list[Cell
     ]
 
 
-def _difference_cells(one: Repeated, against: Against, metric: str) -> list[Cell]:
-    found = against.differences.get(one.name)
+def _difference_cells(one: Repeated, against: Against | None, metric: str) -> list[Cell]:
+    found = against.differences.get(one.name) if against else None
     if found is None:
         return [Cell(""), Cell("")]
     difference, p = found
