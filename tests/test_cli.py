@@ -32,7 +32,8 @@ from command import (
 from fmgrid.cli.showing import check_outputs, resolve
 from fmgrid.cli.showing import write as write_file
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
-from fmgrid.store import read_results
+from fmgrid.store import Store, read_results
+from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -412,6 +413,18 @@ def test_a_changed_experiment_is_refused_until_the_old_run_is_set_aside() -> Non
     kept = Path("modellogs/.replaced/grid.1/grid_results.toml")
     assert read_results(kept).experiment.train_steps == 3
     assert len(fmgrid("summarize", "modellogs", "-o", "-").stdout.splitlines()) == 2
+
+
+def test_nothing_is_set_aside_for_runs_that_cannot_begin() -> None:
+    store = Store(Path("modellogs"))
+    store.begin("mlp")
+    store.save(make_run())
+    grid = write(f"{QUICK}optimizer_args = {{ betas = [2.0, 3.0] }}\n", "mlp.toml")
+    refused = fmgrid("run", grid, "--replace")
+    assert refused.returncode == 2
+    assert "nothing was done" in refused.stderr
+    assert store.read("mlp") == make_run()
+    assert not Path("modellogs/.replaced").exists()
 
 
 def test_adding_seeds_keeps_what_is_finished() -> None:
