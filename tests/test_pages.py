@@ -323,6 +323,14 @@ def test_no_two_headings_share_an_anchor(titles: list[str]) -> None:
     assert all(anchors)
 
 
+def test_a_line_breaks_between_options_and_not_within_them() -> None:
+    command = "fmgrid run a-b.toml --per-test 1 -o x - y"
+    tree = parse(page(Section("x", (Text(code(command)),))))
+    shown = only(tree, ".//section/p/code")
+    assert [part.text for part in shown] == ["--per-test", "-o"]
+    assert words(shown) == command
+
+
 def test_a_code_blocks_fence_is_longer_than_any_in_it() -> None:
     blocks = (Code("a\n````\n\tb\x1b"), Text("c"))
     tree = from_markdown(to_markdown(Document("t", "", (Section("x", blocks),))))

@@ -397,6 +397,22 @@ def test_captions_name_the_best_with_its_figures(drawn: Callable[[str], list[Dra
     assert f"batch_size 128 is highest at {100 * found.mean:.1f}%" in told
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("configuration_summary", "Accuracy (%)"),
+        ("group_0_scatter", "Accuracy (%)"),
+        ("group_0_scatter", "Batch size (images), log scale"),
+        ("group_0_steps_and_images", "Accuracy (%)"),
+        ("learning_curves", "Validation loss (nats)"),
+        ("overfitting_gap", "Validation loss minus train loss (nats)"),
+    ],
+)
+def test_axes_say_their_unit(name: str, label: str, drawn: Callable[[str], list[Drawn]]) -> None:
+    figure = next(one.figure for one in drawn("one axis") if one.name == name)
+    assert label in texts_of(figure)
+
+
 def test_of_many_batch_sizes_as_many_are_drawn_as_can_be_told_apart(
     drawn: Callable[[str], list[Drawn]],
 ) -> None:
@@ -463,6 +479,16 @@ def test_one_configuration_stands_on_one_line_whatever_its_names(
     ranks = rank_by_seed(STUDIES[case]())
     assert ranks
     assert len(ranks.of) == 3
+
+
+def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> None:
+    names = [f"a_network_with_a_batch_size_of_{n}_on_images_of_fashion" for n in (8, 16, 32)]
+    study = study_of([made_up(name, {"batch_size": n}) for n, name in enumerate(names)])
+    for picture in draw_all(study, []):
+        if picture.name in ("configuration_summary", "winners_by_seed"):
+            labels = [text for text in texts_of(picture.figure) if "fashion" in text]
+            assert len(set(labels)) == 3
+            assert all(len(label) <= 30 for label in labels)
 
 
 def test_sixty_one_names_are_legible() -> None:

@@ -1,11 +1,13 @@
 """A document -> one HTML file that needs nothing else: no network, and no file beside it."""
 
+import re
 from collections.abc import MutableMapping, Sequence
 from math import isnan
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
@@ -14,6 +16,8 @@ from markupsafe import Markup
 from fmgrid.pages.contents import to_entries
 from fmgrid.pages.document import Block, Cell, Document, Picture, on_one_line, visible_lines
 from fmgrid.pages.svg import inline_svg
+
+_OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 
 # Bold words that the page shows as badges.
 VERDICTS = ("CONFIRMED", "REJECTED", "INCONCLUSIVE")
@@ -82,6 +86,13 @@ def _strong(
     return renderer.renderToken(tokens, index, options, env)
 
 
+def _code(_: RendererHTML, tokens: Sequence[Token], index: int, *__: Any) -> str:
+    """Return code whose options stay whole: a line may break after any hyphen otherwise."""
+    shown = _OPTION.sub(r"<span>\g<0></span>", escapeHtml(tokens[index].content))
+    return f"<code>{shown}</code>"
+
+
 # No images: the page's own are pictures, and others would come over the network.
 _PARSER = MarkdownIt("commonmark", {"html": False}).disable("image")
 _PARSER.add_render_rule("strong_open", _strong)
+_PARSER.add_render_rule("code_inline", _code)

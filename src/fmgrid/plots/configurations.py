@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fmgrid.plots.paper import LONGEST, readable
+from fmgrid.plots.paper import LONGEST, readable, tell_apart
 from fmgrid.statistics import Estimate
 from fmgrid.study import Repeated, Study, best_first, by_configuration
 from fmgrid.words import counted
@@ -17,13 +17,7 @@ class Configuration:
     names: tuple[str, ...]
     groups: tuple[str, ...]  # titles of the groups that any of them is in
     repeated: Repeated  # the first of them, with the runs of all
-
-    @property
-    def label(self) -> str:
-        """What a picture calls it."""
-        more = len(self.names) - 1
-        others = f" (+{counted(more, 'name')})" if more else ""
-        return readable(self.names[0], LONGEST - len(others)) + others
+    label: str  # what a picture calls it
 
 
 def configurations(study: Study) -> list[Configuration]:
@@ -32,7 +26,9 @@ def configurations(study: Study) -> list[Configuration]:
     for group in study.groups:
         for member in group.members:
             titles[member.name].append(group.title)
-    return [_merged(same, titles) for same in by_configuration(study.scored.values()).values()]
+    found = by_configuration(study.scored.values()).values()
+    labels = tell_apart(same[0].name for same in found)
+    return [_merged(same, titles, labels[same[0].name]) for same in found]
 
 
 def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeated, Estimate]]:
@@ -41,8 +37,9 @@ def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeat
     return [(one, estimated) for one, estimated in found if estimated]
 
 
-def _merged(same: Sequence[Repeated], titles: dict[str, list[str]]) -> Configuration:
-    first = same[0]
+def _merged(same: Sequence[Repeated], titles: dict[str, list[str]], label: str) -> Configuration:
+    first, more = same[0], len(same) - 1
+    others = f" (+{counted(more, 'name')})" if more else ""
     runs = {seed: row for one in reversed(same) for seed, row in one.runs.items()}
     curves = {seed: rows for one in reversed(same) for seed, rows in one.curves.items()}
     ordered = dict(sorted(runs.items()))
@@ -50,4 +47,5 @@ def _merged(same: Sequence[Repeated], titles: dict[str, list[str]]) -> Configura
         names=tuple(one.name for one in same),
         groups=tuple(dict.fromkeys(title for one in same for title in titles[one.name])),
         repeated=Repeated(first.name, first.settings, ordered, curves, first.failures),
+        label=readable(label, LONGEST - len(others)) + others,
     )

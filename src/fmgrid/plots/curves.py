@@ -14,6 +14,7 @@ from fmgrid.plots.paper import (
     readable,
     settled,
     styled,
+    tell_apart,
     write_beside,
 )
 from fmgrid.plots.scales import level_texts, padded, scale_by_logarithm
@@ -54,7 +55,7 @@ def plot_learning_curves(study: Study) -> "Figure | None":
     for axes, (group, curves) in zip(grid.flat, shown, strict=False):
         _draw_panel(axes, group, curves)
     figure.supxlabel("Epoch", fontsize=8.5)
-    figure.supylabel("Validation loss", fontsize=8.5)
+    figure.supylabel("Validation loss (nats)", fontsize=8.5)
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_visible(False)
     figure.draw_without_rendering()
@@ -192,8 +193,9 @@ def _limit_panel(axes: "Axes", curves: dict[str, list[Point]], bold: Sequence[st
 def _label_panel(axes: "Axes", curves: dict[str, list[Point]]) -> None:
     bold = _highlighted(curves)
     last = [curves[name][-1] for name in bold]
+    labels = tell_apart(bold, 24)
     ends = [
-        (float(point.epoch), point.found.mean, readable(name, 24), ink)
+        (float(point.epoch), point.found.mean, labels[name], ink)
         for name, point, ink in zip(bold, last, ramp(len(bold)), strict=True)
     ]
     write_beside(axes, ends)

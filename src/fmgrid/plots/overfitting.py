@@ -49,7 +49,7 @@ def plot_overfitting(study: Study) -> "Figure | None":
     figure = new_figure("Validation loss minus train loss, at the end of training", 4.4)
     _explain(figure, gaps)
     axes = figure.subplots()
-    axes.set_xlabel("Train loss, mean of the last epoch's batches")
+    axes.set_xlabel("Train loss (nats), mean of the last epoch's batches")
     _limit(axes, gaps)
     axes.axhline(0, color=GREY, linewidth=1)
     axes.grid(axis="y")
@@ -57,7 +57,7 @@ def plot_overfitting(study: Study) -> "Figure | None":
         ink, mark, _ = _look(gap)
         axes.plot([gap.train] * 2, gap.found.span, color=ink, linewidth=1, alpha=0.6)
         axes.plot([gap.train], [gap.found.mean], marker=mark, color=ink, linestyle="none")
-    axes.set_ylabel("Validation loss minus train loss")
+    axes.set_ylabel("Validation loss minus train loss (nats)")
     settled(figure)
     _label_extremes(axes, gaps)
     return figure

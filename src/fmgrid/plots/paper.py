@@ -5,10 +5,12 @@ text; data colours keep a contrast of 3 to white and to near-black alike. Nothin
 matplotlib for others, or is changed by a user's matplotlibrc, and equal figures are equal bytes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from io import BytesIO, StringIO
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fmgrid.pages.document import INK
@@ -32,6 +34,7 @@ CHARACTER = 0.0092  # inches of width per character and point of type, on the sa
 LONGEST = 30  # characters of a label
 
 _LIGHT = 0.18  # luminance on which black and white are equally legible
+_BEFORE = 8  # characters of a label that lead up to where texts differ
 _TITLE = 0.3  # inches above all else
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -145,6 +148,19 @@ def readable(text: str, limit: int = LONGEST) -> str:
         return shown
     kept = limit * 3 // 5
     return f"{shown[:kept]}…{shown[len(shown) - (limit - kept - 1) :]}"
+
+
+def tell_apart(texts: Iterable[str], limit: int = LONGEST) -> dict[str, str]:
+    """Return the label of each text; those that would be alike begin where the texts differ."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for text in dict.fromkeys(texts):
+        alike[readable(text, limit)].append(text)
+    labels = {}
+    for label, same in alike.items():
+        begin = max(0, len(commonprefix(same)) - _BEFORE)  # noqa: RUF071 -- of letters
+        for text in same:
+            labels[text] = label if len(same) == 1 else readable(f"…{text[begin:]}", limit)
+    return labels
 
 
 def ink_on(fill: str) -> str:

@@ -13,9 +13,9 @@ from fmgrid.plots.paper import (
     is_filled,
     marker,
     new_figure,
-    readable,
     settled,
     styled,
+    tell_apart,
 )
 from fmgrid.plots.scales import Span, value_axes
 from fmgrid.plots.wording import listed, meaning_of_bars, named, percent_of
@@ -143,7 +143,7 @@ def _look(one: Configuration, titles: Sequence[str]) -> Look:
     number = titles.index(one.groups[0])
     if number >= _MOST_GROUPS:
         return Look(len(titles) + 1, "other groups", GREY, "|")
-    word = readable(one.groups[0], 24)
+    word = tell_apart(titles, 24)[one.groups[0]]
     return Look(number, word, colour(number), marker(number), is_filled(number))
 
 

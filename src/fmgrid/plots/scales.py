@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fmgrid.pages.document import INK
-from fmgrid.plots.paper import readable, text_width
+from fmgrid.plots.paper import readable, tell_apart, text_width
 from fmgrid.study import Axis, show_level
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def level_texts(levels: Iterable[Any]) -> dict[Any, str]:
         }
         if len(set(texts.values())) == len(levels):
             break
-    return {level: readable(text) for level, text in texts.items()}
+    labels = tell_apart(texts.values())
+    return {level: labels[text] for level, text in texts.items()}
 
 
 def label_levels(axes: "Axes", places: Mapping[Any, float], inches: float) -> None:
