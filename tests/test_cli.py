@@ -32,7 +32,8 @@ from command import (
 from fmgrid.cli.showing import check_outputs, resolve
 from fmgrid.cli.showing import write as write_file
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
-from fmgrid.store import read_results
+from fmgrid.store import Store, read_results
+from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -414,6 +415,18 @@ def test_a_changed_experiment_is_refused_until_the_old_run_is_set_aside() -> Non
     assert len(fmgrid("summarize", "modellogs", "-o", "-").stdout.splitlines()) == 2
 
 
+def test_nothing_is_set_aside_for_runs_that_cannot_begin() -> None:
+    store = Store(Path("modellogs"))
+    store.begin("mlp")
+    store.save(make_run())
+    grid = write(f"{QUICK}optimizer_args = {{ betas = [2.0, 3.0] }}\n", "mlp.toml")
+    refused = fmgrid("run", grid, "--replace")
+    assert refused.returncode == 2
+    assert "nothing was done" in refused.stderr
+    assert store.read("mlp") == make_run()
+    assert not Path("modellogs/.replaced").exists()
+
+
 def test_adding_seeds_keeps_what_is_finished() -> None:
     grid = write(QUICK)
     assert fmgrid("run", grid).returncode == 0
@@ -585,13 +598,16 @@ def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
 def test_a_closed_stream_keeps_nothing_from_running(closed: str) -> None:
-    script = f"fmgrid run {write(QUICK)} {closed}"
+    # Once in four the number of a closed stream was that of a worker's line.
+    grid = write(f"{QUICK}[grid]\ntrain_steps = [1, 2, 3]\n")
+    script = f"for n in 1 2 3; do fmgrid run {grid} --logdir modellogs$n {closed} || exit $?; done"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    assert bits(Path("modellogs")).keys() == {"grid"}
+    for number in (1, 2, 3):
+        assert len(bits(Path(f"modellogs{number}"))) == 3
 
 
 @pytest.mark.parametrize("command", ["plan", "summarize"])

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fmgrid.cli.running import Wishes, _made_ready
+from fmgrid.cli.running import Wishes, _made_ready, _set_aside
 from fmgrid.errors import StoreError
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import run_all, survey
@@ -51,7 +51,9 @@ def run_grid(root: Path) -> None:
     with store.locked():
         store.check_room(len(GRID), 14)
         wishes = Wishes(1, set_aside=True, quiet=True)
-        wanted = [_made_ready(item, store, wishes) for item in survey(GRID, store)]
+        found = survey(GRID, store)
+        _set_aside(found, store)
+        wanted = [_made_ready(item, wishes) for item in found]
         list(run_all(wanted, store, InTurn(), make_run))
 
 

@@ -65,10 +65,9 @@ def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
         _refuse_changed(definitions, found, store, wishes)
         pending = [item.experiment for item in found if _is_wanted(item, wishes)]
         store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
-        wanted = [_made_ready(item, store, wishes) for item in found]
         runs: list[Run] = []
         try:
-            _train_all(plan, wanted, store, wishes, runs)
+            _train_all(plan, found, store, wishes, runs)
         except KeyboardInterrupt:
             # What is stored counts, not what was told of: the signal may have come in between.
             done = sum(item.state == "complete" for item in survey(experiments, store))
@@ -121,26 +120,35 @@ def _refuse_changed(
         raise InputError(problems)
 
 
-def _made_ready(item: Found, store: Store, wishes: Wishes) -> Found:
+def _made_ready(item: Found, wishes: Wishes) -> Found:
     """Return *item* as the runner shall take it: pending if it is wanted."""
     if not _is_wanted(item, wishes):
         return item if item.state != "pending" else replace(item, state="failed")
-    if item.state in ("changed", "damaged", "newer"):
-        aside = store.set_aside(item.experiment.run_name)
-        warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
     return Found(item.experiment, "pending")
+
+
+def _set_aside(found: Sequence[Found], store: Store) -> None:
+    """Take finished runs out of the way of those that are to be trained in their place."""
+    for item in found:
+        if item.state in ("changed", "damaged", "newer"):
+            aside = store.set_aside(item.experiment.run_name)
+            warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
 
 
 def _train_all(
     plan: Plan,
-    wanted: Sequence[Found],
+    found: Sequence[Found],
     store: Store,
     wishes: Wishes,
     runs: list[Run],
 ) -> None:
-    """Train what is pending in *wanted*; append each run to *runs* when it is stored."""
+    """Train what is wanted of *found*; append each run to *runs* when it is stored.
+
+    Nothing is set aside before everything is there that training needs.
+    """
     from fmgrid.executors.processes import Processes
 
+    wanted = [_made_ready(item, wishes) for item in found]
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
     workers = max(1, min(wishes.workers, len(trainings)))
@@ -160,6 +168,7 @@ def _train_all(
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command), store)
+        _set_aside([item for item in found if _is_wanted(item, wishes)], store)
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
