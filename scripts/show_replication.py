@@ -34,9 +34,9 @@ CONCLUDED = {
 }
 
 PLAINLY = {
-    "CONFIRMED": "They hold",
-    "REJECTED": "They do not hold",
-    "INCONCLUSIVE": "Ten seeds cannot tell",
+    "CONFIRMED": "Confirmed",
+    "REJECTED": "Rejected as they are stated",
+    "INCONCLUSIVE": "Open",
 }
 
 
@@ -57,9 +57,20 @@ def _plainly(verdicts: list[dict[str, Any]]) -> str:
         claims[one["verdict"]].append(plain(one["claim"]))
     confirmed, rejected, open_ = (len(claims[word]) for word in PLAINLY)
     told = f"{len(verdicts)} claims, ten seeds confirm {confirmed}, reject {rejected}"
-    lines = [f"Of the study's {told} and leave {open_} open.", ""]
+    lines = [f"Of the study's {told} and leave {open_} open.{_over_all(verdicts)}", ""]
     lines += [f"- **{PLAINLY[word]}**: {'; '.join(found)}." for word, found in claims.items()]
     return "\n".join(lines) + "\n"
+
+
+def _over_all(verdicts: list[dict[str, Any]]) -> str:
+    """Name the verdicts that hold within their own grid, but not over all grids together."""
+    weak = [plain(one["claim"]) for one in verdicts if one["verdict"] != one["verdict_over_all"]]
+    if not weak:
+        return ""
+    return (
+        " The chance of a wrong verdict is limited to 5% within each grid; corrected over all grids "
+        f"together, these would be open, too: {'; '.join(weak)}."
+    )
 
 
 def _table(verdicts: list[dict[str, Any]]) -> str:

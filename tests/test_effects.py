@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from fmgrid.effects import as_good_as_best, compare_with, find_effects, find_gains, find_shares
-from fmgrid.statistics import compare, holm, shares_of_variance, swing_of_noise
+from fmgrid.statistics import compare, holm, shares_of_variance
 from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
 
@@ -80,14 +80,16 @@ def test_in_a_factorial_grid_a_level_is_the_mean_over_all_others() -> None:
     assert by_time.difference.p == pytest.approx(expected.p)
 
 
-def test_the_swing_of_equals_is_that_of_means_over_seeds_and_cells() -> None:
-    cells = {(3, 8): [0.5, 0.52], (3, 64): [0.8, 0.82], (5, 8): [0.6, 0.61], (5, 64): [0.9, 0.92]}
-    study = factorial(cells)
-    noise = study.noise("accuracy")
-    assert noise
-    assert noise.degrees == 4
-    for effect in find_effects(study):
-        assert effect.noise == pytest.approx(swing_of_noise(2, 4, noise))  # 2 seeds x 2 cells
+def test_the_swing_of_equals_is_of_what_levels_and_seeds_leave_unexplained() -> None:
+    # The seeds do much to both levels, and the levels to all seeds: neither is noise.
+    steps = {0: 0.001, 1: -0.001, 2: 0.0}
+    low = {seed: 0.5 + 0.1 * seed for seed in steps}
+    high = {seed: 0.2 + value + steps[seed] for seed, value in low.items()}
+    (effect,) = find_effects(along({3: low, 5: high}))
+    # Of two levels it is the half width of the paired interval: 4.303 x 0.001 / sqrt(3).
+    assert effect.noise == pytest.approx(4.303 * 0.001 / math.sqrt(3), rel=1e-3)
+    assert effect.difference.low
+    assert effect.difference.mean - effect.difference.low == pytest.approx(effect.noise, rel=1e-3)
 
 
 def test_one_seed_tells_nothing_apart() -> None:
@@ -285,6 +287,53 @@ def test_the_order_of_experiments_changes_no_effect() -> None:
     every = [run for one in study.experiments.values() for run in one.runs.values()]
     random.Random(2).shuffle(every)
     assert find_effects(study_of(every)) == find_effects(study)
+
+
+def test_which_images_judge_a_run_is_no_setting_that_could_matter() -> None:
+    study = study_of(
+        [
+            *rows("test", [0.80, 0.81, 0.80]),
+            *rows("held", [0.90, 0.92, 0.93], validation=10_000),
+            *rows("longer", [0.85, 0.86, 0.87], epochs=9),
+        ]
+    )
+    assert [one.setting for one in find_effects(study)] == ["epochs"]
+    only = study_of([*rows("a", [0.8, 0.81]), *rows("b", [0.9, 0.91], validation=10_000)])
+    assert find_effects(only) == []
+
+
+def test_an_effect_within_an_irregular_group_says_what_else_was_set() -> None:
+    study = study_of(
+        [
+            *rows("base", [0.80, 0.81]),
+            *rows("epochs_3", [0.70, 0.72], epochs=3),
+            *rows("epochs_2", [0.60, 0.62], epochs=2),
+            *rows("both", [0.10, 0.11], learning_rate=1e-5, epochs=4, batch_size=4),
+        ]
+    )
+    assert [one.through for one in find_effects(study)] == ["base"]
+    assert [one.through for one in find_effects(along({3: [0.7, 0.8], 5: [0.8, 0.9]}))] == [""]
+
+
+def test_one_that_is_picked_for_being_best_is_compared_as_any_might_have_been() -> None:
+    values = {3: [0.70, 0.72, 0.73], 5: [0.80, 0.83, 0.81], 7: [0.82, 0.85, 0.80]}
+    study = along(values)
+    against = compare_with(study, study.groups[0])
+    assert against
+    assert against.is_picked
+    for difference, p in against.differences.values():
+        assert p == pytest.approx(min(1.0, 3 * difference.p))  # three pairs of three
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_at_most_one_study_of_equals_in_twenty_tells_any_from_the_best(count: int) -> None:
+    rng = random.Random(count)
+    trials = 300
+    told = 0
+    for _ in range(trials):
+        study = along({n: [rng.gauss(0.7, 0.01) for _ in range(8)] for n in range(1, count + 1)})
+        told += len(as_good_as_best(study.scored.values())) < count
+    assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
 def test_what_shares_no_seed_with_the_best_is_not_told_from_it() -> None:

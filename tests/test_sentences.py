@@ -11,6 +11,7 @@ import pytest
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.records import Asked, Stated
 from fmgrid.report import Reference, to_document, weigh
+from fmgrid.report.findings import winners_by_seed
 from fmgrid.report.published import published_section
 from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
@@ -59,7 +60,10 @@ SUMMARIES = {
         pair(HIGH, NEAR),
         "but b cannot be told from it. The effect of epochs (0.3 points) may be noise.",
     ),
-    "one step": (pair(HIGH, LOW), "and the only step between two levels is more."),
+    "one step": (
+        pair(HIGH, LOW),
+        "and the only step between two levels is too large for one run of each to hide.",
+    ),
     "one hypothesis": (pair(HIGH, LOW, "a > b"), "The hypothesis that was stated is confirmed."),
     "several": (
         pair(HIGH, LOW, "a > b", "b > a", "b > 0.7"),
@@ -171,7 +175,7 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
     summary = told(study, "Summary")
     assert re.search(r"batch_size \([\d.]+ points, confounded with the images seen\)", summary)
     assert re.search(r"epochs \([\d.]+ points\)", summary)
-    assert "none of the 2 steps between neighbouring levels are less" in summary
+    assert "none of the 2 steps between neighbouring levels are too small for one run" in summary
     (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e2_b8")
     runs = [dict(run) for one in study.scored.values() for run in one.runs.values()]
     assert "confounded: 12,800 and 1,600 images seen" in told(
@@ -180,7 +184,8 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
     (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e1_b64")
     assert "confounded" not in told(study_of(runs, [stated]), "Hypotheses")
     results = told(study, "Results")
-    assert "experiments that differ in batch_size alone saw from 800 to 6,400 images" in results
+    unequal = "experiments that differ in batch_size alone saw unequal numbers of images, such as"
+    assert f"{unequal} 800 and 6,400" in results
     assert "experiments that differ in epochs alone" not in results
 
 
@@ -234,4 +239,52 @@ def test_a_gap_is_told_from_none_by_one_rule() -> None:
         for seed, gap in enumerate(value + shift for value in gaps)
     )
     text = told(study, "Overfitting")
-    assert "Of 2 configurations, 1 has a gap above zero by more than noise, and 0 below" in text
+    assert "Each alone, 1 of 2 configurations lies above zero by more than noise, and none" in text
+    assert "; the mean of all is 0.0515 [" in text
+
+
+def test_experiments_that_other_images_judge_are_not_ranked_together() -> None:
+    study = study_of(
+        [
+            *rows("a", HIGH),
+            *rows("b", LOW, epochs=9),
+            *rows("held", [0.90, 0.91, 0.89], validation=10_000),
+            *rows("longer", [0.93, 0.95, 0.97], epochs=7),
+        ]
+    )
+    summary = told(study, "Summary")
+    assert "Scored on the test images, longer scores best, with 95.00%" in summary
+    assert "Scored on 10,000 images held out, held scores 90.00%" in summary
+    design = told(study, "Design")
+    assert "In 3 of 4 experiments the validation images are the test images" in design
+    assert "Not all experiments are scored on the same images" in design
+    assert winners_by_seed(weigh(study)) == {seed: ["longer"] for seed in range(3)}
+
+
+def test_an_optimizer_at_one_learning_rate_says_so() -> None:
+    study = study_of([*rows("a", HIGH), *rows("b", LOW, optimizer="SGD")])
+    assert "optimizer (9.9 points, all at learning rate 0.001)" in told(study, "Summary")
+
+
+def test_verdicts_that_hold_within_their_grid_only_are_named() -> None:
+    values = {"a": [0.80, 0.81, 0.82, 0.83], "b": [0.79, 0.808, 0.812, 0.823]}
+    study = study_of(
+        [
+            *rows("a", values["a"]),
+            *rows("b", values["b"], epochs=9),
+            *rows("c", [0.5, 0.9, 0.4, 0.8], epochs=7),
+        ],
+        [
+            *asked("a b", "a > b"),
+            *(asked("c", "c > 0.6", "c > 0.65")[0].model_copy(update={"path": "h.toml"}),),
+        ],
+    )
+    evidence = weigh(study)
+    assert [one.word for one in evidence.verdicts] == ["CONFIRMED", *["INCONCLUSIVE"] * 2]
+    text = told(study)
+    assert "of which 1 would be inconclusive if corrected over all grids together" in text
+    assert r"if it were corrected over all 3: a \> b." in text
+
+
+def test_shorter_trainings_are_said_to_be_the_beginning_of_longer_ones() -> None:
+    assert "one training at several moments: a and b." in told(pair(HIGH, LOW), "Design")

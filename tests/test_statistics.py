@@ -4,14 +4,15 @@ import math
 import random
 from collections.abc import Sequence
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
 
 from fmgrid.statistics import (
     MOST_SEEDS,
-    Noise,
     compare,
     difference,
     estimate,
@@ -21,7 +22,7 @@ from fmgrid.statistics import (
     pooled_noise,
     seeds_needed,
     shares_of_variance,
-    swing_of_noise,
+    swing_of_equals,
 )
 
 # Student's own example: hours of sleep that two drugs gave to ten patients (Biometrika 6, 1908).
@@ -95,8 +96,17 @@ def test_the_analysis_of_variance_is_that_of_the_published_example() -> None:
 
 
 def test_the_swing_of_equals_is_tukeys() -> None:
+    rng = random.Random(5)
+    shifts = [rng.gauss(0, 3) for _ in range(6)]
+    series = [{n: level + shifts[n] + rng.gauss(0, 1) for n in range(6)} for level in range(3)]
+    rows = [(level, n, value) for level, one in enumerate(series) for n, value in one.items()]
+    table = pd.DataFrame(rows, columns=["level", "seed", "value"])
+    fit = ols("value ~ C(level) + C(seed)", table).fit()
     # The table of the studentized range has 3.88 for 3 means and 10 degrees of freedom.
-    assert swing_of_noise(3, 4, Noise(2.0, 10)) == pytest.approx(3.88, abs=0.005)
+    expected = 3.88 * math.sqrt(fit.mse_resid / 6)
+    assert swing_of_equals(series) == pytest.approx(expected, rel=2e-3)
+    assert swing_of_equals(series[:1]) is None
+    assert swing_of_equals([{0: 1.0, 1: 2.0}, {1: 2.0, 2: 3.0}]) is None
 
 
 def test_one_value_says_nothing_of_how_values_vary() -> None:

@@ -16,16 +16,16 @@ from typing import Any
 from fmgrid.statistics import (
     ALPHA,
     Difference,
-    Noise,
     Share,
     common_seeds,
     compare,
     holm,
     mean_by_seed,
     shares_of_variance,
-    swing_of_noise,
+    swing_of_equals,
 )
 from fmgrid.study import (
+    SCORED_ON,
     SINGLE_SETTINGS,
     Axis,
     Group,
@@ -55,6 +55,7 @@ class Effect:
     noise: float | None  # the swing of equals, at most, 19 times in 20
     images: tuple[int, int] | None  # fewest and most seen, where levels differ in it, time aside
     metric: str = "accuracy"
+    through: str = ""  # the experiment that all others differ from in this setting only
 
     @property
     def is_told_apart(self) -> bool:
@@ -76,11 +77,15 @@ class Gain:
 
 @dataclass(frozen=True)
 class Against:
-    """How the members of a group compare with one experiment."""
+    """How the members of a group compare with one experiment.
+
+    p values are Holm's over the group, or, where the reference was picked by the same figures, for
+    all pairs of the group, as any of them might have been picked.
+    """
 
     reference: Repeated
-    is_picked: bool  # for being the best, which these same figures say
-    differences: Mapping[str, tuple[Difference, float]]  # by name, with Holm's p over the group
+    is_picked: bool  # for being the best
+    differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
 
 
 def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
@@ -104,7 +109,8 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     }
     if not found:
         return None
-    corrected = holm([difference.p for difference in found.values()])
+    p_values = [difference.p for difference in found.values()]
+    corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
     pairs = zip(found.values(), corrected, strict=True)
     return Against(named, baseline is None, dict(zip(found, pairs, strict=True)))
 
@@ -112,22 +118,22 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
 def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> list[Repeated]:
     """Return the best and those that its repeats don't tell from it, best first.
 
-    Paired by seed, and by Holm's method, since there are many to tell from it.
+    Paired by seed. Any of them might have been the best of these figures, so that p values are
+    corrected for all pairs (Bonferroni).
     """
     best, *others = best_first(members, metric)
     differences = [compare(best.series(metric), other.series(metric)) for other in others]
-    p_values = holm([1.0 if found is None else found.p for found in differences])
+    p_values = _for_all_pairs([1.0 if found is None else found.p for found in differences])
     return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
 
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
     """Return the effect of every setting that varies in a group, largest first."""
-    noise = study.noise(metric)
     found = [
         effect
         for group in study.groups
-        for part, axis in _contrasts(study, group)
-        if (effect := _effect(part, axis, noise, metric))
+        for part, axis, through in _contrasts(study, group)
+        if (effect := _effect(part, axis, metric, through))
     ]
     corrected = holm([effect.p for effect in found])
     found = [replace(effect, p=p) for effect, p in zip(found, corrected, strict=True)]
@@ -161,7 +167,7 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
     steps = [
         (part.title, axis.name, before, after, difference)
         for group in study.groups
-        for part, axis in _contrasts(study, group)
+        for part, axis, _ in _contrasts(study, group)
         if axis.is_numeric
         for (before, low), (after, high) in pairwise(_series(part, axis, metric).items())
         if (difference := compare(high, low))
@@ -170,35 +176,41 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
     return [Gain(*step, p) for step, p in zip(steps, corrected, strict=True)]
 
 
+def _for_all_pairs(p_values: Sequence[float]) -> list[float]:
+    """Correct the p values of one that was picked against each of the others."""
+    pairs = len(p_values) * (len(p_values) + 1) // 2
+    return [min(1.0, pairs * p) for p in p_values]
+
+
 def _scored_alike(baseline: Repeated, members: Sequence[Repeated]) -> bool:
     """Return whether the same images judge all of them."""
-    images = ("dataset", "validation")
-    wanted = [baseline.settings.get(setting) for setting in images]
-    return all([one.settings.get(setting) for setting in images] == wanted for one in members)
+    return all(one.scored_on == baseline.scored_on for one in members)
 
 
-def _contrasts(study: Study, group: Group) -> Iterator[tuple[Group, Axis]]:
+def _contrasts(study: Study, group: Group) -> Iterator[tuple[Group, Axis, str]]:
     """Yield the axes along which a group can be compared, with the members that show it.
 
+    Which images judge a run is none: figures of other images differ for that alone.
     In a group that is no product, those members count that differ in one setting only from the
-    study's baseline, or, where none do, from the member that most others are so close to.
+    study's baseline, or, where none do, from the member that most others are so close to. The
+    name of that comes with them.
     """
     if group.shape in ("one axis", "factorial"):
-        yield from ((group, axis) for axis in group.axes)
+        yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
     elif group.shape == "irregular":
         found = list(_slices(group, study.baseline)) if study.baseline else []
         yield from found or _slices(group, count_neighbours(group.distinct).most_common(1)[0][0])
 
 
-def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis]]:
-    for setting in SINGLE_SETTINGS:
+def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis, str]]:
+    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
         alike = [
             one for one in group.distinct if without(one, setting) == without(baseline, setting)
         ]
         members = tuple({one.configuration: one for one in (baseline, *alike)}.values())
         part = Group(group.title, "", members)
         if part.shape == "one axis":
-            yield part, part.axes[0]
+            yield part, part.axes[0], baseline.name
 
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
@@ -210,7 +222,7 @@ def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]
     return {level: found for level, found in means.items() if found}
 
 
-def _effect(group: Group, axis: Axis, noise: Noise | None, metric: str) -> Effect | None:
+def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | None:
     series = _series(group, axis, metric)
     pairs = len(series) * (len(series) - 1) // 2
     picked = _furthest_apart(series, metric)
@@ -220,10 +232,6 @@ def _effect(group: Group, axis: Axis, noise: Noise | None, metric: str) -> Effec
     difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
     if difference is None:
         return None
-    swing = None
-    if noise:
-        cells = len(group.distinct) // len(axis.levels)
-        swing = swing_of_noise(len(series), difference.n * cells, noise)
     return Effect(
         group=group.title,
         setting=axis.name,
@@ -232,9 +240,10 @@ def _effect(group: Group, axis: Axis, noise: Noise | None, metric: str) -> Effec
         levels=len(series),
         difference=difference,
         p=min(1.0, difference.p * pairs),
-        noise=swing,
+        noise=swing_of_equals(list(series.values())),
         images=group.confounded.get(axis.name),
         metric=metric,
+        through=through,
     )
 
 

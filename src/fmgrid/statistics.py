@@ -202,12 +202,25 @@ def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
     return Noise(math.sqrt(squares / degrees), degrees)
 
 
-def swing_of_noise(levels: int, repeats: int, noise: Noise) -> float:
+def swing_of_equals(series: Sequence[Mapping[int, float]]) -> float | None:
     """Return how far the best and the worst of equals lie apart, at most, 19 times in 20.
 
-    Tukey's studentized range, for means of so many repeats each.
+    Tukey's studentized range, over the seeds that all have, with the scatter that is left when
+    each series and each seed has its mean taken away. None of fewer than two series or seeds.
     """
-    return _range_quantile(levels, noise.degrees) * noise.sd / math.sqrt(repeats)
+    seeds = common_seeds(series)
+    if len(series) < 2 or len(seeds) < 2:  # noqa: PLR2004 -- nothing is left of them
+        return None
+    means = [fmean(one[seed] for seed in seeds) for one in series]
+    shifts = mean_by_seed(series)
+    squares = sum(
+        (one[seed] - mean - shifts[seed] + fmean(means)) ** 2
+        for one, mean in zip(series, means, strict=True)
+        for seed in seeds
+    )
+    degrees = (len(series) - 1) * (len(seeds) - 1)
+    sd = math.sqrt(squares / degrees)
+    return _range_quantile(len(series), degrees) * sd / math.sqrt(len(seeds))
 
 
 def shares_of_variance(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.claims import METRICS
@@ -25,6 +25,7 @@ Row: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
+SCORED_ON = ("dataset", "validation")  # which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # what is meant to change the images
 SETTINGS = tuple(name for name in Experiment.model_fields if name not in ("name", "seed"))
 # Steps and images are two ways to say how long an epoch is, and count as one setting.
@@ -58,6 +59,7 @@ UNITS = {
     "train_images": "images per epoch",
     "batch_size": "batch size (images)",
     "learning_rate": "learning rate",
+    "units": "units in each hidden layer",
     "units1": "units in the first hidden layer",
     "units2": "units in the second hidden layer",
     "depth": "hidden layers",
@@ -102,6 +104,11 @@ class Repeated:
     def configuration(self) -> str:
         """Equal for experiments that differ in nothing but their names, as far as that is known."""
         return without(self)
+
+    @property
+    def scored_on(self) -> tuple[Any, ...]:
+        """Which images judge it: figures of others cannot be set beside."""
+        return tuple(self.settings.get(setting) for setting in SCORED_ON)
 
     @property
     def images_seen(self) -> int | None:
@@ -230,9 +237,17 @@ class Study:
         return None
 
     def noise(self, metric: str) -> Noise | None:
-        """Return how much single runs of one configuration vary, whatever their names.
+        """Return how much single runs of one configuration vary, whatever their names."""
+        return pooled_noise(self._repeats(metric))
 
-        Runs of one configuration and seed are one training, and count once.
+    def scatter(self, metric: str) -> list[float]:
+        """Return the standard deviation of the runs of each configuration, least first."""
+        return sorted(stdev(values) for values in self._repeats(metric) if len(values) > 1)
+
+    def _repeats(self, metric: str) -> list[list[float]]:
+        """Return the metric by configuration; runs with one seed are one training, and count once.
+
+        Of a seed that is not known, each run counts.
         """
         repeats = (
             {
@@ -242,7 +257,7 @@ class Study:
             }
             for same in by_configuration(self.scored.values()).values()
         )
-        return pooled_noise([list(values.values()) for values in repeats])
+        return [list(values.values()) for values in repeats]
 
 
 def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated]]:
@@ -251,6 +266,14 @@ def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated
     for one in experiments:
         found[one.configuration].append(one)
     return found
+
+
+def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
+    """Return the experiments, those together that the same images judge; most first."""
+    found: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
+    for one in experiments:
+        found[one.scored_on].append(one)
+    return sorted(found.values(), key=lambda members: -len(members))
 
 
 def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
@@ -354,6 +377,8 @@ def level_of(one: Repeated, name: str) -> Any:
         return json.dumps(value) if isinstance(value, list | dict) else value
     if name == "depth":
         return None if units is None else len(units)
+    if name == "units":
+        return None if units is None else units[0]
     if name.startswith("units"):
         return None if units is None else units[int(name.removeprefix("units")) - 1]
     return one.settings.get(name)
@@ -388,6 +413,8 @@ def _layer_axes(members: Sequence[Repeated]) -> list[str]:
     if len(known) < len(shapes):
         return ["hidden_units"]
     if len({len(units) for units in known}) == 1:
+        if len(known[0]) > 1 and all(len(set(units)) == 1 for units in known):
+            return ["units"]  # which all layers share
         return [f"units{layer}" for layer in range(1, len(known[0]) + 1)]
     is_even = len({width for units in known for width in units}) <= 1
     return ["depth" if is_even else "hidden_units"]

@@ -8,7 +8,7 @@ is in the folder changes no verdict. A claim is rejected by evidence for the con
 of evidence for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import ceil, log2
@@ -37,7 +37,7 @@ from fmgrid.statistics import (
     p_exceeds,
     seeds_needed,
 )
-from fmgrid.study import Study, are_confounded, is_higher_better
+from fmgrid.study import Study, are_confounded, by_configuration, is_higher_better
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 Series: TypeAlias = Mapping[int, float]
@@ -52,6 +52,7 @@ class Compared:
     difference: Difference  # greater minus lesser
     margin: float  # that it has to exceed, or to stay within
     images: tuple[int, int] | None = None  # seen by each, where they differ in that, time aside
+    alternatives: int = 1  # how many might have decided, which p is corrected for
 
     @property
     def is_same(self) -> bool:
@@ -66,7 +67,14 @@ class Compared:
         low, high = (None if bound is None else -bound for bound in (found.high, found.low))
         turned = replace(found, mean=-found.mean, low=low, high=high)
         images = self.images and self.images[::-1]
-        return Compared(self.lesser, self.greater, turned, -self.margin, images)
+        return replace(
+            self,
+            greater=self.lesser,
+            lesser=self.greater,
+            difference=turned,
+            margin=-self.margin,
+            images=images,
+        )
 
 
 @dataclass(frozen=True)
@@ -107,18 +115,33 @@ class _Weighed:
 
 
 @dataclass(frozen=True)
+class _Test:
+    """That one side exceeds the other, or the contrary."""
+
+    p: float
+    compared: Compared  # the pair that p is of
+    seeds: Callable[[float], int | None]  # alpha -> seeds in all that would show it
+
+
+@dataclass(frozen=True)
 class _Link:
     """Two sides of which one is claimed to be the greater."""
 
-    confirms: float
-    rejects: float
-    compared: Compared
-    alternatives: int  # that the p value of what it seems to show is corrected for
+    confirms: _Test
+    rejects: _Test
 
     @property
     def is_contrary(self) -> bool:
         """Whether it seems to show the contrary of the claim."""
-        return self.compared.difference.mean < self.compared.margin
+        if self.confirms.p == self.rejects.p:
+            found = self.confirms.compared
+            return found.difference.mean < found.margin
+        return self.rejects.p < self.confirms.p
+
+    @property
+    def likelier(self) -> _Test:
+        """What it seems to show."""
+        return self.rejects if self.is_contrary else self.confirms
 
 
 def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
@@ -182,21 +205,19 @@ def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str
     contrary = [link for link in links if link.is_contrary]
 
     def settled_by(alpha: float) -> int | None:
-        tests = len(links) if contrary else 1
-        needed = [
-            _seeds(link.compared, alpha / (tests * link.alternatives)) for link in contrary or links
-        ]
-        known = [seeds for seeds in needed if seeds is not None]
-        if contrary:
-            return min(known, default=None)  # one link that is wrong is enough
-        return max(known) if len(known) == len(needed) else None
+        if contrary:  # one link that is wrong is enough
+            needed = [link.rejects.seeds(alpha / len(links)) for link in contrary]
+            return min((seeds for seeds in needed if seeds is not None), default=None)
+        return _most(link.confirms.seeds(alpha) for link in links)
 
     return _Evidence(
-        confirms=max(link.confirms for link in links),
-        rejects=len(links) * min(link.rejects for link in links),
-        compared=tuple(link.compared for link in links),
+        confirms=max(link.confirms.p for link in links),
+        rejects=min(1.0, len(links) * min(link.rejects.p for link in links)),
+        compared=tuple(link.likelier.compared for link in links),
         settled_by=settled_by,
-        deciding=max(range(len(links)), key=lambda at: (-links[at].rejects, links[at].confirms)),
+        deciding=max(
+            range(len(links)), key=lambda at: (-links[at].rejects.p, links[at].confirms.p)
+        ),
     )
 
 
@@ -221,20 +242,40 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
         )
         for *_, values in pairs
     ]
-    one, other, values = max(pairs, key=lambda pair: abs(_mean(pair[2])))
-    if _mean(values) < 0:
-        one, other, values = other, one, [-value for value in values]
-    compared = Compared(one, other, _difference(values), alike.limit)
+    is_within = max(within) <= min(1.0, len(pairs) * min(beyond))
+    # What p is of: the pair that is least surely within, or most surely beyond; of equals, the
+    # two that lie furthest apart.
+    told = within if is_within else [-p for p in beyond]
+    apart = [abs(_mean(values)) for *_, values in pairs]
+    at = max(range(len(pairs)), key=lambda at: (told[at], apart[at]))
+    shown = [_alike(*pair, alike.limit) for pair in pairs]
     # One training under several names, of which no further run can show anything else.
     is_one = len({study.scored[name].configuration for name, _ in sides}) == 1
+
+    def settled_by(alpha: float) -> int | None:
+        if is_within:
+            return _most(_seeds(one, alpha) for one in shown)
+        return _seeds(shown[at], alpha / len(pairs))
+
     return _Evidence(
         confirms=0.0 if is_one else max(within),
-        rejects=len(pairs) * min(beyond),
-        compared=(compared,),
-        settled_by=lambda alpha: _seeds(
-            compared, alpha / (len(pairs) if abs(_mean(values)) > alike.limit else 1)
-        ),
+        rejects=min(1.0, len(pairs) * min(beyond)),
+        compared=(shown[at] if is_within else replace(shown[at], alternatives=len(pairs)),),
+        settled_by=settled_by,
     )
+
+
+def _alike(one: str, other: str, values: Sequence[float], limit: float) -> Compared:
+    """Return two as they are compared, the greater first."""
+    if _mean(values) < 0:
+        one, other, values = other, one, [-value for value in values]
+    return Compared(one, other, _difference(values), limit)
+
+
+def _most(needed: Iterable[int | None]) -> int | None:
+    """Return the most of several numbers of seeds, None if one of them is beyond reason."""
+    known = list(needed)
+    return None if None in known else max(seeds for seeds in known if seeds is not None)
 
 
 def _link(greater: _Weighed, lesser: _Weighed, margin: float, metric: str) -> _Link:
@@ -244,56 +285,58 @@ def _link(greater: _Weighed, lesser: _Weighed, margin: float, metric: str) -> _L
         for above, high in greater.series.items()
         for below, low in lesser.series.items()
     }
-    exceeds = {key: _two_sided([one - margin for one in found]) for key, found in values.items()}
-    falls_short = {
-        key: _two_sided([margin - one for one in found]) for key, found in values.items()
-    }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
     some_above = greater.is_best and is_higher_better(metric)
     some_below = lesser.is_best and not is_higher_better(metric)
-    differences = {key: _mean(found) for key, found in values.items()}
-    above = _decisive(
-        {one: min(differences[one, other] for other in lesser.series) for one in greater.series},
-        most=some_above,
+    return _Link(
+        _test(values, margin, 1, some_above=some_above, some_below=some_below),
+        _test(values, margin, -1, some_above=not some_above, some_below=not some_below),
     )
-    below = _decisive(
-        {other: differences[above, other] for other in lesser.series}, most=some_below
-    )
-    confirms, for_it = _combined(exceeds, some_above=some_above, some_below=some_below)
-    rejects, against_it = _combined(
-        falls_short,
-        some_above=not some_above and len(greater.series) > 1,
-        some_below=not some_below and len(lesser.series) > 1,
-    )
-    compared = Compared(above, below, _difference(values[above, below]), margin)
-    is_ahead = compared.difference.mean >= margin
-    return _Link(confirms, rejects, compared, for_it if is_ahead else against_it)
 
 
-def _decisive(leads: Mapping[str, float], *, most: bool) -> str:
-    """Return who decides: the one furthest ahead where one is enough, or else the weakest."""
-    return (max if most else min)(leads, key=leads.__getitem__)
+def _test(
+    values: Mapping[tuple[str, str], Sequence[float]],
+    margin: float,
+    sign: int,
+    *,
+    some_above: bool,
+    some_below: bool,
+) -> _Test:
+    """Test that differences exceed the margin, or with *sign* -1 that they fall short of it.
 
-
-def _combined(
-    p_values: Mapping[tuple[str, str], float], *, some_above: bool, some_below: bool
-) -> tuple[float, int]:
-    """Return the p value for all pairs, or for some one of a side with all of the other.
-
-    With it comes the number of alternatives that it is corrected for.
+    That all pairs do, or some one of a side with all of the other, for whose number p is corrected.
     """
-    above = list(dict.fromkeys(one for one, _ in p_values))
-    below = list(dict.fromkeys(other for _, other in p_values))
+    above = list(dict.fromkeys(one for one, _ in values))
+    below = list(dict.fromkeys(other for _, other in values))
     if some_above and some_below:
-        alternatives = list(p_values.values())
+        alternatives = [[pair] for pair in values]
     elif some_above:
-        alternatives = [max(p_values[one, other] for other in below) for one in above]
+        alternatives = [[(one, other) for other in below] for one in above]
     elif some_below:
-        alternatives = [max(p_values[one, other] for one in above) for other in below]
+        alternatives = [[(one, other) for one in above] for other in below]
     else:
-        alternatives = [max(p_values.values())]
-    return min(1.0, len(alternatives) * min(alternatives)), len(alternatives)
+        alternatives = [list(values)]
+
+    def doubt(pair: tuple[str, str]) -> tuple[float, float]:
+        """Return how little a pair shows it: by p, and of equals by the difference."""
+        leads = [sign * (one - margin) for one in values[pair]]
+        return _two_sided(leads), -_mean(leads)
+
+    doubts = {pair: doubt(pair) for pair in values}
+    pairs = min(alternatives, key=lambda pairs: max(map(doubts.__getitem__, pairs)))
+    weakest = max(pairs, key=doubts.__getitem__)
+    compared = {
+        pair: Compared(*pair, _difference(values[pair]), margin, alternatives=len(alternatives))
+        for pair in pairs
+    }
+    return _Test(
+        p=min(1.0, len(alternatives) * doubts[weakest][0]),
+        compared=compared[weakest],
+        seeds=lambda alpha: _most(
+            _seeds(one, alpha / len(alternatives)) for one in compared.values()
+        ),
+    )
 
 
 def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
@@ -307,9 +350,10 @@ def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
     if side.quantifier in ("one", "mean"):
         name = side_text(written) if side.quantifier == "mean" else side.selection.names[0]
         return _Weighed({name: _mean_of(side, study, metric)})
-    names = side.selection.names
-    series = {name: _runs_of(name, study, metric) for name in names}
-    return _Weighed(series, is_best=side.quantifier == "best" and len(names) > 1)
+    series = {name: _runs_of(name, study, metric) for name in side.selection.names}
+    distinct = by_configuration(study.scored[name] for name in series)
+    series = {same[0].name: series[same[0].name] for same in distinct.values()}
+    return _Weighed(series, is_best=side.quantifier == "best" and len(series) > 1)
 
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:

@@ -116,6 +116,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
             {
                 **verdict.stated.model_dump(mode="json"),
                 "verdict": verdict.word,
+                "verdict_over_all": over_all.word,
                 "p_holm": verdict.p if verdict.is_tested else None,
                 "figures": deciding_figures(verdict),
                 "more_seeds": verdict.more_seeds,
@@ -126,7 +127,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 ],
                 "deciding": verdict.deciding,
             }
-            for verdict in evidence.verdicts
+            for verdict, over_all in zip(evidence.verdicts, evidence.over_all, strict=True)
         ],
         "left_out": list(evidence.study.left_out),
     }

@@ -253,7 +253,7 @@ def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
         return f"{highest}."
     tied = {one.name for one in as_good_as_best(members, METRIC)} - best
     equals = counted(len(tied), "other cell")
-    test = "(paired t tests, Holm's method, 5%)"
+    test = "(paired t tests, corrected for all pairs, 5%)"
     if framed:
         return f"{highest}; thin ones {equals} that repeats do not tell from it {test}."
     return f"{highest}; repeats do not tell {equals} from it {test}."

@@ -10,7 +10,7 @@ from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
 from fmgrid.plots.wording import listed, named, percent
-from fmgrid.study import Study
+from fmgrid.study import Study, scored_alike
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def describe_winners(study: Study) -> str:
     )
     rows = (
         f"Rows are experiments that won with a seed, or that all {seeds} seeds together do not "
-        "tell from the best (paired t tests, Holm's method, 5%); best mean first."
+        "tell from the best (paired t tests, corrected for all pairs, 5%); best mean first."
     )
     parts = [
         f"A column is what one run of each of {len(ranks.of)} experiments gives.",
@@ -94,8 +94,12 @@ def describe_winners(study: Study) -> str:
 
 
 def rank_by_seed(study: Study) -> Ranks | None:
-    """Return ranks by seed, None where fewer than two seeds or three experiments can be ranked."""
-    found = configurations(study)
+    """Return ranks by seed, None where fewer than two seeds or three experiments can be ranked.
+
+    Of those that the same images judge, where there are several such sets the largest.
+    """
+    alike = {one.name for one in next(iter(scored_alike(study.scored.values())), [])}
+    found = [one for one in configurations(study) if one.names[0] in alike]
     seeds = study.seeds
     series = {one.names[0]: one.repeated.series(METRIC) for one in found}
     complete = [name for name in series if all(seed in series[name] for seed in seeds)]

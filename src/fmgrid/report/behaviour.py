@@ -18,7 +18,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import ALPHA, told_from_zero
+from fmgrid.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
 from fmgrid.study import Repeated, by_configuration, show_level
 
 SHOWN = 5
@@ -116,10 +116,13 @@ def _told_from_zero(gaps: Sequence[Mapping[int, float]]) -> str:
     signs = told_from_zero(repeated)
     if len(signs) < 2:  # noqa: PLR2004
         return f" It is {'' if any(signs) else 'not '}told from none." if signs else ""
-    above, below = signs.count(1), signs.count(-1)
+    above, below = (signs.count(sign) or "none" for sign in (1, -1))
+    together = mean_by_seed([gap for gap in gaps if len(gap) > 1])
+    mean = with_interval(estimate(together.values()), _GAP) if together else ""
+    lie = "lies" if above == 1 else "lie"
     return (
-        f" Of {len(signs)} configurations, {above} {'has' if above == 1 else 'have'} a gap above "
-        f"zero by more than noise, and {below} below (Holm)."
+        f" Each alone, {above} of {len(signs)} configurations {lie} above zero by more than noise, "
+        f"and {below} below it (Holm){'; the mean of all is ' if mean else ''}{mean}."
     )
 
 

@@ -233,8 +233,8 @@ def _fairness(study: Study, group: Group, logdir: Path) -> Iterator[str]:
         of = {member.name for member in group.members}
         again = _again(study, _beside(logdir, "images"), "--set", budget, of=of)
         yield (
-            f"{plain(group.title)} compares unequal amounts of data. The same for every "
-            f"experiment: {again}."
+            f"{plain(group.title)} compares unequal amounts of data. The same in every "
+            f"epoch: {again}."
         )
     if "optimizer" in names and "learning_rate" not in names and group.shape != "irregular":
         yield (
@@ -260,9 +260,14 @@ def _selection(study: Study, logdir: Path) -> Iterator[str]:
         return
     of = {one.name for one in chosen}
     setting = f"validation={held_out}"
+    what = (
+        "Whatever is chosen here"
+        if len(chosen) == len(study.scored)
+        else f"What is chosen of {len(chosen)} of the {len(study.scored)} experiments"
+    )
     again = _again(study, _beside(logdir, "held-out"), "--set", setting, of=of)
     yield (
-        "Whatever is chosen here was chosen on the test images. To choose on images held out of "
+        f"{what} is chosen on the test images. To choose on images held out of "
         f"the training set, and score on the test images once: {again}."
     )
 

@@ -17,6 +17,7 @@ class Evidence:
     metric: str  # what experiments are ranked by
     effects: tuple[Effect, ...]  # largest first
     gains: tuple[Gain, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...]  # each corrected within its grid
+    over_all: tuple[Verdict, ...]  # the same, corrected over all grids together
     noise: Noise | None  # of one run
     reference: Reference | None = None

@@ -1,15 +1,17 @@
 """What follows from the runs: five sentences, which settings matter, what luck would have found."""
 
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
+from statistics import NormalDist, median
 from typing import get_args
 
 from fmgrid.effects import Effect, as_good_as_best
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
+from fmgrid.report.hypotheses import open_over_all
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
+    images_of,
     listed,
     number,
     show_difference,
@@ -22,9 +24,11 @@ from fmgrid.report.phrases import (
 from fmgrid.statistics import CONFIDENCE, ROUNDING, common_seeds
 from fmgrid.study import (
     Repeated,
+    Study,
     best_first,
     by_configuration,
     is_higher_better,
+    scored_alike,
     show_level,
 )
 from fmgrid.verdicts import Word
@@ -56,8 +60,7 @@ def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Secti
         *(number(f"swing of equals ({unit})"), Column("group")),
     )
     rows = tuple(
-        _effect_row(rank, effect, evidence.metric)
-        for rank, effect in enumerate(evidence.effects, start=1)
+        _effect_row(rank, effect, evidence) for rank, effect in enumerate(evidence.effects, start=1)
     )
     blocks: list[Text | Table | Picture] = [
         Text(
@@ -79,8 +82,8 @@ def impact_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Secti
             blocks.append(
                 Text(
                     f"{code(effect.setting)} in {plain(effect.group)} is **confounded** with the "
-                    f"images seen: experiments that differ in nothing else saw from {low:,} to "
-                    f"{high:,}."
+                    f"images seen: experiments that differ in nothing else saw unequal numbers, "
+                    f"such as {low:,} and {high:,}."
                 )
             )
     return Section("Which settings matter", tuple(blocks))
@@ -106,8 +109,12 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
 
 
 def winners_by_seed(evidence: Evidence) -> dict[int, list[str]]:
-    """Return which experiments are best with each seed that all of them have; equals all are."""
-    series = {one.name: one.series(evidence.metric) for one in _distinct(evidence)}
+    """Return which experiments are best with each seed that all of them have; equals all are.
+
+    Of those that the same images judge, where there are several such sets the largest.
+    """
+    most, *_ = scored_alike(_distinct(evidence))
+    series = {one.name: one.series(evidence.metric) for one in most}
     pick = max if is_higher_better(evidence.metric) else min
     found = {}
     for seed in set(common_seeds(list(series.values()))) & set(evidence.study.seeds):
@@ -142,8 +149,16 @@ def _what_was_run(evidence: Evidence) -> str:
 
 
 def _what_is_best(evidence: Evidence) -> str:
-    metric = evidence.metric
-    best, *others = _distinct(evidence)
+    """Say which experiments are best, of those that the same images judge."""
+    sets = scored_alike(_distinct(evidence))
+    if len(sets) == 1:
+        return _best_of(sets[0], evidence.metric)
+    shown = [f"Scored on {images_of(one[0])}, {_best_of(one, evidence.metric)}" for one in sets[:2]]
+    return " ".join(shown)
+
+
+def _best_of(ranked: Sequence[Repeated], metric: str) -> str:
+    best, *others = ranked
     told = with_interval(best.estimate(metric), metric)
     if not others:
         return f"{code(best.name)} scores {told}."
@@ -166,7 +181,7 @@ def _what_is_best(evidence: Evidence) -> str:
 
 
 def _what_matters(evidence: Evidence) -> str:
-    effects, metric = evidence.effects, evidence.metric
+    effects = evidence.effects
     if not effects:
         return f"{_why_no_effect(evidence)}, so that none can be given credit."
     if all(effect.difference.sd is None for effect in effects):
@@ -175,21 +190,33 @@ def _what_matters(evidence: Evidence) -> str:
     within = [effect for effect in effects if not effect.is_told_apart]
     if not apart:
         if len(effects) == 1:
-            return f"The effect of {_in_words(effects[0], effects, metric)} may be noise."
+            return f"The effect of {_in_words(effects[0], evidence)} may be noise."
         return f"None of the {len(effects)} effects of settings can be told from noise."
-    told = f"What matters is {listed([_in_words(one, effects, metric) for one in apart])}"
+    told = f"What matters is {listed([_in_words(one, evidence) for one in apart])}"
     if within:
-        names = listed([_in_words(one, effects, metric) for one in within])
+        names = listed([_in_words(one, evidence) for one in within])
         told += f", while the effect{'s' if len(within) > 1 else ''} of {names} may be noise"
     return f"{told}."
 
 
-def _in_words(effect: Effect, effects: Sequence[Effect], metric: str) -> str:
-    several = sum(other.setting == effect.setting for other in effects) > 1
+def _in_words(effect: Effect, evidence: Evidence) -> str:
+    several = sum(other.setting == effect.setting for other in evidence.effects) > 1
     group = f" in {plain(effect.group)}" if several else ""
-    confounded = ", confounded with the images seen" if effect.images else ""
-    size = show_size(abs(effect.difference.mean), metric)
-    return f"{code(effect.setting)}{group} ({size}{confounded})"
+    size = show_size(abs(effect.difference.mean), evidence.metric)
+    remarks = "".join(f", {remark}" for remark in _remarks(effect, evidence.study))
+    return f"{code(effect.setting)}{group} ({size}{remarks})"
+
+
+def _remarks(effect: Effect, study: Study) -> list[str]:
+    """Say on what terms an effect is one."""
+    told = ["confounded with the images seen"] if effect.images else []
+    if effect.through:
+        told.append(f"with all else as in {code(effect.through)}")
+    group = next(one for one in study.groups if one.title == effect.group)
+    rates = {one.settings.get("learning_rate") for one in group.members}
+    if effect.setting == "optimizer" and len(rates) == 1:
+        told.append(f"all at learning rate {show_level(rates.pop())}")
+    return told
 
 
 def _why_no_effect(evidence: Evidence) -> str:
@@ -199,24 +226,34 @@ def _why_no_effect(evidence: Evidence) -> str:
 
 
 def _what_is_noise(evidence: Evidence) -> str:
-    noise = evidence.noise
-    if noise is None:
+    scatter = evidence.study.scatter(evidence.metric)
+    if not scatter:
         return (
             "No configuration was run with two seeds, so that the noise of a run is not known, "
             "and no difference can be called one."
         )
-    between = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * noise.sd
+    beyond = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # standard deviations
+    typical = median(scatter)
+    least, most = (show_size(sd, evidence.metric) for sd in (scatter[0], scatter[-1]))
+    several = f", the median of {len(scatter)} from {least.removesuffix(' points')} to {most}"
     told = (
-        f"A single run lies {show_size(noise.sd, evidence.metric)} from the mean of its "
-        f"configuration (standard deviation), so that two single runs must be "
-        f"{show_size(between, evidence.metric)} apart before that says anything"
+        f"A single run lies {show_size(typical, evidence.metric)} from the mean of its "
+        f"configuration (standard deviation{several if len(scatter) > 1 else ''}), so that two "
+        f"single runs must {'typically ' if len(scatter) > 1 else ''}be "
+        f"{show_size(beyond * 2**0.5 * typical, evidence.metric)} apart before that says anything"
     )
-    steps = len(evidence.gains)
-    small = sum(abs(gain.difference.mean) < between for gain in evidence.gains)
-    if steps == 1:
-        told += f", and the only step between two levels is {'less' if small else 'more'}"
+    steps = [gain.difference for gain in evidence.gains if gain.difference.sd is not None]
+    small = sum(abs(step.mean) < beyond * (step.sd or 0.0) for step in steps)
+    if len(steps) == 1:
+        told += (
+            f", and the only step between two levels is too {'small' if small else 'large'} for "
+            f"one run of each to {'show' if small else 'hide'}"
+        )
     elif steps:
-        told += f", and {small or 'none'} of the {steps} steps between neighbouring levels are less"
+        told += (
+            f", and {small or 'none'} of the {len(steps)} steps between neighbouring levels are "
+            "too small for one run of each to show"
+        )
     return f"{told}."
 
 
@@ -228,10 +265,18 @@ def _what_was_expected(evidence: Evidence) -> str:
         return f"The hypothesis that was stated is {words[0].lower()}."
     counts = {word: words.count(word) for word in _WORDS if word in words}
     told = [f"{count} {'is' if count == 1 else 'are'} {w.lower()}" for w, count in counts.items()]
-    return f"Of {len(words)} hypotheses that were stated, {listed(told)}."
+    open_ = len(open_over_all(evidence))
+    further = (
+        f", of which {open_} would be inconclusive if corrected over all grids together"
+        if open_
+        else ""
+    )
+    return f"Of {len(words)} hypotheses that were stated, {listed(told)}{further}."
 
 
-def _effect_row(rank: int, effect: Effect, metric: str) -> tuple[Cell, ...]:
+def _effect_row(rank: int, effect: Effect, evidence: Evidence) -> tuple[Cell, ...]:
+    metric = evidence.metric
+    remarks = "; ".join(_remarks(effect, evidence.study))
     noise = "" if effect.noise is None else show_difference(effect.noise, metric).lstrip("+")
     known = effect.difference.sd is not None
     is_flat = abs(effect.difference.mean) <= ROUNDING
@@ -239,7 +284,7 @@ def _effect_row(rank: int, effect: Effect, metric: str) -> tuple[Cell, ...]:
     best, worst = ("none", "none") if is_flat else levels
     return (
         figure(str(rank), rank),
-        Cell(code(effect.setting) + (" (confounded)" if effect.images else "")),
+        Cell(code(effect.setting) + (f" ({remarks})" if remarks else "")),
         Cell(plain(best)),
         Cell(plain(worst)),
         figure(difference_with_interval(effect.difference, metric), effect.difference.mean),

@@ -47,8 +47,23 @@ def hypotheses_section(evidence: Evidence) -> Section:
         ),
         Table(columns, rows, caption),
     ]
+    if open_ := open_over_all(evidence):
+        which, would = ("One", "it") if len(open_) == 1 else (f"{len(open_)}", "they")
+        blocks.append(
+            Text(
+                f"That is so within each grid, not over all of them. {which} of these verdicts "
+                f"would be inconclusive if {would} were corrected over all "
+                f"{len(evidence.verdicts)}: {'; '.join(plain(one.stated.claim) for one in open_)}."
+            )
+        )
     blocks += [Text(text) for text in _beforehand(evidence.study)]
     return Section("Hypotheses", tuple(blocks))
+
+
+def open_over_all(evidence: Evidence) -> list[Verdict]:
+    """Return the verdicts that hold within their grid only, not over all hypotheses together."""
+    pairs = zip(evidence.verdicts, evidence.over_all, strict=True)
+    return [one for one, over_all in pairs if one.word != over_all.word]
 
 
 def deciding_figures(verdict: Verdict) -> str:
@@ -59,6 +74,8 @@ def deciding_figures(verdict: Verdict) -> str:
     told = _compared(deciding, verdict.stated.metric)
     if deciding.images:
         told += f", confounded: {deciding.images[0]:,} and {deciding.images[1]:,} images seen"
+    if deciding.alternatives > 1:
+        told += f"; one of {deciding.alternatives} that might decide, for which p is corrected"
     others = len(verdict.compared) - 1
     return f"{told}; the weakest of {others + 1} steps" if others else told
 
@@ -115,10 +132,11 @@ def _beforehand(study: Study) -> list[str]:
     told = []
     if stated and study.begun and not late:
         told.append(
-            "It stood in the grid before the first run of its experiments was started."
-            if len(stated) == 1
-            else "All of them stood in the grids before the first run of their experiments was "
+            "It stood in the grid before the first run of its experiments in this folder was "
             "started."
+            if len(stated) == 1
+            else "All of them stood in the grids before the first run of their experiments in this "
+            "folder was started."
         )
     if late:
         was, it = ("was", "it") if len(late) == 1 else ("were", "they")

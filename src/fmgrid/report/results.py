@@ -1,6 +1,7 @@
 """What was asked and what came of it: the design, and the results of every group."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fmgrid.effects import Against, compare_with, find_shares
@@ -9,6 +10,7 @@ from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
+    listed,
     number,
     show_interval,
     show_p,
@@ -19,7 +21,18 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 from fmgrid.statistics import ALPHA, Estimate
-from fmgrid.study import Axis, Group, Repeated, by_configuration, level_of, show_level
+from fmgrid.study import (
+    SCORED_ON,
+    Axis,
+    Group,
+    Repeated,
+    best_first,
+    by_configuration,
+    level_of,
+    scored_alike,
+    show_level,
+    without,
+)
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
 SHOWN = 5
@@ -64,8 +77,9 @@ def results_section(
     ]
     differences = (
         " Differences are paired by seed, over the seeds that both have; each has the interval "
-        "that it would have alone, while p is Holm's over the group, and what it tells apart is "
-        "bold."
+        "that it would have alone, while p is Holm's over the group (against a best that was "
+        "picked by these figures, corrected for all pairs), and what it tells apart is bold. Each "
+        "table asks a question of its own: for a claim that was stated, its verdict counts."
     )
     blocks: tuple[Text | Picture, ...] = (
         Text(
@@ -104,11 +118,23 @@ def _terms(evidence: Evidence) -> list[str]:
     """Say what the reader must know of how runs were scored and compared."""
     study = evidence.study
     told = []
-    scored_on = {one.settings.get("validation") for one in study.scored.values()}
-    if "test" in scored_on:
+    tested = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
+    if tested:
+        every = len(tested) == len(study.scored)
+        where = "" if every else f"In {len(tested)} of {len(study.scored)} experiments the "
         told.append(
-            "The validation images are the test images: what is chosen by them is scored on what "
-            "it was chosen by, and looks better than it is."
+            f"{where or 'The '}validation images are the test images: what is chosen by them is "
+            "scored on what it was chosen by, and looks better than it is."
+        )
+    if len(scored_alike(study.scored.values())) > 1:
+        told.append(
+            "Not all experiments are scored on the same images, which may be easier or harder: "
+            "figures of one kind are not compared with those of another."
+        )
+    if nested := _nested(study.scored.values()):
+        told.append(
+            f"Where experiments differ in `epochs` alone, the shorter is the beginning of the "
+            f"longer, one training at several moments: {nested}."
         )
     twins = [same for same in by_configuration(study.scored.values()).values() if len(same) > 1]
     if twins:
@@ -133,6 +159,16 @@ def _terms(evidence: Evidence) -> list[str]:
             f"{what}. **Nothing can be concluded** of that: another seed gives another figure."
         )
     return told
+
+
+def _nested(experiments: Iterable[Repeated]) -> str:
+    """Name the experiments of which one is the beginning of another."""
+    alike: dict[str, dict[str, str]] = defaultdict(dict)
+    for one in experiments:
+        alike[without(one, "epochs")].setdefault(one.configuration, one.name)
+    found = [some(list(names.values())) for names in alike.values() if len(names) > 1]
+    more = len(found) - SHOWN
+    return "; ".join([*found[:SHOWN], *([f"and {more} more such"] if more > 0 else [])])
 
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
@@ -185,7 +221,8 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
             told.append(
                 f"{code(against.reference.name)} was picked for being best here, which flatters it."
             )
-    return [" ".join(told), *_confounded(group), *_held_out(ranked[0])]
+    best_of_each = _best_of_each(group, evidence.metric)
+    return [" ".join(told), *best_of_each, *_confounded(group), *_held_out(ranked)]
 
 
 def _best_and_worst(ranked: Sequence[Repeated], metric: str) -> str:
@@ -222,24 +259,50 @@ def _told_apart(against: Against) -> str:
 def _confounded(group: Group) -> list[str]:
     return [
         (
-            f"**Confounded**: experiments that differ in {code(name)} alone saw from {low:,} to "
-            f"{high:,} images, so that what differs may be due to either; `train_images` instead "
-            "of `train_steps` fixes the images."
+            f"**Confounded**: experiments that differ in {code(name)} alone saw unequal numbers of "
+            f"images, such as {low:,} and {high:,}, so that what differs may be due to either; "
+            "`train_images` instead of `train_steps` fixes the images."
         )
         for name, (low, high) in group.confounded.items()
     ]
 
 
-def _held_out(best: Repeated) -> list[str]:
+def _held_out(ranked: Sequence[Repeated]) -> list[str]:
+    """Say whether what was chosen on held-out images holds on the test images."""
+    best = ranked[0]
     test = best.estimate("test_accuracy")
     if test is None:
         return []
+    on_test = best_first(ranked, "test_accuracy")
+    place = 1 + [one.name for one in on_test].index(best.name)
+    rank = "is first, too" if place == 1 else f"has rank {place} of {len(on_test)}"
     return [
         (
             f"Chosen on held-out images, {code(best.name)} was then scored on the test images: "
-            f"{with_interval(test, 'test_accuracy')}."
+            f"{with_interval(test, 'test_accuracy')}, where it {rank}."
         )
     ]
+
+
+def _best_of_each(group: Group, metric: str) -> list[str]:
+    """Name the best with each level of axes of words, where all vary together."""
+    told = []
+    for axis in group.axes if group.shape == "irregular" else ():
+        ranked = {level: best_first(members, metric) for level, members in group.at(axis).items()}
+        are_words = all(isinstance(level, str) for level in axis.levels)
+        if not are_words or axis.name in SCORED_ON or len(ranked) > SHOWN:
+            continue
+        shown = [
+            f"{plain(show_level(level))} {show_value(members[0].mean(metric), metric)} "
+            f"({code(members[0].name)})"
+            for level, members in ranked.items()
+            if members
+        ]
+        told.append(
+            f"The best with each {code(axis.name)}, picked from what was tried with it: "
+            f"{listed(shown)}."
+        )
+    return told
 
 
 def _table(  # noqa: PLR0913 -- a table of what, and called what
