@@ -68,8 +68,8 @@ def _over_all(verdicts: list[dict[str, Any]]) -> str:
     if not weak:
         return ""
     return (
-        " The chance of a wrong verdict is limited to 5% within each grid; corrected over all grids "
-        f"together, these would be open, too: {'; '.join(weak)}."
+        " The chance of a wrong verdict is limited to 5% within each grid; corrected over all "
+        f"grids together, these would be open, too: {'; '.join(weak)}."
     )
 
 
