@@ -601,13 +601,14 @@ def test_a_reader_that_leaves_early_is_no_error(finished: Path) -> None:
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
 def test_a_closed_stream_keeps_nothing_from_running(closed: str) -> None:
     # Once in four the number of a closed stream was that of a worker's line.
-    grid = write(f"{QUICK}[grid]\ntrain_steps = [1, 2, 3]\n")
-    script = f"for n in 1 2 3; do fmgrid run {grid} --logdir modellogs$n {closed} || exit $?; done"
+    times = "1 2 3" if closed == "1>&- 2>&-" else "1"
+    run = f"fmgrid run {write(QUICK)} --logdir modellogs$n {closed}"
+    script = f"for n in {times}; do {run} || exit $?; done"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    for number in (1, 2, 3):
-        assert len(bits(Path(f"modellogs{number}"))) == 3
+    for number in times.split():
+        assert bits(Path(f"modellogs{number}")).keys() == {"grid"}
 
 
 @pytest.mark.parametrize("command", ["plan", "summarize"])
