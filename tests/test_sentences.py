@@ -64,6 +64,14 @@ SUMMARIES = {
         pair(HIGH, LOW),
         "and the only step between two levels is too large for one run of each to hide.",
     ),
+    "two small steps": (
+        study_of(
+            run
+            for epochs, shift in ((3, 0.0), (5, 0.001), (9, 0.002))
+            for run in rows(f"e{epochs}", [0.8 + shift, 0.82 - shift, 0.78], epochs=epochs)
+        ),
+        "and both steps between neighbouring levels are too small for one run of each to show.",
+    ),
     "one hypothesis": (pair(HIGH, LOW, "a > b"), "The hypothesis that was stated is confirmed."),
     "several": (
         pair(HIGH, LOW, "a > b", "b > a", "b > 0.7"),

@@ -250,9 +250,12 @@ def _what_is_noise(evidence: Evidence) -> str:
             f"one run of each to {'show' if small else 'hide'}"
         )
     elif steps:
+        some_of_them = f"{small or 'none'} of the {len(steps)}"
+        if small == len(steps):
+            some_of_them = "both" if small == 2 else f"all {small}"  # noqa: PLR2004
         told += (
-            f", and {small or 'none'} of the {len(steps)} steps between neighbouring levels are "
-            "too small for one run of each to show"
+            f", and {some_of_them} steps between neighbouring levels are too small for one run of "
+            "each to show"
         )
     return f"{told}."
 
