@@ -19,7 +19,8 @@ from fmgrid.pages.document import Code, Items, Section, Text
 from fmgrid.questions import note
 from fmgrid.records import Asked, Failure
 from fmgrid.report import weigh
-from fmgrid.report.closing import left_out_section, next_section, reproduce_section
+from fmgrid.report.closing import left_out_section, reproduce_section
+from fmgrid.report.suggestions import next_section
 from fmgrid.store import Store, seal
 from fmgrid.study import Study
 from fmgrid.verdicts import Verdict

@@ -296,3 +296,19 @@ def test_verdicts_that_hold_within_their_grid_only_are_named() -> None:
 
 def test_shorter_trainings_are_said_to_be_the_beginning_of_longer_ones() -> None:
     assert "one training at several moments: a and b." in told(pair(HIGH, LOW), "Design")
+
+
+def test_a_group_that_other_images_judge_in_part_is_told_in_parts() -> None:
+    study = study_of(
+        [
+            *rows("a", HIGH),
+            *rows("b", LOW, epochs=9),
+            *rows("held", [0.90, 0.93, 0.92], validation=10_000),
+        ]
+    )
+    results = told(study, "Results")
+    assert "Scored on the test images, a is best with 80.00%" in results
+    assert "Scored on 10,000 images held out, held has 91.67%" in results
+    (line,) = [line for line in results.splitlines() if line.startswith("| held")]
+    assert "points" not in line
+    assert not re.search(r"\+\d|\N{MINUS SIGN}", line)

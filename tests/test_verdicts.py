@@ -145,6 +145,19 @@ def test_the_link_that_speaks_most_against_a_claim_decides(expect: str, link: in
     assert found.compared[link].difference.mean < 0
 
 
+def test_the_weakest_link_of_a_claim_that_seems_true_decides() -> None:
+    # The second is the surer, though nothing at all speaks against the first.
+    values = {
+        "a": [0.90, 0.92, 0.94, 0.93],
+        "b": [0.80, 0.85, 0.93, 0.82],
+        "c": [0.70, 0.752, 0.83, 0.719],
+    }
+    found = verdict("a > b > c", values)
+    assert found.deciding == 0
+    first = [one - other for one, other in zip(values["a"], values["b"], strict=True)]
+    assert found.p == pytest.approx(2 * p_exceeds(first, 0.0))
+
+
 def test_the_sides_of_a_chain_are_called_as_they_were_written() -> None:
     stated = claim("mean of a* > b", resolved="mean of a, a1 > b")
     (found,) = judge([stated], made(FAR))

@@ -91,6 +91,8 @@ class Against:
 def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
     """Compare a group's members with the study's baseline, or with the best where it has none.
 
+    Members that other images judge are compared with nothing.
+
     None where there is nothing to compare.
     """
     ranked = group.ranked(metric)
@@ -105,6 +107,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
         member.name: difference
         for member in ranked
         if member.configuration != reference.configuration
+        if member.scored_on == reference.scored_on
         if (difference := compare(member.series(metric), reference.series(metric)))
     }
     if not found:

@@ -218,6 +218,15 @@ class Study:
         return {name: one for name, one in self.experiments.items() if one.runs}
 
     @cached_property
+    def failed(self) -> list[str]:
+        """The experiments of which fmgrid has a run that failed."""
+        return [
+            name
+            for name, one in self.experiments.items()
+            if any(row["status"] in ("failed", "timeout") for row in one.failures)
+        ]
+
+    @cached_property
     def seeds(self) -> list[int]:
         """All seeds of complete runs, as far as they are known."""
         found = {seed for one in self.scored.values() for seed in one.runs}

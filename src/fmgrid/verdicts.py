@@ -210,14 +210,21 @@ def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str
             return min((seeds for seeds in needed if seeds is not None), default=None)
         return _most(link.confirms.seeds(alpha) for link in links)
 
+    confirms = max(link.confirms.p for link in links)
+    rejects = min(1.0, len(links) * min(link.rejects.p for link in links))
+
+    def decides(at: int) -> tuple[float, bool]:
+        """Return how much a link decides: the weakest, or what speaks most against the claim."""
+        link = links[at]
+        p = link.confirms.p if confirms <= rejects else -link.rejects.p
+        return p, link.is_contrary
+
     return _Evidence(
-        confirms=max(link.confirms.p for link in links),
-        rejects=min(1.0, len(links) * min(link.rejects.p for link in links)),
+        confirms=confirms,
+        rejects=rejects,
         compared=tuple(link.likelier.compared for link in links),
         settled_by=settled_by,
-        deciding=max(
-            range(len(links)), key=lambda at: (-links[at].rejects.p, links[at].confirms.p)
-        ),
+        deciding=max(range(len(links)), key=decides),
     )
 
 

@@ -12,13 +12,14 @@ from fmgrid import __version__
 from fmgrid.effects import find_effects, find_gains
 from fmgrid.pages.document import Document, Picture, plain
 from fmgrid.report.behaviour import overfitting_section, returns_section
-from fmgrid.report.closing import left_out_section, next_section, reproduce_section
+from fmgrid.report.closing import left_out_section, reproduce_section
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.findings import impact_section, luck_section, summary_section
 from fmgrid.report.hypotheses import hypotheses_section
 from fmgrid.report.published import published_section
 from fmgrid.report.reference import Reference, read_reference
 from fmgrid.report.results import design_section, results_section
+from fmgrid.report.suggestions import next_section
 from fmgrid.study import Study
 from fmgrid.verdicts import judge
 from fmgrid.words import printable

@@ -10,6 +10,7 @@ from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
+    images_of,
     listed,
     number,
     show_interval,
@@ -214,7 +215,12 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
     ranked = group.ranked(evidence.metric)
     if not ranked:
         return []
-    told = [_best_and_worst(ranked, evidence.metric)]
+    sets = scored_alike(ranked)
+    told = [
+        (f"Scored on {images_of(same[0])}, " if len(sets) > 1 else "")
+        + _best_and_worst(same, evidence.metric)
+        for same in sets
+    ]
     if against:
         told.append(_told_apart(against))
         if against.is_picked:
