@@ -9,4 +9,4 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff check
 .venv/bin/ruff format --check
 .venv/bin/mypy
-.venv/bin/pytest "$@"
+.venv/bin/pytest --numprocesses 2 --dist loadfile "$@"
