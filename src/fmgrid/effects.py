@@ -35,6 +35,7 @@ from fmgrid.study import (
     count_neighbours,
     is_higher_better,
     level_of,
+    scored_alike,
     without,
 )
 
@@ -99,7 +100,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     if not ranked:
         return None
     baseline = study.baseline
-    if baseline and not (baseline.series(metric) and _scored_alike(baseline, ranked)):
+    if baseline and not (baseline.series(metric) and len(scored_alike([baseline, *ranked])) == 1):
         baseline = None
     reference = baseline or ranked[0]
     named = next((one for one in ranked if one.configuration == reference.configuration), reference)
@@ -183,11 +184,6 @@ def _for_all_pairs(p_values: Sequence[float]) -> list[float]:
     """Correct the p values of one that was picked against each of the others."""
     pairs = len(p_values) * (len(p_values) + 1) // 2
     return [min(1.0, pairs * p) for p in p_values]
-
-
-def _scored_alike(baseline: Repeated, members: Sequence[Repeated]) -> bool:
-    """Return whether the same images judge all of them."""
-    return all(one.scored_on == baseline.scored_on for one in members)
 
 
 def _contrasts(study: Study, group: Group) -> Iterator[tuple[Group, Axis, str]]:

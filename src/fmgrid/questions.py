@@ -105,8 +105,8 @@ def _changes(root: Path, asked: Sequence[Asked]) -> list[tuple[Asked, list[Asked
     """Return what is to be kept of grids, with their records so far, where these differ from it."""
     noted = read_asked(root)[0]
     records = [_records(one, asked, noted) for one in asked]
-    pairs = zip(recall(asked, noted), records, strict=True)
-    return [(one, so_far) for one, so_far in pairs if so_far != [one]]
+    found = [_merged(one, so_far) for one, so_far in zip(asked, records, strict=True)]
+    return [(one, so_far) for one, so_far in zip(found, records, strict=True) if so_far != [one]]
 
 
 def _records(asked: Asked, others: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:

@@ -60,6 +60,11 @@ class Difference:
         """Whether the interval leaves zero out."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
+    @property
+    def is_none(self) -> bool:
+        """Whether the two had the same figure for every seed."""
+        return abs(self.mean) <= ROUNDING and (self.sd or 0.0) <= ROUNDING
+
     def to_json(self) -> dict[str, Any]:
         """Return it for a script; one difference has no p value."""
         return asdict(self) | {"p": self.p if self.sd is not None else None}

@@ -158,7 +158,7 @@ class Group:
     @cached_property
     def distinct(self) -> tuple[Repeated, ...]:
         """The members without those that are another one by another name."""
-        return tuple(same[0] for same in by_configuration(self.members).values())
+        return tuple(distinct(self.members))
 
     @property
     def shape(self) -> Shape:
@@ -218,6 +218,11 @@ class Study:
         return {name: one for name, one in self.experiments.items() if one.runs}
 
     @cached_property
+    def rows(self) -> list[Row]:
+        """Those of all complete runs."""
+        return [row for one in self.scored.values() for row in one.runs.values()]
+
+    @cached_property
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
         return [
@@ -231,11 +236,6 @@ class Study:
         """All seeds of complete runs, as far as they are known."""
         found = {seed for one in self.scored.values() for seed in one.runs}
         return sorted(found - {UNKNOWN_SEED})
-
-    @cached_property
-    def repeats(self) -> int:
-        """How many runs the experiment with the fewest has."""
-        return min((len(one.runs) for one in self.scored.values()), default=0)
 
     @cached_property
     def baseline(self) -> Repeated | None:
@@ -277,6 +277,11 @@ def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated
     return found
 
 
+def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
+    """Return the experiments without those that are another one by another name."""
+    return [same[0] for same in by_configuration(experiments).values()]
+
+
 def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
     """Return the experiments, those together that the same images judge; most first."""
     found: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
@@ -294,11 +299,11 @@ def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
 
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     """Return how many others differ from each distinct experiment in one setting only."""
-    distinct = [same[0] for same in by_configuration(experiments).values()]
-    neighbours = Counter(dict.fromkeys(distinct, 0))
+    those = distinct(experiments)
+    neighbours = Counter(dict.fromkeys(those, 0))
     for setting in SINGLE_SETTINGS:
         buckets: dict[str, list[Repeated]] = defaultdict(list)
-        for one in distinct:
+        for one in those:
             buckets[without(one, setting)].append(one)
         for bucket in buckets.values():
             for one in bucket:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import ceil, log2
 from statistics import fmean
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from fmgrid.claims import (
     Alike,
@@ -37,9 +37,10 @@ from fmgrid.statistics import (
     p_exceeds,
     seeds_needed,
 )
-from fmgrid.study import Study, are_confounded, by_configuration, is_higher_better
+from fmgrid.study import Study, are_confounded, distinct, is_higher_better
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
+WORDS: tuple[Word, ...] = get_args(Word)
 Series: TypeAlias = Mapping[int, float]
 
 
@@ -57,8 +58,7 @@ class Compared:
     @property
     def is_same(self) -> bool:
         """Whether the two had the same figure in every run."""
-        found = self.difference
-        return bool(found.n) and abs(found.mean) <= ROUNDING and (found.sd or 0.0) <= ROUNDING
+        return bool(self.difference.n) and self.difference.is_none
 
     @property
     def turned(self) -> "Compared":
@@ -88,6 +88,7 @@ class Verdict:
     deciding: int = 0  # which of them is the weakest, or speaks most against the claim
     more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
+    alone: float | None = None  # p before it was corrected, None where nothing can be said
 
     @property
     def is_tested(self) -> bool:
@@ -104,6 +105,11 @@ class _Evidence:
     compared: tuple[Compared, ...]
     settled_by: Callable[[float], int | None]  # alpha -> seeds in all
     deciding: int = 0
+
+    @property
+    def p(self) -> float:
+        """Of what it seems to show."""
+        return min(1.0, self.confirms, self.rejects)
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
     """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
     weighed = [_weigh(stated, study) for stated in hypotheses]
     found = [evidence for evidence in weighed if isinstance(evidence, _Evidence)]
-    corrected = iter(holm([min(1.0, one.confirms, one.rejects) for one in found]))
+    corrected = iter(holm([one.p for one in found]))
     return [
         _verdict(stated, evidence, next(corrected), ALPHA / len(found))
         if isinstance(evidence, _Evidence)
@@ -157,8 +163,21 @@ def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
     ]
 
 
+def open_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return those that hold within their grid only, not corrected for all of them together."""
+    judged = [(one, one.alone) for one in verdicts if one.alone is not None]
+    corrected = holm([alone for _, alone in judged])
+    return [
+        one
+        for (one, _), p in zip(judged, corrected, strict=True)
+        if one.word != "INCONCLUSIVE" and p > ALPHA
+    ]
+
+
 def _verdict(stated: Stated, evidence: _Evidence, p: float, alpha: float) -> Verdict:
-    verdict = Verdict(stated, "INCONCLUSIVE", p, evidence.compared, evidence.deciding)
+    verdict = Verdict(
+        stated, "INCONCLUSIVE", p, evidence.compared, evidence.deciding, alone=evidence.p
+    )
     if p <= ALPHA:
         return replace(
             verdict, word="CONFIRMED" if evidence.confirms < evidence.rejects else "REJECTED"
@@ -358,8 +377,7 @@ def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
         name = side_text(written) if side.quantifier == "mean" else side.selection.names[0]
         return _Weighed({name: _mean_of(side, study, metric)})
     series = {name: _runs_of(name, study, metric) for name in side.selection.names}
-    distinct = by_configuration(study.scored[name] for name in series)
-    series = {same[0].name: series[same[0].name] for same in distinct.values()}
+    series = {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
     return _Weighed(series, is_best=side.quantifier == "best" and len(series) > 1)
 
 

@@ -36,6 +36,14 @@ def printable(text: str, limit: int | None = None) -> str:
     return "".join(c if c.isprintable() else _escape(ord(c)) for c in short)
 
 
+def without_middle(text: str, limit: int) -> str:
+    """Shorten a text to *limit* characters: names begin alike, and differ at their end."""
+    if len(text) <= limit:
+        return text
+    kept = limit * 3 // 5
+    return f"{text[:kept]}…{text[kept + 1 - limit :]}"
+
+
 def command_line(words: Iterable[str]) -> str:
     """Return a command as one types it into a shell, whatever its words hold."""
     return " ".join(map(_shell_word, words))

@@ -12,8 +12,14 @@ from fmgrid.cli.output import PIPE_WIDTH, console, put, say
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.report.phrases import show_difference, show_p, show_value, unit_of
-from fmgrid.statistics import ROUNDING, Difference, Estimate, compare, estimate, holm
+from fmgrid.report.phrases import (
+    interval_of_difference,
+    is_fraction,
+    show_difference,
+    show_p,
+    show_value,
+)
+from fmgrid.statistics import Difference, Estimate, compare, estimate, holm
 from fmgrid.study import (
     ESTIMATED,
     LABELS,
@@ -95,17 +101,13 @@ def _find(name: str, study: Study, root: Path) -> Repeated:
                 return replace(one, name=name, runs={seed: row}, curves={}, failures=())
     if not name:
         raise _refusal(name, "an empty name; name an experiment or a run")
-    near = near_match(name, [*study.scored, *(row["run"] for row in _rows(study))])
+    near = near_match(name, [*study.scored, *(row["run"] for row in study.rows)])
     hint = f"did you mean {near}?" if near else f"there are {some(list(study.scored))}"
     raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
 
 
 def _is_part_of(one: Repeated, other: Repeated) -> bool:
     return all(other.runs.get(seed) == row for seed, row in one.runs.items())
-
-
-def _rows(study: Study) -> list[Mapping[str, Any]]:
-    return [row for one in study.scored.values() for row in one.runs.values()]
 
 
 def _refusal(name: str, message: str) -> InputError:
@@ -145,12 +147,8 @@ def _to_cells(metric: str, found: Measured) -> tuple[str, ...]:
     difference = found.difference
     if difference is None:
         return LABELS[metric], *values, "", "", ""
-    unit = " points" if unit_of(metric) == "points" else ""
-    interval = ""
-    if difference.low is not None:
-        bounds = (show_difference(bound, metric) for bound in (difference.low, difference.high))
-        interval = f"[{', '.join(bounds)}]"
-    told = f"{show_difference(difference.mean, metric)}{unit}"
+    told = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
+    interval = interval_of_difference(difference, metric)
     return LABELS[metric], *values, told, interval, show_p(found.p)
 
 
@@ -191,7 +189,7 @@ def _say_how_sure(
     left_out = f"; {' and '.join(alone)} left out" if alone else ""
     say(f"over {_seeds_in_words(seeds)}, paired{left_out}; differences are {other} minus {one}")
     differences = [found.difference for found in measured.values() if found.difference]
-    if all(abs(d.mean) <= ROUNDING and (d.sd or 0.0) <= ROUNDING for d in differences):
+    if all(difference.is_none for difference in differences):
         say("identical in every run")
     elif len(seeds) == 1:
         advice = "" if left_out else "; --seeds 0,1,2,3,4 repeats them"

@@ -18,6 +18,7 @@ from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
 from fmgrid.study import Study, to_study
 from fmgrid.summary import Summary, summarize
+from fmgrid.verdicts import open_over_all
 from fmgrid.words import command_line, counted
 
 
@@ -100,6 +101,7 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
 
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
+    open_ = open_over_all(evidence.verdicts)
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
@@ -116,7 +118,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
             {
                 **verdict.stated.model_dump(mode="json"),
                 "verdict": verdict.word,
-                "verdict_over_all": over_all.word,
+                "verdict_over_all": "INCONCLUSIVE" if verdict in open_ else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,
                 "figures": deciding_figures(verdict),
                 "more_seeds": verdict.more_seeds,
@@ -127,7 +129,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 ],
                 "deciding": verdict.deciding,
             }
-            for verdict, over_all in zip(evidence.verdicts, evidence.over_all, strict=True)
+            for verdict in evidence.verdicts
         ],
         "left_out": list(evidence.study.left_out),
     }

@@ -14,6 +14,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fmgrid.pages.document import INK
+from fmgrid.words import without_middle
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -138,16 +139,10 @@ def to_png(figure: "Figure") -> bytes:
 
 
 def readable(text: str, limit: int = LONGEST) -> str:
-    """Return *text* as a label: short, on one line, in characters that the font has.
-
-    The middle is left out of what is too long: names begin alike, and differ at their end.
-    """
+    """Return *text* as a label: short, on one line, in characters that the font has."""
     has = _characters()
     shown = "".join(c if ord(c) in has and c.isprintable() else _escape(ord(c)) for c in text)
-    if len(shown) <= limit:
-        return shown
-    kept = limit * 3 // 5
-    return f"{shown[:kept]}…{shown[len(shown) - (limit - kept - 1) :]}"
+    return without_middle(shown, limit)
 
 
 def tell_apart(texts: Iterable[str], limit: int = LONGEST) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """All experiments by accuracy, best first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +71,11 @@ def plot_configurations(study: Study) -> "Figure | None":
     if not found:
         return None
     lines = _shown(found)
-    titles = [group.title for group in study.groups]
-    words = -(-min(len(titles), _MOST_GROUPS) // 4) if len(titles) > 1 else 0
+    groups = tell_apart((group.title for group in study.groups), 24)
+    words = -(-min(len(groups), _MOST_GROUPS) // 4) if len(groups) > 1 else 0
     figure = new_figure("All experiments by accuracy", 1.1 + 0.17 * words + _ROW * len(lines))
     if words:
-        _explain_marks(figure, lines, titles)
+        _explain_marks(figure, lines, groups)
     parts = value_axes(figure, [line.span for line in lines if line], "x", LEAST)
     for axes in parts:
         axes.set_ylim(len(lines) - 0.4, -0.6)
@@ -83,7 +83,7 @@ def plot_configurations(study: Study) -> "Figure | None":
         axes.tick_params("y", length=0)
         for y, line in enumerate(lines):
             if line is not None:
-                _draw(axes, y, line, titles)
+                _draw(axes, y, line, groups)
     labels = [line.of.label if line else f"… {len(found) - 2 * SHOWN} more …" for line in lines]
     parts[0].set_yticks(range(len(lines)), labels, fontsize=7.5)
     _write_figures(parts[-1], lines)
@@ -137,18 +137,19 @@ def _shown(found: Sequence[Line]) -> list[Line | None]:
     return [*found[:SHOWN], None, *found[-SHOWN:]]
 
 
-def _look(one: Configuration, titles: Sequence[str]) -> Look:
+def _look(one: Configuration, groups: Mapping[str, str]) -> Look:
+    """Return how an experiment is marked; *groups* are their labels by their titles, in order."""
     if len(one.groups) != 1:
-        return Look(len(titles), "several groups", GREY, _SEVERAL)
-    number = titles.index(one.groups[0])
+        return Look(len(groups), "several groups", GREY, _SEVERAL)
+    (title,) = one.groups
+    number = list(groups).index(title)
     if number >= _MOST_GROUPS:
-        return Look(len(titles) + 1, "other groups", GREY, "|")
-    word = tell_apart(titles, 24)[one.groups[0]]
-    return Look(number, word, colour(number), marker(number), is_filled(number))
+        return Look(len(groups) + 1, "other groups", GREY, "|")
+    return Look(number, groups[title], colour(number), marker(number), is_filled(number))
 
 
-def _draw(axes: "Axes", y: int, line: Line, titles: Sequence[str]) -> None:
-    look = _look(line.of, titles)
+def _draw(axes: "Axes", y: int, line: Line, groups: Mapping[str, str]) -> None:
+    look = _look(line.of, groups)
     axes.plot(line.span, [y, y], color=look.ink, linewidth=1.3, solid_capstyle="butt")
     size = 7.5 if look.mark == _SEVERAL else 4.2
     axes.plot([100 * line.found.mean], [y], markersize=size, **look.drawn())
@@ -167,10 +168,12 @@ def _write_figures(axes: "Axes", lines: Sequence[Line | None]) -> None:
             )
 
 
-def _explain_marks(figure: "Figure", lines: Sequence[Line | None], titles: Sequence[str]) -> None:
+def _explain_marks(
+    figure: "Figure", lines: Sequence[Line | None], groups: Mapping[str, str]
+) -> None:
     from matplotlib.lines import Line2D
 
-    looks = {_look(line.of, titles) for line in lines if line}
+    looks = {_look(line.of, groups) for line in lines if line}
     handles = [
         Line2D([], [], linewidth=1.3, label=look.word, **look.drawn()) for look in sorted(looks)
     ]

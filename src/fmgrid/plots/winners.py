@@ -98,8 +98,9 @@ def rank_by_seed(study: Study) -> Ranks | None:
 
     Of those that the same images judge, where there are several such sets the largest.
     """
-    alike = {one.name for one in next(iter(scored_alike(study.scored.values())), [])}
-    found = [one for one in configurations(study) if one.names[0] in alike]
+    found = configurations(study)
+    alike = next(iter(scored_alike(one.repeated for one in found)), [])
+    found = [one for one in found if one.repeated in alike]
     seeds = study.seeds
     series = {one.names[0]: one.repeated.series(METRIC) for one in found}
     complete = [name for name in series if all(seed in series[name] for seed in seeds)]

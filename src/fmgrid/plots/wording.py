@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from fmgrid.statistics import Estimate
 from fmgrid.study import Repeated, show_level
-from fmgrid.words import counted, printable
+from fmgrid.words import counted, printable, without_middle
 
 _LONGEST = 60  # characters of a name in a caption
 
@@ -35,12 +35,8 @@ def listed(names: Iterable[str], limit: int = 6) -> str:
 
 
 def named(name: str) -> str:
-    """Write a name so that it is safe to show and not too long: its end tells it from others."""
-    shown = printable(name)
-    if len(shown) <= _LONGEST:
-        return shown
-    kept = _LONGEST * 3 // 5
-    return f"{shown[:kept]}…{shown[kept + 1 - _LONGEST :]}"
+    """Write a name so that it is safe to show and not too long."""
+    return without_middle(printable(name), _LONGEST)
 
 
 def at_level(setting: str, level: object) -> str:

@@ -34,14 +34,12 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     has_accuracy = any(one.series("accuracy") for one in study.scored.values())
     metric = "accuracy" if has_accuracy else "valid_loss"
     verdicts = [one for asked in study.asked for one in judge(asked.hypotheses, study)]
-    stated = [one for asked in study.asked for one in asked.hypotheses]
     return Evidence(
         study=study,
         metric=metric,
         effects=tuple(find_effects(study, metric)),
         gains=tuple(find_gains(study, metric)),
         verdicts=tuple(verdicts),
-        over_all=tuple(judge(stated, study)),
         noise=study.noise(metric),
         reference=reference,
     )

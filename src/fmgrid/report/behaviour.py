@@ -19,7 +19,7 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 from fmgrid.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
-from fmgrid.study import Repeated, by_configuration, show_level
+from fmgrid.study import Repeated, distinct, show_level
 
 SHOWN = 5
 _GAP = "overfitting_gap"
@@ -28,8 +28,8 @@ _GAP = "overfitting_gap"
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is from the train loss."""
     study = evidence.study
-    distinct = [same[0] for same in by_configuration(study.scored.values()).values()]
-    gaps = [(found, one) for one in distinct if (found := one.estimate(_GAP))]
+    experiments = distinct(study.scored.values())
+    gaps = [(found, one) for one in experiments if (found := one.estimate(_GAP))]
     if not gaps:
         nothing = "No run has both a train loss and a validation loss, so that nothing can be said."
         return Section("Overfitting", (Text(nothing),))
@@ -50,7 +50,7 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         ),
     ]
     told[1] += _told_from_zero([one.series(_GAP) for _, one in gaps])
-    told += _past_their_best(distinct)
+    told += _past_their_best(experiments)
     blocks: list[Text | Picture | Table] = [Text(text) for text in told]
     if picture := pictures.get("overfitting_gap"):
         blocks.append(picture)

@@ -17,7 +17,7 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
     commands = list(dict.fromkeys(line for asked in study.asked for line in asked.commands))
-    rows = [row for one in study.scored.values() for row in one.runs.values()]
+    rows = study.rows
     trained = [row for row in rows if not row.get("trained_as")]
     seconds = sum(row.get("seconds") or 0.0 for row in trained)
     runs = "The run" if len(rows) == 1 else f"The {len(rows):,} runs"

@@ -18,6 +18,5 @@ class Evidence:
     effects: tuple[Effect, ...]  # largest first
     gains: tuple[Gain, ...]
     verdicts: tuple[Verdict, ...]  # each corrected within its grid
-    over_all: tuple[Verdict, ...]  # the same, corrected over all grids together
     noise: Noise | None  # of one run
     reference: Reference | None = None

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
-from typing import get_args
 
 from fmgrid.effects import Effect, as_good_as_best
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.hypotheses import open_over_all
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
@@ -26,15 +24,13 @@ from fmgrid.study import (
     Repeated,
     Study,
     best_first,
-    by_configuration,
+    distinct,
     is_higher_better,
     scored_alike,
     show_level,
 )
-from fmgrid.verdicts import Word
+from fmgrid.verdicts import WORDS, open_over_all
 from fmgrid.words import counted
-
-_WORDS = get_args(Word)
 
 
 def summary_section(evidence: Evidence) -> Section:
@@ -94,13 +90,13 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
     winners = winners_by_seed(evidence)
     if len(winners) < 2:  # noqa: PLR2004
         return None
-    distinct = list(dict.fromkeys(name for names in winners.values() for name in names))
+    best = list(dict.fromkeys(name for names in winners.values() for name in names))
     told = (
-        f"With one run of each experiment, {counted(len(distinct), 'experiment')} would have been "
-        f"called the best, depending on the seed: {some(distinct)}."
-        if len(distinct) > 1
-        else f"With any of {len(winners)} seeds alone, {code(distinct[0])} would have been called "
-        "the best."
+        f"With one run of each experiment, {counted(len(best), 'experiment')} would have been "
+        f"called the best, depending on the seed: {some(best)}."
+        if len(best) > 1
+        else f"With any of {len(winners)} seeds alone, {code(best[0])} would have been called the "
+        "best."
     )
     blocks: tuple[Text | Picture, ...] = (Text(told),)
     if picture := pictures.get("winners_by_seed"):
@@ -125,8 +121,7 @@ def winners_by_seed(evidence: Evidence) -> dict[int, list[str]]:
 
 def _distinct(evidence: Evidence) -> list[Repeated]:
     """Return the scored experiments, each configuration once, best first."""
-    ranked = best_first(evidence.study.scored.values(), evidence.metric)
-    return [same[0] for same in by_configuration(ranked).values()]
+    return distinct(best_first(evidence.study.scored.values(), evidence.metric))
 
 
 def _what_was_run(evidence: Evidence) -> str:
@@ -266,9 +261,9 @@ def _what_was_expected(evidence: Evidence) -> str:
         return "No hypothesis was stated."
     if len(words) == 1:
         return f"The hypothesis that was stated is {words[0].lower()}."
-    counts = {word: words.count(word) for word in _WORDS if word in words}
+    counts = {word: words.count(word) for word in WORDS if word in words}
     told = [f"{count} {'is' if count == 1 else 'are'} {w.lower()}" for w, count in counts.items()]
-    open_ = len(open_over_all(evidence))
+    open_ = len(open_over_all(evidence.verdicts))
     further = (
         f", of which {open_} would be inconclusive if corrected over all grids together"
         if open_

@@ -1,7 +1,6 @@
 """Hypotheses: the verdict on each, the figures it rests on, and since when it was stated."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from fmgrid.claims import ClaimError, parse_expectation, selections
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
@@ -16,12 +15,10 @@ from fmgrid.report.phrases import (
     show_p,
 )
 from fmgrid.study import Study
-from fmgrid.verdicts import Compared, Verdict, Word
+from fmgrid.verdicts import WORDS, Compared, Verdict, open_over_all
 from fmgrid.words import counted
 
 CLAIMS_SHOWN = 3
-
-_WORDS = get_args(Word)
 
 
 def hypotheses_section(evidence: Evidence) -> Section:
@@ -47,23 +44,17 @@ def hypotheses_section(evidence: Evidence) -> Section:
         ),
         Table(columns, rows, caption),
     ]
-    if open_ := open_over_all(evidence):
-        which, would = ("One", "it") if len(open_) == 1 else (f"{len(open_)}", "they")
+    if open_ := open_over_all(evidence.verdicts):
+        which, it = ("One", "it") if len(open_) == 1 else (f"{len(open_)}", "they")
         blocks.append(
             Text(
                 f"That is so within each grid, not over all of them. {which} of these verdicts "
-                f"would be inconclusive if {would} were corrected over all "
+                f"would be inconclusive if {it} were corrected over all "
                 f"{len(evidence.verdicts)}: {'; '.join(plain(one.stated.claim) for one in open_)}."
             )
         )
     blocks += [Text(text) for text in _beforehand(evidence.study)]
     return Section("Hypotheses", tuple(blocks))
-
-
-def open_over_all(evidence: Evidence) -> list[Verdict]:
-    """Return the verdicts that hold within their grid only, not over all hypotheses together."""
-    pairs = zip(evidence.verdicts, evidence.over_all, strict=True)
-    return [one for one, over_all in pairs if one.word != over_all.word]
 
 
 def deciding_figures(verdict: Verdict) -> str:
@@ -86,7 +77,7 @@ def _verdict_row(verdict: Verdict) -> tuple[Cell, ...]:
     p = verdict.p if verdict.is_tested else None
     return (
         Cell(plain(stated.claim)),
-        Cell(f"**{verdict.word}**", _WORDS.index(verdict.word)),
+        Cell(f"**{verdict.word}**", WORDS.index(verdict.word)),
         Cell(deciding_figures(verdict)),
         figure(show_p(p), p),
         Cell(_to_settle(verdict)),

@@ -59,11 +59,14 @@ def difference_with_interval(found: Difference | None, metric: str) -> str:
     """Write a difference with its interval: +1.23 [+0.52, +1.94]."""
     if found is None:
         return ""
-    mean = show_difference(found.mean, metric)
+    return f"{show_difference(found.mean, metric)} {interval_of_difference(found, metric)}".rstrip()
+
+
+def interval_of_difference(found: Difference, metric: str) -> str:
+    """Write the interval of a difference, nothing where there is but one: [+0.52, +1.94]."""
     if found.low is None:
-        return mean
-    low, high = (show_difference(bound, metric) for bound in (found.low, found.high))
-    return f"{mean} [{low}, {high}]"
+        return ""
+    return f"[{show_difference(found.low, metric)}, {show_difference(found.high, metric)}]"
 
 
 def unit_of(metric: str) -> str:
