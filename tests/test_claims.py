@@ -491,3 +491,24 @@ def test_any_expectation_is_resolved_or_refused_in_one_line(text: str) -> None:
         assert selection.names
         assert not selection.conditions
         assert [name for name in NAMES if name in selection.names] == list(selection.names)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "argument", "values", "condition", "names"),
+    [
+        ("a.b:C", "warm", [1, True, 1.0], "1", ["e0"]),
+        ("a.b:C", "warm", [1, True, 1.0], "true", ["e1"]),
+        ("a.b:C", "warm", [1, True, 1.0], "1.0", ["e2"]),
+        ("SGD", "momentum", [0.0, 0.5], "0", ["e0"]),
+    ],
+)
+def test_a_condition_means_values_of_its_own_type(
+    optimizer: str, argument: str, values: list[Any], condition: str, names: list[str]
+) -> None:
+    experiments = [
+        Experiment(name=f"e{number}", optimizer=optimizer, optimizer_args={argument: value})
+        for number, value in enumerate(values)
+    ]
+    text = f"best of optimizer_args.{argument} = {condition} > 0.5"
+    (selection,) = selections(resolve(parse_expectation(text), experiments))
+    assert list(selection.names) == names

@@ -10,10 +10,13 @@ from torch import optim
 
 from fmgrid.components import (
     ComponentError,
-    check_optimizer,
+    objection_to_value,
     optimizer_signature,
     resolve_optimizer,
+    value_as_taken,
 )
+from fmgrid.records import Experiment
+from fmgrid.training import check_optimizer
 
 Write = Callable[[str, str], None]
 
@@ -36,6 +39,13 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         Path(f"{name}.py").write_text(text, encoding="utf-8")
 
     return write
+
+
+def objection(name: str, rate: float = 1e-3, args: dict[str, object] | None = None) -> str | None:
+    experiment = Experiment(
+        name="any", optimizer=name, learning_rate=rate, optimizer_args=args or {}
+    )
+    return check_optimizer(experiment)
 
 
 def run_python(script: str) -> str:
@@ -139,7 +149,7 @@ def test_an_optimizer_of_another_package_is_found() -> None:
     assert resolve_optimizer("lion_pytorch:Lion") is Lion
     assert signature.takes("betas")
     assert not signature.takes("momentum")
-    assert check_optimizer("lion_pytorch:Lion", 1e-4, {"weight_decay": 0.1}) is None
+    assert objection("lion_pytorch:Lion", 1e-4, {"weight_decay": 0.1}) is None
 
 
 def test_an_optimizer_in_the_current_folder_is_found(write_module: Write) -> None:
@@ -155,7 +165,7 @@ def test_an_optimizer_in_the_current_folder_is_found(write_module: Write) -> Non
 
     assert signature.arguments == {"lr"}
     assert signature.takes("whatever")
-    assert check_optimizer("optimizer_of_this_folder:Mine", 0.1, {"momentum": 0.9}) is None
+    assert objection("optimizer_of_this_folder:Mine", 0.1, {"momentum": 0.9}) is None
 
 
 def test_an_installed_module_comes_before_one_in_the_current_folder(write_module: Write) -> None:
@@ -195,11 +205,11 @@ def test_a_module_that_fails_at_import_is_told_on_one_line(
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Rprop"])
 def test_an_optimizer_accepts_its_defaults(name: str) -> None:
-    assert check_optimizer(name, 1e-3, {}) is None
+    assert objection(name) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "args", "objection"),
+    ("name", "args", "told"),
     [
         pytest.param(
             "SGD", {"momentum": -1}, "ValueError: Invalid momentum value: -1", id="a range"
@@ -210,6 +220,7 @@ def test_an_optimizer_accepts_its_defaults(name: str) -> None:
         ),
         pytest.param("SGD", {"nesterov": True}, "ValueError: Nesterov momentum requires", id="two"),
         pytest.param("SGD", {"momentum": "much"}, "TypeError: ", id="text"),
+        pytest.param("Adam", {"amsgrad": 0}, "TypeError: ", id="what a fused kernel only refuses"),
         pytest.param("SGD", {"nonesuch": 1}, "TypeError: ", id="an unknown argument"),
         pytest.param(
             "SparseAdam",
@@ -220,18 +231,94 @@ def test_an_optimizer_accepts_its_defaults(name: str) -> None:
     ],
 )
 def test_an_optimizers_own_objection_is_returned(
-    name: str, args: dict[str, object], objection: str
+    name: str, args: dict[str, object], told: str
 ) -> None:
-    found = check_optimizer(name, 1e-3, args)
+    found = objection(name, args=args)
 
     assert found is not None
-    assert found.startswith(objection)
+    assert found.startswith(told)
     assert "\n" not in found
 
 
 def test_checking_an_optimizer_leaves_the_random_numbers_alone() -> None:
     before = torch.get_rng_state()
 
-    check_optimizer("SGD", 0.1, {})
+    objection("SGD")
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+ARGUMENTS = [
+    (name, argument, parameter.default)
+    for name in TORCH_OPTIMIZERS
+    if name not in ("LBFGS", "SparseAdam")
+    for argument, parameter in inspect.signature(getattr(optim, name)).parameters.items()
+    if argument not in ("params", "lr")
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS)
+def test_an_argument_of_torchs_optimizers_takes_its_own_type_and_no_other(
+    name: str, argument: str, default: object
+) -> None:
+    def refuses(value: object) -> str | None:
+        return objection_to_value(name, argument, value)
+
+    accepted = optimizer_signature(name).types[argument]
+    if isinstance(accepted, tuple):
+        assert isinstance(default, tuple)
+        assert refuses([1] * len(default)) is None
+        assert refuses([0.5] * (len(default) + 1)) == f"is not a list of {len(default)} numbers"
+        assert refuses(0.5) == f"is not a list of {len(default)} numbers"
+        assert refuses([0.5, "0.9", 1][: len(default)]) is not None
+    elif accepted == {"bool"}:
+        assert refuses(True) is None
+        for text in ("False", "false", "no", "OFF", "None", 0):
+            assert refuses(text) == "is not true or false; write false"
+        for text in ("True", " yes", "on", 1):
+            assert refuses(text) == "is not true or false; write true"
+        assert refuses("much") == refuses(0.5) == "is not true or false; write true or false"
+    elif accepted == {"str"}:
+        assert refuses("match_rms_adamw") is None
+        assert refuses(1) == refuses(False) == "is not text in quotes"
+    else:
+        kind = "number" if "float" in accepted else "whole number"
+        assert refuses(default) is refuses(5) is None
+        assert refuses("5") == f"is not a {kind}; write 5"
+        assert refuses(True) == refuses("False") == refuses([5]) == f"is not a {kind}"
+        assert (refuses(0.5) is None) == (kind == "number")
+
+
+def test_what_another_packages_argument_takes_is_its_own_business_but_for_true_and_false(
+    write_module: Write,
+) -> None:
+    write_module(
+        "optimizer_with_a_flag",
+        "from torch import optim\n"
+        "class Mine(optim.SGD):\n"
+        "    def __init__(self, params, lr=0.1, flag=False, warm=10):\n"
+        "        super().__init__(params, lr)\n",
+    )
+    name = "optimizer_with_a_flag:Mine"
+
+    assert objection_to_value(name, "flag", "False") == "is not true or false; write false"
+    assert objection_to_value(name, "flag", "auto") is None
+    assert objection_to_value(name, "warm", "auto") is None
+    assert value_as_taken(name, "warm", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "written", "taken"),
+    [
+        ("SGD", "momentum", 0, 0.0),
+        ("Adam", "betas", [0, 0.9], [0.0, 0.9]),
+        ("SGD", "nesterov", True, True),
+        ("Muon", "ns_steps", 5, 5),
+        ("Nonesuch", "momentum", 0, 0),
+        ("LBFGS", "tolerance_grad", 0, 0),  # it cannot be used, and reading old results must go on
+    ],
+)
+def test_a_whole_number_is_taken_for_a_float_where_torch_takes_a_float(
+    name: str, argument: str, written: object, taken: object
+) -> None:
+    assert repr(value_as_taken(name, argument, written)) == repr(taken)

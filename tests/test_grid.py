@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,6 +196,47 @@ def test_an_exclusion_tells_true_from_one(load: Load) -> None:
 
     assert names(load(text + "true\n")) == ["amsgrad_False"]
     assert names(load(text + "1\n")) == ["amsgrad_True", "amsgrad_False"]
+
+
+PLUG_IN = """
+from torch import optim
+class Mine(optim.SGD):
+    def __init__(self, params, lr=0.1, warm=None):
+        super().__init__(params, lr)
+"""
+
+
+@pytest.mark.parametrize("axis", ["[1, true]", "[0, 0.0]", "[0, false]", "[[1], [true]]"])
+def test_values_that_train_differently_are_never_one_run(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axis: str
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
+    (tmp_path / "plug_in_of_values.py").write_text(PLUG_IN)
+    base = '[base]\noptimizer = "plug_in_of_values:Mine"\n'
+
+    with pytest.raises(InputError, match="they differ in optimizer_args"):
+        load(f"name = 'x'\n{base}[grid]\noptimizer_args.warm = {axis}\n")
+    found = load(f"{base}[grid]\noptimizer_args.warm = {axis}\n")
+
+    assert len({one.fingerprint for one in experiments(found)}) == 2
+    first = axis[1:].partition(",")[0]
+    rule = f"[[exclude]]\noptimizer_args.warm = {first}\n"
+    if not first.startswith("["):
+        assert len(load(f"{base}[grid]\noptimizer_args.warm = {axis}\n{rule}")) == 1
+
+
+def test_0_and_0_0_are_one_run_where_torch_takes_a_float(load: Load) -> None:
+    text = '[base]\noptimizer = "SGD"\n[grid]\noptimizer_args.momentum = [0, 0.0, 0.9]\n'
+
+    one = load(f"name = 'x{{optimizer_args[momentum]:g}}'\n{text}")
+    two = load(text)
+
+    assert names(one) == ["x0", "x0.9"]
+    assert names(two) == ["momentum_0", "momentum_0.0", "momentum_0.9"]  # as they are written
+    assert len({found.course for found in experiments(two)}) == 2
+    rule = "[[exclude]]\noptimizer_args.momentum = 0\n"
+    assert names(load(text + rule)) == ["momentum_0.9"]
+    assert len(load("[grid]\nlearning_rate = [1, 0.5]\n[[exclude]]\nlearning_rate = 1\n")) == 1
 
 
 def test_what_is_absent_takes_the_default(load: Load) -> None:

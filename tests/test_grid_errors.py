@@ -818,7 +818,10 @@ def test_a_selection_of_nothing_is_refused(complain: Complain) -> None:
     [
         pytest.param("epochs = []\nname = '{optimizer_args[eps]}'", id="an empty axis"),
         pytest.param("optimizer_args.'' = 1\nname = '{optimizer_args[eps]}'", id="a wrong key"),
-        pytest.param("name = '{epoch}'\noptimizer_args.eps = ['x y', 'z']", id="a wrong template"),
+        pytest.param(
+            "name = '{epoch}'\noptimizer = 'Muon'\noptimizer_args.adjust_lr_fn = ['x y', 'z']",
+            id="a wrong template",
+        ),
     ],
 )
 def test_one_mistake_is_not_followed_by_complaints_about_names(
@@ -872,3 +875,47 @@ def test_a_module_that_fails_is_imported_once(
         "g.toml:2: base.optimizer: module failing_module_of_a_grid cannot be imported (OSError: no)"
     ]
     assert capfd.readouterr() == ("", "tried\n")
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ('maximize = "False"', '"False" is not true or false; write false'),
+        ("amsgrad = 0", "0 is not true or false; write false"),
+        ('weight_decay = "0.1"', '"0.1" is not a number; write 0.1'),
+        ("betas = [0.9]", "[0.9] is not a list of 2 numbers"),
+        ('betas = ["0.9", 0.99]', '["0.9", 0.99] holds a value that is not a number; write 0.9'),
+    ],
+)
+@pytest.mark.parametrize("axis", [False, True])
+def test_an_argument_of_another_type_is_refused_with_its_line(
+    complain: Complain, argument: str, problem: str, axis: bool
+) -> None:
+    key, _, value = argument.partition(" = ")
+    text = f"[grid]\nepochs = [1, 2]\noptimizer_args.{key} = [{value}]\n"
+    base = f"[base]\n\noptimizer_args.{argument}\n"
+    where = "grid" if axis else "base"
+
+    assert complain(text if axis else base) == [
+        f"g.toml:3: {where}.optimizer_args.{key}: {problem}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("True", "write true"),
+        ("False", "write false"),
+        ("None", "leave the setting out, and it keeps its default"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["optimizer_args.maximize", "epochs", "optimizer_args.any"])
+def test_pythons_words_on_the_command_line_are_answered(
+    tmp_path: Path, setting: str, word: str, instead: str
+) -> None:
+    grid = tmp_path / "g.toml"
+    grid.write_text("[base]\nepochs = 1\n")
+
+    assert refusal(grid, overrides=[f"{setting}={word}"]) == [
+        f"--set {setting}={word}: {word} is Python's word; {instead}"
+    ]

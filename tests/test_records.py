@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, Experiment, Failure, Record, subseed
+from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, Experiment, Failure, Record, subseed, typed
 from made_up_runs import make_record, make_run
 
 # Whoever changes one of these orphans every finished run: results are found by them.
@@ -277,3 +277,35 @@ def test_an_error_that_names_an_undecodable_file_can_be_recorded() -> None:
     failure = Failure(message="no file caf\udce9", traceback="open('caf\udce9')")
     assert failure.message == r"no file caf\udce9"
     assert failure.traceback == r"open('caf\udce9')"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, True),
+        (0, False),
+        (0, 0.0),
+        (1.0, True),
+        ([1, 2], [True, 2]),
+        ({"a": 0}, {"a": False}),
+        ({"a": [1]}, {"a": [1.0]}),
+        ("1", 1),
+    ],
+)
+def test_values_that_toml_tells_apart_are_never_equal(one: Any, other: Any) -> None:
+    first, second = (Experiment(name="x", optimizer_args={"warm": v}) for v in (one, other))
+    assert first != second
+    assert len({first, second}) == 2
+    assert first.fingerprint != second.fingerprint
+    assert typed(one) != typed(other)
+    assert typed(one) == typed(one)
+    assert first == Experiment(name="x", optimizer_args={"warm": one})
+
+
+def test_a_copy_has_a_fingerprint_of_its_own() -> None:
+    experiment = Experiment(name="x")
+    known = experiment.fingerprint, experiment.course
+    changed = experiment.model_copy(update={"seed": 1})
+    assert changed == Experiment(name="x", seed=1) != experiment
+    assert changed.course == Experiment(name="y", seed=1).course
+    assert (experiment.fingerprint, experiment.course) == known

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fmgrid.components import as_taken
 from fmgrid.costs import estimate_seconds
 from fmgrid.executors import Task, Train
 from fmgrid.records import Experiment, Failure, Run
@@ -346,3 +347,40 @@ def test_a_change_from_steps_to_images_is_told_without_a_word_of_pythons() -> No
     changed = Experiment(name="a", train_images=6400)
     told = describe_change(Experiment(name="a"), changed)
     assert told == "train_steps 100 -> none, train_images none -> 6400"
+
+
+PLUG_IN = "somebodys_package:Optimizer"
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "now", "state"),
+    [
+        ((PLUG_IN, "warm"), 1, True, "changed"),
+        ((PLUG_IN, "warm"), False, 0, "changed"),
+        ((PLUG_IN, "warm"), 0, 0.0, "changed"),
+        ((PLUG_IN, "warm"), [1], [True], "changed"),
+        ((PLUG_IN, "warm"), True, True, "complete"),
+        (("SGD", "nesterov"), 1, True, "changed"),
+        (("SGD", "momentum"), 0, 0.0, "complete"),
+        (("Adam", "betas"), [0, 1e-3], [0.0, 1e-3], "complete"),
+    ],
+)
+def test_a_run_is_finished_for_what_trains_to_its_bits_and_for_nothing_else(
+    store: Store, setting: tuple[str, str], before: Any, now: Any, state: str
+) -> None:
+    optimizer, argument = setting
+
+    def asked(value: Any) -> Experiment:
+        args = {argument: value}
+        return as_taken(Experiment(name="x", epochs=1, optimizer=optimizer, optimizer_args=args))
+
+    written = Experiment(
+        name="x", epochs=1, optimizer=optimizer, optimizer_args={argument: before}
+    )  # as version 0.1 wrote it
+    store.begin("x")
+    store.save(make_run(written))
+
+    (found,) = survey([asked(now)], store)
+
+    assert found.state == state
+    assert (argument in found.note) == (state == "changed")

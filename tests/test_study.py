@@ -392,3 +392,26 @@ def test_runs_of_unknown_settings_are_no_one_configuration() -> None:
         ["20230101-0910"],
         ["known", "same"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        ([1, True], ("1", "true")),
+        ([0, 0.0, False], ("0", "0.0", "false")),
+        ([True, False], (False, True)),
+        ([0, 0.5], (0, 0.5)),
+    ],
+)
+def test_levels_that_train_differently_are_never_one(
+    values: list[Any], levels: tuple[Any, ...]
+) -> None:
+    plugged = "somebodys_package:Optimizer"
+    study = study_of(
+        row(f"e{number}", optimizer=plugged, optimizer_args={"warm": value})
+        for number, value in enumerate(values)
+    )
+    (group,) = study.groups
+    (axis,) = group.axes
+    assert axis.levels == levels
+    assert [len(found) for found in group.at(axis).values()] == [1] * len(values)

@@ -21,15 +21,16 @@ here: an expectation is a value, which whoever has results can judge.
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
 
+from fmgrid.components import setting_as_taken
 from fmgrid.errors import FmgridError
-from fmgrid.records import Experiment
+from fmgrid.records import Experiment, typed
 from fmgrid.words import near_match, or_near_match, printable
 
 MAX_CHARACTERS = 2_000
@@ -508,11 +509,8 @@ def _pick(selection: Selection, by_name: Mapping[str, Experiment]) -> tuple[str,
         return tuple(name for name in by_name if name in chosen)
     for condition in selection.conditions:
         _check_values(condition, by_name)
-    names = tuple(
-        name
-        for name, experiment in by_name.items()
-        if all(_holds(condition, experiment) for condition in selection.conditions)
-    )
+    holding = [_holding(condition, by_name) for condition in selection.conditions]
+    names = tuple(name for name in by_name if all(name in found for found in holding))
     if not names:
         told = _shown(_selection_text(selection))
         raise ClaimError(f"no experiment has {told} at once; write fewer conditions")
@@ -536,23 +534,38 @@ def _matching(name: str, by_name: Mapping[str, Experiment]) -> set[str]:
 
 def _check_values(condition: Condition, by_name: Mapping[str, Experiment]) -> None:
     """Refuse a value that no experiment has: it is more often a slip than meant."""
-    there: list[Any] = []
+    there: dict[tuple[str, Hashable], Any] = {}  # by optimizer and what equals them
     for experiment in by_name.values():
         value = _setting(experiment, condition.setting)
-        if value is not None and not any(_equal(value, known) for known in there):
-            there.append(value)
+        if value is not None:
+            there.setdefault((experiment.optimizer, typed(value)), value)
+    optimizers = {optimizer for optimizer, _ in there}
     for value in condition.values:
-        if not any(_equal(value, known) for known in there):
-            told = _shown(_condition_text(Condition(condition.setting, (value,))))
-            shown = ", ".join(_shown(_value_text(known)) for known in there[:_SHOWN_VALUES])
-            more = ", ..." if len(there) > _SHOWN_VALUES else ""
-            hint = f"there are {shown}{more}" if there else "none sets it"
-            raise ClaimError(f"no experiment has {told}; {hint}")
+        one = Condition(condition.setting, (value,))
+        if not any((name, key) in there for name in optimizers for key in _accepted(one, name)):
+            known = dict.fromkeys(_shown(_value_text(known)) for known in there.values())
+            shown = ", ".join(list(known)[:_SHOWN_VALUES])
+            more = ", ..." if len(known) > _SHOWN_VALUES else ""
+            hint = f"there are {shown}{more}" if known else "none sets it"
+            raise ClaimError(f"no experiment has {_shown(_condition_text(one))}; {hint}")
 
 
-def _holds(condition: Condition, experiment: Experiment) -> bool:
-    value = _setting(experiment, condition.setting)
-    return any(_equal(value, wanted) for wanted in condition.values)
+def _accepted(condition: Condition, optimizer: str) -> frozenset[Hashable]:
+    """Return what a setting with this optimizer must equal, so that the condition holds."""
+    keys = condition.setting.split(".")
+    taken = (setting_as_taken(optimizer, keys, value) for value in condition.values)
+    return frozenset(map(typed, taken))
+
+
+def _holding(condition: Condition, by_name: Mapping[str, Experiment]) -> set[str]:
+    """Return the names of the experiments for which a condition holds."""
+    optimizers = {experiment.optimizer for experiment in by_name.values()}
+    accepted = {optimizer: _accepted(condition, optimizer) for optimizer in optimizers}
+    return {
+        name
+        for name, experiment in by_name.items()
+        if typed(_setting(experiment, condition.setting)) in accepted[experiment.optimizer]
+    }
 
 
 def _setting(experiment: Experiment, setting: str) -> Any:
@@ -566,15 +579,6 @@ def _setting(experiment: Experiment, setting: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same TOML; true is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other)
 
 
 def _check_not_itself(sides: Sequence[Side]) -> None:

@@ -6,6 +6,7 @@ Both are immutable and typed, and neither knows about files, torch or the comman
 import hashlib
 import json
 import traceback
+from collections.abc import Hashable, Mapping
 from copy import deepcopy
 from datetime import datetime
 from functools import cached_property
@@ -167,11 +168,36 @@ class Experiment(Record):
             return self._digest(without={"name", "epochs"})
         return self.fingerprint
 
+    def __eq__(self, other: object) -> bool:
+        """Compare name and fingerprint, because for Python an argument of 1 equals true."""
+        if not isinstance(other, Experiment):
+            return NotImplemented
+        return self.name == other.name and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy that computes its fingerprint anew: pydantic would copy that, too."""
+        copied = super().model_copy(update=update, deep=deep)
+        for derived in ("fingerprint", "course"):
+            vars(copied).pop(derived, None)
+        return copied
+
     def _digest(self, without: set[str]) -> str:
         settings = self.model_dump(exclude=without, exclude_defaults=True)
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def typed(value: Any) -> Hashable:
+    """Return a key that is equal for values that TOML writes alike: not for true, 1 and 1.0."""
+    if isinstance(value, Mapping):
+        return frozenset((key, typed(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(typed, value))
+    return type(value), value
 
 
 def subseed(seed: int, purpose: str) -> int:

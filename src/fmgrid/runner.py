@@ -14,7 +14,7 @@ from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds
 from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.executors import Executor, Task, Train
-from fmgrid.records import Experiment, Run
+from fmgrid.records import Experiment, Run, typed
 from fmgrid.store import Store
 
 State: TypeAlias = Literal[
@@ -79,7 +79,7 @@ def describe_change(old: Experiment, new: Experiment) -> str:
     return ", ".join(
         f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}"
         for name in Experiment.model_fields
-        if getattr(old, name) != getattr(new, name)
+        if typed(getattr(old, name)) != typed(getattr(new, name))
     )
 
 
@@ -96,7 +96,7 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
         return Found(experiment, "damaged", note=str(error))
     if run is None:
         return Found(experiment, "pending")
-    if run.experiment != experiment and run.experiment.fingerprint != experiment.fingerprint:
+    if run.experiment.fingerprint != experiment.fingerprint:
         return Found(experiment, "changed", run, describe_change(run.experiment, experiment))
     return Found(experiment, run.status, run)
 

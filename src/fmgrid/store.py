@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fmgrid.components import as_taken
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.quantities import format_bytes
@@ -314,7 +315,7 @@ def _to_run(document: Mapping[str, Any]) -> Run:
     settings.pop("fingerprint")
     figures = document.get("metrics", {})
     return Run(
-        experiment=Experiment(**settings),
+        experiment=as_taken(Experiment(**settings)),
         status=document["status"],
         history=tuple(EpochRecord(**record) for record in document.get("history", ())),
         weights=figures.get("weights"),

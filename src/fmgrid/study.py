@@ -326,6 +326,7 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         name: _repeated(name, rows[name], curves, left_out)
         for name in sorted(rows, key=natural_order)
     }
+    experiments = _with_types_apart(experiments)
     groups = tuple(_groups(experiments, asked))
     left_out += [
         f"{grid.path}: none of its experiments has a complete run here"
@@ -493,6 +494,28 @@ def _row_of(one: Repeated) -> dict[str, Any]:
             for part in ("mean", "sd", "low", "high"):
                 row[f"{metric}_{part}"] = getattr(found, part)
     return row
+
+
+def _with_types_apart(experiments: dict[str, Repeated]) -> dict[str, Repeated]:
+    """Return the experiments, with an argument as text where it is 1 in one and true in another.
+
+    Python takes these, and 1.0, for one level of an axis; they may train to different bits.
+    """
+    types: dict[tuple[str, Any], set[type]] = defaultdict(set)
+    for one in experiments.values():
+        for name, value in (one.settings["optimizer_args"] or {}).items():
+            if isinstance(value, int | float):
+                types[name, value].add(type(value))
+    mixed = {name for (name, _), found in types.items() if len(found) > 1}
+    return {name: _with_text(one, mixed) for name, one in experiments.items()}
+
+
+def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
+    args = one.settings["optimizer_args"] or {}
+    if arguments.isdisjoint(args):
+        return one
+    texts = {name: json.dumps(args[name]) for name in arguments & args.keys()}
+    return replace(one, settings={**one.settings, "optimizer_args": {**args, **texts}})
 
 
 def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:

@@ -9,7 +9,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -26,15 +26,17 @@ from fmgrid import __version__
 from fmgrid.components import (
     is_plugged_in,
     leave_out_compiler,
-    optimizer_signature,
+    on_one_line,
     resolve_optimizer,
+    training_arguments,
 )
-from fmgrid.data import Batches, Images, load_images
+from fmgrid.data import PIXELS, Batches, Images, load_images
 from fmgrid.errors import is_the_machines
 from fmgrid.networks import MLP
 from fmgrid.postponed import postponed
 from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
 from fmgrid.steps import Steps, steps_for
+from fmgrid.words import printable
 
 with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
     import mltrainer
@@ -85,6 +87,29 @@ def train(
         software={**(software or {}), **describe_software()},
         **outcome,
     )
+
+
+def check_optimizer(experiment: Experiment) -> str | None:
+    """Return what the optimizer objects to its arguments, None if it takes them.
+
+    It is built as for a training and takes steps of a small network: only the class itself knows
+    that momentum = -1 will not do, and some know it in a step only. The second step is the first
+    that calls a fused kernel directly. A plugged-in optimizer takes no step here: what it raises
+    in one is that run's failure.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = MLP((2,), seed=0)
+        loss_fn = torch.nn.CrossEntropyLoss()
+        try:
+            build: Callable[..., Optimizer] = resolve_optimizer(experiment.optimizer)
+            optimizer = build(network.parameters(), **_to_arguments(experiment))
+            steps = steps_for(network, loss_fn, optimizer)
+            for _ in range(0 if is_plugged_in(experiment.optimizer) else 2):
+                steps.loss(torch.ones(1, PIXELS), torch.zeros(1, dtype=torch.int64))
+                steps.update()
+        except BaseException as error:  # noqa: BLE001 - a plugged-in class may even call sys.exit
+            return printable(on_one_line(error), 300)
+    return None
 
 
 def describe_software() -> dict[str, str | int]:
@@ -138,23 +163,15 @@ def _to_settings(experiment: Experiment, scratch: Path) -> mltrainer.TrainerSett
         train_steps=experiment.steps_per_epoch,
         valid_steps=1,
         reporttypes=[],  # the history comes back in memory, and events writes what is shown
-        optimizer_kwargs={"lr": experiment.learning_rate, **_to_arguments(experiment)},
+        optimizer_kwargs=_to_arguments(experiment),
         scheduler_kwargs=None,
         earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
     )
 
 
 def _to_arguments(experiment: Experiment) -> dict[str, Any]:
-    """Return the optimizer's arguments; torch's own are asked for their fused step.
-
-    It takes half the time of the loop that is torch's default, and rounds differently.
-    """
-    given = experiment.optimizer_args
-    is_torch = not is_plugged_in(experiment.optimizer)
-    excluding = {"fused", "foreach", "differentiable"} & given.keys()
-    if is_torch and not excluding and optimizer_signature(experiment.optimizer).takes("fused"):
-        return {**given, "fused": True}
-    return dict(given)
+    own = training_arguments(experiment.optimizer, experiment.optimizer_args)
+    return {"lr": experiment.learning_rate, **own}
 
 
 def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:

@@ -7,11 +7,8 @@ either side, and finds the heavy modules loaded already in a worker.
 from collections.abc import Mapping
 from pathlib import Path
 
-from fmgrid.components import check_optimizer
 from fmgrid.memory import memory_ceiling
 from fmgrid.records import Experiment, Run
-
-__all__ = ["check_optimizer", "train_one"]
 
 PRELOAD = "fmgrid.preload"  # what a worker's server imports before there is work
 
@@ -30,3 +27,10 @@ def train_one(
         load_images(folder, "test")  # mapped here, so that the images are not its to pay for
     with memory_ceiling(memory):
         return train(experiment, data_folders, software)
+
+
+def check_optimizer(experiment: Experiment) -> str | None:
+    """Return what the optimizer objects to its arguments; see `training.check_optimizer`."""
+    from fmgrid import training
+
+    return training.check_optimizer(experiment)

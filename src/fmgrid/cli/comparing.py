@@ -12,6 +12,7 @@ from fmgrid.cli.output import PIPE_WIDTH, console, put, say
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.records import typed
 from fmgrid.report.phrases import (
     interval_of_difference,
     is_fraction,
@@ -69,7 +70,11 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
 
 def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    differing = [name for name in first.settings if _setting(first, name) != _setting(second, name)]
+    differing = [
+        name
+        for name in first.settings
+        if typed(_setting(first, name)) != typed(_setting(second, name))
+    ]
     seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
     measured = _measure(first, second, seeds)
     if json:

@@ -207,10 +207,9 @@ def _check_optimizers(
     }
     problems = []
     for experiment in distinct.values():
-        arguments = (experiment.optimizer, experiment.learning_rate, experiment.optimizer_args)
         seconds = timeouts.get(experiment.run_name)
         try:
-            objection = processes.call(check_optimizer, *arguments, seconds=seconds)
+            objection = processes.call(check_optimizer, experiment, seconds=seconds)
         except MachineError as error:
             if not is_plugged_in(experiment.optimizer):
                 raise

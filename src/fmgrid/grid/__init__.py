@@ -21,7 +21,7 @@ from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.records import Asked, Experiment, Stated
+from fmgrid.records import Asked, Experiment, Stated, typed
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
@@ -221,7 +221,9 @@ def _are_alike(one: Definition, other: Definition) -> bool:
 def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
-        differing = [name for name in SETTINGS if getattr(one, name) != getattr(other, name)]
+        differing = [
+            name for name in SETTINGS if typed(getattr(one, name)) != typed(getattr(other, name))
+        ]
         told = ", ".join(
             f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
             for name in differing

@@ -8,7 +8,14 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from fmgrid.components import RESERVED_ARGUMENTS, ComponentError, optimizer_signature
+from fmgrid.components import (
+    RESERVED_ARGUMENTS,
+    ComponentError,
+    as_taken,
+    objection_to_value,
+    optimizer_signature,
+    setting_as_taken,
+)
 from fmgrid.errors import InputError, Problem
 from fmgrid.grid.blocks import (
     Block,
@@ -22,7 +29,7 @@ from fmgrid.grid.blocks import (
     show_key,
 )
 from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
-from fmgrid.records import Experiment
+from fmgrid.records import Experiment, typed
 from fmgrid.words import or_near_match
 
 MAX_LAYERS = 1_000
@@ -34,8 +41,8 @@ _Test: TypeAlias = Callable[[Any], bool]
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
     """Yield the grid's experiments; what is wrong with one goes to *problems* instead."""
-    rules = [_compile(rule) for rule in grid.excludes]
-    asked = {keys for rule in rules for keys in rule}
+    asked = {keys for rule in grid.excludes for keys in rule}
+    compiled: dict[str, list[dict[Keys, _Test]]] = {}  # the rules, by optimizer
     dropped = remaining = False
     for block in grid.blocks:
         for point in block.points():
@@ -46,7 +53,11 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
                 problems += error.problems
                 remaining = True
                 continue
-            values = {keys: _comparable(_at(experiment, keys)) for keys in asked}
+            optimizer = experiment.optimizer
+            if optimizer not in compiled:
+                compiled[optimizer] = [_compile(rule, optimizer) for rule in grid.excludes]
+            rules = compiled[optimizer]
+            values = {keys: typed(_at(experiment, keys)) for keys in asked}
             if any(_matches(values, rule) for rule in rules):
                 dropped = True
                 continue
@@ -81,7 +92,9 @@ def _experiment(
         raise InputError(problems)
     if not block.sound:
         return experiment
-    return experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
+    # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
+    named = experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
+    return as_taken(named)
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
@@ -188,6 +201,8 @@ def _optimizer_problems(
         elif not _is_argument(value):
             message = f"{show(value)} is no argument; write a finite number, true, false or text"
             problems.append(origin.problem(message))
+        elif objection := objection_to_value(name, argument, value):
+            problems.append(origin.problem(f"{show(value)} {objection}"))
     return problems
 
 
@@ -202,18 +217,19 @@ def _is_argument(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _compile(rule: Mapping[Keys, Written]) -> dict[Keys, _Test]:
-    return {keys: _test(keys, written.value) for keys, written in rule.items()}
+def _compile(rule: Mapping[Keys, Written], optimizer: str) -> dict[Keys, _Test]:
+    return {keys: _test(keys, written.value, optimizer) for keys, written in rule.items()}
 
 
-def _test(keys: Keys, allowed: Any) -> _Test:
-    """Return a test for a comparable value: the allowed one, or one of a list of them."""
+def _test(keys: Keys, allowed: Any, optimizer: str) -> _Test:
+    """Return a test for a typed value: the allowed one, or one of a list of them."""
     choices = [*allowed, allowed] if isinstance(allowed, list) else [allowed]
     if keys == ("name",):
         patterns = [translate(choice) for choice in choices if isinstance(choice, str)]
         pattern = re.compile("|".join(patterns))
-        return lambda name: pattern.match(name) is not None
-    return frozenset(map(_comparable, choices)).__contains__
+        return lambda name: pattern.match(name[1]) is not None
+    taken = (setting_as_taken(optimizer, keys, choice) for choice in choices)
+    return frozenset(map(typed, taken)).__contains__
 
 
 def _matches(values: Mapping[Keys, Any], rule: Mapping[Keys, _Test]) -> bool:
@@ -231,12 +247,3 @@ def _at(experiment: Experiment, keys: Keys) -> Any:
         else:
             return None
     return value
-
-
-def _comparable(value: Any) -> Any:
-    """Return something hashable that equals what the same TOML makes; true is not 1."""
-    if isinstance(value, dict):
-        return frozenset((key, _comparable(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(map(_comparable, value))
-    return (bool, value) if isinstance(value, bool) else value

@@ -49,6 +49,12 @@ _TOP_LEVEL = [
 ]
 _BESIDE = ("name", "seeds", "repeats", "timeout")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
+# What --set would take for text.
+_PYTHONS_WORDS = {
+    "True": "write true",
+    "False": "write false",
+    "None": "leave the setting out, and it keeps its default",
+}
 # What tomllib says, and what was probably meant.
 _HINTS = {
     "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
@@ -112,14 +118,14 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
         written = Written(_toml_value(value.strip()), place, "")
         if keys == ("name",) and not isinstance(written.value, str):
             written = replace(written, value=value.strip())  # a name that looks like a number
-        if objection := _objection_to_override(keys, equals, written.value):
+        if objection := _objection_to_override(keys, equals, value.strip(), written.value):
             problems.append(written.problem(objection))
         else:
             found = overlay(found, {keys: written})
     return found
 
 
-def _objection_to_override(keys: Keys, equals: str, value: Any) -> str | None:
+def _objection_to_override(keys: Keys, equals: str, text: str, value: Any) -> str | None:
     if not equals:
         return "has no value; write --set setting=value"
     if keys[0] in ("seed", "seeds", "repeats"):
@@ -128,6 +134,8 @@ def _objection_to_override(keys: Keys, equals: str, value: Any) -> str | None:
         return "a time limit is given as --timeout 60s"
     if keys == ("name",):
         return check_template(value)
+    if instead := _PYTHONS_WORDS.get(text):
+        return f"{text} is Python's word; {instead}"
     return _objection_to_key(keys)
 
 
