@@ -23,6 +23,8 @@ ROOMS = [
     *(
         "words",
         "errors",
+        "environment",
+        "apart",
         "quantities",
         "memory",
         "postponed",

@@ -1,12 +1,16 @@
 """Where `fmgrid` and `python -m fmgrid` begin."""
 
 import os
-import signal
+
+from fmgrid.environment import shield
 
 
 def main() -> None:
     """Run the command line; never returns."""
     _occupy_standard_files()
+    shield()  # before all other imports, which a file in the current folder could pass for
+    import signal
+
     # Until the command line is there to say something, Ctrl-C just ends the process.
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:

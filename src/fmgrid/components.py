@@ -2,7 +2,8 @@
 
 What a torch optimizer takes is read from torch's source text, because importing torch costs
 seconds and a plan should not: the installed source is the truth for the installed version. A
-class of another package is imported, since nothing less tells what it takes.
+class of another package is imported, since nothing less tells what it takes: in a process of its
+own, because nobody knows what the import does to a process.
 """
 
 import ast
@@ -11,14 +12,14 @@ import importlib.util
 import inspect
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from fmgrid.errors import FmgridError
+from fmgrid.apart import NoAnswerError, ask
+from fmgrid.errors import FmgridError, text_of
 from fmgrid.records import Experiment, typed
 from fmgrid.words import or_near_match, printable
 
@@ -38,6 +39,8 @@ class ComponentError(FmgridError):
 # Names of the types that a value may have, as in {"bool"}; of each item where it is a list.
 Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
 
+_IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
+_LONGEST_REASON = 1_000  # characters
 _TORCHS = "torch.optim:"
 _SCALARS = frozenset({"bool", "int", "float", "str"})
 # What people write for true and false; "none" means that an argument keeps its default.
@@ -87,7 +90,7 @@ def _signature_or_objection(name: str) -> Signature | str:
 
 def _signature(name: str) -> Signature:
     if not _is_torchs(name):
-        return _inspected(resolve_optimizer(name))
+        return _plugged_in(name)
     sources = _torch_sources()
     name = name.removeprefix(_TORCHS)
     if name not in sources:
@@ -206,28 +209,119 @@ def training_arguments(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve_optimizer(name: str) -> "type[Optimizer]":
-    """Return the class that *name* means. Imports torch.
+    """Return the class that *name* means. Imports torch, and somebody else's module.
 
-    Modules of the current folder are found too, after all installed ones.
-    Raises `ComponentError` where there is no such class.
+    For a process that may be spoiled. Modules of the current folder are found too, after all
+    installed ones. Raises `ComponentError` where there is no such class.
     """
     module_name, colon, class_name = name.rpartition(":")
     module = _import(module_name if colon else "torch.optim")
-    from torch import optim  # after a module that fails at once
-
     found = getattr(module, class_name, None)
-    if isinstance(found, type) and issubclass(found, optim.Optimizer):
+    if _is_optimizer(found):
         return found
-    classes = [
-        each
-        for each, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, optim.Optimizer)
-    ]
-    hint = or_near_match(class_name, classes, "it has")
-    raise ComponentError(
-        f"module {module_name or 'torch.optim'} has no optimizer class "
-        f'"{printable(class_name, 80)}"{hint}'
+    raise _no_class(module_name or "torch.optim", class_name, _optimizers_of(module))
+
+
+def _no_class(module_name: str, class_name: str, classes: Iterable[str]) -> ComponentError:
+    hint = or_near_match(class_name, list(classes), "it has")
+    return ComponentError(
+        f'module {module_name} has no optimizer class "{printable(class_name, 80)}"{hint}'
     )
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What another process has found in somebody else's module."""
+
+    classes: Mapping[str, Signature | str]  # its optimizers: what each takes, or an objection
+    makes_others: bool  # when it is asked for their names
+
+
+def _plugged_in(name: str) -> Signature:
+    """Return what somebody else's optimizer takes."""
+    module_name, _, class_name = name.rpartition(":")
+    _check_module_name(module_name)
+    module = _ask(module_name)
+    if isinstance(module, _Module) and module.makes_others and class_name not in module.classes:
+        module = _ask(module_name, class_name)
+    if isinstance(module, str):
+        raise ComponentError(module)
+    found = module.classes.get(class_name)
+    if found is None:
+        raise _no_class(module_name, class_name, module.classes)
+    if isinstance(found, str):
+        raise ComponentError(f"{printable(name, 80)} cannot be inspected ({found})")
+    return found
+
+
+@cache  # one process for all optimizers of a module
+def _ask(module_name: str, class_name: str | None = None) -> _Module | str:
+    """Return what another process finds in the module when it imports it, or its objection."""
+    try:
+        told = ask("fmgrid.components:inspect_module", [module_name, class_name], _IMPORT_SECONDS)
+        if isinstance(told, str):
+            return printable(told)
+        classes = {each: _to_signature(fields) for each, fields in told["classes"].items()}
+        return _Module(classes, bool(told["makes_others"]))
+    except NoAnswerError as error:
+        reason = str(error)
+    except (AttributeError, KeyError, TypeError):
+        reason = NoAnswerError.OTHER
+    return f"module {printable(module_name, 80)} cannot be imported ({reason})"
+
+
+def inspect_module(request: Sequence[str | None]) -> dict[str, Any] | str:
+    """Return what `_Module` holds as values that JSON has, or an objection."""
+    module_name, class_name = request
+    try:
+        module = _import(str(module_name))
+        classes = _optimizers_of(module)
+        if class_name is not None and _is_optimizer(made := getattr(module, class_name, None)):
+            classes[class_name] = made
+        makes_others = hasattr(module, "__getattr__")
+    except ComponentError as error:
+        return str(error)
+    except BaseException as error:  # noqa: BLE001 - a module may be any object
+        return f"module {module_name} cannot be inspected ({on_one_line(error)})"
+    fields = {each: _to_fields(optimizer) for each, optimizer in classes.items()}
+    return {"classes": fields, "makes_others": makes_others}
+
+
+def _to_fields(optimizer: "type[Optimizer]") -> dict[str, Any] | str:
+    """Return an optimizer's signature as values that JSON has."""
+    try:
+        signature = _inspected(optimizer)
+    except BaseException as error:  # noqa: BLE001 - a metaclass may do anything
+        return on_one_line(error)
+    return {
+        "arguments": sorted(signature.arguments),
+        "takes_any": signature.takes_any,
+        "needs_closure": signature.needs_closure,
+        "types": {argument: sorted(types) for argument, types in signature.types.items()},
+    }
+
+
+def _to_signature(fields: Mapping[str, Any] | str) -> Signature | str:
+    """Return the signature that `_to_fields` has taken apart."""
+    if isinstance(fields, str):
+        return printable(fields)
+    return Signature(
+        frozenset(map(str, fields["arguments"])),
+        takes_any=bool(fields["takes_any"]),
+        needs_closure=bool(fields["needs_closure"]),
+        types={argument: frozenset(types) for argument, types in fields["types"].items()},
+    )
+
+
+def _optimizers_of(module: Any) -> "dict[str, type[Optimizer]]":
+    """Return the optimizer classes that a module has, its own and those that it imports."""
+    return {each: value for each, value in vars(module).items() if _is_optimizer(value)}
+
+
+def _is_optimizer(value: Any) -> "TypeGuard[type[Optimizer]]":
+    # Where torch is not imported there are none, and its import would take seconds.
+    optim = sys.modules.get("torch.optim")
+    return optim is not None and isinstance(value, type) and issubclass(value, optim.Optimizer)
 
 
 def is_plugged_in(name: str) -> bool:
@@ -264,20 +358,24 @@ def take_step(optimizer: "Optimizer") -> None:
 
 def on_one_line(error: BaseException) -> str:
     """Say on one line what went wrong in somebody else's code."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    words = text_of(error)[:_LONGEST_REASON].split()
+    return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
 
 
-def _import(module_name: str) -> Any:
+def _check_module_name(module_name: str) -> None:
     if not all(part.isidentifier() for part in module_name.split(".")):
         shown = printable(module_name, 80)
         raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
+
+
+def _import(module_name: str) -> Any:
+    _check_module_name(module_name)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     try:
-        with redirect_stdout(sys.stderr):  # what a module prints is no data of ours
-            return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+        return importlib.import_module(module_name)
+    except BaseException as error:  # somebody else's module may raise anything
         missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
             f"{error.name}."
         )

@@ -89,6 +89,14 @@ class NewerFormatError(DamagedFileError):
     """A results file is whole, but only a newer fmgrid can read it."""
 
 
+def text_of(error: BaseException) -> str:
+    """Return what an error says; one of somebody else's class may be unable to say it."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - its __str__ may raise anything
+        return "it cannot say what is wrong"
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
 
 
@@ -101,6 +109,6 @@ def is_lack_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that memory was asked for and not given."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    said = str(error)
+    said = text_of(error)
     of_torch = "can't allocate memory" in said or "bad_alloc" in said
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)

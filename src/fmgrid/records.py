@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from fmgrid.errors import is_lack_of_memory
+from fmgrid.errors import is_lack_of_memory, text_of
 
 TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
 TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
@@ -235,7 +235,7 @@ class Failure(Record):
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """Describe an exception, and a long story by its beginning or its end."""
-        message = " ".join(f"{type(error).__name__}: {str(error)[:_LONGEST_TRACE]}".split())
+        message = " ".join(f"{type(error).__name__}: {text_of(error)[:_LONGEST_TRACE]}".split())
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[: _LONGEST_MESSAGE - 3]}..."
         reason = "out of memory: " if is_lack_of_memory(error) else ""
