@@ -17,7 +17,7 @@ from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
 from fmgrid.cli.showing import warn_of_unanswerable
-from fmgrid.components import is_plugged_in
+from fmgrid.components import is_plugged_in, on_one_line
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
 from fmgrid.errors import InputError, MachineError, Problem, StoreError
@@ -210,10 +210,10 @@ def _check_optimizers(
         seconds = timeouts.get(experiment.run_name)
         try:
             objection = processes.call(check_optimizer, experiment, seconds=seconds)
-        except MachineError as error:
+        except Exception as error:
             if not is_plugged_in(experiment.optimizer):
                 raise
-            objection = str(error)
+            objection = str(error) if isinstance(error, MachineError) else on_one_line(error)
         if is_plugged_in(experiment.optimizer):
             processes.dismiss()  # whatever that has left behind in the process
         if objection is not None:

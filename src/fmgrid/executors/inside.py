@@ -10,12 +10,14 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import StoreError, is_the_machines
+from fmgrid.executors.answers import load
 from fmgrid.executors.tasks import Task, Train
 from fmgrid.records import Failure, Run
 
@@ -35,8 +37,8 @@ def serve(line: "connection.Connection[Any, Any]", scratch: str) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = pickle.dumps((function(*args), None))
-        except Exception as error:  # noqa: BLE001 - it is raised again in the parent
+            answer = pickle.dumps((_call(function, *args), None))
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the parent
             answer = _pickled_error(error)
         if os.getpid() != served_by:
             os._exit(0)  # forked by plugged-in code that came back twice: the line isn't its own
@@ -56,7 +58,8 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         print(f"The worker died; attempt {attempt} begins here.", file=sys.stderr)  # noqa: T201
     started, clock = datetime.now(UTC), time.monotonic()
     try:
-        run: Run = pickle.loads(pickle.dumps(train(task.experiment)))  # noqa: S301 - as it will be
+        # As it will travel.
+        run: Run = pickle.loads(pickle.dumps(_call(train, task.experiment)))  # noqa: S301
     except BaseException as error:
         if is_the_machines(error):
             name = task.experiment.run_name
@@ -78,14 +81,22 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
     return run
 
 
-def _pickled_error(error: Exception) -> bytes:
-    """Return an answer that raises the error, or one like it if it can't travel."""
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Return the function's result; let calls be as deep afterwards as before."""
+    limit = sys.getrecursionlimit()
     try:
+        return function(*args)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _pickled_error(error: BaseException) -> bytes:
+    """Return an answer that raises the error, or one like it if it can't travel."""
+    with contextlib.suppress(BaseException):  # a class may do anything when it is pickled
         answer = pickle.dumps((None, error))
-        pickle.loads(answer)  # noqa: S301 - made in the line above
-    except Exception:  # noqa: BLE001 - what a class does when it is pickled is anyone's guess
-        return pickle.dumps((None, RuntimeError("".join(traceback.format_exception(error)))))
-    return answer
+        if isinstance(load(answer)[1], Exception):
+            return answer
+    return pickle.dumps((None, RuntimeError("".join(traceback.format_exception(error)))))
 
 
 def _redirect(log: Path) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import pickle
 import signal
 import sys
 import time
@@ -13,7 +12,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import FmgridError, MachineError
+from fmgrid.executors.answers import LARGEST, AnswerError, checked, load
 from fmgrid.executors.inside import attempt_task, serve
 from fmgrid.executors.tasks import Task, Train
 from fmgrid.records import Failure, Run, Status
@@ -80,15 +80,18 @@ class Worker:
             limit = f"{task.seconds:g} s"
             return self._unanswered(task, "timeout", f"it was killed after {limit}, its time limit")
         try:
-            run: Run = self.receive()
-            if run.experiment != task.experiment:
-                raise EOFError  # noqa: TRY301 - plugged-in code has meddled with the line
+            run = checked(self.receive(), task)
         except EOFError:
             self.kill()
             if self.attempt < ATTEMPTS:
                 return None
             died = f"its worker process died twice ({self.death})"
             return self._unanswered(task, "failed", died)
+        except FmgridError:  # the machine's fault
+            raise
+        except Exception as error:  # noqa: BLE001 - code of the task's own has spoiled the worker
+            self.kill()
+            return self._unanswered(task, "failed", Failure.of(error).message)
         return run if self.attempt == 1 else run.model_copy(update={"attempts": self.attempt})
 
     def send(self, function: Callable[..., Any], *args: Any) -> None:
@@ -99,18 +102,22 @@ class Worker:
     def receive(self) -> Any:
         """Return what the worker's function returned. Raises EOFError if the worker is dead.
 
+        Raises what the function raised, and `AnswerError` for what no function of fmgrid's returns.
         Its line alone may stay open, where it has left children that inherited it.
         """
         connection.wait(self.signs)
         try:
             if not self.line.poll():
                 raise EOFError
-            result, error = pickle.loads(self.line.recv_bytes())  # noqa: S301 - from our worker
-        except (OSError, pickle.UnpicklingError, ValueError, TypeError) as failure:
-            raise EOFError from failure  # it is dead, or no answer of its own
-        if error is not None:
-            raise error
-        return result
+            result = load(self.line.recv_bytes(LARGEST))
+        except OSError as failure:
+            raise EOFError from failure
+        match result:
+            case (value, None):
+                return value
+            case (None, Exception() as error):
+                raise error
+        raise AnswerError
 
     def retire(self, patience: float) -> None:
         """Let an idle process end by itself, without its children; kill it if it doesn't.
