@@ -24,6 +24,8 @@ ROOMS = [
         "words",
         "errors",
         "quantities",
+        "disk",
+        "locks",
         "memory",
         "postponed",
         "records",
