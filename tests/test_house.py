@@ -26,6 +26,7 @@ ROOMS = [
         "quantities",
         "disk",
         "locks",
+        "toml",
         "memory",
         "postponed",
         "records",

@@ -111,8 +111,7 @@ def move_folder(source: Path, target: Path, last: str = "") -> None:
     """Move a folder to *target*, file by file where the system cannot rename it.
 
     That is so for a folder in a lower layer of overlayfs, as containers have it. The entry
-    *last* is moved after all others. After an interruption, the same call goes on, provided
-    that nothing is in *target* that is in *source* as well.
+    *last* is moved after all others. After an interruption, the same call goes on.
     """
     if not target.exists():
         try:
@@ -124,9 +123,22 @@ def move_folder(source: Path, target: Path, last: str = "") -> None:
             return
     target.mkdir(exist_ok=True)
     for path in sorted(source.iterdir(), key=lambda path: (path.name == last, path.name)):
-        if path.is_dir() and not path.is_symlink():
+        if _is_real_folder(path):
             move_folder(path, target / path.name)
         else:
             move_file(path, target / path.name)
     sync_folder(target)
     source.rmdir()
+
+
+def may_move(source: Path, target: Path) -> bool:
+    """Return whether `move_folder` would put nothing in the place of anything in *target*."""
+    if not os.path.lexists(target):
+        return True
+    return all(map(_is_real_folder, (source, target))) and all(
+        may_move(path, target / path.name) for path in source.iterdir()
+    )
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.disk import move_folder, read_regular, sync, sync_folder
+from fmgrid import toml
+from fmgrid.disk import may_move, move_folder, read_regular, sync, sync_folder
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.locks import Lock
@@ -281,7 +281,7 @@ def _parse(content: bytes) -> dict[str, Any]:
     if _digest(body) != digest.decode():
         raise DamagedFileError("was changed or damaged: its digest does not match")
     try:
-        document = tomllib.loads(body.decode())
+        document = toml.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"is not valid TOML: {error}") from error
     if document.get("format") != FORMAT:
@@ -355,19 +355,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _place_aside(folder: Path, aside: Path) -> Path:
-    """Return where a folder goes that is set aside: the first number that is free.
+    """Return where a folder goes that is set aside: under the first number that is free.
 
-    A number whose folder has nothing in common with it is free, too: its files are those that
-    were moved before the command was interrupted, where the system cannot rename a folder.
+    So is that of a move that was interrupted: see `move_folder`.
     """
-    names = {path.name for path in folder.iterdir()}
     places = (aside / f"{folder.name}.{number}" for number in count(1))
-    return next(
-        place
-        for place in places
-        if not os.path.lexists(place)
-        or (place.is_dir() and names.isdisjoint(path.name for path in place.iterdir()))
-    )
+    return next(place for place in places if may_move(folder, place))
 
 
 def _check_unfinished(folder: Path) -> None:
