@@ -266,7 +266,7 @@ def class_counts(folder: Path) -> dict[Split, dict[str, int]]:
         split: dict(
             zip(
                 CLASSES,
-                np.bincount(np.load(folder / f"{split}_labels.npy"), minlength=10).tolist(),
+                np.bincount(_map(folder / f"{split}_labels.npy"), minlength=10).tolist(),
                 strict=True,
             )
         )
@@ -281,19 +281,25 @@ def load_split(folder: Path, split: Split) -> Images:
     The mapping is private: writing to the tensors would not reach the cache.
     Raises DataError if the files are gone.
     """
-    import numpy as np
     import torch
 
     try:
         pixels, labels = (
-            torch.from_numpy(np.load(folder / f"{split}_{kind}.npy", mmap_mode="c"))
-            for kind in ("pixels", "labels")
+            torch.from_numpy(_map(folder / f"{split}_{kind}.npy")) for kind in ("pixels", "labels")
         )
     except (OSError, ValueError) as error:
         if is_lack_of_memory(error):
             raise
         raise DataError(f"{folder}: {error}; `fmgrid data` makes the folder again") from error
     return Images(pixels, labels)
+
+
+def _map(path: Path) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    open_regular(path).close()  # numpy would wait for ever for a named pipe
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c")
+    return array
 
 
 def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
