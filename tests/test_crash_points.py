@@ -123,7 +123,51 @@ def survives(work: Callable[[Path], None], root: Path, step: int, fault: str) ->
     return code == 0
 
 
-@pytest.mark.parametrize("fault", ["a kill", "a power failure", "a full disk"])
+FAULTS = ["a kill", "a power failure", "a full disk"]
+
+
+def test_a_folder_that_cannot_be_renamed_is_set_aside_whatever_happens_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in a lower layer of overlayfs cannot be renamed, and neither can other mounts'."""
+    original = os.rename
+
+    def rename(source: Path, target: Path) -> None:
+        if Path(source).is_dir():
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source))
+        original(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    changed = Experiment(name="changed", epochs=1)
+
+    def set_aside(root: Path) -> None:
+        store = Store(root)
+        with store.locked():
+            _set_aside(survey([changed], store), store)
+
+    for fault in FAULTS:
+        for step in count(1):
+            root = tmp_path / fault / str(step)
+            store = Store(root)
+            list(run_all(survey(BEFORE[1:], store), store, InTurn(), make_run))
+            (root / "changed" / "notes").mkdir()
+            (root / "changed" / "notes" / "mine.txt").write_text("mine")
+            events = next((root / "changed").glob("events.*")).name.replace("tfevents", "aside")
+            ended = survives(set_aside, root, step, fault)
+            set_aside(root)
+            assert store.read("changed") is None
+            places = list((root / ".replaced").iterdir())
+            assert [place.name for place in places] == ["changed.1"]
+            names = {path.name.replace("tfevents", "aside") for path in places[0].iterdir()}
+            assert names == {"changed_results.toml", "run.log", "notes", events}
+            assert read_results(places[0] / "changed_results.toml").experiment == BEFORE[1]
+            assert (places[0] / "notes" / "mine.txt").read_text() == "mine"
+            if ended:
+                break
+        assert step > 8  # or the steps were not seen
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_the_same_command_after_a_fault_at_any_step_ends_complete(
     fault: str, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import gzip
 import hashlib
 import http.server
@@ -110,6 +111,11 @@ def flip_a_byte(path: Path, place: int = -1) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
+
+
+def replace(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
 
 
 def script(path: Path, text: str) -> None:
@@ -288,6 +294,14 @@ def test_the_sample_comes_from_fmgrid_whatever_the_choice(tmp_path: Path) -> Non
             id="damaged gzip",
         ),
         pytest.param(lambda _: HTML, "Not a gzipped file", id="a web page"),
+        pytest.param(
+            lambda good: gzip.compress(good + bytes(10**8), 1), "more than 7,840,016", id="a bomb"
+        ),
+        pytest.param(
+            lambda good: gzip.compress(good, 1) + bytes(10**7),
+            "larger than 8,840,016",
+            id="padding",
+        ),
         pytest.param(lambda _: b"", "its SHA-256 is", id="an empty file"),
         pytest.param(lambda _: None, "neither with nor without .gz", id="no file"),
     ],
@@ -308,6 +322,15 @@ def test_a_damaged_file_is_named_with_its_reason(
     assert reason in message
     assert "train-images" not in message
     assert not (cache / "fashion-mnist").exists()
+
+
+def test_a_published_file_of_a_terabyte_is_not_read(published: Path, tmp_path: Path) -> None:
+    for name in PUBLISHED:
+        content = gzip.decompress((published / f"{name}.gz").read_bytes())
+        (tmp_path / name).write_bytes(content)
+    os.truncate(tmp_path / PUBLISHED[0], 10**12)
+    with pytest.raises(DataError, match=f"{PUBLISHED[0]}: cannot be read: larger than 47,040,016"):
+        data.prepare("fashion-mnist", tmp_path)
 
 
 def test_train_and_test_images_in_each_others_place_are_refused(
@@ -519,6 +542,12 @@ def test_a_damaged_package_is_listed_and_the_next_source_asked(
         pytest.param(lambda path: flip_a_byte(path, 20), id="a flipped byte of the header"),
         pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-1]), id="a lost byte"),
         pytest.param(lambda path: path.write_bytes(b""), id="an empty file"),
+        pytest.param(lambda path: os.truncate(path, 10**12), id="a file of a terabyte"),
+        pytest.param(lambda path: replace(path, os.mkfifo), id="a named pipe"),
+        pytest.param(
+            lambda path: replace(path, lambda it: it.symlink_to("/dev/zero")),
+            id="an endless device",
+        ),
         pytest.param(Path.unlink, id="a lost file"),
     ],
 )
@@ -567,6 +596,169 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
     monkeypatch.setenv("FMGRID_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(DataError, match=f"{tmp_path}/file/cache: .*FMGRID_CACHE"):
         data.prepare("fashion-mnist-sample")
+
+
+@pytest.fixture
+def somebody(cache: Path) -> Iterator[Callable[[], data.Prepared]]:
+    """Return a function that calls `prepare` as a user who may not write into the cache."""
+    data.prepare("fashion-mnist-sample")
+    for path in (cache, cache / "fashion-mnist-sample"):
+        path.chmod(0o555)
+
+    def prepare() -> data.Prepared:
+        # Root may write anywhere; a thread has no user of its own, hence this.
+        uid = os.geteuid()
+        if uid == 0:
+            os.seteuid(65534)
+        try:
+            return data.prepare("fashion-mnist-sample")
+        finally:
+            os.seteuid(uid)
+
+    closed = [path for path in cache.parents if not path.stat().st_mode & 0o001]
+    modes = {path: path.stat().st_mode for path in closed if os.geteuid() == 0}
+    for path, mode in modes.items():
+        path.chmod(mode | 0o001)
+    yield prepare
+    for path, mode in modes.items():
+        path.chmod(mode)
+    for path in (cache, cache / "fashion-mnist-sample"):
+        path.chmod(0o755)
+
+
+def test_a_cache_that_one_may_only_read_is_verified_and_used(
+    somebody: Callable[[], data.Prepared], cache: Path
+) -> None:
+    before = sorted(cache.rglob("*"))
+    prepared = somebody()
+    assert prepared.folder == cache / "fashion-mnist-sample"
+    assert "the cache" in prepared.source
+    data.check_unchanged(prepared)
+    (cache / "fashion-mnist-sample.lock").unlink()
+    assert somebody() == prepared
+    assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
+
+
+def test_a_cache_that_one_may_only_read_and_that_is_damaged_is_said_to_be(
+    somebody: Callable[[], data.Prepared], cache: Path
+) -> None:
+    flip_a_byte(cache / "fashion-mnist-sample" / "train_labels.npy")
+    with pytest.raises(DataError, match=r"Permission denied.*train_labels.npy: damaged.*CACHE"):
+        somebody()
+
+
+@pytest.mark.parametrize("error", ["EROFS", "EACCES", "EPERM", "ENOSPC"])
+def test_whatever_keeps_the_cache_from_being_written_a_whole_one_is_used(
+    error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+
+    def refuse(*_: object, **__: object) -> None:
+        number = getattr(errno, error)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    again = data.prepare("fashion-mnist-sample")
+    assert (again.folder, again.facts) == (prepared.folder, prepared.facts)
+
+
+# Data that change while a grid runs
+
+
+def test_data_that_are_as_they_were_are_used_as_they_are(
+    sample_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_array_problem", lambda *_: pytest.fail("hashed again"))
+    before = data.load_split(sample_data.folder, "train")
+    facts = data.check_unchanged(sample_data)
+    data.check_undisturbed(sample_data, facts)
+    assert data.load_split(sample_data.folder, "train") is before
+
+
+def write_in_place(path: Path) -> None:
+    """Write other numbers to a file, and give it the times that it had."""
+    times = path.stat()
+    flip_a_byte(path, 1000)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def put_another(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    flip_a_byte(other)
+    other.replace(path)
+
+
+CHANGES = [
+    pytest.param(flip_a_byte, id="written to"),
+    pytest.param(write_in_place, id="written to and its time set back"),
+    pytest.param(put_another, id="replaced"),
+    pytest.param(lambda path: os.truncate(path, 200), id="cut off"),
+    pytest.param(Path.unlink, id="deleted"),
+    pytest.param(lambda path: replace(path, os.mkfifo), id="replaced by a pipe"),
+]
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_data_that_have_changed_since_they_were_verified_are_not_trained_on(
+    change: Callable[[Path], None], array: str
+) -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+    data.load_images(prepared.folder, "test")
+    change(prepared.folder / array)
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"changed while the grid ran: {array}"):
+            data.check_unchanged(prepared)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_during_a_training_is_noticed_at_its_end(change: Callable[[Path], None]) -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+    facts = data.check_unchanged(prepared)
+    change(prepared.folder / "train_labels.npy")
+    with pytest.raises(DataError, match="changed while a run was trained on it"):
+        data.check_undisturbed(prepared, facts)
+
+
+def test_a_change_that_is_undone_during_a_training_is_noticed_all_the_same() -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+    facts = data.check_unchanged(prepared)
+    for _ in range(2):
+        flip_a_byte(prepared.folder / "train_labels.npy")
+    with pytest.raises(DataError, match="changed while a run was trained on it"):
+        data.check_undisturbed(prepared, facts)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        Path.touch,
+        lambda path: path.with_name("backup").hardlink_to(path),
+        lambda path: path.chmod(0o400),
+    ],
+    ids=["touched", "linked", "of another mode"],
+)
+def test_data_that_somebody_has_only_touched_are_verified_anew_and_used(
+    touch: Callable[[Path], None],
+) -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+    touch(prepared.folder / "train_labels.npy")
+    facts = data.check_unchanged(prepared)
+    data.check_undisturbed(prepared, facts)
+
+
+def test_data_that_were_damaged_and_made_again_are_mapped_anew() -> None:
+    prepared = data.prepare("fashion-mnist-sample")
+    right = data.load_split(prepared.folder, "train").labels.clone()
+    path = prepared.folder / "train_labels.npy"
+    with path.open("r+b") as stream:
+        stream.seek(128)
+        stream.write(bytes(8 * 100))
+    assert not torch.equal(data.load_split(prepared.folder, "train").labels, right)
+    data.prepare("fashion-mnist-sample")
+    data.check_unchanged(prepared)
+    assert torch.equal(data.load_split(prepared.folder, "train").labels, right)
 
 
 def test_a_relative_cache_becomes_absolute_for_workers_in_other_folders(

@@ -171,9 +171,35 @@ def test_anything_appended_is_noticed(more: bytes, tmp_path: Path) -> None:
         read_bytes(CONTENT + more, tmp_path)
 
 
-def test_other_line_ends_are_noticed(tmp_path: Path) -> None:
-    with pytest.raises(DamagedFileError):
-        read_bytes(CONTENT.replace(b"\n", b"\r\n"), tmp_path)
+WINDOWS = CONTENT.replace(b"\n", b"\r\n")  # as git leaves it there
+
+
+def test_line_ends_that_git_has_changed_are_no_damage(tmp_path: Path) -> None:
+    assert read_bytes(WINDOWS, tmp_path) == make_run()
+
+
+def test_a_flipped_bit_is_noticed_with_windows_line_ends_too(tmp_path: Path) -> None:
+    for place in range(len(WINDOWS)):
+        damaged = bytearray(WINDOWS)
+        damaged[place] ^= 1 << place % 8
+        with pytest.raises(DamagedFileError, match=r"mlp_results\.toml: "):
+            read_bytes(bytes(damaged), tmp_path)
+
+
+def test_line_ends_of_two_kinds_are_noticed(tmp_path: Path) -> None:
+    for lines in (1, 5, CONTENT.count(b"\n") - 1):
+        with pytest.raises(DamagedFileError, match=r"damaged|no digest"):
+            read_bytes(CONTENT.replace(b"\n", b"\r\n", lines), tmp_path)
+        with pytest.raises(DamagedFileError, match=r"damaged|no digest"):
+            read_bytes(WINDOWS.replace(b"\r\n", b"\n", lines), tmp_path)
+
+
+def test_a_traceback_with_windows_line_ends_comes_back_and_survives_git(tmp_path: Path) -> None:
+    run = make_run(status="failed", failure=Failure(message="x", traceback="a\r\nb\rc\n\\\r\n"))
+    content = to_results(run)
+    assert b"\r" not in content
+    assert read_bytes(content, tmp_path) == run
+    assert read_bytes(content.replace(b"\n", b"\r\n"), tmp_path) == run
 
 
 @given(st.binary(max_size=200))

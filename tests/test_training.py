@@ -6,6 +6,7 @@ import sys
 import textwrap
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import mltrainer
 import numpy as np
@@ -15,10 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
 
-from fmgrid.data import Batches, Images, Prepared, load_images
+from fmgrid import training
+from fmgrid.data import Batches, Images, Prepared, load_images, prepare
+from fmgrid.errors import DataError
 from fmgrid.networks import MLP
 from fmgrid.records import Experiment, Run
 from fmgrid.training import score, train
+from fmgrid.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
 
@@ -394,3 +398,49 @@ def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
     command = [sys.executable, "-c", code, str(sample_data.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
+
+
+# Data that change while a grid runs
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
+    """The sample, in a cache that a test may spoil."""
+    monkeypatch.setenv("FMGRID_CACHE", str(tmp_path))
+    return prepare("fashion-mnist-sample")
+
+
+def spoil(prepared: Prepared) -> None:
+    """Give all images the same label, in the file that is mapped."""
+    with (prepared.folder / "train_labels.npy").open("r+b") as stream:
+        stream.seek(128)
+        stream.write(bytes(8 * 2000))
+
+
+def train_in_worker(prepared: Prepared) -> Run:
+    return train_one({prepared.dataset: prepared}, {}, 2**40, tiny())
+
+
+def test_a_run_is_not_trained_on_data_that_have_changed(own_data: Prepared) -> None:
+    before = train_in_worker(own_data)
+    spoil(own_data)
+    with pytest.raises(DataError, match=r"train_labels\.npy: damaged"):
+        train_in_worker(own_data)
+    again = prepare("fashion-mnist-sample")
+    assert figures(train_in_worker(again)) == figures(before)
+
+
+@pytest.mark.parametrize("does_fail", [False, True])
+def test_a_run_during_which_the_data_changed_is_neither_complete_nor_failed(
+    does_fail: bool, own_data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(*args: Any) -> float:
+        spoil(own_data)
+        if does_fail:
+            raise ArithmeticError
+        return trainbatches(*args)
+
+    trainbatches = training._Trainer.trainbatches
+    monkeypatch.setattr(training._Trainer, "trainbatches", spoiled)
+    with pytest.raises(DataError, match="changed while a run was trained on it"):
+        train_in_worker(own_data)

@@ -9,6 +9,8 @@ copy in memory. torch, numpy and the others are imported late: the parent never 
 import functools
 import gzip
 import hashlib
+import io
+import math
 import os
 import shutil
 import subprocess
@@ -20,9 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
+from fmgrid.disk import move_file, open_regular, read_regular, sync, sync_folder
 from fmgrid.errors import DataError, is_lack_of_memory
+from fmgrid.locks import Lock
 from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, subseed
 
 if TYPE_CHECKING:
@@ -49,6 +53,9 @@ CLASSES = (
 _IN_PACKAGE = "usr/share/datasets/fashion-mnist"
 DEBIAN_FOLDER = Path("/", _IN_PACKAGE)  # where Debian's dataset-fashion-mnist puts the files
 
+_ARRAY_HEADER = 128  # bytes in front of the numbers of a .npy file
+_PACKED_SLACK = 1_000_000  # bytes by which a .gz file may exceed what is packed in it
+_WAIT_SECONDS = 30.0  # for an owner of the cache of whom it can't be told whether it still lives
 _SILENCE_SECONDS = 20.0  # without a byte from the server, before a download is given up
 _DOWNLOAD_SECONDS = 600.0  # for 30 MB over a slow line
 
@@ -62,6 +69,16 @@ class DataFile:
     array: str  # its name in the cache
     array_sha256: str  # of that file
     shape: tuple[int, ...]  # (images, PIXELS) of float32, or (images,) of int64
+
+    @property
+    def raw_bytes(self) -> int:
+        """The size of the unpacked file: a byte for each number, after the header."""
+        return math.prod(self.shape) + (8 if len(self.shape) == 1 else 16)
+
+    @property
+    def array_bytes(self) -> int:
+        """The size of the file in the cache."""
+        return math.prod(self.shape) * (8 if len(self.shape) == 1 else 4) + _ARRAY_HEADER
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,19 @@ class Prepared:
     dataset: str
     folder: Path  # with the decoded arrays; absolute
     source: str  # where the files came from, for people
+    facts: "Facts"  # of the arrays when they were verified
+
+
+class FileFacts(NamedTuple):
+    """What changes when somebody writes to a file, or puts another one in its place."""
+
+    inode: int
+    size: int
+    written: int  # nanoseconds since 1970
+    changed: int  # the same, of its owner, its links and the like, too
+
+
+Facts: TypeAlias = tuple[FileFacts | None, ...]  # of the arrays in order, None where one is missing
 
 
 class Images(NamedTuple):
@@ -179,22 +209,53 @@ def prepare(
     chosen = _read_chosen(dataset, data_dir)
     cache = _cache_folder()
     folder = cache / dataset
+    source = chosen.source if chosen else f"the cache, {folder}"
     try:
         with _workspace(cache, dataset, say) as workspace:
-            damage = _find_damage(folder, dataset)
+            facts, damage = _examine(folder, dataset)
             if not damage:
-                source = chosen.source if chosen else f"the cache, {folder}"
-                return Prepared(dataset, folder, source)
+                return Prepared(dataset, folder, source, facts)
             if folder.exists():
                 say(f"{folder}: making it again, because of {'; '.join(damage)}")
             published = chosen or _fetch(dataset, workspace, say)
-            _rebuild(folder, dataset, published, workspace)
-            return Prepared(dataset, folder, published.source)
+            facts = _rebuild(folder, dataset, published, workspace)
+            return Prepared(dataset, folder, published.source, facts)
     except OSError as error:
+        # A cache that one may only read is as good as any, if it is whole.
+        facts, damage = _examine(folder, dataset)
+        if not damage:
+            return Prepared(dataset, folder, source, facts)
+        found = f" and holds {'; '.join(damage)}" if folder.is_dir() else ""
+        reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
         raise DataError(
-            f"{cache}: cannot serve as the cache: {error}; "
+            f"{cache}: cannot serve as the cache: it cannot be written ({reason}){found}; "
             "set FMGRID_CACHE to a folder that can be written"
         ) from error
+
+
+def check_unchanged(prepared: Prepared) -> Facts:
+    """Return the facts of the arrays, which are what `prepare` verified, or verified anew.
+
+    Raises DataError if they are damaged. To be called before they are mapped for a training,
+    and again with `check_undisturbed` when that has ended.
+    """
+    facts = _look(prepared.folder, prepared.dataset)
+    if facts != prepared.facts:
+        # Somebody has touched them, as a backup does, or has written to them.
+        _verify_anew(prepared.folder, prepared.dataset, facts)
+    return facts
+
+
+def check_undisturbed(prepared: Prepared, before: Facts) -> None:
+    """Raise DataError if the arrays have changed since their facts were *before*."""
+    now = _look(prepared.folder, prepared.dataset)
+    # Without the inodes, which some network file systems make up as they go along: whatever
+    # takes a file's place has another time of change.
+    if [facts and facts[1:] for facts in now] != [facts and facts[1:] for facts in before]:
+        raise DataError(
+            f"{prepared.folder}: changed while a run was trained on it; "
+            "the same command verifies it and trains the run again"
+        )
 
 
 def class_counts(folder: Path) -> dict[Split, dict[str, int]]:
@@ -205,7 +266,7 @@ def class_counts(folder: Path) -> dict[Split, dict[str, int]]:
         split: dict(
             zip(
                 CLASSES,
-                np.bincount(np.load(folder / f"{split}_labels.npy"), minlength=10).tolist(),
+                np.bincount(_map(folder / f"{split}_labels.npy"), minlength=10).tolist(),
                 strict=True,
             )
         )
@@ -220,19 +281,25 @@ def load_split(folder: Path, split: Split) -> Images:
     The mapping is private: writing to the tensors would not reach the cache.
     Raises DataError if the files are gone.
     """
-    import numpy as np
     import torch
 
     try:
         pixels, labels = (
-            torch.from_numpy(np.load(folder / f"{split}_{kind}.npy", mmap_mode="c"))
-            for kind in ("pixels", "labels")
+            torch.from_numpy(_map(folder / f"{split}_{kind}.npy")) for kind in ("pixels", "labels")
         )
     except (OSError, ValueError) as error:
         if is_lack_of_memory(error):
             raise
         raise DataError(f"{folder}: {error}; `fmgrid data` makes the folder again") from error
     return Images(pixels, labels)
+
+
+def _map(path: Path) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    open_regular(path).close()  # numpy would wait for ever for a named pipe
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c")
+    return array
 
 
 def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
@@ -326,15 +393,18 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
 
     A killed process leaves its workspace behind; the next one clears it away.
     """
-    import filelock
-
     cache.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(cache / f"{dataset}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        say(f"{dataset}: waiting for another process that prepares it ({lock.lock_file})")
-        lock.acquire()
+    lock = Lock(cache / f"{dataset}.lock")
+    if not lock.acquire():
+        owner = "" if lock.is_of_the_system else f"; {lock.owner}"
+        say(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
+        # The system's lock dies with its owner; another one may wait for ever to be released.
+        while not lock.acquire(_WAIT_SECONDS):
+            if not lock.is_of_the_system:
+                raise DataError(
+                    f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
+                    "or set FMGRID_CACHE to another folder"
+                )
     workspace = cache / f"{dataset}.unfinished"
     try:
         if workspace.exists():
@@ -346,31 +416,63 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
         lock.release()
 
 
-def _find_damage(folder: Path, dataset: str) -> list[str]:
-    """Return what is wrong with the decoded arrays; nothing, if they can be trusted."""
+def _examine(folder: Path, dataset: str) -> tuple[Facts, list[str]]:
+    """Return the facts of the decoded arrays, and what is wrong with them: nothing, if whole."""
+    facts = _look(folder, dataset)  # first, so that a later change shows
     problems = ((file.array, _array_problem(folder, file)) for file in DATASETS[dataset].files)
-    return [f"{name}: {problem}" for name, problem in problems if problem]
+    return facts, [f"{name}: {problem}" for name, problem in problems if problem]
+
+
+def _look(folder: Path, dataset: str) -> Facts:
+    return tuple(_file_facts(folder / file.array) for file in DATASETS[dataset].files)
+
+
+def _file_facts(path: Path) -> FileFacts | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return FileFacts(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@functools.cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
+def _verify_anew(folder: Path, dataset: str, facts: Facts) -> None:
+    """Raise DataError unless arrays with these facts are whole; let them be mapped anew."""
+    load_split.cache_clear()
+    now, damage = _examine(folder, dataset)
+    if now != facts:
+        damage.append("changed while it was verified")
+    if damage:
+        raise DataError(
+            f"{folder}: changed while the grid ran: {'; '.join(damage)}; "
+            "the same command makes it again and goes on"
+        )
 
 
 def _array_problem(folder: Path, file: DataFile) -> str:
     try:
-        with (folder / file.array).open("rb") as stream:
+        with open_regular(folder / file.array) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size != file.array_bytes:
+                return f"damaged ({size:,} bytes instead of {file.array_bytes:,})"
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         return "missing"
     except OSError as error:
-        return f"unreadable ({error})"
+        return f"unreadable ({error.strerror or error})"
     return "" if found == file.array_sha256 else f"damaged (its SHA-256 is {found})"
 
 
-def _rebuild(folder: Path, dataset: str, published: Published, workspace: Path) -> None:
-    """Decode the files into *folder*, array by array."""
+def _rebuild(folder: Path, dataset: str, published: Published, workspace: Path) -> Facts:
+    """Decode the files into *folder*, array by array; return the facts of these."""
     folder.mkdir(exist_ok=True)
     for file in DATASETS[dataset].files:
         array = _decode(published.contents[file.raw], file)
         _write_array(array, workspace / file.array, folder)
-    if damage := _find_damage(folder, dataset):
+    facts, damage = _examine(folder, dataset)
+    if damage:
         raise DataError(f"{folder}: wrong although just written: {'; '.join(damage)}")
+    return facts
 
 
 def _decode(raw: bytes, file: DataFile) -> "np.ndarray[Any, Any]":
@@ -391,15 +493,9 @@ def _write_array(array: "np.ndarray[Any, Any]", beside: Path, folder: Path) -> N
         stream.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
         stream.write(array.data)
         stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(folder / beside.name)
-    if os.name == "nt":  # where folders cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(stream.fileno())
+    move_file(beside, folder / beside.name)
+    sync_folder(folder)
 
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> Published | None:
@@ -443,11 +539,17 @@ def _read_verified(folder: Path, file: DataFile) -> bytes:
         path = next(filter(Path.is_file, places), None)
         if path is None:
             raise DataError(f"{file.raw}: found neither with nor without .gz")
-        content = path.read_bytes()
         if path.suffix == ".gz":
-            content = gzip.decompress(content)
+            packed = read_regular(path, file.raw_bytes + _PACKED_SLACK)
+            with gzip.open(io.BytesIO(packed)) as stream:
+                content = stream.read(file.raw_bytes + 1)
+        else:
+            content = read_regular(path, file.raw_bytes)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file.raw}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{file.raw}: cannot be read: {reason}") from error
+    if len(content) > file.raw_bytes:
+        raise DataError(f"{file.raw}: unpacked, it has more than {file.raw_bytes:,} bytes")
     found = hashlib.sha256(content).hexdigest()
     if found != file.raw_sha256:
         raise DataError(f"{path.relative_to(folder)}: unpacked, its SHA-256 is {found}")

@@ -9,23 +9,27 @@ import os
 import re
 import shutil
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from fmgrid import toml
 from fmgrid.components import as_taken
+from fmgrid.disk import may_move, move_folder, read_regular, sync, sync_folder
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
+from fmgrid.locks import Lock
 from fmgrid.quantities import format_bytes
 from fmgrid.records import EpochRecord, Experiment, Failure, Run
 
 FORMAT = 1
 LOG = "run.log"
+MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a million epochs
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
 LOCK = ".fmgrid.lock"
 
@@ -110,9 +114,8 @@ class Store:
             for folder in (self.folder(run_name), aside):
                 _check_folder(folder)
             aside.mkdir(exist_ok=True)
-            taken = {path.name for path in aside.iterdir()}
-            number = next(n for n in range(1, len(taken) + 2) if f"{run_name}.{n}" not in taken)
-            moved = self.folder(run_name).rename(aside / f"{run_name}.{number}")
+            moved = _place_aside(self.folder(run_name), aside)
+            move_folder(self.folder(run_name), moved, last=f"{run_name}{_RESULTS}")
             for path in moved.glob("events.out.tfevents.*"):
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
@@ -137,21 +140,18 @@ class Store:
 
         Raises `StoreError` if another one does, or if the folder can't be written.
         """
-        import filelock
-
         with naming(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: is not a folder; choose another --logdir")
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.root / LOCK)
-            try:
-                # Not at once: fmgrid status holds it for a moment, to see whether anybody does.
-                lock.acquire(timeout=_LOCK_SECONDS, poll_interval=0.05)
-            except filelock.Timeout as error:
+            lock = Lock(self.root / LOCK)
+            # Not at once: fmgrid status holds it for a moment, to see whether anybody does.
+            if not lock.acquire(_LOCK_SECONDS):
+                owner = "" if lock.is_of_the_system else f" ({lock.owner})"
                 raise StoreError(
-                    f"{self.root}: another fmgrid run is writing here; "
+                    f"{self.root}: another fmgrid run is writing here{owner}; "
                     "wait until it ends, or choose another --logdir"
-                ) from error
+                )
         try:
             yield
         finally:
@@ -159,19 +159,7 @@ class Store:
 
     def is_locked(self) -> bool:
         """Return whether an fmgrid run is writing here at this moment."""
-        import filelock
-
-        if not (self.root / LOCK).exists():
-            return False
-        lock = filelock.FileLock(self.root / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            return True
-        except OSError:  # a folder that one may only read
-            return False
-        lock.release()
-        return False
+        return Lock(self.root / LOCK).is_held()
 
 
 def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
@@ -231,7 +219,9 @@ def seal(document: Mapping[str, Any]) -> bytes:
     """Return a document as TOML with a digest, so that `read_sealed` knows it for whole."""
     import tomlkit
 
-    body = tomlkit.dumps(_without_none({"format": FORMAT, **document})).encode()
+    text = tomlkit.dumps(_without_none({"format": FORMAT, **document}))
+    # Within a text of several lines, a reader would take Windows' line end for the other one.
+    body = text.replace("\r\n", "\\r\n").encode()
     return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
 
 
@@ -257,7 +247,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
         # A link could lead anywhere, and opening a named pipe would wait for ever.
         if not stat.S_ISREG(path.lstat().st_mode):
             raise DamagedFileError(f"{path}: is not a regular file")
-        content = path.read_bytes()
+        content = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -285,14 +275,14 @@ def metrics(run: Run) -> dict[str, int | float | None]:
 
 def _parse(content: bytes) -> dict[str, Any]:
     """Return what a sealed file says, once its digest shows that this was meant."""
-    match = _DIGEST.fullmatch(content)
+    match = _DIGEST.fullmatch(_with_unix_line_ends(content))
     if match is None:
         raise DamagedFileError("is no file of fmgrid's: it has no digest")
     header, digest, body = match.groups()
     if _digest(body) != digest.decode():
         raise DamagedFileError("was changed or damaged: its digest does not match")
     try:
-        document = tomllib.loads(body.decode())
+        document = toml.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"is not valid TOML: {error}") from error
     if document.get("format") != FORMAT:
@@ -304,6 +294,16 @@ def _parse(content: bytes) -> dict[str, Any]:
     if header != _HEADER.encode():
         raise DamagedFileError("was changed or damaged: its first line is another")
     return document
+
+
+def _with_unix_line_ends(content: bytes) -> bytes:
+    """Return a text as it was before git gave each of its lines Windows' end.
+
+    One that has both kinds of ends is left as it is: that is damage, and the digest tells.
+    """
+    ends = content.count(b"\r\n")
+    is_windows = ends == content.count(b"\n") == content.count(b"\r")
+    return content.replace(b"\r\n", b"\n") if ends and is_windows else content
 
 
 def _is_newer(found: object) -> bool:
@@ -347,7 +347,7 @@ def write_whole(path: Path, content: bytes) -> None:
         with beside.open("wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            sync(stream.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -355,15 +355,13 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
-    if os.name == "nt":  # where folders cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _place_aside(folder: Path, aside: Path) -> Path:
+    """Return where a folder goes that is set aside: under the first number that is free.
+
+    So is that of a move that was interrupted: see `move_folder`.
+    """
+    places = (aside / f"{folder.name}.{number}" for number in count(1))
+    return next(place for place in places if may_move(folder, place))
 
 
 def _check_unfinished(folder: Path) -> None:

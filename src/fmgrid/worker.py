@@ -5,28 +5,39 @@ either side, and finds the heavy modules loaded already in a worker.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmgrid.memory import memory_ceiling
 from fmgrid.records import Experiment, Run
+
+if TYPE_CHECKING:
+    from fmgrid.data import Prepared
 
 PRELOAD = "fmgrid.preload"  # what a worker's server imports before there is work
 
 
 def train_one(
-    data_folders: Mapping[str, Path],
+    data: Mapping[str, "Prepared"],
     software: Mapping[str, str],
     memory: int,
     experiment: Experiment,
 ) -> Run:
-    """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`."""
-    from fmgrid.data import load_images
+    """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`.
+
+    *data* are the data sets by name. Raises `DataError` if the images are no longer those that
+    were verified, or if they change meanwhile: then no outcome means anything.
+    """
+    from fmgrid.data import check_unchanged, check_undisturbed, load_images
     from fmgrid.training import train
 
-    for folder in data_folders.values():
-        load_images(folder, "test")  # mapped here, so that the images are not its to pay for
+    prepared = data[experiment.dataset]
+    facts = check_unchanged(prepared)
+    for each in data.values():
+        load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
     with memory_ceiling(memory):
-        return train(experiment, data_folders, software)
+        run = train(experiment, {prepared.dataset: prepared.folder}, software)
+    check_undisturbed(prepared, facts)
+    return run
 
 
 def check_optimizer(experiment: Experiment) -> str | None:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fmgrid.cli.showing import resolve, some
+from fmgrid.disk import move_file, move_folder, read_regular
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.report import MARK
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"
 
+_MOST_BYTES = 100_000_000  # of a page that is looked into; with its pictures it has a few millions
 _PICTURE = re.compile(rf"^!\[.*\]\(({PICTURES}/[^()/]+\.png)\)$", re.MULTILINE)
 
 
@@ -50,11 +52,11 @@ def place(folder: Path, files: Mapping[str, bytes]) -> None:
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).write_bytes(content)
         if is_new:
-            staged.rename(target)
+            move_folder(staged, target)
             return
         for name in files:
             (target / name).parent.mkdir(exist_ok=True)
-            (staged / name).replace(target / name)
+            move_file(staged / name, target / name)
         for name in stale:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
@@ -67,11 +69,14 @@ def _may_be_written(path: Path, is_known: bool) -> bool:
     if path.name == PICTURES:
         return path.is_dir() or not path.exists()
     if path.name in PAGES:
-        is_known = path.is_file() and MARK.encode() in path.read_bytes()
+        is_known = path.is_file() and MARK.encode() in read_regular(path, _MOST_BYTES)
     return is_known or not path.exists()
 
 
 def _pictures_of(folder: Path) -> list[str]:
     """Return the pictures of the report that is there, by their paths in its folder."""
     page = folder / PAGES[0]
-    return _PICTURE.findall(page.read_text(errors="replace")) if page.is_file() else []
+    if not page.is_file():
+        return []
+    text = read_regular(page, _MOST_BYTES).decode(errors="replace")
+    return _PICTURE.findall(text.replace("\r\n", "\n"))

@@ -19,7 +19,7 @@ from fmgrid.cli.progress import Progress, describe_best, describe_run, format_se
 from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in, on_one_line
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.data import prepare
+from fmgrid.data import Prepared, prepare
 from fmgrid.errors import InputError, MachineError, Problem, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Asked, Experiment, Run
@@ -156,8 +156,8 @@ def _train_all(
         if not wishes.quiet:
             _announce(total, trainings, workers)
         # Meanwhile the workers' server imports torch.
-        folders: dict[str, Path] = {
-            dataset: prepare(dataset, wishes.data_dir, say).folder
+        data: dict[str, Prepared] = {
+            dataset: prepare(dataset, wishes.data_dir, say)
             for dataset in sorted({experiment.dataset for experiment in trainings})
         }
         timeouts = {
@@ -169,7 +169,7 @@ def _train_all(
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command), store)
         _set_aside([item for item in found if _is_wanted(item, wishes)], store)
-        train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
+        train = partial(train_one, data, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
             for run in run_all(wanted, store, processes, train, timeouts):

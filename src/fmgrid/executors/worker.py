@@ -12,6 +12,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from fmgrid.disk import open_regular
 from fmgrid.errors import FmgridError, MachineError
 from fmgrid.executors.answers import LARGEST, AnswerError, checked, load
 from fmgrid.executors.inside import attempt_task, serve
@@ -171,7 +172,7 @@ class Worker:
 def _last_words(log: Path) -> str:
     """Return the end of a log, with a line that says what it is; "" if there is none."""
     try:
-        with log.open("rb") as stream:
+        with open_regular(log) as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
             lines = stream.read().decode(errors="replace").splitlines()
     except OSError:

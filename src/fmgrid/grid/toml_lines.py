@@ -14,15 +14,10 @@ from typing import Any, TypeAlias
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
+from fmgrid.toml import MAX_DEPTH, find_long_key
+
 TomlPath: TypeAlias = tuple[str | int, ...]  # keys of tables and indices of arrays, outermost first
 
-MAX_DEPTH = 20  # of tables and arrays in each other; keeps recursion and paths short
-
-# tomllib's time grows with the square of a key's parts: half a million of them take days.
-_LONG_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
-    f"{{{MAX_DEPTH}}}"
-)
 _LONG_NUMBER = re.compile(r"(?<![\d_])[\d_]{4301,}+")  # more digits than Python's int() reads
 
 
@@ -53,8 +48,9 @@ def parse(text: str) -> Document:
 
     Raises `TomlError`, with the line, for what is not TOML.
     """
-    if long_key := _LONG_KEY.search(text):
-        raise TomlError(f"a key has over {MAX_DEPTH} parts", _line_at(text, long_key.start()))
+    long_key = find_long_key(text)
+    if long_key is not None:
+        raise TomlError(f"a key has over {MAX_DEPTH} parts", _line_at(text, long_key))
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,12 +1,14 @@
 """Published figures to compare with: a CSV with a row per experiment, and the noise in it."""
 
 import csv
+import errno
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmgrid.disk import read_regular
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.statistics import Noise, pooled_noise
 from fmgrid.words import near_match, printable
@@ -74,9 +76,7 @@ def read_reference(path: Path) -> Reference:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError([Problem(Place(str(path)), "", "is larger than any such table")])
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return read_regular(path, _MAX_BYTES).decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
         message = "no such file; name a CSV with published figures"
         raise InputError([Problem(Place(str(path)), "", message)]) from error
@@ -84,7 +84,10 @@ def _read_lines(path: Path) -> list[str]:
         message = "is not UTF-8 text; save it as UTF-8"
         raise InputError([Problem(Place(str(path)), "", message)]) from error
     except OSError as error:
-        message = f"cannot be read: {error.strerror}"
+        is_large = error.errno == errno.EFBIG
+        message = (
+            "is larger than any such table" if is_large else f"cannot be read: {error.strerror}"
+        )
         raise InputError([Problem(Place(str(path)), "", message)]) from error
 
 

@@ -1,0 +1,144 @@
+"""Files and folders as the system gives them: read within bounds, flushed, moved.
+
+Whatever a file system refuses is an `OSError` whose `strerror` is meant for people, so that
+every caller can name the file in its own way.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+# A file system that does not offer an operation says so with one of these.
+_NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def open_regular(path: Path, most: int | None = None) -> BufferedReader:
+    """Open a regular file, or a link to one, for reading.
+
+    Raises `OSError` for anything else, and for a file of more than *most* bytes. A named pipe
+    does not block, and a device is never opened.
+    """
+    _check_regular(path, path.stat(), most)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    try:
+        # Again, because another file may have taken its place.
+        _check_regular(path, os.fstat(descriptor), most)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most *most* bytes; see `open_regular`."""
+    with open_regular(path, most) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:  # it grew, or has no size, as the files in /proc
+        raise _too_large(path, most)
+    return content
+
+
+def _check_regular(path: Path, found: os.stat_result, most: int | None) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if most is not None and found.st_size > most:
+        raise _too_large(path, most)
+
+
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+
+
+def sync(descriptor: int) -> None:
+    """Flush a file to the disk, where its file system offers that."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure, where its file system offers that."""
+    if os.name == "nt":  # where folders cannot be opened
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM, *_NOT_OFFERED}:
+            return  # one may write into it, and not read it
+        raise
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to *target*, in place of a file there, across file systems if need be."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_and_remove(source, target)
+
+
+def _copy_and_remove(source: Path, target: Path) -> None:
+    """Copy a file whole, and remove the original when the copy is on the disk."""
+    beside = target.with_name(f".unfinished-{target.name}")
+    try:
+        shutil.copyfile(source, beside, follow_symlinks=False)
+        if not beside.is_symlink():
+            with beside.open("rb+") as stream:
+                sync(stream.fileno())
+        shutil.copystat(source, beside, follow_symlinks=False)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+    source.unlink()
+
+
+def move_folder(source: Path, target: Path, last: str = "") -> None:
+    """Move a folder to *target*, file by file where the system cannot rename it.
+
+    That is so for a folder in a lower layer of overlayfs, as containers have it. The entry
+    *last* is moved after all others. After an interruption, the same call goes on.
+    """
+    if not target.exists():
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            return
+    target.mkdir(exist_ok=True)
+    for path in sorted(source.iterdir(), key=lambda path: (path.name == last, path.name)):
+        if _is_real_folder(path):
+            move_folder(path, target / path.name)
+        else:
+            move_file(path, target / path.name)
+    sync_folder(target)
+    source.rmdir()
+
+
+def may_move(source: Path, target: Path) -> bool:
+    """Return whether `move_folder` would put nothing in the place of anything in *target*."""
+    if not os.path.lexists(target):
+        return True
+    return all(map(_is_real_folder, (source, target))) and all(
+        may_move(path, target / path.name) for path in source.iterdir()
+    )
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
