@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -40,7 +41,7 @@ class ComponentError(FmgridError):
 Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
-_LONGEST_REASON = 1_000  # characters
+_LONGEST_REASON = 300  # characters
 _TORCHS = "torch.optim:"
 _SCALARS = frozenset({"bool", "int", "float", "str"})
 # What people write for true and false; "none" means that an argument keeps its default.
@@ -368,11 +369,28 @@ def _check_module_name(module_name: str) -> None:
         raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
 
 
+@dataclass(frozen=True)
+class _LastPlace:
+    """Finds the modules of a folder where nothing else has found them.
+
+    At the end of sys.path, a google.py would come before an installed google without __init__.py.
+    """
+
+    folder: str
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return where the module is, for Python's import."""
+        # Python tries modules of its own that other systems have: a _winapi.py is none of them.
+        if path is not None or name in sys.stdlib_module_names:
+            return None
+        return PathFinder.find_spec(name, [self.folder], target)
+
+
 def _import(module_name: str) -> Any:
     _check_module_name(module_name)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    last = _LastPlace(str(Path.cwd()))
+    if last not in sys.meta_path:
+        sys.meta_path.append(last)
     try:
         return importlib.import_module(module_name)
     except BaseException as error:  # somebody else's module may raise anything

@@ -1,5 +1,6 @@
 """`fmgrid run`: the stages put together, and what is said of them."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -226,17 +227,23 @@ def _check_optimizers(
 
 def _describe_caller() -> dict[str, str]:
     """Return the git commit of the folder that fmgrid is called in, if there is one."""
+    git = shutil.which("git")
+    if git is None or Path(git).absolute().parent == Path.cwd():  # Windows looks there first
+        return {}
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
-            capture_output=True,
-            text=True,
+        result = subprocess.run(  # noqa: S603 - a program that is installed
+            [git, "-c", "core.fsmonitor=false", *describe],  # which is the folder's own program
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             check=False,
             timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    return {"git": result.stdout.strip()} if result.returncode == 0 else {}
+    commit = result.stdout.decode(errors="replace").strip()
+    return {"git": commit} if result.returncode == 0 else {}
 
 
 @contextmanager

@@ -92,7 +92,9 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 - code of the task's own has spoiled the worker
             self.kill()
-            return self._unanswered(task, "failed", Failure.of(error).message)
+            is_ours = isinstance(error, AnswerError)
+            message = str(error) if is_ours else Failure.of(error).message
+            return self._unanswered(task, "failed", message)
         return run if self.attempt == 1 else run.model_copy(update={"attempts": self.attempt})
 
     def send(self, function: Callable[..., Any], *args: Any) -> None:

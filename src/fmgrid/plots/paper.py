@@ -7,10 +7,12 @@ matplotlib for others, or is changed by a user's matplotlibrc, and equal figures
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from functools import lru_cache, wraps
+from importlib.util import find_spec
 from io import BytesIO, StringIO
 from os.path import commonprefix
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fmgrid.pages.document import INK
@@ -249,12 +251,25 @@ def _lowest(block: Sequence[float], gap: float) -> float:
 
 @contextmanager
 def _style() -> Iterator[None]:
+    _import_matplotlib()
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield
+
+
+@lru_cache
+def _import_matplotlib() -> None:
+    """Import matplotlib with its own defaults.
+
+    It looks for a matplotlibrc in the current folder first, and one that it cannot read ends it.
+    """
+    spec = find_spec("matplotlib")
+    own = Path(spec.origin).parent / "mpl-data" if spec and spec.origin else Path()
+    with chdir(own) if own.is_dir() else nullcontext():
+        import matplotlib  # noqa: F401
 
 
 @lru_cache
