@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from datetime import UTC, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -428,6 +430,28 @@ def test_a_log_that_is_a_link_is_not_copied(store: Store, tmp_path: Path) -> Non
     store.begin("twin")
     store.save(make_run(Experiment(name="twin")), log_of="mlp")
     assert store.log_file("twin").read_text() == ""
+
+
+def test_a_log_of_a_terabyte_is_not_copied(store: Store) -> None:
+    save(store, make_run())
+    os.truncate(store.log_file("mlp"), 10**12)
+    store.begin("twin")
+    store.save(make_run(Experiment(name="twin")), log_of="mlp")
+    assert store.log_file("twin").read_text() == ""
+
+
+@pytest.mark.parametrize("total", [None, 0], ids=["no answer", "a disk of no size"])
+def test_a_file_system_that_does_not_tell_its_room_is_tried(
+    total: int | None, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usage(_: Path) -> Any:
+        if total is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return SimpleNamespace(total=total, used=0, free=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    store.root.mkdir()
+    store.check_room(10, 100)
 
 
 def test_a_look_whether_the_folder_is_locked_is_in_nobodys_way(store: Store) -> None:

@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def free_bytes(folder: Path) -> int | None:
+    """Return the room on the disk of a folder, None where its file system does not say."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        return None
+    return usage.free if usage.total else None
+
+
 def move_file(source: Path, target: Path) -> None:
     """Move a file to *target*, in place of a file there, across file systems if need be."""
     try:
@@ -98,7 +110,8 @@ def _copy_and_remove(source: Path, target: Path) -> None:
         if not beside.is_symlink():
             with beside.open("rb+") as stream:
                 sync(stream.fileno())
-        shutil.copystat(source, beside, follow_symlinks=False)
+        with suppress(OSError):  # a file system without modes or times
+            shutil.copystat(source, beside, follow_symlinks=False)
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)

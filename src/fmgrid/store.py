@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fmgrid import toml
-from fmgrid.disk import may_move, move_folder, read_regular, sync, sync_folder
+from fmgrid.disk import free_bytes, may_move, move_folder, read_regular, sync, sync_folder
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.locks import Lock
@@ -98,7 +98,7 @@ class Store:
         """
         name = run.experiment.run_name
         with naming(self.folder(name)):
-            if log_of is not None and _is_regular(self.log_file(log_of)):
+            if log_of is not None and _may_be_copied(self.log_file(log_of)):
                 shutil.copyfile(self.log_file(log_of), self.log_file(name))
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
             write_whole(self.results_file(name), to_results(run))
@@ -124,8 +124,8 @@ class Store:
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{_BESIDE}probe"
         with naming(self.root):
-            free = shutil.disk_usage(self.root).free
-            if free < needed:
+            free = free_bytes(self.root)
+            if free is not None and free < needed:
                 raise StoreError(
                     f"{self.root}: the disk has {format_bytes(free)} free, and {runs} runs need "
                     f"{format_bytes(needed)}; make room, or choose another --logdir"
@@ -381,6 +381,11 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
+
+
+def _may_be_copied(log: Path) -> bool:
+    """Tell whether this is a log, and not so large that a copy would fill the disk."""
+    return _is_regular(log) and log.stat().st_size <= MOST_BYTES
 
 
 def _check_folder(folder: Path) -> None:
