@@ -124,6 +124,7 @@ def make_folder(path: Path) -> None:
     (path / "deep" / "deeper" / "a").write_text("a")
     (path / "b").write_text("b")
     (path / "b").chmod(0o400)
+    (path / "deep").chmod(0o700)
     (path / "last").write_text("last")
     (path / "link").symlink_to("b")
     (path / "to_nowhere").symlink_to("nowhere")

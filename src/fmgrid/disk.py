@@ -37,8 +37,11 @@ def open_regular(path: Path, most: int | None = None) -> BufferedReader:
 def read_regular(path: Path, most: int) -> bytes:
     """Return the content of a regular file of at most *most* bytes; see `open_regular`."""
     with open_regular(path, most) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:  # it grew, or has no size, as the files in /proc
+        size = os.fstat(stream.fileno()).st_size
+        content = stream.read(size + 1)  # and not *most*, for which memory would be reserved
+        if len(content) > size:  # it grew, or has no size, as the files in /proc
+            content += stream.read(max(0, most + 1 - len(content)))
+    if len(content) > most:
         raise _too_large(path, most)
     return content
 
@@ -140,6 +143,8 @@ def move_folder(source: Path, target: Path, last: str = "") -> None:
             move_folder(path, target / path.name)
         else:
             move_file(path, target / path.name)
+    with suppress(OSError):  # a file system without modes or times
+        shutil.copystat(source, target)
     sync_folder(target)
     source.rmdir()
 

@@ -89,15 +89,17 @@ class Lock:
             self.is_of_the_system = False
             return self._try_marker()
         self.is_of_the_system = True
-        if is_noted:
-            # Before the look at the marker: whoever has that looks for this note afterwards.
-            self._note(f"{os.getpid()}\n{_host()}\n")
-        if self._marker.exists():
-            if not self._take_marker():
-                self._system.release()
-                return False
+        is_free = False
+        try:
+            if is_noted:
+                # Before the look at the marker: whoever has that looks for this note afterwards.
+                self._note(f"{os.getpid()}\n{_host()}\n")
+            is_free = not os.path.lexists(self._marker) or self._take_marker()
             self._by_marker.release()
-        return True
+        finally:
+            if not is_free:
+                self._system.release()
+        return is_free
 
     def _try_marker(self) -> bool:
         if not self._take_marker():
