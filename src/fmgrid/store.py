@@ -34,7 +34,7 @@ LOCK = ".fmgrid.lock"
 
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
-_DIGEST = re.compile(rb'((?:#[^\n]*\n)*)digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
+_DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
 _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 # What a run takes on the disk: a folder, three files, and their growth with every epoch.
 _RUN_BYTES = 20_000
