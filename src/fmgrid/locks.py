@@ -29,7 +29,7 @@ class Lock:
         import filelock
 
         self.path = path
-        self.is_of_the_system = True  # False once the file system has said that it offers none
+        self.is_of_the_system = True  # False where a file alone says that somebody has the lock
         self._marker = path.with_name(f"{path.name}.owner")
         self._system = filelock.FileLock(path, fallback_to_soft=False)
         self._by_marker = filelock.SoftFileLock(self._marker)
@@ -98,6 +98,7 @@ class Lock:
             self._by_marker.release()
         finally:
             if not is_free:
+                self.is_of_the_system = False
                 self._system.release()
         return is_free
 
