@@ -708,7 +708,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize("array", ["test_pixels.npy", "train_labels.npy"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_data_that_have_changed_since_they_were_verified_are_not_trained_on(
     change: Callable[[Path], None], array: str
