@@ -8,6 +8,7 @@ import pytest
 from fmgrid import disk
 from fmgrid.data import _write_array
 from fmgrid.disk import move_folder, open_regular, read_regular, sync_folder
+from fmgrid.executors.worker import _last_words
 from fmgrid.store import write_whole
 
 NOT_OFFERED = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
@@ -80,6 +81,17 @@ def test_a_file_that_says_nothing_of_its_size_is_bounded_too() -> None:
         read_regular(Path("/proc/self/status"), 10)
 
 
+def test_the_last_words_in_a_log_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.log")
+    assert _last_words(tmp_path / "run.log") == ""
+    log = tmp_path / "large.log"
+    log.touch()
+    os.truncate(log, 10**12)
+    with log.open("ab") as stream:
+        stream.write(b"\nthe end\n")
+    assert _last_words(log).endswith("the end")
+
+
 # What is flushed
 
 
@@ -124,6 +136,7 @@ def make_folder(path: Path) -> None:
     (path / "deep" / "deeper" / "a").write_text("a")
     (path / "b").write_text("b")
     (path / "b").chmod(0o400)
+    (path / "deep").chmod(0o700)
     (path / "last").write_text("last")
     (path / "link").symlink_to("b")
     (path / "to_nowhere").symlink_to("nowhere")

@@ -94,6 +94,7 @@ def test_who_gets_the_systems_lock_and_who_does_not_keep_apart(
             refuse_locks(patch)
         lock = Lock(path)
         assert not lock.acquire()
+        assert not lock.is_of_the_system
         assert str(child) in lock.owner
         assert lock.is_held()
         kill(child)
@@ -102,10 +103,12 @@ def test_who_gets_the_systems_lock_and_who_does_not_keep_apart(
     held.__exit__(None, None, None)
 
 
+@pytest.mark.parametrize("has_locks", [False, True])
 def test_an_owner_on_another_host_is_named_with_the_file_to_remove(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    has_locks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse_locks(monkeypatch)
+    if not has_locks:
+        refuse_locks(monkeypatch)
     monkeypatch.setattr(data, "_WAIT_SECONDS", 0.1)
     monkeypatch.setenv("FMGRID_CACHE", str(tmp_path))
     marker = tmp_path / f"{LOCK}.owner"

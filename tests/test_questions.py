@@ -16,7 +16,7 @@ from fmgrid.grid import load_plan, to_asked
 from fmgrid.questions import note, read_asked, to_file, unnoted
 from fmgrid.records import Asked, Stated
 from fmgrid.store import seal
-from test_store import texts
+from test_store import signed, texts
 
 
 @pytest.fixture
@@ -141,9 +141,28 @@ DAMAGE = {
         seal({**asked().model_dump(), "names": [], "commands": [], "hypotheses": ["x"]}),
         "does not fit this fmgrid",
     ),
+    "with a long key": (
+        signed(b"a." * 50_000 + b"a = 1"),
+        "is not valid TOML: a key has over 20 parts",
+    ),
     "no text": (b"\xff\xfe", "is no file of fmgrid's: it has no digest"),
     "empty": (b"", "is no file of fmgrid's: it has no digest"),
 }
+
+
+def test_records_with_windows_line_ends_are_the_same_records(root: Path) -> None:
+    note(root, [asked("g.toml", stated())])
+    (record,) = (root / ".grids").iterdir()
+    record.write_bytes(record.read_bytes().replace(b"\n", b"\r\n"))  # as git leaves it there
+    assert kept(root) == asked("g.toml", stated())
+    assert unnoted(root, [asked("g.toml", stated(since=FRIDAY))]) == []
+
+
+def test_a_record_of_a_terabyte_is_not_read(root: Path) -> None:
+    note(root, [asked()])
+    os.truncate(next((root / ".grids").iterdir()), 10**12)
+    assert read_asked(root)[0] == []
+    assert "cannot be read: larger than" in read_asked(root)[1][0]
 
 
 @pytest.mark.parametrize(("content", "reason"), DAMAGE.values(), ids=DAMAGE)

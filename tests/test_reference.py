@@ -1,5 +1,6 @@
 """Published figures as somebody may have typed them."""
 
+import os
 from pathlib import Path
 from statistics import stdev
 
@@ -89,6 +90,15 @@ def test_a_wrong_reference_is_told_with_all_its_problems(
 def test_a_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone.csv"
     assert objection(path) == f"{path}: no such file; name a CSV with published figures"
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to a pipe"])
+def test_what_would_be_read_for_ever_is_no_reference(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    os.mkfifo(tmp_path / "pipe")
+    path.symlink_to("/dev/zero" if kind == "a device" else "pipe")
+    path = tmp_path / "pipe" if kind == "a pipe" else path
+    assert objection(path) == f"{path}: cannot be read: not a regular file"
 
 
 def test_a_folder_is_no_reference(tmp_path: Path) -> None:

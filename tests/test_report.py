@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from check_report import objections
 from command import fmgrid, write
+from fmgrid.cli.placing import check_place, place
 from fmgrid.cli.reporting import load_study, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.pages.document import Section, Table
@@ -310,6 +312,41 @@ def test_what_is_ones_own_is_not_written_over(study: Study, tmp_path: Path, name
     with pytest.raises(InputError, match=f"holds {name}, which may be your own; name another"):
         written(study, tmp_path / "r")
     assert [path for path in (tmp_path / "r").rglob("*") if path.is_file()] == [own]
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a terabyte"])
+def test_what_would_be_read_for_ever_is_no_page_of_a_report(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    page = tmp_path / name
+    if kind == "a pipe":
+        os.mkfifo(page)
+    elif kind == "a device":
+        page.symlink_to("/dev/zero")
+    else:
+        page.touch()
+        os.truncate(page, 10**12)
+    with pytest.raises(FmgridError, match=r"which may be your own|larger than 100,000,000 bytes"):
+        check_place(tmp_path)
+
+
+def test_a_report_is_written_where_a_folder_cannot_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(source).is_dir():
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    files = {"report.md": b"words", "visualizations/a.png": b"picture"}
+    place(tmp_path / "r", files)
+    found = {name: (tmp_path / "r" / name).read_bytes() for name in files}
+    assert found == files
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 def test_words_that_look_like_a_pictures_place_cost_nobody_a_picture(

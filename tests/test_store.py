@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from datetime import UTC, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -179,7 +181,8 @@ def test_line_ends_that_git_has_changed_are_no_damage(tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_is_noticed_with_windows_line_ends_too(tmp_path: Path) -> None:
-    for place in range(len(WINDOWS)):
+    ends = [place for place, byte in enumerate(WINDOWS) if byte in b"\r\n"]
+    for place in sorted({*ends, *range(0, len(WINDOWS), 11)}):
         damaged = bytearray(WINDOWS)
         damaged[place] ^= 1 << place % 8
         with pytest.raises(DamagedFileError, match=r"mlp_results\.toml: "):
@@ -221,6 +224,7 @@ def nested(opening: str, closing: str) -> str:
         ("x = = 1", "not valid TOML"),
         (nested("[", "]"), "not valid TOML"),
         (nested("{a=", "}"), "not valid TOML"),
+        ("a." * 50_000 + "a = 1", "a key has over 20 parts"),
         ("", "format None"),
         ("format = 1", "does not fit this fmgrid"),
         ("format = 1\nexperiment = 1", "does not fit this fmgrid"),
@@ -232,6 +236,7 @@ def nested(opening: str, closing: str) -> str:
         "no TOML",
         "50,000 nested lists",
         "50,000 nested tables",
+        "a key of 50,000 parts",
         "nothing at all",
         "nothing but a format",
         "an experiment that is a number",
@@ -271,6 +276,21 @@ def test_a_results_file_that_is_no_file_is_damage(
     make(store.results_file("mlp"))
     with pytest.raises(DamagedFileError, match="not a regular file"):
         read_results(store.results_file("mlp"))
+
+
+def test_a_results_file_of_a_terabyte_is_damage(store: Store) -> None:
+    save(store, make_run())
+    os.truncate(store.results_file("mlp"), 10**12)
+    with pytest.raises(DamagedFileError, match="cannot be read: larger than 200,000,000 bytes"):
+        store.read("mlp")
+
+
+@pytest.mark.parametrize("dots", [5, 25, 500])
+def test_a_name_and_a_message_with_many_dots_are_no_long_key(dots: int, tmp_path: Path) -> None:
+    text = "1." * dots + "1"
+    failure = Failure(message=text, traceback=f'{text}\n{text}\n\'{text}\'\n""{text}""\n')
+    run = make_run(Experiment(name=text), status="failed", failure=failure)
+    assert read_bytes(to_results(run), tmp_path) == run
 
 
 def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,6 +430,28 @@ def test_a_log_that_is_a_link_is_not_copied(store: Store, tmp_path: Path) -> Non
     store.begin("twin")
     store.save(make_run(Experiment(name="twin")), log_of="mlp")
     assert store.log_file("twin").read_text() == ""
+
+
+def test_a_log_of_a_terabyte_is_not_copied(store: Store) -> None:
+    save(store, make_run())
+    os.truncate(store.log_file("mlp"), 10**12)
+    store.begin("twin")
+    store.save(make_run(Experiment(name="twin")), log_of="mlp")
+    assert store.log_file("twin").read_text() == ""
+
+
+@pytest.mark.parametrize("total", [None, 0], ids=["no answer", "a disk of no size"])
+def test_a_file_system_that_does_not_tell_its_room_is_tried(
+    total: int | None, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usage(_: Path) -> Any:
+        if total is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return SimpleNamespace(total=total, used=0, free=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    store.root.mkdir()
+    store.check_room(10, 100)
 
 
 def test_a_look_whether_the_folder_is_locked_is_in_nobodys_way(store: Store) -> None:

@@ -225,7 +225,8 @@ def prepare(
         facts, damage = _examine(folder, dataset)
         if not damage:
             return Prepared(dataset, folder, source, facts)
-        found = f" and holds {'; '.join(damage)}" if folder.is_dir() else ""
+        is_there = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
+        found = f" and holds {'; '.join(damage)}" if is_there else ""
         reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
         raise DataError(
             f"{cache}: cannot serve as the cache: it cannot be written ({reason}){found}; "

@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -36,8 +37,11 @@ def open_regular(path: Path, most: int | None = None) -> BufferedReader:
 def read_regular(path: Path, most: int) -> bytes:
     """Return the content of a regular file of at most *most* bytes; see `open_regular`."""
     with open_regular(path, most) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:  # it grew, or has no size, as the files in /proc
+        size = os.fstat(stream.fileno()).st_size
+        content = stream.read(size + 1)  # and not *most*, for which memory would be reserved
+        if len(content) > size:  # it grew, or has no size, as the files in /proc
+            content += stream.read(max(0, most + 1 - len(content)))
+    if len(content) > most:
         raise _too_large(path, most)
     return content
 
@@ -80,6 +84,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def free_bytes(folder: Path) -> int | None:
+    """Return the room on the disk of a folder, None where its file system does not say."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        return None
+    return usage.free if usage.total else None
+
+
 def move_file(source: Path, target: Path) -> None:
     """Move a file to *target*, in place of a file there, across file systems if need be."""
     try:
@@ -98,7 +113,8 @@ def _copy_and_remove(source: Path, target: Path) -> None:
         if not beside.is_symlink():
             with beside.open("rb+") as stream:
                 sync(stream.fileno())
-        shutil.copystat(source, beside, follow_symlinks=False)
+        with suppress(OSError):  # a file system without modes or times
+            shutil.copystat(source, beside, follow_symlinks=False)
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -127,6 +143,8 @@ def move_folder(source: Path, target: Path, last: str = "") -> None:
             move_folder(path, target / path.name)
         else:
             move_file(path, target / path.name)
+    with suppress(OSError):  # a file system without modes or times
+        shutil.copystat(source, target)
     sync_folder(target)
     source.rmdir()
 

@@ -12,7 +12,6 @@ import os
 import stat
 import struct
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,8 @@ from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
+from fmgrid import toml
+from fmgrid.disk import open_regular
 from fmgrid.errors import DamagedFileError
 from fmgrid.records import Experiment, Run
 
@@ -350,7 +351,7 @@ def _to_number(value: Any) -> float | None:
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
     """Read the table under which tomlserializer puts everything, or {} with a warning."""
     try:
-        table = tomllib.loads(_read_text(path)).get("model")
+        table = toml.loads(_read_text(path)).get("model")
     except FileNotFoundError:
         warnings.append(f"{path.name}: missing")
     except OSError as error:
@@ -376,10 +377,10 @@ def _read_text(path: Path) -> str:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file of unknown origin, but not a named pipe, for which `open` waits for ever."""
+    """Open a file of unknown origin, but nothing else, such as a named pipe."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise DamagedFileError("not a regular file")
-    return path.open("rb")
+    return open_regular(path)
 
 
 def _to_settings(

@@ -29,7 +29,7 @@ class Lock:
         import filelock
 
         self.path = path
-        self.is_of_the_system = True  # False once the file system has said that it offers none
+        self.is_of_the_system = True  # False where a file alone says that somebody has the lock
         self._marker = path.with_name(f"{path.name}.owner")
         self._system = filelock.FileLock(path, fallback_to_soft=False)
         self._by_marker = filelock.SoftFileLock(self._marker)
@@ -89,15 +89,18 @@ class Lock:
             self.is_of_the_system = False
             return self._try_marker()
         self.is_of_the_system = True
-        if is_noted:
-            # Before the look at the marker: whoever has that looks for this note afterwards.
-            self._note(f"{os.getpid()}\n{_host()}\n")
-        if self._marker.exists():
-            if not self._take_marker():
-                self._system.release()
-                return False
+        is_free = False
+        try:
+            if is_noted:
+                # Before the look at the marker: whoever has that looks for this note afterwards.
+                self._note(f"{os.getpid()}\n{_host()}\n")
+            is_free = not os.path.lexists(self._marker) or self._take_marker()
             self._by_marker.release()
-        return True
+        finally:
+            if not is_free:
+                self.is_of_the_system = False
+                self._system.release()
+        return is_free
 
     def _try_marker(self) -> bool:
         if not self._take_marker():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmgrid.disk import move_file, move_folder
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.records import Asked, Stated
 from fmgrid.store import naming, read_sealed, seal, write_whole
@@ -181,4 +182,6 @@ def _is_readable(path: Path) -> bool:
 def _set_aside(path: Path) -> Path:
     """Move a damaged record out of the way; return where it is now."""
     number = next(n for n in range(1, 10_000) if not path.with_suffix(f".damaged-{n}").exists())
-    return path.rename(path.with_suffix(f".damaged-{number}"))
+    aside = path.with_suffix(f".damaged-{number}")
+    (move_folder if path.is_dir() and not path.is_symlink() else move_file)(path, aside)
+    return aside

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from fmgrid import toml
 from fmgrid.components import as_taken
-from fmgrid.disk import may_move, move_folder, read_regular, sync, sync_folder
+from fmgrid.disk import free_bytes, may_move, move_folder, read_regular, sync, sync_folder
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.locks import Lock
@@ -35,7 +35,7 @@ LOCK = ".fmgrid.lock"
 
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
-_DIGEST = re.compile(rb'((?:#[^\n]*\n)*)digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
+_DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
 _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 # What a run takes on the disk: a folder, three files, and their growth with every epoch.
 _RUN_BYTES = 20_000
@@ -99,7 +99,7 @@ class Store:
         """
         name = run.experiment.run_name
         with naming(self.folder(name)):
-            if log_of is not None and _is_regular(self.log_file(log_of)):
+            if log_of is not None and _may_be_copied(self.log_file(log_of)):
                 shutil.copyfile(self.log_file(log_of), self.log_file(name))
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
             write_whole(self.results_file(name), to_results(run))
@@ -125,8 +125,8 @@ class Store:
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{_BESIDE}probe"
         with naming(self.root):
-            free = shutil.disk_usage(self.root).free
-            if free < needed:
+            free = free_bytes(self.root)
+            if free is not None and free < needed:
                 raise StoreError(
                     f"{self.root}: the disk has {format_bytes(free)} free, and {runs} runs need "
                     f"{format_bytes(needed)}; make room, or choose another --logdir"
@@ -382,6 +382,11 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
+
+
+def _may_be_copied(log: Path) -> bool:
+    """Tell whether this is a log, and not so large that a copy would fill the disk."""
+    return _is_regular(log) and log.stat().st_size <= MOST_BYTES
 
 
 def _check_folder(folder: Path) -> None:

@@ -30,7 +30,8 @@ def check_place(folder: Path, names: Iterable[str] = (*PAGES, PICTURES)) -> None
         known = _pictures_of(folder)
         strangers = [name for name in names if not _may_be_written(folder / name, name in known)]
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
+        where = error.filename or folder
+        raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
     if strangers:
         message = f"holds {some(strangers)}, which may be your own; name another folder"
         raise InputError([Problem(place, "", message)])
