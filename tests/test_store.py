@@ -29,28 +29,36 @@ BODY = CONTENT.split(b"\n", 2)[2]
 
 # Everything that Unicode has, and often what TOML treats in a way of its own
 texts = st.text(
-    st.sampled_from("\"'\\\n\r\t\0\x1b\x7f\x85\u2028 #=[]{}uU0é😀") | st.characters(codec="utf-8")
+    st.sampled_from("\"'\\\n\r\t\0\x1b\x7f\x85\u2028 #=[]{}uU0é😀") | st.characters(codec="utf-8"),
+    max_size=200,
 )
 numbers = st.floats() | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e22, 1.0])
+whole = st.integers(-(2**63), 2**63 - 1)
+counted = st.integers(0, 2**63 - 1)
+losses = st.floats(width=32) | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e22, 1.0])
+seconds = st.floats(0, 1e10) | st.sampled_from([0.0, -0.0, 5e-324])
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
 arguments = st.dictionaries(
     texts,
     st.recursive(
-        st.booleans() | st.integers() | numbers | texts,
+        st.booleans() | whole | numbers | texts,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
         max_leaves=4,
     ),
     max_size=3,
 )
-epochs = st.builds(
-    EpochRecord,
-    epoch=st.integers(1),
-    train_loss=numbers,
-    valid_loss=numbers,
-    accuracy=st.floats(0, 1),
-    learning_rate=numbers,
-    images_seen=st.integers(0),
-    seconds=numbers,
+measured = {
+    "train_loss": losses,
+    "valid_loss": losses,
+    "accuracy": st.floats(0, 1),
+    "learning_rate": numbers,
+    "images_seen": counted,
+    "seconds": seconds,
+}
+histories = st.integers(0, 3).flatmap(
+    lambda length: st.tuples(
+        *(st.builds(EpochRecord, epoch=st.just(n), **measured) for n in range(1, length + 1))
+    )
 )
 settings_of_all = {
     "name": texts,
@@ -62,18 +70,23 @@ in_steps = st.builds(
     Experiment, train_steps=st.just("full") | st.integers(1, 99), **settings_of_all
 )
 in_images = st.builds(Experiment, train_images=st.integers(64, 9999), **settings_of_all)
-runs = st.builds(
-    Run,
-    experiment=in_steps | in_images,
-    status=st.sampled_from(["complete", "failed", "timeout"]),
-    history=st.lists(epochs, max_size=3).map(tuple),
-    weights=st.none() | st.integers(0),
-    test_loss=st.none() | numbers,
-    started=st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
-    seconds=numbers,
-    software=st.dictionaries(texts, texts | st.integers(), max_size=3),
-    failure=st.none() | st.builds(Failure, message=texts, traceback=texts),
-    trained_as=st.none() | texts,
+outcomes: dict[str, Any] = {
+    "weights": st.none() | counted,
+    "test_loss": st.none() | losses,
+    "started": st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
+    "seconds": seconds,
+    "software": st.dictionaries(texts, texts | counted, max_size=3),
+    "failure": st.none() | st.builds(Failure, message=texts, traceback=texts),
+    "trained_as": st.none() | texts,
+}
+runs = histories.flatmap(
+    lambda history: st.builds(
+        Run,
+        experiment=in_steps | in_images,
+        status=st.sampled_from([*["complete"][: len(history)], "failed", "timeout"]),
+        history=st.just(history),
+        **outcomes,
+    )
 )
 
 

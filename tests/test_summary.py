@@ -430,7 +430,8 @@ def test_histories_that_nobody_asked_for_take_no_memory(tmp_path: Path) -> None:
     def kept(epochs: int) -> int:
         history = tuple(make_record(epoch) for epoch in range(1, epochs + 1))
         root = tmp_path / str(epochs)
-        save(root, *(make_run(Experiment(name=name), history=history) for name in "abcdefgh"))
+        experiments = (Experiment(name=name, epochs=200) for name in "abcdefgh")
+        save(root, *(make_run(one, history=history) for one in experiments))
         summarize(root)  # for whatever is cached the first time
         tracemalloc.start()
         summary = summarize(root)

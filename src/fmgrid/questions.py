@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.records import Asked, Stated
-from fmgrid.store import naming, read_sealed, seal, write_whole
+from fmgrid.store import UNFIT, naming, read_sealed, seal, why_unfit, write_whole
 
 FOLDER = ".grids"
 
@@ -97,8 +97,8 @@ def _read(path: Path) -> Asked:
             withdrawn=tuple(Stated(**one) for one in values["withdrawn"]),
             commands=tuple(values["commands"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid") from error
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
 def _changes(root: Path, asked: Sequence[Asked]) -> list[tuple[Asked, list[Asked]]]:

@@ -22,6 +22,7 @@ from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.events import events_file_name, to_events
 from fmgrid.quantities import format_bytes
 from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.words import printable
 
 FORMAT = 1
 LOG = "run.log"
@@ -37,6 +38,10 @@ _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
 _LOCK_SECONDS = 0.5
+# What may be raised where a document of any shape is made into a record.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_MOST_REASONS = 3
+_LONGEST_REASON = 500  # characters
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(
     rf"{re.escape(LOG)}|events\.out\.tfevents\.-?\d+\.fmgrid|{re.escape(_BESIDE)}.*"
@@ -242,9 +247,21 @@ def read_results(path: Path) -> Run:
     document = read_sealed(path)
     try:
         return _to_run(document)
-    except (AttributeError, KeyError, TypeError, ValidationError) as error:
-        reason = " ".join(str(error).split())
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {reason}") from error
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
+
+
+def why_unfit(error: Exception) -> str:
+    """Return in a line why a document is no record of fmgrid's, with the field that is wrong."""
+    if isinstance(error, ValidationError):
+        # Not its own text, which spells out the value: that may be a number of a million digits.
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
+            for one in details[:_MOST_REASONS]
+        ]
+        return printable("; ".join(told), _LONGEST_REASON)
+    return printable(f"{type(error).__name__} {error}", _LONGEST_REASON)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         **experiment.model_dump(),
         **_units(experiment.hidden_units),
-        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True),
+        # TOML's dates have no JSON.
+        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True, default=str),
         **metrics(run),
         "seconds": run.seconds,
         "status": run.status,

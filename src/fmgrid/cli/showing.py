@@ -53,7 +53,7 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
             for stated in plan.hypotheses
         ]
         answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
-        print(json_format.dumps(answer, indent=2))
+        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
         return
     leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
