@@ -442,7 +442,7 @@ def test_no_number_is_given_twice_where_one_was_deleted(store: Store) -> None:
 def test_what_is_set_aside_is_seen_no_more(store: Store) -> None:
     save(store, make_run())
     store.set_aside("mlp")
-    assert list(find_folders(store.root)) == []
+    assert find_folders(store.root).runs == []
     assert not list(store.root.rglob("*tfevents*"))  # which TensorBoard would show
 
 

@@ -12,7 +12,7 @@ from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.questions import read_asked, recall
+from fmgrid.questions import read_asked_in, recall
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
@@ -28,8 +28,9 @@ def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     summary = summarize(logdir, with_history=True)
-    noted, damaged = read_asked(logdir)
-    summary.warnings += damaged
+    # The folder itself may only hold the log folders of several machines.
+    noted, unread = read_asked_in(dict.fromkeys([logdir, *summary.grids]))
+    summary.warnings += unread
     study = to_study(summary, noted if asked is None else recall(asked, noted))
     if not study.scored:
         _refuse(logdir, study, summary)
