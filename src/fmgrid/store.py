@@ -4,6 +4,7 @@
 its presence is what makes a run finished; everything beside it can be made from it.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -30,6 +31,9 @@ LOG = "run.log"
 FOLDER_OF_GRIDS = ".grids"  # holds what the grids ask
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
 LOCK = ".fmgrid.lock"
+
+# Of a path that leads to nothing; any other error may hide something.
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name

@@ -19,10 +19,9 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.claims import METRICS
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
-from fmgrid.summary import HISTORY_COLUMNS
+from fmgrid.summary import HISTORY_COLUMNS, Summary, natural_order
 from fmgrid.summary import METRICS as METRICS_OF_RUNS
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
-from fmgrid.summary import Summary, natural_order
 
 Row: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
@@ -342,7 +341,8 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         experiments[name] = _repeated(name, counted, curves)
         left_out += _told_failures(experiments[name])
     if copies:
-        uncounted.append(f"not counted, as copies of other runs to the bit: {', '.join(copies)}")
+        same = "the same bits as another run of that name and seed, and counted once"
+        uncounted.append(f"{same}: {', '.join(copies)}")
     left_out += uncounted
     groups = tuple(_groups(experiments, asked))
     left_out += [

@@ -1,6 +1,5 @@
 """A folder of runs -> one table: a row per run, the same bytes for the same runs."""
 
-import errno
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from fmgrid.errors import (
 )
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
-from fmgrid.store import find_folders, find_set_aside, metrics, read_results
+from fmgrid.store import NOT_THERE, find_folders, find_set_aside, metrics, read_results
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ HISTORY_COLUMNS = (
 # Whole numbers even where some are missing, which would make pandas write 5.0.
 _WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
 _WHOLE |= {"train_images", "images_seen", "epoch", "n", "failed"}
-_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in some rows
 
 
@@ -144,7 +142,7 @@ def _check_folder(root: Path) -> None:
     except ValueError:  # a name that no file system has
         pass
     except OSError as error:
-        if error.errno not in _NOT_THERE:
+        if error.errno not in NOT_THERE:
             raise StoreError(f"{root}: cannot be read: {error.strerror}") from error
     message = "no such folder; name the folder that fmgrid run wrote to"
     raise InputError([Problem(Place(str(root)), "", message)])

@@ -21,6 +21,8 @@ from fmgrid.summary import Summary, summarize
 from fmgrid.verdicts import open_over_all
 from fmgrid.words import command_line, counted
 
+_WARNINGS_SHOWN = 20
+
 
 def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
     """Return the study in a folder; *asked* stands in for what was noted there, but for times.
@@ -83,6 +85,8 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
 
 def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
     """Say why there is nothing to report on."""
+    for text in summary.warnings[:_WARNINGS_SHOWN]:
+        warn(text)
     failed = sum(len(one.failures) for one in study.experiments.values())
     numbers = (failed, len(summary.unfinished), len(summary.damaged))
     states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
@@ -93,11 +97,12 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
             f"{logdir}: has no complete run: {told}; "
             f"{status} names them, and fmgrid show says why one failed"
         )
-    message = (
-        f"has no complete run yet: {told}; the same fmgrid run does them"
-        if told
-        else "has no runs; fmgrid run trains some"
-    )
+    if told:
+        message = f"has no complete run yet: {told}; the same fmgrid run does them"
+    elif summary.warnings:
+        message = f"has no run that can be read: {counted(len(summary.warnings), 'warning')} above"
+    else:
+        message = "has no runs; fmgrid run trains some"
     raise InputError([Problem(Place(str(logdir)), "", message)])
 
 
