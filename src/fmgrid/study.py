@@ -137,10 +137,7 @@ class Axis:
     @property
     def is_numeric(self) -> bool:
         """Whether the levels are numbers."""
-        return all(
-            type(level) in (int, float) and abs(level) <= sys.float_info.max
-            for level in self.levels
-        )
+        return all(type(level) in (int, float) and math.isfinite(level) for level in self.levels)
 
     @property
     def is_logarithmic(self) -> bool:
@@ -414,7 +411,8 @@ def level_of(one: Repeated, name: str) -> Any:
     units = one.settings.get("hidden_units")
     if argument:
         value = (one.settings.get(setting) or {}).get(argument)
-        return json.dumps(value) if isinstance(value, list | dict) else value
+        is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
+        return json.dumps(value) if isinstance(value, list | dict) or is_too_large else value
     if name == "depth":
         return None if units is None else len(units)
     if name == "units":
