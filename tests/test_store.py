@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -535,3 +536,31 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     store = Store(Path("/proc/self"))  # which refuses even root
     with pytest.raises(StoreError, match="/proc/self/mlp: "):
         store.begin("mlp")
+
+
+@pytest.mark.parametrize(
+    "name", ["._events.out.tfevents.1.host", ".events.out.tfevents.1.host.swp", ".DS_Store"]
+)
+def test_hidden_files_in_an_unfinished_run_refuse_no_grid(name: str, store: Store) -> None:
+    store.begin("mlp")
+    (store.folder("mlp") / name).write_bytes(b"\0\5\x16\7")
+    assert store.read("mlp") is None
+    save(store, make_run())
+    assert (store.folder("mlp") / name).exists()
+    assert store.read("mlp") == make_run()
+
+
+def test_results_that_cannot_be_looked_at_are_no_unfinished_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, make_run())
+    original = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        if path == store.results_file("mlp"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(StoreError, match=r"mlp_results\.toml: Permission denied"):
+        store.read("mlp")

@@ -33,6 +33,7 @@ from fmgrid.summary import (
     to_table,
 )
 from made_up_runs import STARTED, make_record, make_run
+from unlistable import refuse
 
 HEADER = (
     "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
@@ -408,26 +409,6 @@ def test_folders_too_deep_for_any_path_are_named(
 
 
 # Folders that cannot be listed
-
-
-def refuse(folder: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the system refuse to list a folder, be it to root."""
-    original = os.scandir, os.listdir
-
-    def scandir(path: Any = ".") -> Any:
-        check(path)
-        return original[0](path)
-
-    def listdir(path: Any = ".") -> Any:
-        check(path)
-        return original[1](path)
-
-    def check(path: Any) -> None:
-        if os.path.realpath(path) == str(folder):
-            raise OSError(error, os.strerror(error), str(path))
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    monkeypatch.setattr(os, "listdir", listdir)
 
 
 @pytest.mark.parametrize("error", [errno.EACCES, errno.EIO])

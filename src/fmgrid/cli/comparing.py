@@ -102,6 +102,8 @@ def _split(name: str, logdir: Path) -> tuple[Path, str]:
         return logdir, name
     # Not Path.absolute, which leaves ".." as it is.
     path = Path(os.path.abspath(name))  # noqa: PTH100
+    if os.path.islink(path):  # noqa: PTH114 - a run has the name of the folder itself
+        path = Path(os.path.realpath(path))
     if path.parent == path.parent.parent and not os.path.lexists(
         path / f"{path.name}_results.toml"
     ):
