@@ -1,6 +1,8 @@
 """`fmgrid compare`: what it prints of two experiments, at any width, and what it refuses."""
 
+import errno
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,12 +11,18 @@ from typing import Any
 import pytest
 
 from fmgrid.cli.comparing import find_repeated, show_comparison
-from fmgrid.errors import InputError
-from fmgrid.records import Experiment
+from fmgrid.cli.reporting import load_study
+from fmgrid.cli.showing import find_run
+from fmgrid.errors import InputError, StoreError
+from fmgrid.pages.markdown import to_markdown
+from fmgrid.questions import note
+from fmgrid.records import Asked, Experiment
+from fmgrid.report import to_document, weigh
 from fmgrid.store import Store
 from fmgrid.study import Repeated
 from made_up_runs import make_run
 from made_up_studies import rows, study_of
+from unlistable import refuse
 
 
 def two(first: Mapping[int, float], second: Mapping[int, float], **settings: Any) -> list[Repeated]:
@@ -156,3 +164,72 @@ def test_a_hint_names_a_handful(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         find_repeated(["zzz", "e1"], tmp_path)
     assert str(raised.value).endswith("there are e0, e1, e2, e3, e4, e5 and 14 more")
+
+
+@pytest.mark.parametrize("names", [("/", "/"), ("/usr", "/etc"), ("few", "/.."), ("//", "few")])
+def test_the_root_of_the_disk_is_no_log_folder(logs: Path, names: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="is no run: a log folder lies deeper"):
+        find_repeated(names, logs)
+
+
+def test_the_folder_of_a_run_is_found_by_any_path_to_it(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logs.parent / "link").symlink_to(logs / "few_s1")
+    monkeypatch.chdir(logs / "more_s1")
+    for path in (".", "../more_s1", str(logs / "few" / ".." / "more_s1")):
+        (one, other) = find_repeated([path, str(logs.parent / "link")], Path("nowhere"))
+        assert [list(found.runs) for found in (one, other)] == [[1], [1]]
+
+
+def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse(logs / "few_s1", errno.EACCES, monkeypatch)
+    found = find_repeated(["few", "more"], logs)
+    assert [list(one.runs) for one in found] == [[0], [0, 1]]
+    assert f"{logs}/few_s1: cannot be listed: Permission denied" in capsys.readouterr().err
+
+
+# Single runs
+
+
+def test_a_run_behind_a_link_is_shown(logs: Path) -> None:
+    (logs.parent / "link").symlink_to(logs / "few_s1")
+    (logs / "inner").symlink_to(logs / "few_s1")
+    for name in (str(logs.parent / "link"), "inner"):
+        assert find_run(name, Store(logs)).experiment.run_name == "few_s1"
+
+
+def test_a_run_that_cannot_be_read_is_said_to_be_so(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(logs / "few_s1", errno.EACCES, monkeypatch)
+    with pytest.raises(StoreError, match="few_s1: cannot be listed: Permission denied"):
+        find_run("few_s1", Store(logs))
+    with pytest.raises(InputError, match="no such run in"):
+        find_run("x" * 300, Store(logs))
+
+
+def test_where_no_run_can_be_read_the_reason_is_told(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in logs.iterdir():
+        refuse(folder, errno.EACCES, monkeypatch)
+    with pytest.raises(InputError, match="has no run that can be read: 4 warnings above"):
+        load_study(logs)
+    assert capsys.readouterr().err.count("cannot be listed: Permission denied") == 4
+
+
+def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> None:
+    above = logs.parent / "above"
+    for name in ("a", "b"):
+        shutil.copytree(logs, above / name)
+        note(above / name, [Asked(path="g.toml", names=("few", "more"))])
+    study = load_study(above)
+    evidence = weigh(study)
+    page = to_markdown(to_document(evidence, (), above, "fmgrid report"))
+    assert [group.title for group in study.groups] == ["g"]
+    assert all(len(one.curves[0]) == one.settings["epochs"] for one in study.scored.values())
+    assert "counted once: b/few, b/few_s1, b/more, b/more_s1" in page
+    assert "Nothing: every run" not in page

@@ -247,14 +247,14 @@ def test_the_file_name_is_one_that_tensorboard_looks_for() -> None:
 def test_infinite_and_undefined_losses_survive(tmp_path: Path) -> None:
     records = (
         make_record(1, train_loss=math.nan, valid_loss=math.inf),
-        make_record(2, train_loss=-math.inf, valid_loss=1e300),
+        make_record(2, train_loss=-math.inf, valid_loss=3.45e38),
     )
     run = make_run(epochs=2).model_copy(update={"history": records})
     points = read_scalars(store(run, tmp_path)).points
     first, second = (point.value for point in points["Loss/train"])
     assert math.isnan(first)
     assert second == -math.inf
-    # single precision ends at 3e38
+    # single precision ends at 3.4e38
     assert [point.value for point in points["Loss/test"]] == [math.inf, math.inf]
 
 

@@ -1,3 +1,5 @@
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ import pytest
 from fmgrid.errors import InputError
 from fmgrid.grid import MAX_RUNS, Definition, load_grids
 from fmgrid.records import Experiment
+from unlistable import refuse
 
 Load = Callable[..., list[Definition]]
 
@@ -692,3 +695,38 @@ def test_a_grid_of_any_size_is_counted_without_expanding_it(load: Load, text: st
 
 def test_the_limit_is_ten_thousand_unless_raised() -> None:
     assert MAX_RUNS == 10_000
+
+
+# Folders of grids
+
+
+GRID = "[base]\nepochs = 1\n"
+
+
+@pytest.mark.parametrize("name", ["._a.toml", ".old.toml", ".#a.toml", "a.toml~", "#a.toml#"])
+def test_files_that_systems_and_editors_leave_are_no_grids(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(GRID)
+    if name == ".#a.toml":  # as Emacs locks a file
+        (tmp_path / name).symlink_to("somebody@somewhere.1")
+    else:
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert [one.experiment.name for one in load_grids([tmp_path])] == ["a"]
+    (tmp_path / "a.toml").unlink()
+    with pytest.raises(InputError, match="holds no grids"):
+        load_grids([tmp_path])
+
+
+def test_a_hidden_grid_is_read_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".a.toml").write_text(f'name = "a"\n{GRID}')
+    assert [one.experiment.name for one in load_grids([tmp_path / ".a.toml"])] == ["a"]
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO])
+def test_a_folder_of_grids_that_cannot_be_listed_is_named(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.toml").write_text(GRID)
+    refuse(tmp_path, error, monkeypatch)
+    with pytest.raises(InputError) as raised:
+        load_grids([tmp_path])
+    assert str(raised.value) == f"{tmp_path}: cannot be listed: {os.strerror(error)}"

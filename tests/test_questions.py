@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fmgrid import questions
 from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
-from fmgrid.questions import note, read_asked, to_file, unnoted
+from fmgrid.questions import note, read_asked, read_asked_in, to_file, unnoted
 from fmgrid.records import Asked, Stated
 from fmgrid.store import seal
 from test_store import signed, texts
@@ -301,3 +301,125 @@ def test_an_older_record_of_the_same_grid_goes_with_the_next(grid: Path, root: P
     grid.unlink()
     note(root, [asked("h.toml")])
     assert kept(root) == asked("h.toml")
+
+
+# Files that nobody wrote on purpose, and what strangers write
+
+
+COPIES = [
+    "{stem} (conflicted copy).toml",
+    "{stem} 2.toml",
+    "{stem}.sync-conflict-20260101-120000-ABCDEFG.toml",
+    "copy of {stem}.toml",
+]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_record_doubles_no_grid(name: str, root: Path) -> None:
+    note(root, [asked()])
+    (record,) = (root / ".grids").iterdir()
+    copy = record.with_name(name.format(stem=record.stem))
+    copy.write_bytes(to_file(asked(command="another")))
+    assert kept(root) == asked()
+    record.unlink()
+    assert read_asked(root) == (
+        [],
+        [f"{copy}: is a copy of {record.name}, which is not there; it is not read"],
+    )
+
+
+@pytest.mark.parametrize("name", ["._g-12345678.toml", ".#g-12345678.toml", ".DS_Store", "g.toml~"])
+def test_files_that_systems_leave_are_no_records(name: str, root: Path) -> None:
+    note(root, [asked()])
+    (root / ".grids" / name).write_bytes(b"\0\5\x16\7")
+    assert kept(root) == asked()
+    note(root, [asked(command="another")])
+    assert (root / ".grids" / name).exists()
+
+
+HOSTILE = {
+    "a time without a zone": {"since": datetime(2026, 1, 5)},
+    "a day for a time": {"since": MONDAY.date()},
+    "a claim of a million characters": {"claim": "x" * 10**6},
+    "a number for a claim": {"claim": 10**30},
+    "a metric of 100,000 characters": {"metric": "x" * 10**5},
+    "an expectation of ten million characters": {"resolved": "x" * 10**7},
+}
+
+
+@pytest.mark.parametrize("values", HOSTILE.values(), ids=HOSTILE)
+def test_a_hypothesis_that_nobody_can_have_stated_is_damage(
+    values: dict[str, object], root: Path
+) -> None:
+    record = asked().model_dump() | {
+        "names": ["a", "b"],
+        "withdrawn": [],
+        "commands": [],
+        "hypotheses": [stated().model_dump() | values],
+    }
+    folder = root / ".grids"
+    folder.mkdir(parents=True)
+    (folder / "g.toml").write_bytes(seal(record))
+    found, (told,) = read_asked(root)
+    assert found == []
+    (field,) = values
+    assert f"does not fit this fmgrid: {field}: " in told
+    assert len(told) < 1_000
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"names": ["x" * 10**5]}, {"path": "x" * 10**5}, {"question": "x" * 10**5}, {"names": [1]}],
+    ids=["a name", "a path", "a question", "a number for a name"],
+)
+def test_a_record_of_no_grid_is_damage(values: dict[str, object], root: Path) -> None:
+    record = asked().model_dump() | {"names": [], "withdrawn": [], "commands": []}
+    folder = root / ".grids"
+    folder.mkdir(parents=True)
+    (folder / "g.toml").write_bytes(seal({**record, "hypotheses": [], **values}))
+    assert "does not fit this fmgrid" in read_asked(root)[1][0]
+
+
+# Several log folders
+
+
+def test_one_grid_in_two_log_folders_is_one_with_the_earliest_times(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    note(one, [asked("g.toml", stated(since=FRIDAY), command="run here")])
+    note(other, [asked("g.toml", stated(since=MONDAY), stated("added"), command="run there")])
+    (found,), unread = read_asked_in([tmp_path, one, other])
+    assert found.hypotheses == (stated(since=MONDAY), stated("added"))
+    assert (found.withdrawn, found.commands) == ((), ("run here", "run there"))
+    assert unread == []
+
+
+def test_a_hypothesis_that_one_of_two_folders_gave_up_is_still_stated(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    note(one, [asked("g.toml", stated(since=MONDAY))])
+    note(one, [asked("g.toml")])
+    note(other, [asked("g.toml", stated(since=FRIDAY))])
+    (found,), _ = read_asked_in([one, other])
+    assert (found.hypotheses, found.withdrawn) == ((stated(since=MONDAY),), ())
+
+
+def test_a_grid_with_another_path_on_another_machine_is_the_same(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    note(one, [asked("/home/me/g.toml")])
+    note(other, [asked("C:/me/g.toml")])
+    assert [found.path for found in read_asked_in([one, other])[0]] == ["/home/me/g.toml"]
+
+
+def test_grids_of_one_path_with_other_experiments_are_two(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    note(one, [asked("g.toml")])
+    note(other, [asked("g.toml").model_copy(update={"names": ("c", "d")})])
+    assert len(read_asked_in([one, other])[0]) == 2
+
+
+@pytest.mark.usefixtures("grid")
+def test_two_grids_of_one_folder_stay_two_beside_the_same_two_of_another(tmp_path: Path) -> None:
+    Path("h.toml").write_text("")
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        note(root, [asked("g.toml"), asked("h.toml")])
+    assert [found.path for found in read_asked_in([one, other])[0]] == ["g.toml", "h.toml"]

@@ -262,7 +262,7 @@ def test_settings_that_leave_too_few_images_are_refused(
 def test_the_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
     accuracies = [0.1, 0.9, 0.9, 0.5]
     history = tuple(make_record(n, accuracy=value) for n, value in enumerate(accuracies, 1))
-    run = make_run(history=history)
+    run = make_run(Experiment(name="mlp", epochs=4), history=history)
     assert run.best is history[1]
     assert run.final is history[3]
 

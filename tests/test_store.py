@@ -31,28 +31,36 @@ BODY = CONTENT.split(b"\n", 2)[2]
 
 # Everything that Unicode has, and often what TOML treats in a way of its own
 texts = st.text(
-    st.sampled_from("\"'\\\n\r\t\0\x1b\x7f\x85\u2028 #=[]{}uU0é😀") | st.characters(codec="utf-8")
+    st.sampled_from("\"'\\\n\r\t\0\x1b\x7f\x85\u2028 #=[]{}uU0é😀") | st.characters(codec="utf-8"),
+    max_size=200,
 )
 numbers = st.floats() | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e22, 1.0])
+whole = st.integers(-(2**63), 2**63 - 1)
+counted = st.integers(0, 2**63 - 1)
+losses = st.floats(width=32) | st.sampled_from([0.0, -0.0, 5e-324, 1e16, 1e22, 1.0])
+seconds = st.floats(0, 1e10) | st.sampled_from([0.0, -0.0, 5e-324])
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
 arguments = st.dictionaries(
     texts,
     st.recursive(
-        st.booleans() | st.integers() | numbers | texts,
+        st.booleans() | whole | numbers | texts,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
         max_leaves=4,
     ),
     max_size=3,
 )
-epochs = st.builds(
-    EpochRecord,
-    epoch=st.integers(1),
-    train_loss=numbers,
-    valid_loss=numbers,
-    accuracy=st.floats(0, 1),
-    learning_rate=numbers,
-    images_seen=st.integers(0),
-    seconds=numbers,
+measured = {
+    "train_loss": losses,
+    "valid_loss": losses,
+    "accuracy": st.floats(0, 1),
+    "learning_rate": numbers,
+    "images_seen": counted,
+    "seconds": seconds,
+}
+histories = st.integers(0, 3).flatmap(
+    lambda length: st.tuples(
+        *(st.builds(EpochRecord, epoch=st.just(n), **measured) for n in range(1, length + 1))
+    )
 )
 settings_of_all = {
     "name": texts,
@@ -64,18 +72,23 @@ in_steps = st.builds(
     Experiment, train_steps=st.just("full") | st.integers(1, 99), **settings_of_all
 )
 in_images = st.builds(Experiment, train_images=st.integers(64, 9999), **settings_of_all)
-runs = st.builds(
-    Run,
-    experiment=in_steps | in_images,
-    status=st.sampled_from(["complete", "failed", "timeout"]),
-    history=st.lists(epochs, max_size=3).map(tuple),
-    weights=st.none() | st.integers(0),
-    test_loss=st.none() | numbers,
-    started=st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
-    seconds=numbers,
-    software=st.dictionaries(texts, texts | st.integers(), max_size=3),
-    failure=st.none() | st.builds(Failure, message=texts, traceback=texts),
-    trained_as=st.none() | texts,
+outcomes: dict[str, Any] = {
+    "weights": st.none() | counted,
+    "test_loss": st.none() | losses,
+    "started": st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
+    "seconds": seconds,
+    "software": st.dictionaries(texts, texts | counted, max_size=3),
+    "failure": st.none() | st.builds(Failure, message=texts, traceback=texts),
+    "trained_as": st.none() | texts,
+}
+runs = histories.flatmap(
+    lambda history: st.builds(
+        Run,
+        experiment=in_steps | in_images,
+        status=st.sampled_from([*["complete"][: len(history)], "failed", "timeout"]),
+        history=st.just(history),
+        **outcomes,
+    )
 )
 
 
@@ -497,7 +510,7 @@ def test_no_number_is_given_twice_where_one_was_deleted(store: Store) -> None:
 def test_what_is_set_aside_is_seen_no_more(store: Store) -> None:
     save(store, make_run())
     store.set_aside("mlp")
-    assert list(find_folders(store.root)) == []
+    assert find_folders(store.root).runs == []
     assert not list(store.root.rglob("*tfevents*"))  # which TensorBoard would show
 
 
@@ -590,3 +603,31 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     store = Store(Path("/proc/self"))  # which refuses even root
     with pytest.raises(StoreError, match="/proc/self/mlp: "):
         store.begin("mlp")
+
+
+@pytest.mark.parametrize(
+    "name", ["._events.out.tfevents.1.host", ".events.out.tfevents.1.host.swp", ".DS_Store"]
+)
+def test_hidden_files_in_an_unfinished_run_refuse_no_grid(name: str, store: Store) -> None:
+    store.begin("mlp")
+    (store.folder("mlp") / name).write_bytes(b"\0\5\x16\7")
+    assert store.read("mlp") is None
+    save(store, make_run())
+    assert (store.folder("mlp") / name).exists()
+    assert store.read("mlp") == make_run()
+
+
+def test_results_that_cannot_be_looked_at_are_no_unfinished_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, make_run())
+    original = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        if path == store.results_file("mlp"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(StoreError, match=r"mlp_results\.toml: Permission denied"):
+        store.read("mlp")

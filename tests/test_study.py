@@ -209,6 +209,83 @@ def test_what_is_damaged_or_not_finished_is_named() -> None:
     assert made.left_out == ("x_results.toml: was changed", "not finished: a_s0, a_s1")
 
 
+def in_folder(folder: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one | {"folder": f"{folder}/{one['run']}"} for one in rows]
+
+
+def epochs_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"run": one["run"], "folder": one["folder"], "epoch": epoch, "valid_loss": 1 / epoch}
+        for one in rows
+        for epoch in (1, 2)
+    ]
+
+
+def test_runs_of_one_name_and_seed_in_two_folders_count_once_and_are_named() -> None:
+    one, other = (in_folder(folder, rows("mlp", [0.5, 0.6])) for folder in "ab")
+    made = study_of([*one, *other], history=epochs_of([*one, *other]))
+    assert {seed: run["folder"] for seed, run in made.experiments["mlp"].runs.items()} == {
+        0: "a/mlp",
+        1: "a/mlp_s1",
+    }
+    told = "the same bits as another run of that name and seed, and counted once: b/mlp, b/mlp_s1"
+    assert made.left_out == made.uncounted == (told,)
+
+
+def test_runs_of_one_name_and_seed_with_other_figures_are_named() -> None:
+    one = in_folder("a", rows("mlp", [0.5, 0.6]))
+    other = in_folder("b", rows("mlp", [0.5, 0.7]))
+    made = study_of([*one, *other])
+    assert made.uncounted == (
+        "b/mlp_s1: not counted, as a/mlp_s1 has the same name and seed, and other figures",
+        "the same bits as another run of that name and seed, and counted once: b/mlp",
+    )
+
+
+def test_runs_that_differ_in_their_epochs_only_are_no_copies() -> None:
+    one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
+    made = study_of([*one, *other], history=epochs_of(one))
+    assert made.uncounted == (
+        "b/mlp: not counted, as a/mlp has the same name and seed, and other figures",
+    )
+
+
+def test_the_curve_of_a_run_has_no_epochs_of_its_namesake() -> None:
+    one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
+    made = study_of([*one, *other], history=epochs_of([*one, *other]))
+    assert [epoch["epoch"] for epoch in made.experiments["mlp"].curves[0]] == [1, 2]
+
+
+def test_seeds_in_two_folders_are_runs_of_one_experiment() -> None:
+    one, other = rows("mlp", {0: 0.5}), rows("mlp", {1: 0.6})
+    made = study_of([*in_folder("a", one), *in_folder("b", other)])
+    assert list(made.experiments["mlp"].runs) == [0, 1]
+    assert made.left_out == ()
+
+
+def test_a_failed_run_is_named_by_its_path() -> None:
+    failed = in_folder("a", [row("bad", 0, {"status": "failed", "error": "loss is nan"})])
+    assert study_of(failed).left_out == ("a/bad: failed: loss is nan",)
+
+
+def test_grids_of_one_path_in_two_folders_have_titles_of_their_own() -> None:
+    asked = [Asked(path="g.toml", names=(name,)) for name in ("a", "b")]
+    made = study_of([row("a"), row("b")], asked)
+    assert len({group.title for group in made.groups}) == 2
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, float("inf"), float("nan")])
+def test_a_figure_beyond_any_measurement_counts_as_none(value: float) -> None:
+    made = study_of(rows("mlp", [0.5, value], "valid_loss"))
+    assert made.experiments["mlp"].series("valid_loss") == {0: 0.5}
+
+
+def test_levels_that_no_axis_can_show_are_words() -> None:
+    large = [{"optimizer_args": {"eps": value}} for value in (1, 10**400)]
+    made = study_of(row(f"e{at}", **one) for at, one in enumerate(large))
+    assert not made.groups[0].axes[0].is_numeric
+
+
 def test_runs_whose_settings_differ_from_most_of_their_name_are_left_out() -> None:
     mixed = [row("mlp", 0, epochs=3), *rows("mlp", {1: 0.5, 2: 0.6}, epochs=5)]
     made = study_of(mixed)

@@ -1,11 +1,15 @@
 import csv
+import errno
 import gc
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from math import isnan, nan
 from pathlib import Path
@@ -16,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.errors import InputError
+from fmgrid.errors import InputError, StoreError
 from fmgrid.records import Experiment, Failure, Run
 from fmgrid.store import Store
 from fmgrid.summary import (
@@ -28,7 +32,8 @@ from fmgrid.summary import (
     to_csv,
     to_table,
 )
-from made_up_runs import make_record, make_run
+from made_up_runs import STARTED, make_record, make_run
+from unlistable import refuse
 
 HEADER = (
     "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
@@ -329,12 +334,137 @@ def test_what_was_set_aside_is_passed_over(tmp_path: Path) -> None:
     assert summarize(tmp_path) == Summary()
 
 
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    save(tmp_path / "elsewhere", run_of("a"))
-    save(tmp_path / "logs", run_of("b"))
-    (tmp_path / "logs" / "a").symlink_to(tmp_path / "elsewhere" / "a")
-    (tmp_path / "logs" / "loop").symlink_to(tmp_path / "logs")
-    assert names(summarize(tmp_path / "logs")) == ["b"]
+def test_links_to_runs_and_log_folders_are_followed(tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere", run_of("a"), run_of("b"))
+    save(tmp_path / "logs", run_of("c"))
+    (tmp_path / "logs" / "called_otherwise").symlink_to(tmp_path / "elsewhere" / "a")
+    assert names(summarize(tmp_path / "logs")) == ["a", "c"]
+    (tmp_path / "logs" / "more").symlink_to(tmp_path / "elsewhere")
+    assert names(summarize(tmp_path / "logs")) == ["a", "b", "c"]
+    (tmp_path / "linked").symlink_to(tmp_path / "logs" / "c")
+    assert names(summarize(tmp_path / "linked")) == ["c"]
+
+
+def test_a_run_that_several_links_lead_to_counts_once_and_by_its_own_path(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    save(logs / "z", run_of("a"))
+    for name in ("1", "2"):
+        (logs / name).symlink_to(logs / "z" / "a")
+    (logs / "all").symlink_to(logs / "z")
+    summary = summarize(logs)
+    assert [row["folder"] for row in summary.rows] == ["z/a"]
+    assert summary.warnings == []
+
+
+@pytest.mark.parametrize("target", [".", "..", "deep/deeper", "deep", "/"])
+def test_links_in_a_circle_are_followed_once(target: str, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    save(logs, run_of("a"))
+    save(tmp_path / "beside", run_of("b"))  # which is not below the folder
+    save(logs / "deep" / "deeper", run_of("c"))
+    (logs / "deep" / "deeper" / "link").symlink_to(logs / target)
+    assert names(summarize(logs)) == ["a", "c"]
+
+
+def test_a_link_that_cannot_be_followed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / ".#lock").symlink_to("somebody@somewhere")  # as Emacs makes them
+    assert summarize(tmp_path).warnings == [
+        f"{tmp_path / name}: is a link that cannot be followed" for name in ("circle", "gone")
+    ]
+
+
+@pytest.fixture
+def dig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Path]]:
+    """Nest folders deeper than Python recurses, and take them away afterwards."""
+
+    def nest(depth: int) -> Path:
+        monkeypatch.chdir(tmp_path)
+        for _ in range(depth):
+            Path("d").mkdir()
+            os.chdir("d")
+        monkeypatch.undo()
+        return Path(tmp_path, *["d"] * depth)
+
+    yield nest
+    subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
+
+
+def test_a_run_below_1500_folders_is_read(tmp_path: Path, dig: Callable[[int], Path]) -> None:
+    save(dig(1_500), run_of("a"))
+    assert names(summarize(tmp_path)) == ["a"]
+
+
+def test_folders_too_deep_for_any_path_are_named(
+    tmp_path: Path, dig: Callable[[int], Path]
+) -> None:
+    save(tmp_path, run_of("a"))
+    dig(2_100)
+    summary = summarize(tmp_path)
+    assert names(summary) == ["a"]
+    (warning,) = summary.warnings
+    assert warning.endswith("/d: cannot be listed: File name too long; its runs are left out")
+    assert len(warning) < 500
+
+
+# Folders that cannot be listed
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("where", ["b", "deep", "deep/deeper"])
+def test_a_folder_that_cannot_be_listed_is_named(
+    where: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, run_of("a"), run_of("b"))
+    save(tmp_path / "deep" / "deeper", run_of("c"))
+    refuse(tmp_path / where, error, monkeypatch)
+    summary = summarize(tmp_path)
+    assert summary.warnings == [
+        f"{tmp_path / where}: cannot be listed: {os.strerror(error)}; its runs are left out"
+    ]
+    assert names(summary) == (["a", "c"] if where == "b" else ["a", "b"])
+
+
+def test_runs_set_aside_that_cannot_be_listed_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = save(tmp_path, run_of("a"))
+    store.set_aside("a")
+    save(tmp_path, run_of("a"))
+    refuse(tmp_path / ".replaced", errno.EACCES, monkeypatch)
+    (warning,) = summarize(tmp_path, with_history=True).warnings
+    assert warning.startswith(f"{tmp_path}/.replaced: cannot be listed: Permission denied")
+    assert summarize(tmp_path).warnings == []  # nothing is asked of them
+
+
+def test_a_log_folder_that_cannot_be_listed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(tmp_path, errno.EACCES, monkeypatch)
+    with pytest.raises(StoreError, match="cannot be listed: Permission denied"):
+        summarize(tmp_path)
+
+
+def test_when_runs_began_that_were_set_aside_is_known_in_log_folders_below(tmp_path: Path) -> None:
+    store = save(tmp_path / "deep", run_of("a"))
+    store.set_aside("a")
+    later = make_run(Experiment(name="a"), started=STARTED + timedelta(days=1))
+    save(tmp_path / "deep", later)
+    assert summarize(tmp_path, with_history=True).begun == {"a": STARTED}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["._events.out.tfevents.1.host", "._mlp_results.toml", ".DS_Store", "Thumbs.db", "desktop.ini"],
+)
+def test_files_that_systems_leave_are_no_runs(name: str, tmp_path: Path) -> None:
+    save(tmp_path, run_of("mlp"))
+    for folder in (tmp_path, tmp_path / "mlp", tmp_path / "empty"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    summary = summarize(tmp_path, with_history=True)
+    assert (names(summary), summary.warnings, summary.unfinished) == (["mlp"], [], [])
 
 
 def test_other_files_and_folders_are_no_runs(tmp_path: Path) -> None:
@@ -430,7 +560,8 @@ def test_histories_that_nobody_asked_for_take_no_memory(tmp_path: Path) -> None:
     def kept(epochs: int) -> int:
         history = tuple(make_record(epoch) for epoch in range(1, epochs + 1))
         root = tmp_path / str(epochs)
-        save(root, *(make_run(Experiment(name=name), history=history) for name in "abcdefgh"))
+        experiments = (Experiment(name=name, epochs=200) for name in "abcdefgh")
+        save(root, *(make_run(one, history=history) for one in experiments))
         summarize(root)  # for whatever is cached the first time
         tracemalloc.start()
         summary = summarize(root)

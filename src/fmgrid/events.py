@@ -38,6 +38,8 @@ _NUMBER_OR_WORD = {"validation", "train_steps"}
 
 _LARGEST_RECORD = 2**16  # bytes; a scalar needs about a hundred, so this one is an image or a graph
 _MOST_BYTES = 2**24  # of records looked into: some 200,000 scalars, which take 10 s
+_LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
+_MOST_EPOCHS = 2**31  # as many as an Experiment may have
 _LARGEST_TOML = 2**18  # bytes; a network of 300 layers takes 30,000
 _HEADER = struct.Struct("<QI")  # of a record: its length, and the length's checksum
 
@@ -71,7 +73,7 @@ class FoundEpoch:
     valid_loss: float | None
     accuracy: float | None  # fraction
     learning_rate: float | None  # after the schedule's step, so that of the next epoch
-    seconds: float  # since the event file was opened
+    seconds: float | None  # since the event file was opened
 
 
 @dataclass(frozen=True)
@@ -415,7 +417,7 @@ def _to_optimizer_args(arguments: dict[str, Any], warnings: list[str]) -> dict[s
         items = value if isinstance(value, list) else [value]
         if value == "None":  # tomlserializer's None: the optimizer's own default
             continue
-        if all(type(item) in (bool, int, float, str) for item in items):
+        if all(type(item) in (bool, float, str) or _is_finite(item) for item in items):
             kept[name] = value
         else:
             warnings.append(f"settings.toml: optimizer_kwargs.{name}: not a plain value")
@@ -460,7 +462,7 @@ def _read_only_scalars(folder: Path, warnings: list[str]) -> Scalars:
     stands there for all.
     """
     found = []
-    for path in sorted(folder.glob("*tfevents*")):
+    for path in _event_files(folder, warnings):
         scalars = read_scalars(path)
         if scalars.damage:
             warnings.append(f"{path.name}: {scalars.damage}")
@@ -475,10 +477,22 @@ def _read_only_scalars(folder: Path, warnings: list[str]) -> Scalars:
     return Scalars({}, None)
 
 
+def _event_files(folder: Path, warnings: list[str]) -> list[Path]:
+    """Return the event files in a folder, without hidden ones, which hold no events."""
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:  # Path.glob would find nothing
+        warnings.append(f"cannot be listed: {error.strerror or error}")
+        return []
+    return [path for path in paths if "tfevents" in path.name and not path.name.startswith(".")]
+
+
 def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
     """Return the epochs that were logged to the end, in order; the last report of each counts."""
     columns = {
-        word: {point.step: point for point in scalars.points[tag] if point.step >= 0}
+        word: {point.step: point for point in scalars.points[tag] if 0 <= point.step < _MOST_EPOCHS}
         for tag, word in _TAGS.items()
         if tag in scalars.points
     }
@@ -487,8 +501,9 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
     for step in sorted(steps):
         points = {word: column[step] for word, column in columns.items()}
         values = {word: points[word].value if word in points else None for word in _TAGS.values()}
-        latest = max(point.wall_time for point in points.values())
-        history.append(FoundEpoch(step + 1, seconds=latest - (scalars.started or 0), **values))
+        seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
+        known = seconds if abs(seconds) <= _LONGEST_RUN else None
+        history.append(FoundEpoch(step + 1, seconds=known, **values))
     return tuple(history)
 
 

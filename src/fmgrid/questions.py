@@ -7,15 +7,22 @@ hypotheses with the time at which each was first seen, and the commands that ran
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmgrid.disk import move_file, move_folder
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.records import Asked, Stated
-from fmgrid.store import naming, read_sealed, seal, write_whole
-
-FOLDER = ".grids"
+from fmgrid.store import (
+    FOLDER_OF_GRIDS,
+    UNFIT,
+    is_hidden,
+    naming,
+    read_sealed,
+    seal,
+    why_unfit,
+    write_whole,
+)
 
 _MOST_COMMANDS = 20  # that are remembered of a grid
 _LISTS = ("names", "hypotheses", "withdrawn", "commands")
@@ -34,7 +41,7 @@ def note(root: Path, asked: Sequence[Asked]) -> list[Path]:
 
     Raises `StoreError` if that cannot be.
     """
-    folder = root / FOLDER
+    folder = root / FOLDER_OF_GRIDS
     if _is_no_folder(folder):
         raise StoreError(
             f"{folder}: is no folder, and what the grids ask is kept in one; move it away"
@@ -55,24 +62,91 @@ def note(root: Path, asked: Sequence[Asked]) -> list[Path]:
 
 def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
     """Return what was asked of the runs below a folder, and why more of it is not known."""
-    folder = root / FOLDER
+    folder = root / FOLDER_OF_GRIDS
     unknown = "so that it is not known what the grids ask"
     if _is_no_folder(folder):
         return [], [f"{folder}: is no folder, {unknown}"]
     found: list[Asked] = []
-    damaged: list[str] = []
+    unread: list[str] = []
     try:
-        paths = sorted(folder.iterdir()) if folder.exists() else []
+        paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    except FileNotFoundError:
+        return [], []
     except OSError as error:
         return [], [f"{folder}: cannot be read: {error.strerror}, {unknown}"]
     for path in paths:
         if path.suffix != ".toml":
             continue
         try:
-            found.append(_read(path))
+            one = _read(path)
         except DamagedFileError as error:
-            damaged.append(f"{error}; the next fmgrid run notes anew what its grid asks")
-    return found, damaged
+            unread.append(f"{error}; the next fmgrid run notes anew what its grid asks")
+            continue
+        own = path.with_name(_file_name(one.path))
+        if own == path:
+            found.append(one)
+        elif own not in paths:  # or it is a copy, as those that synchronise folders make them
+            unread.append(f"{path}: is a copy of {own.name}, which is not there; it is not read")
+    return found, unread
+
+
+def read_asked_in(folders: Iterable[Path]) -> tuple[list[Asked], list[str]]:
+    """Return what was asked in several log folders, and why more of it is not known.
+
+    Records of one grid in several of them, as of two machines that ran it, are made into one.
+    """
+    merged: list[Asked] = []
+    unread: list[str] = []
+    for folder in folders:
+        noted, told = read_asked(folder)
+        unread += told
+        known = [*merged]
+        for one in noted:
+            other = _counterpart(one, known)
+            if other is None:
+                merged.append(one)
+            else:
+                known.remove(other)  # two records of one folder are two grids
+                merged[merged.index(other)] = _joined(other, one)
+    return merged, unread
+
+
+def _counterpart(record: Asked, others: Sequence[Asked]) -> Asked | None:
+    """Return the record of the same grid in another log folder, None if there is none."""
+    names = set(record.names)
+    same = [
+        one
+        for one in others
+        if _content(one) == _content(record)
+        or (one.path == record.path and not names.isdisjoint(one.names))
+    ]
+    return next((one for one in same if one.path == record.path), same[0] if same else None)
+
+
+def _joined(one: Asked, other: Asked) -> Asked:
+    """Return one record of a grid that was run in two log folders."""
+    stated: dict[tuple[str, ...], Stated] = {}
+    withdrawn: dict[tuple[str, ...], Stated] = {}
+    for kept, noted in (
+        (stated, (*one.hypotheses, *other.hypotheses)),
+        (withdrawn, (*one.withdrawn, *other.withdrawn)),
+    ):
+        for hypothesis in noted:
+            first = kept.setdefault(_key(hypothesis), hypothesis)
+            since = min(first.since, hypothesis.since)
+            kept[_key(hypothesis)] = first.model_copy(update={"since": since})
+    for key in stated.keys() & withdrawn.keys():  # given up in one of the two only
+        since = min(stated[key].since, withdrawn.pop(key).since)
+        stated[key] = stated[key].model_copy(update={"since": since})
+    return one.model_copy(
+        update={
+            "question": one.question or other.question,
+            "names": tuple(dict.fromkeys([*one.names, *other.names])),
+            "hypotheses": tuple(stated.values()),
+            "withdrawn": tuple(withdrawn.values()),
+            "commands": tuple(dict.fromkeys([*one.commands, *other.commands])),
+        }
+    )
 
 
 def recall(asked: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
@@ -98,8 +172,8 @@ def _read(path: Path) -> Asked:
             withdrawn=tuple(Stated(**one) for one in values["withdrawn"]),
             commands=tuple(values["commands"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid") from error
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
 def _changes(root: Path, asked: Sequence[Asked]) -> list[tuple[Asked, list[Asked]]]:

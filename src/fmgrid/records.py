@@ -5,15 +5,17 @@ Both are immutable and typed, and neither knows about files, torch or the comman
 
 import hashlib
 import json
+import math
 import traceback
 from collections.abc import Hashable, Mapping
 from copy import deepcopy
-from datetime import datetime
+from datetime import date, time
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,7 +32,36 @@ TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
 
+# Results may come from a stranger. These bounds are wider than anything that fmgrid writes, and
+# narrow enough for everything that is computed and drawn from a run.
+_LONGEST_NAME = 200  # characters; grids allow 100, and a run's name has its seed besides
+_LONGEST_TEXT = 1_000_000  # characters of a hypothesis over 10,000 experiments
+_LONGEST_STORED_TRACE = 20 * _LONGEST_TRACE  # each of its characters may have been escaped
+_MOST_LAYERS = 1_000
+_MOST_NAMES = 1_000_000
+_MOST_ARGUMENTS = 1_000  # values in optimizer_args, at any depth
+_DEEPEST_ARGUMENT = 20  # tables and lists in each other
+_MOST_BITS = 10_000  # of a whole number in optimizer_args; 3,000 digits
+_LARGEST_LOSS = 3.5e38  # networks compute in single precision, which ends at 3.4e38
+_LARGEST_WHOLE = 2**63  # a table of pandas and a TOML file hold no larger numbers
+_LONGEST_RUN = 1e10  # seconds, or 300 years
+
+
+def _check_loss(value: float) -> float:
+    """Let the loss of a run that diverged be inf or nan, but no number beyond single precision."""
+    if math.isfinite(value) and abs(value) > _LARGEST_LOSS:
+        raise ValueError(f"is not a loss in single precision, which ends at {_LARGEST_LOSS:g}")
+    return value
+
+
 Count = Annotated[int, Field(gt=0, lt=2**31)]
+Whole = Annotated[int, Field(ge=0, lt=_LARGEST_WHOLE)]
+Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
+ShortText = Annotated[str, Field(max_length=10_000)]
+LongText = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+Loss = Annotated[float, AfterValidator(_check_loss)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST_RUN)]
 Status = Literal["complete", "failed", "timeout"]
 
 
@@ -45,10 +76,44 @@ def _expects(text: str, **bounds: Any) -> Any:
     return Field(json_schema_extra={"expects": text}, **bounds)
 
 
+def _check_arguments(arguments: Any) -> Any:
+    """Refuse arguments that TOML cannot hold, or that are nested too deep to be copied."""
+    waiting = [(arguments, 0)]
+    seen = 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > _DEEPEST_ARGUMENT:
+            raise ValueError(f"tables and lists are nested over {_DEEPEST_ARGUMENT} deep")
+        if seen > _MOST_ARGUMENTS:
+            raise ValueError(f"there are over {_MOST_ARGUMENTS:,} values")
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for item in (*value, *value.values())]
+        elif isinstance(value, list | tuple):
+            waiting += [(item, depth + 1) for item in value]
+        elif objection := _objection_to_argument(value):
+            raise ValueError(objection)
+    return arguments
+
+
+def _objection_to_argument(value: Any) -> str | None:
+    match value:
+        case bool() | float() | None | date() | time():
+            return None
+        case int():
+            # Python writes no larger number as text.
+            is_small = value.bit_length() <= _MOST_BITS
+            return None if is_small else f"a whole number has over {_MOST_BITS:,} bits"
+        case str():
+            is_short = len(value) <= _LONGEST_MESSAGE
+            return None if is_short else f"a text has over {_LONGEST_MESSAGE:,} characters"
+    return f"{type(value).__name__} is no type that TOML has"
+
+
 class Experiment(Record):
     """One named configuration with its seed: everything needed to train one network."""
 
-    name: str
+    name: Name
     # the images: all 70,000, or the 2,500 of them that come with fmgrid
     dataset: Annotated[
         Literal["fashion-mnist", "fashion-mnist-sample"],
@@ -70,16 +135,23 @@ class Experiment(Record):
     hidden_units: Annotated[
         tuple[Count, ...],
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-        _expects("a list of whole numbers from 1"),
+        _expects("a list of whole numbers from 1", max_length=_MOST_LAYERS),
     ] = (256, 256)
     learning_rate: Annotated[FiniteFloat, _expects("a number greater than 0", gt=0)] = 1e-3
     # a class of torch.optim by name, or anyone else's as "package.module:Class"
     optimizer: Annotated[
-        str, _expects('a class of torch.optim such as "Adam", or "package.module:Class"')
+        str,
+        _expects(
+            'a class of torch.optim such as "Adam", or "package.module:Class"',
+            max_length=_LONGEST_MESSAGE,
+        ),
     ] = "Adam"
     # what is absent takes the optimizer's own default
     optimizer_args: Annotated[
-        dict[str, Any], AfterValidator(deepcopy), _expects("a table of arguments")
+        dict[str, Any],
+        BeforeValidator(_check_arguments),
+        AfterValidator(deepcopy),
+        _expects("a table of arguments"),
     ] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[int, _expects("a whole number from 0 to 2147483647", ge=0, lt=2**31)] = 0
@@ -212,13 +284,13 @@ def subseed(seed: int, purpose: str) -> int:
 class EpochRecord(Record):
     """What was measured at the end of one epoch."""
 
-    epoch: int  # from 1
-    train_loss: float  # mean of the losses of the epoch's batches, before each step
-    valid_loss: float  # mean over all validation images
-    accuracy: float  # fraction of all validation images
-    learning_rate: float  # of the epoch's last step
-    images_seen: int  # training images since the start, repeats included
-    seconds: float  # since the training started
+    epoch: Count  # from 1
+    train_loss: Loss  # mean of the losses of the epoch's batches, before each step
+    valid_loss: Loss  # mean over all validation images
+    accuracy: Fraction  # of all validation images
+    learning_rate: float  # of the epoch's last step; a plugged-in optimizer may set any
+    images_seen: Whole  # training images since the start, repeats included
+    seconds: Seconds  # since the training started
 
 
 def _to_unicode(text: Any) -> Any:
@@ -229,8 +301,12 @@ def _to_unicode(text: Any) -> Any:
 class Failure(Record):
     """Why a run did not complete."""
 
-    message: Annotated[str, BeforeValidator(_to_unicode)]  # one line
-    traceback: Annotated[str, BeforeValidator(_to_unicode)] = ""  # or the end of its log
+    # one line
+    message: Annotated[ShortText, BeforeValidator(_to_unicode)]
+    # or the end of its log
+    traceback: Annotated[
+        str, BeforeValidator(_to_unicode), Field(max_length=_LONGEST_STORED_TRACE)
+    ] = ""
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
@@ -246,23 +322,25 @@ class Failure(Record):
 class Stated(Record):
     """A hypothesis, and since when it has stood in a grid that was run."""
 
-    claim: str
-    expect: str  # as it was written
-    resolved: str  # the same, of experiments by name
-    metric: str
-    place: str  # file:line
-    since: datetime
+    claim: ShortText
+    expect: ShortText  # as it was written
+    resolved: LongText  # the same, of experiments by name
+    metric: Name
+    place: ShortText  # file:line
+    since: AwareDatetime
 
 
 class Asked(Record):
     """What a grid file asked when it was last run."""
 
-    path: str  # as it was named, with forward slashes
-    question: str = ""  # its first comment
-    names: tuple[str, ...] = ()  # of the experiments that it spells out itself
+    path: ShortText  # as it was named, with forward slashes
+    question: ShortText = ""  # its first comment
+    names: Annotated[
+        tuple[Name, ...], Field(max_length=_MOST_NAMES)
+    ] = ()  # of the experiments that it spells out itself
     hypotheses: tuple[Stated, ...] = ()
     withdrawn: tuple[Stated, ...] = ()  # hypotheses that it stated before, and no longer does
-    commands: tuple[str, ...] = ()  # that ran it, in order
+    commands: tuple[LongText, ...] = ()  # that ran it, in order
 
 
 class Run(Record):
@@ -271,15 +349,29 @@ class Run(Record):
     experiment: Experiment
     status: Status
     history: tuple[EpochRecord, ...] = ()
-    weights: int | None = None  # trainable numbers in the network
-    test_loss: float | None = None  # only where validation images were held out
-    test_accuracy: float | None = None
-    started: datetime
-    seconds: float  # from the first step to the last score
-    software: dict[str, str | int] = {}
+    weights: Whole | None = None  # trainable numbers in the network
+    test_loss: Loss | None = None  # only where validation images were held out
+    test_accuracy: Fraction | None = None
+    started: AwareDatetime
+    seconds: Seconds  # from the first step to the last score
+    software: Annotated[dict[Name, ShortText | Whole], Field(max_length=100)] = {}
     failure: Failure | None = None
-    trained_as: str | None = None  # the run that did the training, where this one shares it
-    attempts: int = 1  # more where a worker process died of it and another one took it up
+    trained_as: Name | None = None  # the run that did the training, where this one shares it
+    attempts: Count = 1  # more where a worker process died of it and another one took it up
+
+    @model_validator(mode="after")
+    def _check_history(self) -> Self:
+        """Refuse a history that skips or repeats an epoch, or that a complete run lacks."""
+        if any(record.epoch != number for number, record in enumerate(self.history, 1)):
+            raise ValueError("the epochs of the history are not 1, 2, 3 and so on")
+        if len(self.history) > self.experiment.epochs:
+            raise ValueError(
+                f"the history has {len(self.history)} epochs, and the experiment "
+                f"{self.experiment.epochs}"
+            )
+        if self.status == "complete" and not self.history:
+            raise ValueError("the run is complete, and has no history")
+        return self
 
     def answers(self, experiment: Experiment) -> bool:
         """Tell whether the run of *experiment* is this one, or the beginning of it."""

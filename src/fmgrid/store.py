@@ -4,17 +4,19 @@
 its presence is what makes a run finished; everything beside it can be made from it.
 """
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -26,12 +28,17 @@ from fmgrid.events import events_file_name, to_events
 from fmgrid.locks import Lock
 from fmgrid.quantities import format_bytes
 from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.words import printable, without_middle
 
 FORMAT = 1
 LOG = "run.log"
 MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a million epochs
+FOLDER_OF_GRIDS = ".grids"  # holds what the grids ask
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
 LOCK = ".fmgrid.lock"
+
+# Of a path that leads to nothing; any other error may hide something.
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 _RESULTS = "_results.toml"
 _BESIDE = ".unfinished-"  # a file on its way to its name
@@ -42,6 +49,11 @@ _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
 _LOCK_SECONDS = 0.5
+# What may be raised where a document of any shape is made into a record.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_LONGEST_PATH = 300  # characters of one in a message
+_MOST_REASONS = 3
+_LONGEST_REASON = 500  # characters
 # What an unfinished run may have left; anything else in its folder is not fmgrid's to clear.
 _UNFINISHED = re.compile(
     rf"{re.escape(LOG)}|events\.out\.tfevents\.-?\d+\.fmgrid|{re.escape(_BESIDE)}.*"
@@ -75,7 +87,9 @@ class Store:
         path = self.results_file(run_name)
         with naming(self.folder(run_name)):
             _check_folder(self.folder(run_name))
-            if not os.path.lexists(path):
+            try:
+                path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
                 _check_unfinished(self.folder(run_name))
                 return None
         return read_results(path)
@@ -116,7 +130,9 @@ class Store:
             aside.mkdir(exist_ok=True)
             moved = _place_aside(self.folder(run_name), aside)
             move_folder(self.folder(run_name), moved, last=f"{run_name}{_RESULTS}")
-            for path in moved.glob("events.out.tfevents.*"):
+            for path in list(moved.iterdir()):
+                if not path.name.startswith("events.out.tfevents."):
+                    continue
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
 
@@ -162,31 +178,144 @@ class Store:
         return Lock(self.root / LOCK).is_held()
 
 
-def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
-    """Yield every folder below *root* that holds a run, in order of name.
+RunFolder: TypeAlias = tuple[Path, Path | None, bool]
 
-    With it come its results file, None where plain mltrainer left only event files, and
-    whether it is an unfinished run of fmgrid's. Hidden folders are passed over, and links
-    are not followed.
+
+@dataclass
+class Listing:
+    """What lies below a folder, and which folders could not be looked into."""
+
+    # Folders of runs, in order of path. With each come its results file, None where plain
+    # mltrainer left only event files, and whether it is an unfinished run of fmgrid's.
+    runs: list[RunFolder] = field(default_factory=list)
+    grids: list[Path] = field(default_factory=list)  # log folders with records of grids
+    replaced: list[Path] = field(default_factory=list)  # log folders with runs set aside
+    unread: list[str] = field(default_factory=list)  # each names a folder, and says why
+
+
+def find_folders(root: Path) -> Listing:
+    """Return every folder below *root* that holds a run.
+
+    Hidden folders are passed over. A folder is listed once, whatever links lead to it, and by
+    its own path if that is below *root*. Raises `StoreError` if *root* cannot be listed.
     """
-    for here, folders, files in os.walk(root):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        folder = Path(here)
-        results = folder / f"{folder.name}{_RESULTS}"
-        if (
-            results.name in files or results.name in folders
-        ):  # which is one for its reader to refuse
-            folders[:] = [name for name in folders if name != results.name]
-            yield folder, results, False
-        elif LOG in files:
-            yield folder, None, True
-        elif any("tfevents" in name for name in files):
-            yield folder, None, False
+    found = Listing()
+    # A link to a folder above leads back here.
+    listed = _identities_above(root)
+    waiting, links = [root], deque[Path]()
+    while waiting or links:
+        # Links come last, so that no run gets the name of a link to it.
+        folder = waiting.pop() if waiting else links.popleft()
+        try:
+            identity = _identity(folder)
+            if identity in listed:
+                continue
+            listed.add(identity)
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            told = f"{_shown(folder)}: cannot be listed: {error.strerror or error}"
+            if folder == root:
+                raise StoreError(told) from error
+            found.unread.append(f"{told}; its runs are left out")
+            continue
+        for inner in _sort_entries(folder, entries, is_root=folder == root, found=found):
+            (links if inner.is_symlink() else waiting).append(folder / inner.name)
+    found.runs.sort(key=lambda run: run[0].relative_to(root).parts)
+    return found
 
 
-def find_set_aside(root: Path) -> Iterator[Path]:
-    """Yield the results files below a folder that were taken out of the way."""
-    yield from sorted((root / ASIDE).glob(f"*/*{_RESULTS}"))
+def _sort_entries(
+    folder: Path, entries: Sequence[os.DirEntry[str]], *, is_root: bool, found: Listing
+) -> list[os.DirEntry[str]]:
+    """Note what a folder is in *found*; return the folders in it that are to be listed, too."""
+    folders = [entry for entry in entries if _is_folder(entry)]
+    files = {entry.name for entry in entries} - {entry.name for entry in folders}
+    names = {entry.name for entry in entries}
+    if FOLDER_OF_GRIDS in names:
+        found.grids.append(folder)
+    if ASIDE in names:
+        found.replaced.append(folder)
+    results = _results_name(folder, names, may_be_link=is_root or folder.is_symlink())
+    if results is not None:  # a file, or what its reader refuses
+        found.runs.append((folder, folder / results, False))
+    elif LOG in files:
+        found.runs.append((folder, None, True))
+    elif any("tfevents" in name and not is_hidden(name) for name in files):
+        found.runs.append((folder, None, False))
+    else:
+        found.unread += [
+            f"{_shown(folder / entry.name)}: is a link that cannot be followed"
+            for entry in entries
+            if entry.name in files and not is_hidden(entry.name) and _is_broken_link(entry)
+        ]
+    return [entry for entry in folders if not is_hidden(entry.name) and entry.name != results]
+
+
+def _results_name(folder: Path, names: set[str], *, may_be_link: bool) -> str | None:
+    """Return the name of a folder's results file; behind a link it is that of the real folder."""
+    called = [folder.name]
+    if may_be_link:
+        called.append(Path(os.path.realpath(folder)).name)
+    known = (f"{name}{_RESULTS}" for name in called)
+    return next((name for name in known if name in names), None)
+
+
+def _identities_above(root: Path) -> set[tuple[int, int] | str]:
+    found = set()
+    for folder in Path(os.path.realpath(root)).parents:
+        with suppress(OSError):  # one that may not be entered, and that no link can lead to
+            found.add(_identity(folder))
+    return found
+
+
+def _identity(folder: Path) -> tuple[int, int] | str:
+    """Return what tells a folder from all others, however it is reached."""
+    status = folder.stat()
+    # Some file systems number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # of a link, that it cannot be followed; else its listing will say why
+        return not entry.is_symlink()
+
+
+def _is_broken_link(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 - never raises
+
+
+def _shown(path: Path) -> str:
+    """Return a path for a message; folders may lie so deep that theirs has 4,000 characters."""
+    return without_middle(str(path), _LONGEST_PATH)
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a name is one that systems and editors give to files of their own."""
+    return name.startswith(".")
+
+
+def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
+    """Return the results files that were moved out of a log folder, and what was not listed."""
+    folder = root / ASIDE
+    try:
+        runs = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    except OSError as error:
+        told = f"{_shown(folder)}: cannot be listed: {error.strerror or error}"
+        return [], [f"{told}; when its runs began is not known"]
+    found: list[Path] = []
+    unread: list[str] = []
+    for run in runs:
+        try:
+            names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+        except OSError as error:
+            told = f"{_shown(run)}: cannot be listed: {error.strerror or error}"
+            unread.append(f"{told}; when it began is not known")
+            continue
+        found += [run / name for name in names if name.endswith(_RESULTS) and not is_hidden(name)]
+    return found, unread
 
 
 def to_results(run: Run) -> bytes:
@@ -233,9 +362,21 @@ def read_results(path: Path) -> Run:
     document = read_sealed(path)
     try:
         return _to_run(document)
-    except (AttributeError, KeyError, TypeError, ValidationError) as error:
-        reason = " ".join(str(error).split())
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {reason}") from error
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
+
+
+def why_unfit(error: Exception) -> str:
+    """Return in a line why a document is no record of fmgrid's, with the field that is wrong."""
+    if isinstance(error, ValidationError):
+        # Not its own text, which spells out the value: that may be a number of a million digits.
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
+            for one in details[:_MOST_REASONS]
+        ]
+        return printable("; ".join(told), _LONGEST_REASON)
+    return printable(f"{type(error).__name__} {error}", _LONGEST_REASON)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -370,6 +511,8 @@ def _check_unfinished(folder: Path) -> None:
         return
     for path in folder.iterdir():
         is_ours = _UNFINISHED.fullmatch(path.name) is not None
+        if is_hidden(path.name) and not is_ours:
+            continue
         if (is_ours or "tfevents" in path.name) and not (is_ours and _is_regular(path)):
             raise StoreError(
                 f"{path}: was not written by fmgrid; move it, or choose another --logdir"

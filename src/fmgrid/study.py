@@ -6,6 +6,7 @@ grid of any shape, or a folder that plain mltrainer left, is described by the sa
 
 import json
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +19,9 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.claims import METRICS
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
+from fmgrid.summary import HISTORY_COLUMNS, Summary, natural_order
+from fmgrid.summary import METRICS as METRICS_OF_RUNS
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
-from fmgrid.summary import Summary, natural_order
 
 Row: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
@@ -39,8 +41,12 @@ COLUMNS = (
     *(f"{metric}_{part}" for metric in ESTIMATED for part in ("mean", "sd", "low", "high")),
 )
 
+_OF_EPOCHS = [
+    column for column in HISTORY_COLUMNS if column not in ("run", "name", "seed", "seconds")
+]
 # Without any of these two experiments cannot be called the same.
 _TELLING = ("epochs", "batch_size", "hidden_units", "optimizer")
+_LARGEST = 1e100  # of what is measured; networks compute in single precision, to 3.4e38
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
 LABELS = {
@@ -131,7 +137,7 @@ class Axis:
     @property
     def is_numeric(self) -> bool:
         """Whether the levels are numbers."""
-        return all(type(level) in (int, float) for level in self.levels)
+        return all(type(level) in (int, float) and math.isfinite(level) for level in self.levels)
 
     @property
     def is_logarithmic(self) -> bool:
@@ -211,6 +217,8 @@ class Study:
     left_out: tuple[str, ...]  # what is in the folder and not in these figures, and why
     begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
     unfinished: tuple[str, ...] = ()  # runs that are to be trained again, or to the end
+    unread: tuple[str, ...] = ()  # of what is left out, what could not be read
+    uncounted: tuple[str, ...] = ()  # and runs that stand in the way of others
 
     @cached_property
     def scored(self) -> dict[str, Repeated]:
@@ -318,14 +326,21 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
         rows[row["name"]].append(row)
     curves: dict[str, list[Row]] = defaultdict(list)
     for epoch in summary.history:
-        curves[epoch["run"]].append(epoch)
+        curves[_place(epoch)].append(epoch)
     left_out = [*summary.warnings]
     if summary.unfinished:
         left_out.append(f"not finished: {', '.join(summary.unfinished)}")
-    experiments = {
-        name: _repeated(name, rows[name], curves, left_out)
-        for name in sorted(rows, key=natural_order)
-    }
+    uncounted: list[str] = []
+    copies: list[str] = []
+    experiments = {}
+    for name in sorted(rows, key=natural_order):
+        counted = _without_namesakes(name, rows[name], curves, copies, uncounted)
+        experiments[name] = _repeated(name, counted, curves)
+        left_out += _told_failures(experiments[name])
+    if copies:
+        same = "the same bits as another run of that name and seed, and counted once"
+        uncounted.append(f"{same}: {', '.join(copies)}")
+    left_out += uncounted
     experiments = _with_types_apart(experiments)
     groups = tuple(_groups(experiments, asked))
     left_out += [
@@ -336,7 +351,14 @@ def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
     ]
     unfinished = (*summary.unfinished, *summary.damaged)
     return Study(
-        experiments, groups, tuple(asked), tuple(left_out), summary.begun, tuple(unfinished)
+        experiments,
+        groups,
+        tuple(asked),
+        tuple(left_out),
+        summary.begun,
+        tuple(unfinished),
+        unread=tuple(summary.warnings),
+        uncounted=tuple(uncounted),
     )
 
 
@@ -351,7 +373,8 @@ def measured(row: Row, metric: str) -> float | None:
         valid, train = measured(row, "valid_loss"), measured(row, "train_loss")
         return None if valid is None or train is None else valid - train
     value = row.get(metric)
-    return float(value) if value is not None and math.isfinite(value) else None
+    # A stranger's event file may hold any number; squares of larger ones are inf.
+    return float(value) if value is not None and abs(value) <= _LARGEST else None
 
 
 def is_higher_better(metric: str) -> bool:
@@ -389,7 +412,8 @@ def level_of(one: Repeated, name: str) -> Any:
     units = one.settings.get("hidden_units")
     if argument:
         value = (one.settings.get(setting) or {}).get(argument)
-        return json.dumps(value) if isinstance(value, list | dict) else value
+        is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
+        return json.dumps(value) if isinstance(value, list | dict) or is_too_large else value
     if name == "depth":
         return None if units is None else len(units)
     if name == "units":
@@ -445,30 +469,74 @@ def _level_order(level: Any) -> tuple[Any, ...]:
     return (3, natural_order(str(level)))
 
 
-def _repeated(
-    name: str, rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], left_out: list[str]
-) -> Repeated:
+def _without_namesakes(
+    name: str,
+    rows: Sequence[Row],
+    curves: Mapping[str, Sequence[Row]],
+    copies: list[str],
+    uncounted: list[str],
+) -> list[Row]:
+    """Return the rows of one configuration that count: of complete runs, one of each seed.
+
+    Several log folders may hold runs of one name. The places of copies go to *copies*, and what
+    else does not count to *uncounted*.
+    """
     by_configuration: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_configuration[_configuration(row)].append(row)
     kept = max(by_configuration.values(), key=len)
     if others := len(rows) - len(kept):
-        left_out.append(f"{name}: {others} of its runs, whose settings differ from the others'")
-    complete = [row for row in kept if row.get("status") in ("complete", None)]
-    failures = tuple(row for row in kept if row.get("status") not in ("complete", None))
-    told = [(row["run"], row["status"], row.get("error")) for row in failures]
-    left_out += [": ".join(filter(None, parts)) for parts in told]
-    runs = {
-        UNKNOWN_SEED if row.get("seed") is None else int(row["seed"]): row
-        for row in sorted(complete, key=lambda row: row.get("seed") or 0)
-    }
+        uncounted.append(f"{name}: {others} of its runs, whose settings differ from the others'")
+    first: dict[int, Row] = {}
+    counted = []
+    for row in kept:
+        known = first.setdefault(_seed(row), row) if _is_complete(row) else row
+        if known is row:
+            counted.append(row)
+        elif _bits(row, curves) == _bits(known, curves):
+            copies.append(_place(row))
+        else:
+            uncounted.append(
+                f"{_place(row)}: not counted, as {_place(known)} has the same name and seed, "
+                "and other figures"
+            )
+    return counted
+
+
+def _repeated(name: str, rows: Sequence[Row], curves: Mapping[str, Sequence[Row]]) -> Repeated:
+    complete = sorted(filter(_is_complete, rows), key=_seed)
+    runs = {_seed(row): row for row in complete}
     return Repeated(
         name=name,
-        settings=_settings(kept[0]),
+        settings=_settings(rows[0]),
         runs=runs,
-        curves={seed: curves.get(row["run"], []) for seed, row in runs.items()},
-        failures=failures,
+        curves={seed: curves.get(_place(row), []) for seed, row in runs.items()},
+        failures=tuple(row for row in rows if not _is_complete(row)),
     )
+
+
+def _told_failures(one: Repeated) -> list[str]:
+    told = [(_place(row), row["status"], row.get("error")) for row in one.failures]
+    return [": ".join(filter(None, parts)) for parts in told]
+
+
+def _is_complete(row: Row) -> bool:
+    return row.get("status") in ("complete", None)
+
+
+def _seed(row: Row) -> int:
+    return UNKNOWN_SEED if row.get("seed") is None else int(row["seed"])
+
+
+def _place(row: Row) -> str:
+    """Return the path of a run in the folder that the study is of, which no other run has."""
+    return str(row.get("folder") or row["run"])
+
+
+def _bits(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
+    """Return everything that was measured of a run, but for times."""
+    epochs = [[epoch.get(one) for one in _OF_EPOCHS] for epoch in curves.get(_place(row), ())]
+    return json.dumps([[row.get(metric) for metric in METRICS_OF_RUNS], epochs])
 
 
 def _configuration(row: Row) -> str:
@@ -520,6 +588,7 @@ def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
 
 def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:
     claimed: set[str] = set()
+    titles: Counter[str] = Counter()
     paths = [PurePosixPath(one.path) for one in asked]
     stems = [path.stem for path in paths]
     for path, grid in zip(paths, asked, strict=True):
@@ -530,6 +599,9 @@ def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iter
         if scored:
             title = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}/{path.stem}"
             missing = tuple(name for name in grid.names if name not in kept)
+            titles[title] += 1
+            if titles[title] > 1:  # another grid of this path, in another log folder
+                title = f"{title} ({titles[title]})"
             yield Group(title, grid.question, scored, missing)
     others = [one for name, one in experiments.items() if name not in claimed and one.runs]
     if others:

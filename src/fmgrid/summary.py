@@ -1,7 +1,9 @@
 """A folder of runs -> one table: a row per run, the same bytes for the same runs."""
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,10 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem
+from fmgrid.errors import (
+    DamagedFileError,
+    InputError,
+    NewerFormatError,
+    Place,
+    Problem,
+    StoreError,
+)
 from fmgrid.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.records import Run
-from fmgrid.store import find_folders, find_set_aside, metrics, read_results
+from fmgrid.store import NOT_THERE, find_folders, find_set_aside, metrics, read_results
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -40,14 +49,18 @@ _WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in so
 
 @dataclass
 class Summary:
-    """The rows of a folder, and what is not among them."""
+    """The rows of a folder, and what is not among them.
+
+    Besides their columns, rows have `folder`: the run's path in the folder that is summarized.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)  # by COLUMNS, in order of run
     history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
-    warnings: list[str] = field(default_factory=list)  # each names a file
+    warnings: list[str] = field(default_factory=list)  # each names a file or a folder
     unfinished: list[str] = field(default_factory=list)  # runs without results
     damaged: list[str] = field(default_factory=list)  # runs that fmgrid run trains again
     begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
+    grids: list[Path] = field(default_factory=list)  # log folders with records of grids
 
 
 def summarize(root: Path, *, with_history: bool = False) -> Summary:
@@ -58,12 +71,11 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
     first run of each experiment began, be it that runs have replaced it. Raises `InputError` if
     there is no such folder.
     """
-    if not root.is_dir():
-        message = "no such folder; name the folder that fmgrid run wrote to"
-        raise InputError([Problem(Place(str(root)), "", message)])
-    summary = Summary()
-    for folder, results, is_unfinished in find_folders(root):
-        name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+    _check_folder(root)
+    listing = find_folders(root)
+    summary = Summary(warnings=[*listing.unread], grids=listing.grids)
+    for folder, results, is_unfinished in listing.runs:
+        name = folder.relative_to(root).as_posix() if folder != root else _real_name(root)
         name = printable(name)  # what isn't Unicode could not be written to a file
         if is_unfinished:
             summary.unfinished.append(name)
@@ -76,6 +88,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
         if isinstance(run, FoundRun):
             summary.warnings += [f"{folder}/{warning}" for warning in run.warnings]
         row = _on_one_line(_row(run) if isinstance(run, Run) else _row_of_found(run, name))
+        row["folder"] = name
         summary.rows.append(row)
         if with_history:
             summary.history += _history_rows(run, row)
@@ -83,9 +96,12 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
                 row |= {"started": run.started, "software": run.software}
                 _note_beginning(run, summary.begun)
     if with_history:
-        for path in find_set_aside(root):
-            with suppress(DamagedFileError):  # which is why it was set aside
-                _note_beginning(read_results(path), summary.begun)
+        for folder in listing.replaced:
+            replaced, unread = find_set_aside(folder)
+            summary.warnings += unread
+            for path in replaced:
+                with suppress(DamagedFileError):  # which is why it was set aside
+                    _note_beginning(read_results(path), summary.begun)
     summary.rows.sort(key=lambda row: natural_order(row["run"]))
     summary.history.sort(key=lambda row: natural_order(row["run"]))
     return summary
@@ -118,6 +134,24 @@ def natural_order(name: str) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
+def _check_folder(root: Path) -> None:
+    """Raise `InputError` if there is no such folder, `StoreError` if that cannot be told."""
+    try:
+        if stat.S_ISDIR(root.stat().st_mode):
+            return
+    except ValueError:  # a name that no file system has
+        pass
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise StoreError(f"{root}: cannot be read: {error.strerror}") from error
+    message = "no such folder; name the folder that fmgrid run wrote to"
+    raise InputError([Problem(Place(str(root)), "", message)])
+
+
+def _real_name(folder: Path) -> str:
+    return Path(os.path.realpath(folder)).name
+
+
 def _leave_out(name: str, error: DamagedFileError, summary: Summary, *, is_ours: bool) -> None:
     summary.warnings.append(str(error))
     if is_ours and not isinstance(error, NewerFormatError):
@@ -134,7 +168,8 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         **experiment.model_dump(),
         **_units(experiment.hidden_units),
-        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True),
+        # TOML's dates have no JSON.
+        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True, default=str),
         **metrics(run),
         "seconds": run.seconds,
         "status": run.status,
@@ -186,7 +221,7 @@ def _units(hidden_units: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _history_rows(run: Run | FoundRun, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    known = {key: row.get(key) for key in ("run", "name", "seed")}
+    known = {key: row.get(key) for key in ("run", "name", "seed", "folder")}
     for epoch in run.history:
         values = {name: getattr(epoch, name, None) for name in HISTORY_COLUMNS[3:]}
         if isinstance(epoch, FoundEpoch):

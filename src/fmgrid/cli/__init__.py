@@ -164,7 +164,10 @@ def summarize(
     if by_experiment is not None:
         from fmgrid import study
 
-        rows = study.by_experiment(study.to_study(summary, []))
+        experiments = study.to_study(summary, [])
+        for text in experiments.uncounted:
+            warn(text)
+        rows = study.by_experiment(experiments)
         csv = tables.to_csv(tables.to_table(rows, study.COLUMNS))
         showing.put_csv(by_experiment, csv, counted(len(rows), "experiment"))
 
@@ -234,7 +237,7 @@ def status(
     summary = read_all(logdir)
     states: dict[str, list[str]] = {}
     for row in summary.rows:
-        states.setdefault(row["status"] or "unknown", []).append(row["run"])
+        states.setdefault(row["status"] or "unknown", []).append(row["folder"])
     if summary.unfinished:
         states["running" if Store(logdir).is_locked() else "interrupted"] = summary.unfinished
     if json:

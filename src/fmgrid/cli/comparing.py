@@ -1,6 +1,7 @@
 """`fmgrid compare`: two experiments, or two runs, over the seeds that both have."""
 
 import json as json_format
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fmgrid.cli.output import PIPE_WIDTH, console, put, say
+from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
 from fmgrid.errors import InputError, Place, Problem
@@ -54,11 +55,11 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
     studies: dict[Path, Study] = {}
     found = []
     for name in names:
-        path = Path(name)
-        is_folder = path.name != name and path.parent.is_dir()
-        root, name_there = (path.parent, path.name) if is_folder else (logdir, name)
+        root, name_there = _split(name, logdir)
         if root not in studies:
             studies[root] = load_study(root, [])
+            for text in (*studies[root].unread, *studies[root].uncounted):
+                warn(text)
         found.append(_find(name_there, studies[root], root))
     one, other = found
     if one.runs == other.runs:
@@ -97,12 +98,31 @@ def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
         say(f"confounded with the amount of data: {images}")
 
 
+def _split(name: str, logdir: Path) -> tuple[Path, str]:
+    """Return the log folder in which a run or experiment is to be looked for, and its name.
+
+    Raises `InputError` for what can be neither.
+    """
+    if Path(name).name == name:
+        return logdir, name
+    # Not Path.absolute, which leaves ".." as it is.
+    path = Path(os.path.abspath(name))  # noqa: PTH100
+    if os.path.islink(path):  # noqa: PTH114 - a run has the name of the folder itself
+        path = Path(os.path.realpath(path))
+    if path.parent == path.parent.parent and not os.path.lexists(
+        path / f"{path.name}_results.toml"
+    ):
+        raise _refusal(name, "is no run: a log folder lies deeper; name a run or an experiment")
+    is_folder = os.path.isdir(path.parent)  # noqa: PTH112 - Path.is_dir may raise
+    return (path.parent, path.name) if is_folder else (logdir, name)
+
+
 def _find(name: str, study: Study, root: Path) -> Repeated:
     if name in study.scored:
         return study.scored[name]
     for one in study.scored.values():
         for seed, row in one.runs.items():
-            if name in (row["run"], f"{one.name}_s{seed}"):
+            if name in (row["run"], row.get("folder"), f"{one.name}_s{seed}"):
                 return replace(one, name=name, runs={seed: row}, curves={}, failures=())
     if not name:
         raise _refusal(name, "an empty name; name an experiment or a run")

@@ -12,7 +12,7 @@ from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.questions import read_asked, recall
+from fmgrid.questions import read_asked_in, recall
 from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
@@ -21,6 +21,8 @@ from fmgrid.summary import Summary, summarize
 from fmgrid.verdicts import open_over_all
 from fmgrid.words import command_line, counted
 
+_WARNINGS_SHOWN = 20
+
 
 def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
     """Return the study in a folder; *asked* stands in for what was noted there, but for times.
@@ -28,8 +30,9 @@ def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     summary = summarize(logdir, with_history=True)
-    noted, damaged = read_asked(logdir)
-    summary.warnings += damaged
+    # The folder itself may only hold the log folders of several machines.
+    noted, unread = read_asked_in(dict.fromkeys([logdir, *summary.grids]))
+    summary.warnings += unread
     study = to_study(summary, noted if asked is None else recall(asked, noted))
     if not study.scored:
         _refuse(logdir, study, summary)
@@ -82,6 +85,8 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
 
 def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
     """Say why there is nothing to report on."""
+    for text in summary.warnings[:_WARNINGS_SHOWN]:
+        warn(text)
     failed = sum(len(one.failures) for one in study.experiments.values())
     numbers = (failed, len(summary.unfinished), len(summary.damaged))
     states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
@@ -92,11 +97,12 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
             f"{logdir}: has no complete run: {told}; "
             f"{status} names them, and fmgrid show says why one failed"
         )
-    message = (
-        f"has no complete run yet: {told}; the same fmgrid run does them"
-        if told
-        else "has no runs; fmgrid run trains some"
-    )
+    if told:
+        message = f"has no complete run yet: {told}; the same fmgrid run does them"
+    elif summary.warnings:
+        message = f"has no run that can be read: {counted(len(summary.warnings), 'warning')} above"
+    else:
+        message = "has no runs; fmgrid run trains some"
     raise InputError([Problem(Place(str(logdir)), "", message)])
 
 

@@ -15,7 +15,7 @@ from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreErr
 from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
-from fmgrid.store import Store, read_results, write_whole
+from fmgrid.store import NOT_THERE, Store, read_results, write_whole
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
             for stated in plan.hypotheses
         ]
         answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
-        print(json_format.dumps(answer, indent=2))
+        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
         return
     leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
@@ -132,20 +132,39 @@ def show_run(run: Run, *, json: bool) -> None:
 
 def find_run(name: str, store: Store) -> Run:
     """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
-    folder = Path(name).absolute()
-    if folder.is_dir() and (Path(name).name != name or not store.folder(name).is_dir()):
-        store, name = Store(folder.parent), folder.name
-    path = store.results_file(name)
-    if not path.is_file():
-        unfinished = store.folder(name).is_dir()
-        reason = "is not finished" if unfinished else f"no such run in {store.root}"
-        status = command_line(["fmgrid", "status", str(store.root)])
+    folder = _folder_of(name, store)
+    path = Store(folder.parent).results_file(folder.name)
+    names = _names_in(folder)
+    if path.name not in (names or ()):
+        reason = f"no such run in {folder.parent}" if names is None else "is not finished"
+        status = command_line(["fmgrid", "status", str(folder.parent)])
         message = f"{reason}; {status} names them"
         raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])
     try:
         return read_results(path)
     except DamagedFileError as error:
         raise StoreError(str(error)) from error
+
+
+def _folder_of(name: str, store: Store) -> Path:
+    """Return the folder of a run that is called by its name or its path."""
+    # Not Path.is_dir, which raises where it may not look.
+    folder = store.folder(name)
+    is_path = Path(name).name != name or not os.path.isdir(folder)  # noqa: PTH112
+    if is_path and os.path.isdir(name):  # noqa: PTH112
+        folder = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
+    # Results have the name of the folder itself, whatever a link to it is called.
+    return Path(os.path.realpath(folder)) if os.path.islink(folder) else folder  # noqa: PTH114
+
+
+def _names_in(folder: Path) -> list[str] | None:
+    """Return the names in a folder, None if there is none. Raises `StoreError` if it refuses."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return None
+        raise StoreError(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:

@@ -69,20 +69,39 @@ _HINTS = {
 
 
 def grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    """Return the files that *paths* mean, each once; a directory means the *.toml in it."""
+    """Return the files that *paths* mean, each once; a folder means the *.toml in it."""
     files: list[Path] = []
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
             files.append(path)
-        elif found := sorted(file for file in path.glob("*.toml") if not file.is_dir()):
-            files += found
-        else:
+            continue
+        try:
+            found = _grids_in(path)
+        except OSError as error:  # Path.glob would find nothing
+            message = f"cannot be listed: {error.strerror or error}"
+            problems.append(Problem(Place(str(path)), "", message))
+            continue
+        files += found
+        if not found:
             message = "holds no grids; name a grid file, or a folder with *.toml files in it"
             problems.append(Problem(Place(str(path)), "", message))
     distinct: dict[str, Path] = {}
     for file in files:
         distinct.setdefault(os.path.realpath(file), file)
     return list(distinct.values())
+
+
+def _grids_in(folder: Path) -> list[Path]:
+    """Return the *.toml files in a folder, without hidden ones, which are no person's grids."""
+    with os.scandir(folder) as listing:
+        names = [
+            entry.name
+            for entry in listing
+            if os.path.normcase(entry.name).endswith(".toml")
+            and not entry.name.startswith(".")
+            and not os.path.isdir(entry.path)  # noqa: PTH112 - as in grid_files
+        ]
+    return [folder / name for name in sorted(names)]
 
 
 def read_grid(

@@ -22,6 +22,7 @@ from fmgrid.study import LABELS
 from fmgrid.words import counted
 
 _TOLD = ("accuracy", "valid_loss")
+_TWINS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,11 @@ def _within(outside: Sequence[str], judged: int) -> str:
 def _twins(reference: Reference) -> list[str]:
     """Say how far published figures for one configuration lie apart."""
     told = []
-    for names in reference.twins:
-        for metric in _TOLD:
+    noises = {metric: reference.noise(metric) for metric in _TOLD}
+    for names in reference.twins[:_TWINS_SHOWN]:
+        for metric, noise in noises.items():
             values = [reference.figures[name].get(metric) for name in names]
             printed = [value for value in values if value is not None]
-            noise = reference.noise(metric)
             if len(printed) > 1 and noise:
                 low, high = (show_value(bound, metric) for bound in (min(printed), max(printed)))
                 told.append(
@@ -143,6 +144,9 @@ def _twins(reference: Reference) -> list[str]:
                     f"{show_size(max(printed) - min(printed), metric)} apart, a standard deviation "
                     f"of {show_size(noise.sd, metric)}."
                 )
+    more = len(reference.twins) - _TWINS_SHOWN
+    if more > 0:
+        told.append(f"{more:,} more configurations have several published figures.")
     return told
 
 

@@ -21,7 +21,9 @@ _SETTINGS = (
     *("learning_rate", "optimizer", "optimizer_args"),
 )
 _MAX_BYTES = 10_000_000
+_MAX_ROWS = 10_000  # as many as a grid may spell out
 _MAX_PROBLEMS = 20
+_LARGEST = 1e38  # about where single precision ends
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def read_reference(path: Path) -> Reference:
     try:
         _check_columns(path, reader.fieldnames or [])
         for row in reader:
+            if len(figures) >= _MAX_ROWS:
+                told = f"has over {_MAX_ROWS:,} rows; leave out what is not to be compared"
+                problems.append(Problem(Place(str(path)), "", told))
+            if len(problems) >= _MAX_PROBLEMS or len(figures) >= _MAX_ROWS:
+                break
             place = Place(str(path), reader.line_num)
             name = (row["name"] or "").strip()
             if not name or name in figures:
@@ -118,7 +125,7 @@ def _figures(
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < 0:
+        if not 0 <= value <= _LARGEST:  # which nan is not, either
             problems.append(Problem(place, metric, f'"{printable(text, 40)}" is no such figure'))
         elif metric == "accuracy" and value > 1:
             message = f"{text} is more than 1; write accuracies as fractions, {value / 100:.4g}"
