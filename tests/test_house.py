@@ -23,6 +23,7 @@ ROOMS = [
     *(
         "words",
         "errors",
+        "paths",
         "quantities",
         "memory",
         "postponed",
