@@ -195,6 +195,13 @@ def find_folders(root: Path) -> Iterator[tuple[Path, Path | None, bool]]:
             yield folder, None, False
 
 
+def is_own_file(path: Path) -> bool:
+    """Return whether a path has the name of a file that fmgrid keeps in a log folder."""
+    name = path.name.lower()
+    is_known = name in (LOG, LOCK) or name.startswith(_BESIDE) or name.endswith(_RESULTS)
+    return is_known or "tfevents" in name or ASIDE in path.parent.parts[-2:]
+
+
 def find_set_aside(root: Path) -> Iterator[Path]:
     """Yield the results files below a folder that were taken out of the way."""
     yield from sorted((root / ASIDE).glob(f"*/*{_RESULTS}"))

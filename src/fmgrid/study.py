@@ -18,8 +18,9 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.claims import METRICS
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
+from fmgrid.summary import COLUMNS as COLUMNS_OF_RUNS
+from fmgrid.summary import HISTORY_COLUMNS, NETWORK, Summary, natural_order
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
-from fmgrid.summary import Summary, natural_order
 
 Row: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
@@ -38,6 +39,8 @@ COLUMNS = (
     *("n", "failed", "weights", "images_seen"),
     *(f"{metric}_{part}" for metric in ESTIMATED for part in ("mean", "sd", "low", "high")),
 )
+
+_TABLES = (COLUMNS_OF_RUNS, HISTORY_COLUMNS, COLUMNS)  # of this version and older
 
 # Without any of these two experiments cannot be called the same.
 _TELLING = ("epochs", "batch_size", "hidden_units", "optimizer")
@@ -267,6 +270,16 @@ class Study:
             for same in by_configuration(self.scored.values()).values()
         )
         return [list(values.values()) for values in repeats]
+
+
+def is_header_of_table(line: str) -> bool:
+    """Return whether a table of fmgrid summarize begins with this line."""
+    found = line.rstrip("\r\n").split(",")
+    return any(
+        tuple(found[: len(columns)]) == columns
+        and all(name.startswith(NETWORK) for name in found[len(columns) :])
+        for columns in _TABLES
+    )
 
 
 def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated]]:

@@ -28,6 +28,7 @@ METRICS = (
     *("test_accuracy", "test_loss", "weights", "images_seen"),
 )
 COLUMNS = (*SETTINGS, *METRICS, "seconds", "status", "seed", "name", "run", "trained_as", "error")
+NETWORK = "network."  # begins the columns of a network's own attributes
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),

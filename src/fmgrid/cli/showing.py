@@ -13,15 +13,17 @@ from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
+from fmgrid.questions import FOLDER as GRIDS
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
-from fmgrid.store import Store, read_results, write_whole
+from fmgrid.store import Store, is_own_file, read_results, write_whole
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
 
 BEST_SHOWN = 5
+_LONGEST_HEADER = 100_000  # bytes
 NAMES_SHOWN = 6
 
 
@@ -171,7 +173,10 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
 
 
 def check_outputs(outputs: Mapping[str, Path | None]) -> None:
-    """Refuse options that would write over each other, or over a folder. Raises `InputError`."""
+    """Refuse options that would write over each other, or over what is not fmgrid's own table.
+
+    Raises `InputError`; `StoreError` where that cannot be told.
+    """
     taken: dict[Path, str] = {}
     problems = []
     for option, path in outputs.items():
@@ -184,11 +189,34 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
             where = "stdout" if is_stdout else path
             message = f"{taken[target]} writes to {where}, too; name another file"
             problems.append(Problem(place, "", message))
-        elif not is_stdout and target.is_dir():
-            problems.append(Problem(place, "", "is a folder; name a file"))
+        elif not is_stdout and (objection := _objection_to_target(target)):
+            problems.append(Problem(place, "", objection))
         taken.setdefault(target, option)
     if problems:
         raise InputError(problems)
+
+
+def _objection_to_target(target: Path) -> str | None:
+    """Return why a table must not be written to this path, which is no link; None if it may be."""
+    try:
+        if target.is_dir():
+            return "is a folder; name a file"
+        if is_own_file(target) or target.parent.name == GRIDS:
+            return "is the name of a file in a log folder; name another file"
+        if target.is_file() and not _may_be_replaced(target):  # a device or a pipe loses nothing
+            return "was not written by fmgrid summarize, and would be lost; name another file"
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be read: {error.strerror}") from error
+    return None
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Return whether a file is empty, or a table that summarize wrote."""
+    from fmgrid.study import is_header_of_table
+
+    with file.open("rb") as stream:
+        line = stream.readline(_LONGEST_HEADER)
+    return not line or is_header_of_table(line.decode(errors="replace"))
 
 
 def resolve(path: Path) -> Path:
