@@ -36,6 +36,8 @@ HISTORY_COLUMNS = (
 # Whole numbers even where some are missing, which would make pandas write 5.0.
 _WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
 _WHOLE |= {"train_images", "images_seen", "epoch", "n", "failed"}
+# Begins what a spreadsheet takes for a formula; the last four are of East Asian keyboards.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in some rows
 
 
@@ -96,6 +98,7 @@ def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> 
     """Return rows as a table whose columns are in documented order, whatever is missing."""
     import pandas as pd
 
+    rows = [_with_texts(row) for row in rows]
     table = pd.DataFrame(rows, columns=list(columns))
     whole = [column for column in columns if column in _WHOLE]
     as_written = {
@@ -110,6 +113,16 @@ def to_csv(table: "pd.DataFrame") -> str:
     """Return the table as CSV; numbers are written so that reading gives the same bits."""
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def as_text(value: str) -> str:
+    """Return a text as tables have it: on one line, and never a formula for a spreadsheet.
+
+    Names and errors may be a stranger's. A text that begins like a formula gets an apostrophe.
+    """
+    line = " ".join(value.splitlines())
+    is_like_a_formula = line.lstrip().startswith(_FORMULA) or line[:1] == "\t"
+    return f"'{line}" if is_like_a_formula else line
 
 
 def natural_order(name: str) -> list[str | int]:
@@ -166,6 +179,12 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     status = {True: "complete", False: "interrupted", None: None}[found.complete]
     best_loss = _shortest(min(losses, default=None))
     return {**row, "best_valid_loss": best_loss, "status": status, "name": name, "run": name}
+
+
+def _with_texts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        column: as_text(value) if isinstance(value, str) else value for column, value in row.items()
+    }
 
 
 def _on_one_line(row: dict[str, Any]) -> dict[str, Any]:
