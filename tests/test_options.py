@@ -1,33 +1,16 @@
 """Options and variables: the texts and paths in them are checked as a whole, or refused."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from command import QUICK, write
+from command import QUICK, Call, write
 from fmgrid import data
-from fmgrid.cli import app
 from fmgrid.errors import DataError
 from fmgrid.grid import load_grids
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command in this process; return its exit code, its stdout and its stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            app([*map(str, words)])
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -116,6 +116,11 @@ class Store:
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
 
+    def check_aside(self) -> None:
+        """Raise `StoreError` where a run could not be set aside."""
+        with naming(self.root):
+            _check_folder(self.root / ASIDE)
+
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -25,6 +25,12 @@ def near_match(word: str, known: Iterable[str]) -> str | None:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return "1 run", "3 runs", "1,200 runs"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def first_few(names: Sequence[str], limit: int) -> str:
+    """Return the first *limit* names, and how many more there are."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def printable(text: str, limit: int | None = None) -> str:

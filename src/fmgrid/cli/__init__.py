@@ -86,6 +86,7 @@ def run(
     """
     from fmgrid.cli import running, showing
     from fmgrid.quantities import parse_bytes, parse_seconds
+    from fmgrid.runner import Policy
     from fmgrid.store import Store
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
@@ -93,7 +94,8 @@ def run(
     planned = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
-        showing.show_plan(planned, Store(logdir), workers, json=json)
+        policy = Policy(set_aside, retry_failed)
+        showing.show_plan(planned, Store(logdir), workers, policy, json=json)
         return
     wishes = running.Wishes(
         workers=workers,

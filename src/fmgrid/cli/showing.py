@@ -10,14 +10,15 @@ from rich.table import Table
 
 from fmgrid.cli.output import console, put, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
+from fmgrid.cli.refusals import find_refusals
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
 from fmgrid.questions import FOLDER as GRIDS
 from fmgrid.records import Experiment, Run
-from fmgrid.runner import count_trainings, survey
+from fmgrid.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
 from fmgrid.store import Store, is_own_file, read_results, write_whole
-from fmgrid.words import command_line, counted, printable
+from fmgrid.words import command_line, counted, first_few, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
@@ -25,14 +26,22 @@ if TYPE_CHECKING:
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
 NAMES_SHOWN = 6
+_AS_EVER = Policy()
 
 
-def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
-    """Print each run with the settings that tell it from the others, its state and cost."""
+def show_plan(
+    plan: Plan, store: Store, workers: int, policy: Policy = _AS_EVER, *, json: bool
+) -> None:
+    """Print each run with the settings that tell it from the others, its state and cost.
+
+    Raises `InputError` at the end, with everything that run would refuse.
+    """
     definitions = plan.definitions
     warn_of_unanswerable(plan)
     found = survey([definition.experiment for definition in definitions], store)
-    trainings = count_trainings(found)
+    wanted = [as_wanted(item, policy) for item in found]
+    trainings = count_trainings(wanted)
+    refusals = find_refusals(definitions, found, store, policy)
     costs = [estimate_seconds(experiment) for experiment in trainings]
     wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
     trained = {id(experiment) for experiment in trainings}
@@ -55,23 +64,26 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
             for stated in plan.hypotheses
         ]
         answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
+        answer["refused"] = list(map(str, refusals))
         print(json_format.dumps(answer, indent=2))
+        if refusals:
+            raise InputError(refusals)
         return
     leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
     table = Table("run", *differing, "state", "seconds", box=None, pad_edge=False)
-    for item, flat in zip(found, settings, strict=True):
+    for item, flat, aim in zip(found, settings, wanted, strict=True):
         if id(item.experiment) in trained:
             seconds = f"{estimate_seconds(item.experiment):.1f}"
         else:
             leader = leaders.get(item.experiment.course, "a finished run")
-            seconds = f"with {leader}" if item.state == "pending" else ""
+            seconds = f"with {leader}" if aim.state == "pending" else ""
         cells = (flat.get(name, "") for name in differing)
         table.add_row(item.experiment.run_name, *cells, item.state, seconds)
     put(table)
-    shared = sum(item.state == "pending" for item in found) - len(trainings)
+    shared = sum(item.state == "pending" for item in wanted) - len(trainings)
     told = f", {shared} part of another's training" if shared else ""
     number = len(plan.hypotheses)
     stated = f", {counted(number, 'hypothesis', 'hypotheses')}" if number else ""
@@ -80,6 +92,20 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
         f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
         f"{estimate if trainings else ''}{stated}"
     )
+    if refusals:
+        say(f"fmgrid run would refuse this, and train nothing{_instead(found, policy)}:")
+        raise InputError(refusals)
+
+
+def _instead(found: Sequence[Found], policy: Policy) -> str:
+    """Return what run --replace would do, "" where it would not go on either."""
+    states = {item.state for item in found}
+    if policy != _AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
+        return ""
+    replacing = Policy(set_aside=True)
+    aside = sum(is_set_aside(item, replacing) for item in found)
+    trainings = count_trainings([as_wanted(item, replacing) for item in found])
+    return f"; with --replace it would set {counted(aside, 'run')} aside and train {len(trainings)}"
 
 
 def warn_of_unanswerable(plan: Plan) -> None:
@@ -253,8 +279,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return first_few(names, NAMES_SHOWN)
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:
