@@ -11,6 +11,7 @@ from rich.table import Table
 from fmgrid.cli.output import PIPE_WIDTH, console, put, say
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
+from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.report.phrases import (
     interval_of_difference,
@@ -161,13 +162,8 @@ def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     wanted = target.measure(table, options=target.options.update(max_width=PIPE_WIDTH)).maximum
     if wanted <= target.width:
         put(table)
-        return
-    width = max(map(len, head))
-    for first, *others in rows:
-        print(printable(first))
-        for title, cell in zip(head[1:], others, strict=True):
-            if cell:
-                print(f"  {title:{width}}  {printable(cell)}")
+    else:
+        print(to_blocks(head, [list(map(printable, row)) for row in rows]))
 
 
 def _say_how_sure(

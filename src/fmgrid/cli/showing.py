@@ -2,15 +2,16 @@
 
 import json as json_format
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fmgrid.cli.output import console, put, say, warn
+from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.cli.refusals import find_refusals
+from fmgrid.cli.tables import to_lines
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
@@ -73,16 +74,27 @@ def show_plan(
     settings = [_flat_settings(item.experiment) for item in found]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
-    table = Table("run", *differing, "state", "seconds", box=None, pad_edge=False)
-    for item, flat, aim in zip(found, settings, wanted, strict=True):
-        if id(item.experiment) in trained:
-            seconds = f"{estimate_seconds(item.experiment):.1f}"
-        else:
-            leader = leaders.get(item.experiment.course, "a finished run")
-            seconds = f"with {leader}" if aim.state == "pending" else ""
-        cells = (flat.get(name, "") for name in differing)
-        table.add_row(item.experiment.run_name, *cells, item.state, seconds)
-    put(table)
+
+    def seconds_of(aim: Found, shorten: Callable[[str], str]) -> str:
+        if id(aim.experiment) in trained:
+            return f"{estimate_seconds(aim.experiment):.1f}"
+        leader = leaders.get(aim.experiment.course)
+        told = f"with {shorten(leader) if leader else 'a finished run'}"
+        return told if aim.state == "pending" else ""
+
+    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [
+                shorten(item.experiment.run_name),
+                *(flat.get(name, "") for name in differing),
+                item.state,
+                seconds_of(aim, shorten),
+            ]
+            for item, flat, aim in zip(found, settings, wanted, strict=True)
+        ]
+
+    runs_shown = [item.experiment.run_name for item in found]
+    put_rows(("run", *differing, "state", "seconds"), runs_shown, rows_of)
     shared = sum(item.state == "pending" for item in wanted) - len(trainings)
     told = f", {shared} part of another's training" if shared else ""
     number = len(plan.hypotheses)
@@ -123,12 +135,22 @@ def show_best(rows: Sequence[dict[str, Any]]) -> None:
     scored = [row for row in rows if row.get("accuracy") is not None]
     if not target.is_terminal or not scored:
         return
-    table = Table("run", "accuracy", "valid loss", "train loss", box=None, pad_edge=False)
-    for row in sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]:
-        losses = (row.get(name) for name in ("valid_loss", "train_loss"))
-        cells = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-        table.add_row(printable(row["run"]), f"{row['accuracy']:.2%}", *cells)
-    target.print(table)
+    best = sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]
+
+    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [shorten(printable(row["run"])), f"{row['accuracy']:.2%}", *map(_loss_of, losses)]
+            for row in best
+            if (losses := [row.get("valid_loss"), row.get("train_loss")])
+        ]
+
+    names = [printable(row["run"]) for row in best]
+    head = ("run", "accuracy", "valid loss", "train loss")
+    target.print(to_lines(head, names, rows_of, target.width), soft_wrap=True)
+
+
+def _loss_of(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.4f}"
 
 
 def show_run(run: Run, *, json: bool) -> None:
@@ -143,14 +165,16 @@ def show_run(run: Run, *, json: bool) -> None:
             print(printable(f"  {name:15} {value}"))
     if run.history:
         columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
-        table = Table(*columns, box=None, pad_edge=False)
-        for record in run.history:
-            losses = (f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}")
-            seen = f"{record.images_seen:,}"
-            cells = (*losses, f"{record.accuracy:.2%}", seen, f"{record.seconds:.2f}")
-            table.add_row(str(record.epoch), *cells)
+        rows = [
+            [
+                str(record.epoch),
+                *(f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
+                *(f"{record.accuracy:.2%}", f"{record.images_seen:,}", f"{record.seconds:.2f}"),
+            ]
+            for record in run.history
+        ]
         print()
-        put(table)
+        put_rows(columns, (), lambda _: rows)
     if run.test_accuracy is not None:
         print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
     if run.failure:
