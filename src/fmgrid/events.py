@@ -8,21 +8,24 @@ what it hides and no more.
 Importing tensorboard takes a third of a second, hence the imports inside functions.
 """
 
+import json
 import os
+import re
 import stat
 import struct
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import SEEK_CUR, BytesIO
 from itertools import count, pairwise, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
 from fmgrid.errors import DamagedFileError
 from fmgrid.records import Experiment, Run
+from fmgrid.words import printable
 
 # mltrainer's tags in mltrainer's order, and fmgrid's words for them
 _TAGS = {
@@ -39,6 +42,16 @@ _LARGEST_RECORD = 2**16  # bytes; a scalar needs about a hundred, so this one is
 _MOST_BYTES = 2**24  # of records looked into: some 200,000 scalars, which take 10 s
 _LARGEST_TOML = 2**18  # bytes; a network of 300 layers takes 30,000
 _HEADER = struct.Struct("<QI")  # of a record: its length, and the length's checksum
+
+
+# An attribute of a network as a name that can be a column
+_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+_MOST_ATTRIBUTES = 40  # of one network
+_LONGEST_ATTRIBUTE = 200  # characters
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")  # of an object, which is another one in every run
+_MOST_TAGS = 5  # that a warning names
+
+Plain: TypeAlias = bool | int | float | str
 
 
 class Point(NamedTuple):
@@ -82,6 +95,8 @@ class FoundRun:
     started: datetime | None = None
     complete: bool | None = None  # None where the files leave it open
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
+    network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
+    objection: str | None = None  # why this is no run of mltrainer's
 
 
 def events_file_name(run: Run) -> str:
@@ -143,9 +158,11 @@ def read_mltrainer_folder(folder: Path) -> FoundRun:
     written = _read_model_table(folder / "settings.toml", warnings)
     network = _read_model_table(folder / "model.toml", warnings)
     settings = _to_settings(written, network, warnings)
-    scalars = _read_only_scalars(folder, warnings)
+    scalars, strange = _read_only_scalars(folder, warnings)
     history = _to_history(scalars)
     return FoundRun(
+        network=_to_attributes(network, settings, warnings),
+        objection=_objection(scalars, strange, is_described=bool(written)),
         settings=settings,
         history=history,
         started=_to_datetime(scalars.started),
@@ -350,7 +367,7 @@ def _to_number(value: Any) -> float | None:
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
     """Read the table under which tomlserializer puts everything, or {} with a warning."""
     try:
-        table = tomllib.loads(_read_text(path)).get("model")
+        table = _parse_toml(_read_text(path), path, warnings).get("model")
     except FileNotFoundError:
         warnings.append(f"{path.name}: missing")
     except OSError as error:
@@ -365,6 +382,19 @@ def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
             return table
         warnings.append(f"{path.name}: no [model] table")
     return {}
+
+
+def _parse_toml(text: str, path: Path, warnings: list[str]) -> dict[str, Any]:
+    """Parse what tomlserializer wrote, whose backslashes, as in Windows' paths, are not escaped."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        if "\\" not in text or not text.lstrip().startswith("[model]"):
+            raise
+        table = tomllib.loads(text.replace("\\", "\\\\"))
+    told = "its backslashes are not escaped, which is mltrainer's way; they were read as they stand"
+    warnings.append(f"{path.name}: {told}")
+    return table
 
 
 def _read_text(path: Path) -> str:
@@ -443,6 +473,53 @@ def _to_hidden_units(network: dict[str, Any]) -> tuple[int, ...] | None:
     return tuple(outputs for _, outputs in sizes[:-1])
 
 
+def _to_attributes(
+    network: dict[str, Any], settings: Mapping[str, Any], warnings: list[str]
+) -> tuple[tuple[str, Plain], ...]:
+    """Return the network's own attributes with plain values, without those that settings tell."""
+    layers = settings.get("hidden_units", ())
+    told = {f"units{layer}": units for layer, units in enumerate(layers, 1)}
+    found: dict[str, Plain] = {}
+    for name, value in network.items():
+        plain = _to_plain(value)
+        is_told = name == "training" or (name in told and told[name] == value)
+        if plain is not None and _ATTRIBUTE.fullmatch(name) and not is_told:
+            found[name] = plain
+    if len(found) > _MOST_ATTRIBUTES:
+        warnings.append(f"model.toml: {len(found)} attributes, {_MOST_ATTRIBUTES} of them are read")
+    return tuple(found.items())[:_MOST_ATTRIBUTES]
+
+
+def _to_plain(value: Any) -> Plain | None:
+    """Return a value that tells networks apart, None for any other; a list as JSON."""
+    if isinstance(value, list):
+        items = [_to_plain(item) for item in value if not isinstance(item, list)]
+        if None in items or len(items) < len(value):
+            return None
+        value = json.dumps(items)
+    if isinstance(value, str):
+        is_plain = value != "None" and len(value) <= _LONGEST_ATTRIBUTE
+        return value if is_plain and not _ADDRESS.search(value) else None
+    if isinstance(value, int):  # true and false, too
+        return value if abs(value) < 2**63 else None
+    return value if _is_finite(value) else None
+
+
+def _objection(scalars: Scalars, strange: Sequence[str], *, is_described: bool) -> str | None:
+    """Return why event files are no run of mltrainer's, None if they may be one."""
+    if scalars.points:
+        return None
+    if strange:
+        more = f" and {len(strange) - _MOST_TAGS} more" if len(strange) > _MOST_TAGS else ""
+        tags = ", ".join(printable(tag, 60) for tag in strange[:_MOST_TAGS])
+        return f"no run of mltrainer's, because its event file has other tags: {tags}{more}"
+    return (
+        None
+        if is_described
+        else "no run of mltrainer's: neither its settings nor its scalars can be read"
+    )
+
+
 def _walk(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield *table* and those inside it in file order; recursion could be made to overflow."""
     waiting = [table]
@@ -452,26 +529,31 @@ def _walk(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         waiting.extend(item for item in reversed(table.values()) if isinstance(item, dict))
 
 
-def _read_only_scalars(folder: Path, warnings: list[str]) -> Scalars:
-    """Read the one event file with scalars; several are a riddle, not a run.
+def _read_only_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, list[str]]:
+    """Read the one event file with mltrainer's scalars; several are a riddle, not a run.
+
+    With it come the tags of event files that have none of mltrainer's.
 
     Trainers that start in the same second share a folder, and the last one's settings.toml
     stands there for all.
     """
     found = []
+    strange: dict[str, None] = {}
     for path in sorted(folder.glob("*tfevents*")):
         scalars = read_scalars(path)
         if scalars.damage:
             warnings.append(f"{path.name}: {scalars.damage}")
-        if scalars.points:
+        if scalars.points.keys() & _TAGS.keys():
             found.append(scalars)
+        else:
+            strange |= dict.fromkeys(scalars.points)
     if len(found) == 1:
-        return found[0]
+        return found[0], []
     if found:
         warnings.append(f"{len(found)} event files: several runs share this folder, none is read")
-    else:
-        warnings.append("no event file with scalars")
-    return Scalars({}, None)
+        return Scalars({}, None), []
+    warnings.append("no event file with scalars")
+    return Scalars({}, None), list(strange)
 
 
 def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,7 @@ METRICS = (
     *("test_accuracy", "test_loss", "weights", "images_seen"),
 )
 COLUMNS = (*SETTINGS, *METRICS, "seconds", "status", "seed", "name", "run", "trained_as", "error")
+_MOST_NETWORK_COLUMNS = 100
 NETWORK = "network."  # begins the columns of a network's own attributes
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
@@ -72,7 +74,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
             summary.unfinished.append(name)
             continue
         try:
-            run = read_results(results) if results else read_mltrainer_folder(folder)
+            run = read_results(results) if results else _read_found(folder)
         except DamagedFileError as error:
             _leave_out(name, error, summary, is_ours=results is not None)
             continue
@@ -99,14 +101,23 @@ def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> 
     import pandas as pd
 
     rows = [_with_texts(row) for row in rows]
+    of_networks = network_columns(rows)
+    columns = (*columns, *of_networks)
     table = pd.DataFrame(rows, columns=list(columns))
     whole = [column for column in columns if column in _WHOLE]
     as_written = {
         column: pd.Series([row.get(column) for row in rows], dtype=object)
         for column in columns
-        if column in _WHOLE_OR_WORD
+        if column in _WHOLE_OR_WORD or column in of_networks
     }
     return table.astype(dict.fromkeys(whole, "Int64")).assign(**as_written)
+
+
+def network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of networks' own attributes, the most frequent if they are many."""
+    found = Counter(column for row in rows for column in row if column.startswith(NETWORK))
+    kept = sorted(found, key=lambda column: (-found[column], column))[:_MOST_NETWORK_COLUMNS]
+    return sorted(kept, key=natural_order)
 
 
 def to_csv(table: "pd.DataFrame") -> str:
@@ -130,6 +141,14 @@ def natural_order(name: str) -> list[str | int]:
     # Text and numbers alternate, so that a key never compares one with the other.
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _read_found(folder: Path) -> FoundRun:
+    """Return the run that plain mltrainer left. Raises `DamagedFileError` if it is none."""
+    run = read_mltrainer_folder(folder)
+    if run.objection:
+        raise DamagedFileError(f"{folder}: left out: {run.objection}")
+    return run
 
 
 def _leave_out(name: str, error: DamagedFileError, summary: Summary, *, is_ours: bool) -> None:
@@ -166,6 +185,7 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     if "optimizer_args" in settings:
         settings["optimizer_args"] = json.dumps(settings["optimizer_args"], sort_keys=True)
     row = {column: settings[column] for column in SETTINGS if column in settings}
+    row |= {f"{NETWORK}{name}": value for name, value in found.network}
     scored = [epoch for epoch in found.history if epoch.accuracy is not None]
     losses = [epoch.valid_loss for epoch in found.history if epoch.valid_loss is not None]
     if found.history:

@@ -70,7 +70,10 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
 
 def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    differing = [name for name in first.settings if _setting(first, name) != _setting(second, name)]
+    names_of_settings = dict.fromkeys([*first.settings, *second.settings])
+    differing = [
+        name for name in names_of_settings if _setting(first, name) != _setting(second, name)
+    ]
     seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
     measured = _measure(first, second, seeds)
     if json:
