@@ -23,6 +23,7 @@ from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
+from fmgrid.components import is_plugged_in
 from fmgrid.errors import DamagedFileError
 from fmgrid.records import Experiment, Run
 from fmgrid.words import printable
@@ -37,6 +38,17 @@ _TAGS = {
 # Numbers in some runs and words in others. They are always written as text, because
 # TensorBoard makes such a column one of texts and then hides the runs that have a number.
 _NUMBER_OR_WORD = {"validation", "train_steps"}
+# Arguments of torch's optimizers by the type of their column. An argument of a plugged-in
+# optimizer is a column of texts, because it may be a number in one run and a word in another.
+_NUMBERS = {
+    *("alpha", "beta2_decay", "d", "dampening", "eps", "initial_accumulator_value", "lambd"),
+    *("lr_decay", "momentum", "momentum_decay", "ns_steps", "rho", "t0", "weight_decay"),
+}
+_TRUTHS = {
+    *("amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable"),
+    *("foreach", "fused", "maximize", "nesterov"),
+}
+_TEXTS = {"adjust_lr_fn", "betas", "etas", "ns_coefficients", "step_sizes"}
 
 _LARGEST_RECORD = 2**16  # bytes; a scalar needs about a hundred, so this one is an image or a graph
 _MOST_BYTES = 2**24  # of records looked into: some 200,000 scalars, which take 10 s
@@ -260,13 +272,46 @@ def _to_session_end(run: Run) -> Any:
 
 def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, bool | float | str]]:
     """Yield every setting, and those that follow from them and are worth a column."""
-    for name, value in experiment.model_dump().items():
+    for name, value in experiment.model_dump(exclude={"optimizer_args"}).items():
         if value is not None:
             yield from _flatten(name, str(value) if name in _NUMBER_OR_WORD else value)
+    for argument, value in experiment.optimizer_args.items():
+        yield from _to_argument(argument, value, is_plugged_in(experiment.optimizer))
     yield "depth", experiment.depth
     yield "steps_per_epoch", experiment.steps_per_epoch
     for layer, units in enumerate(experiment.hidden_units, 1):
         yield f"units{layer}", units
+
+
+def _to_argument(
+    argument: str, value: Any, is_a_strangers: bool
+) -> Iterator[tuple[str, bool | float | str]]:
+    """Yield an argument so that no column gets values of two types.
+
+    The type of a column follows from the name of the argument alone, since one run knows nothing
+    of the others. A value of another type goes to a column of texts beside it.
+    """
+    name = f"optimizer_args.{argument}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if (argument in _NUMBERS and not is_number) or (
+        argument in _TRUTHS and not isinstance(value, bool)
+    ):
+        yield from _flatten_as_text(f"{name} as text", value)
+    elif argument in _TEXTS or (is_a_strangers and argument not in _NUMBERS | _TRUTHS):
+        yield from _flatten_as_text(name, value)
+    else:
+        yield from _flatten(name, value)
+
+
+def _flatten_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield what `_flatten` does, every value as text."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten_as_text(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value))
+    elif value is not None:
+        yield name, str(value)
 
 
 def _flatten(name: str, value: Any) -> Iterator[tuple[str, bool | float | str]]:
