@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tomlserializer import TOMLSerializer
 
 from fmgrid.events import read_mltrainer_folder, to_events
 from fmgrid.study import by_experiment, to_study
-from fmgrid.summary import COLUMNS, Summary, summarize, to_csv, to_table
+from fmgrid.summary import COLUMNS, summarize, to_csv, to_table
+from fmgrid.summary import Summary as Rows
 from made_up_runs import make_run
 from test_events import to_record, to_scalar, write_records
 
@@ -53,7 +55,7 @@ def table(root: Path) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(to_csv(to_table(summarize(root).rows))))
 
 
-def names(summary: Summary) -> list[str]:
+def names(summary: Rows) -> list[str]:
     return [row["run"] for row in summary.rows]
 
 
@@ -125,10 +127,13 @@ def test_an_event_file_of_another_program_is_no_run_and_named_once(
     assert to_study(summary, []).left_out == (warning,)
 
 
-def test_an_event_file_without_any_scalar_is_no_run(tmp_path: Path) -> None:
-    make_scalars(tmp_path / "images")
-    assert summarize(tmp_path).rows == []
-    assert len(summarize(tmp_path).warnings) == 1
+def test_an_event_file_of_texts_and_pictures_is_no_run(tmp_path: Path) -> None:
+    picture = Summary.Value(tag="a picture", image=Summary.Image(height=1, width=1))
+    write_records(tmp_path / "events.out.tfevents.1", to_record(picture))
+    summary = summarize(tmp_path)
+    assert summary.rows == []
+    (warning,) = summary.warnings
+    assert warning.endswith("other tags: a picture")
 
 
 def test_another_programs_file_in_a_runs_folder_hides_no_run(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 from fmgrid.components import is_plugged_in
 from fmgrid.errors import DamagedFileError
 from fmgrid.records import Experiment, Run
-from fmgrid.words import printable
+from fmgrid.words import first_few, printable
 
 # mltrainer's tags in mltrainer's order, and fmgrid's words for them
 _TAGS = {
@@ -62,6 +62,7 @@ _MOST_ATTRIBUTES = 40  # of one network
 _LONGEST_ATTRIBUTE = 200  # characters
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")  # of an object, which is another one in every run
 _MOST_TAGS = 5  # that a warning names
+_MOST_OTHERS = 1_000  # tags without scalars that are remembered of a file
 
 Plain: TypeAlias = bool | int | float | str
 
@@ -81,6 +82,7 @@ class Scalars:
     points: Mapping[str, list[Point]]  # by tag, in file order
     started: float | None  # wall time of the first record
     damage: str | None = None  # such as "record 12 at byte 840: checksum mismatch"
+    others: tuple[str, ...] = ()  # tags of what is no scalar, such as pictures and texts
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def read_scalars(path: Path) -> Scalars:
     from tensorboard.compat.proto.event_pb2 import Event
 
     points: dict[str, list[Point]] = {}
+    others: dict[str, None] = {}
     started = None
     try:
         for where, data in _read_records(path):
@@ -154,11 +157,15 @@ def read_scalars(path: Path) -> Scalars:
                 if number is not None:
                     point = Point(event.step, number, event.wall_time)
                     points.setdefault(value.tag, []).append(point)
+                elif len(others) < _MOST_OTHERS:
+                    others[value.tag] = None
     except DamagedFileError as error:
-        return Scalars(points, started, str(error))
+        damage: str | None = str(error)
     except OSError as error:
-        return Scalars(points, started, error.strerror or str(error))
-    return Scalars(points, started, None if started is not None else "empty")
+        damage = error.strerror or str(error)
+    else:
+        damage = None if started is not None else "empty"
+    return Scalars(points, started, damage, tuple(others))
 
 
 def read_mltrainer_folder(folder: Path) -> FoundRun:
@@ -174,7 +181,7 @@ def read_mltrainer_folder(folder: Path) -> FoundRun:
     history = _to_history(scalars)
     return FoundRun(
         network=_to_attributes(network, settings, warnings),
-        objection=_objection(scalars, strange, is_described=bool(written)),
+        objection=_objection(strange),
         settings=settings,
         history=history,
         started=_to_datetime(scalars.started),
@@ -550,19 +557,15 @@ def _to_plain(value: Any) -> Plain | None:
     return value if _is_finite(value) else None
 
 
-def _objection(scalars: Scalars, strange: Sequence[str], *, is_described: bool) -> str | None:
-    """Return why event files are no run of mltrainer's, None if they may be one."""
-    if scalars.points:
+def _objection(strange: Sequence[str]) -> str | None:
+    """Return why event files with these tags alone are no run of mltrainer's.
+
+    None for a file without any, which may be that of a run that has just begun.
+    """
+    if not strange:
         return None
-    if strange:
-        more = f" and {len(strange) - _MOST_TAGS} more" if len(strange) > _MOST_TAGS else ""
-        tags = ", ".join(printable(tag, 60) for tag in strange[:_MOST_TAGS])
-        return f"no run of mltrainer's, because its event file has other tags: {tags}{more}"
-    return (
-        None
-        if is_described
-        else "no run of mltrainer's: neither its settings nor its scalars can be read"
-    )
+    tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+    return f"no run of mltrainer's, because its event file has other tags: {tags}"
 
 
 def _walk(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -591,7 +594,7 @@ def _read_only_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, list
         if scalars.points.keys() & _TAGS.keys():
             found.append(scalars)
         else:
-            strange |= dict.fromkeys(scalars.points)
+            strange |= dict.fromkeys([*scalars.points, *scalars.others])
     if len(found) == 1:
         return found[0], []
     if found:
