@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from fmgrid.errors import InputError
 from fmgrid.records import Experiment, Failure, Run
 from fmgrid.report import read_reference
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.published import set_beside
 from fmgrid.store import Store
 from fmgrid.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.study import by_experiment, to_study
@@ -34,6 +36,8 @@ from fmgrid.summary import (
     to_table,
 )
 from made_up_runs import make_record, make_run
+from made_up_studies import rows as made_up_rows
+from made_up_studies import study_of
 
 HEADER = (
     "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
@@ -336,6 +340,9 @@ def test_a_table_serves_as_reference_whatever_its_names_begin_with(tmp_path: Pat
     (tmp_path / "table.csv").write_text(text)
     found = read_reference(tmp_path / "table.csv")
     assert list(found.figures) == seen_by_pandas(text, "name") == ["'=1+1", "b"]
+    study = study_of([*made_up_rows("=1+1", [0.5]), *made_up_rows("b", [0.5])])
+    evidence = Evidence(study, "accuracy", (), (), (), None, found)
+    assert [one.name for one in set_beside(evidence, found, "accuracy")] == ["'=1+1", "b"]
 
 
 def test_a_failed_run_has_a_row_with_its_error(tmp_path: Path) -> None:
