@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fmgrid.store import read_results
@@ -19,6 +20,7 @@ epochs = 1
 train_steps = 3
 hidden_units = [8]
 """
+Call = Callable[..., tuple[int, str, str]]
 STARTED: list[subprocess.Popen[str]] = []
 SLOW = QUICK.replace("epochs = 1", "epochs = 200000")  # an hour
 

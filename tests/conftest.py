@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from command import kill_started
+from command import Call, kill_started
 from fmgrid import data
+from fmgrid.cli import app
 
 # Read at once: tests set the variable to folders of their own.
 CACHE = os.environ.get("FMGRID_CACHE") or str(
@@ -58,3 +59,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.delenv("FMGRID_DATA", raising=False)
     yield
     kill_started()
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command in this process; return its exit code, its stdout and its stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            app([*map(str, words)])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from fmgrid.cli.running import Wishes, _made_ready, _set_aside
+from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
 from fmgrid.records import Experiment, Run
-from fmgrid.runner import run_all, survey
+from fmgrid.runner import Policy, as_wanted, is_set_aside, run_all, survey
 from fmgrid.store import Store, find_folders, read_results
 from fmgrid.summary import summarize, to_csv, to_table
 from made_up_runs import InTurn, make_run
@@ -50,10 +50,10 @@ def run_grid(root: Path) -> None:
     store = Store(root)
     with store.locked():
         store.check_room(len(GRID), 14)
-        wishes = Wishes(1, set_aside=True, quiet=True)
+        policy = Policy(set_aside=True)
         found = survey(GRID, store)
-        _set_aside(found, store)
-        wanted = [_made_ready(item, wishes) for item in found]
+        _set_aside([item for item in found if is_set_aside(item, policy)], store)
+        wanted = [as_wanted(item, policy) for item in found]
         list(run_all(wanted, store, InTurn(), make_run))
 
 

@@ -1,4 +1,5 @@
 import http.client
+import inspect
 import json
 import math
 import os
@@ -15,14 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, list_session_groups, metadata
+from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tomlserializer import TOMLSerializer
 
@@ -306,6 +313,93 @@ def test_optimizer_arguments_without_a_cell_of_their_own_cost_no_run(tmp_path: P
     hparams = read_hparams(store(make_run(optimizer_args=arguments), tmp_path))
     shown = {name: value for name, value in hparams.items() if name.startswith("optimizer_args")}
     assert shown == {"optimizer_args.e": "2026-01-01"}
+
+
+MIXED = {
+    "a number and a word": [{"x": "auto"}, {"x": 10}],
+    "a number and a truth": [{"x": 1}, {"x": True}],
+    "all there is": [{"x": 1}, {"x": 0.5}, {"x": False}, {"x": "y"}, {"x": [1, 2]}, {}],
+    "in a table": [{"x": {"y": 1}}, {"x": {"y": "auto"}}],
+    "a table and none": [{"x": {"y": 1}}, {"x": 1}, {"x": "z"}],
+    "an argument that torch has": [{"momentum": 0.9}, {"momentum": "auto"}, {"momentum": True}],
+    "a truth that torch has": [{"nesterov": True}, {"nesterov": 1}, {"nesterov": "yes"}],
+    "betas": [{"betas": [0.9, 0.99]}, {"betas": 0.9}],
+    "beyond any number": [{"x": 10**400}, {"x": 1}, {"x": math.inf}],
+}
+
+
+def rows_in_tensorboard(logs: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns of the HParams tab, and the rows that it shows with every box ticked."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logs))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(logs))
+    context = Context(TBContext(data_provider=provider, logdir=str(logs)))
+    request = RequestContext()
+    found = context.experiment_from_metadata(
+        request, "", True, context.hparams_metadata(request, ""), []
+    )
+    columns = {info.name: info for info in found.hparam_infos}
+    asked = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100)
+    asked.allowed_statuses.extend([api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE])
+    for name, info in columns.items():
+        column = asked.col_params.add(hparam=name)
+        if info.HasField("domain_discrete"):
+            column.filter_discrete.CopyFrom(info.domain_discrete)
+        elif info.HasField("domain_interval"):
+            column.filter_interval.CopyFrom(info.domain_interval)
+    groups = list_session_groups.Handler(request, context, "", asked).run().session_groups
+    return columns, [group.name for group in groups]
+
+
+@pytest.mark.parametrize("arguments", MIXED.values(), ids=MIXED)
+@pytest.mark.parametrize("optimizers", [["my:Own"], ["my:Own", "SGD"]], ids=["one", "two"])
+def test_arguments_of_several_types_hide_no_run_in_tensorboard(
+    arguments: list[dict[str, Any]], optimizers: list[str], tmp_path: Path
+) -> None:
+    names = []
+    for number, taken in enumerate(arguments):
+        optimizer = optimizers[number % len(optimizers)]
+        if optimizer == "SGD" and "x" in taken:
+            taken = {"weight_decay": 0.5}  # noqa: PLW2901 - it has no such argument
+        names.append(f"run_{number}")
+        run = make_run(names[-1], optimizer=optimizer, optimizer_args=taken)
+        store(run, tmp_path / names[-1])
+    columns, shown = rows_in_tensorboard(tmp_path)
+    assert sorted(shown) == names
+    for run in names:
+        content = read_plugin_data(next((tmp_path / run).iterdir()))[
+            metadata.SESSION_START_INFO_TAG
+        ]
+        for name, value in metadata.parse_session_start_info_plugin_data(content).hparams.items():
+            kind = {"number_value": "FLOAT64", "bool_value": "BOOL", "string_value": "STRING"}
+            told = api_pb2.DataType.Name(columns[name].type)
+            assert told == f"DATA_TYPE_{kind[value.WhichOneof('kind')]}"
+
+
+def test_what_is_always_a_number_stays_one_whoever_made_the_optimizer(tmp_path: Path) -> None:
+    for number, optimizer in enumerate(["Adam", "my:Own"]):
+        given = {"weight_decay": 0.1 * number, "maximize": True}
+        run = make_run(f"run_{number}", optimizer=optimizer, optimizer_args=given)
+        store(run, tmp_path / f"run_{number}")
+    columns, shown = rows_in_tensorboard(tmp_path)
+    assert columns["optimizer_args.weight_decay"].type == api_pb2.DATA_TYPE_FLOAT64
+    assert columns["optimizer_args.maximize"].type == api_pb2.DATA_TYPE_BOOL
+    assert len(shown) == 2
+
+
+def test_the_types_of_torchs_own_arguments_are_known() -> None:
+    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Rprop", "ASGD", "Adadelta", "Adagrad"):
+        parameters = inspect.signature(getattr(torch.optim, name)).parameters
+        for argument, parameter in parameters.items():
+            default = parameter.default
+            if argument in ("params", "lr"):
+                continue
+            if isinstance(default, bool) or default is None:
+                assert argument in events._TRUTHS
+            elif isinstance(default, int | float):
+                assert argument in events._NUMBERS
+            else:
+                assert argument in events._TEXTS
 
 
 @pytest.mark.parametrize("name", Experiment.model_fields)

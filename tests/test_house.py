@@ -25,6 +25,7 @@ ROOMS = [
         "errors",
         "environment",
         "apart",
+        "paths",
         "quantities",
         "disk",
         "locks",

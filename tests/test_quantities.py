@@ -35,6 +35,11 @@ def test_sizes(value: object, size: int) -> None:
     assert parse_bytes(value) == size
 
 
+@pytest.mark.parametrize("value", ["0.5", 0.5, "0.0001k", "0.9 b"])
+def test_less_than_a_byte_is_no_size_rather_than_no_limit(value: object) -> None:
+    assert parse_bytes(value) is None
+
+
 @pytest.mark.parametrize("value", NONE)
 def test_what_is_none(value: object) -> None:
     assert parse_seconds(value) is None

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -22,17 +23,25 @@ from hypothesis import strategies as st
 
 from fmgrid.errors import InputError, StoreError
 from fmgrid.records import Experiment, Failure, Run
+from fmgrid.report import read_reference
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.published import set_beside
 from fmgrid.store import Store
+from fmgrid.study import COLUMNS as EXPERIMENT_COLUMNS
+from fmgrid.study import by_experiment, to_study
 from fmgrid.summary import (
     COLUMNS,
     HISTORY_COLUMNS,
     Summary,
+    as_text,
     natural_order,
     summarize,
     to_csv,
     to_table,
 )
 from made_up_runs import STARTED, make_record, make_run
+from made_up_studies import rows as made_up_rows
+from made_up_studies import study_of
 from unlistable import refuse
 
 HEADER = (
@@ -274,8 +283,71 @@ def test_any_text_is_read_back_on_one_line(
         failure = Failure(message=message)
         save(root, make_run(Experiment(name=f"{number}"), status="failed", failure=failure))
     text = csv_of(root)
-    assert [row["error"] for row in parse(text)] == [" ".join(m.splitlines()) for m in messages]
+    assert [row["error"] for row in parse(text)] == list(map(as_text, messages))
     assert len(text.splitlines()) == 1 + len(messages)
+
+
+FORMULAS = [
+    *("=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1"),
+    *(" =1", "\u3000=1", "\uff1d1", "\u2028@x", '=HYPERLINK("http://x","y")'),
+]
+
+
+def seen_by_pandas(text: str, column: str) -> list[str]:
+    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    return list(table[column])
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, HISTORY_COLUMNS, EXPERIMENT_COLUMNS], ids=len)
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_text_that_begins_like_a_formula_is_none_in_any_table(
+    formula: str, columns: tuple[str, ...]
+) -> None:
+    row: dict[str, Any] = dict.fromkeys(columns)
+    texts = {"name", "run", "trained_as", "error", "optimizer", "status"} & set(columns)
+    text = to_csv(to_table([row | dict.fromkeys(texts, formula)], columns))
+    assert len(text.splitlines()) == 2
+    for column in texts:
+        (found,) = seen_by_pandas(text, column)
+        assert found == parse(text)[0][column] == "'" + " ".join(formula.splitlines())
+
+
+def test_numbers_below_zero_and_harmless_texts_are_written_as_they_are() -> None:
+    values = {"valid_loss": -0.5, "name": "a-b=c+d@e", "run": "'", "error": "x: =1"}
+    (row,) = parse(to_csv(to_table([values])))
+    assert {name: row[name] for name in values} == {**values, "valid_loss": "-0.5"}
+
+
+def test_what_strangers_call_their_folders_and_errors_reaches_no_spreadsheet(
+    tmp_path: Path, foreign: Path
+) -> None:
+    failure = Failure(message="=1+1")
+    experiment = Experiment(name="a", optimizer="@b:C", optimizer_args={"=x": "=y"})
+    save(tmp_path, make_run(experiment, status="failed", failure=failure))
+    for name in ("=1+1", "-x", "@y\r=z"):
+        shutil.copytree(foreign / "first", tmp_path / name)
+    summary = summarize(tmp_path, with_history=True)
+    experiments = by_experiment(to_study(summary, []))
+    for rows, columns in (
+        (summary.rows, COLUMNS),
+        (summary.history, HISTORY_COLUMNS),
+        (experiments, EXPERIMENT_COLUMNS),
+    ):
+        text = to_csv(to_table(rows, columns))
+        assert len(text.splitlines()) == 1 + len(rows)
+        for row in parse(text):
+            assert not [v for v in row.values() if v[:1] in ("=", "+", "-", "@", "\t", "\r")]
+
+
+def test_a_table_serves_as_reference_whatever_its_names_begin_with(tmp_path: Path) -> None:
+    rows = [{"name": "=1+1", "accuracy": 0.5}, {"name": "b", "accuracy": 0.5}]
+    text = to_csv(to_table(rows))
+    (tmp_path / "table.csv").write_text(text)
+    found = read_reference(tmp_path / "table.csv")
+    assert list(found.figures) == seen_by_pandas(text, "name") == ["'=1+1", "b"]
+    study = study_of([*made_up_rows("=1+1", [0.5]), *made_up_rows("b", [0.5])])
+    evidence = Evidence(study, "accuracy", (), (), (), None, found)
+    assert [one.name for one in set_beside(evidence, found, "accuracy")] == ["'=1+1", "b"]
 
 
 def test_a_failed_run_has_a_row_with_its_error(tmp_path: Path) -> None:

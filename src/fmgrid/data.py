@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 from fmgrid.disk import move_file, open_regular, read_regular, sync, sync_folder
 from fmgrid.errors import DataError, is_lack_of_memory
 from fmgrid.locks import Lock
+from fmgrid.paths import HomeError, expand_home
 from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, subseed
 
 if TYPE_CHECKING:
@@ -384,8 +385,22 @@ def _cache_folder() -> Path:
     """Return the cache's absolute path: workers may run in another folder."""
     import platformdirs
 
-    chosen = os.environ.get("FMGRID_CACHE")
-    return Path(chosen or platformdirs.user_cache_dir("fmgrid")).expanduser().absolute()
+    remedy = "set FMGRID_CACHE to a folder that can be written"
+    if chosen := os.environ.get("FMGRID_CACHE"):
+        return _expanded("FMGRID_CACHE", chosen, remedy)
+    try:
+        usual = platformdirs.user_cache_dir("fmgrid")
+    except (OSError, RuntimeError) as error:  # no home folder is known
+        raise DataError(f"the usual cache folder is not known: {error}; {remedy}") from error
+    return _expanded("the usual cache folder", usual, remedy)
+
+
+def _expanded(origin: str, text: str, remedy: str) -> Path:
+    """Return the absolute path that a variable means. Raises `DataError` if it means none."""
+    try:
+        return expand_home(text).absolute()
+    except HomeError as error:
+        raise DataError(f"{origin}, {text}: {error}; {remedy}") from error
 
 
 @contextmanager
@@ -501,12 +516,15 @@ def _write_array(array: "np.ndarray[Any, Any]", beside: Path, folder: Path) -> N
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> Published | None:
     """Return what the user chose, if that was a choice: the sample has one source only."""
-    choice = "--data-dir"
-    if data_dir is None and os.environ.get("FMGRID_DATA"):
-        choice, data_dir = "FMGRID_DATA", Path(os.environ["FMGRID_DATA"])
-    if data_dir is None or dataset == "fashion-mnist-sample":
+    if dataset == "fashion-mnist-sample":
         return None
-    folder = data_dir.expanduser().absolute()
+    if data_dir is not None:
+        choice, folder = "--data-dir", data_dir.absolute()
+    elif text := os.environ.get("FMGRID_DATA"):
+        choice = "FMGRID_DATA"
+        folder = _expanded(choice, text, "name the folder with the four files")
+    else:
+        return None
     try:
         return Published(_read_raw(folder, dataset), f"{folder} ({choice})")
     except DataError as error:

@@ -8,22 +8,26 @@ what it hides and no more.
 Importing tensorboard takes a third of a second, hence the imports inside functions.
 """
 
+import json
 import os
+import re
 import stat
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import SEEK_CUR, BytesIO
 from itertools import count, pairwise, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
-from fmgrid import toml
+from fmgrid.components import is_plugged_in
 from fmgrid.disk import open_regular
 from fmgrid.errors import DamagedFileError
 from fmgrid.records import Experiment, Run
+from fmgrid.words import first_few, printable
 
 # mltrainer's tags in mltrainer's order, and fmgrid's words for them
 _TAGS = {
@@ -35,6 +39,17 @@ _TAGS = {
 # Numbers in some runs and words in others. They are always written as text, because
 # TensorBoard makes such a column one of texts and then hides the runs that have a number.
 _NUMBER_OR_WORD = {"validation", "train_steps"}
+# Arguments of torch's optimizers by the type of their column. An argument of a plugged-in
+# optimizer is a column of texts, because it may be a number in one run and a word in another.
+_NUMBERS = {
+    *("alpha", "beta2_decay", "d", "dampening", "eps", "initial_accumulator_value", "lambd"),
+    *("lr_decay", "momentum", "momentum_decay", "ns_steps", "rho", "t0", "weight_decay"),
+}
+_TRUTHS = {
+    *("amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable"),
+    *("foreach", "fused", "maximize", "nesterov"),
+}
+_TEXTS = {"adjust_lr_fn", "betas", "etas", "ns_coefficients", "step_sizes"}
 
 _LARGEST_RECORD = 2**16  # bytes; a scalar needs about a hundred, so this one is an image or a graph
 _MOST_BYTES = 2**24  # of records looked into: some 200,000 scalars, which take 10 s
@@ -42,6 +57,17 @@ _LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
 _MOST_EPOCHS = 2**31  # as many as an Experiment may have
 _LARGEST_TOML = 2**18  # bytes; a network of 300 layers takes 30,000
 _HEADER = struct.Struct("<QI")  # of a record: its length, and the length's checksum
+
+
+# An attribute of a network as a name that can be a column
+_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+_MOST_ATTRIBUTES = 40  # of one network
+_LONGEST_ATTRIBUTE = 200  # characters
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")  # of an object, which is another one in every run
+_MOST_TAGS = 5  # that a warning names
+_MOST_OTHERS = 1_000  # tags without scalars that are remembered of a file
+
+Plain: TypeAlias = bool | int | float | str
 
 
 class Point(NamedTuple):
@@ -59,6 +85,7 @@ class Scalars:
     points: Mapping[str, list[Point]]  # by tag, in file order
     started: float | None  # wall time of the first record
     damage: str | None = None  # such as "record 12 at byte 840: checksum mismatch"
+    others: tuple[str, ...] = ()  # tags of what is no scalar, such as pictures and texts
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,8 @@ class FoundRun:
     started: datetime | None = None
     complete: bool | None = None  # None where the files leave it open
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
+    network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
+    objection: str | None = None  # why this is no run of mltrainer's
 
 
 def events_file_name(run: Run) -> str:
@@ -117,6 +146,7 @@ def read_scalars(path: Path) -> Scalars:
     from tensorboard.compat.proto.event_pb2 import Event
 
     points: dict[str, list[Point]] = {}
+    others: dict[str, None] = {}
     started = None
     try:
         for where, data in _read_records(path):
@@ -130,11 +160,15 @@ def read_scalars(path: Path) -> Scalars:
                 if number is not None:
                     point = Point(event.step, number, event.wall_time)
                     points.setdefault(value.tag, []).append(point)
+                elif len(others) < _MOST_OTHERS:
+                    others[value.tag] = None
     except DamagedFileError as error:
-        return Scalars(points, started, str(error))
+        damage: str | None = str(error)
     except OSError as error:
-        return Scalars(points, started, error.strerror or str(error))
-    return Scalars(points, started, None if started is not None else "empty")
+        damage = error.strerror or str(error)
+    else:
+        damage = None if started is not None else "empty"
+    return Scalars(points, started, damage, tuple(others))
 
 
 def read_mltrainer_folder(folder: Path) -> FoundRun:
@@ -146,9 +180,11 @@ def read_mltrainer_folder(folder: Path) -> FoundRun:
     written = _read_model_table(folder / "settings.toml", warnings)
     network = _read_model_table(folder / "model.toml", warnings)
     settings = _to_settings(written, network, warnings)
-    scalars = _read_only_scalars(folder, warnings)
+    scalars, strange = _read_only_scalars(folder, warnings)
     history = _to_history(scalars)
     return FoundRun(
+        network=_to_attributes(network, settings, warnings),
+        objection=_objection(strange),
         settings=settings,
         history=history,
         started=_to_datetime(scalars.started),
@@ -246,13 +282,46 @@ def _to_session_end(run: Run) -> Any:
 
 def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, bool | float | str]]:
     """Yield every setting, and those that follow from them and are worth a column."""
-    for name, value in experiment.model_dump().items():
+    for name, value in experiment.model_dump(exclude={"optimizer_args"}).items():
         if value is not None:
             yield from _flatten(name, str(value) if name in _NUMBER_OR_WORD else value)
+    for argument, value in experiment.optimizer_args.items():
+        yield from _to_argument(argument, value, is_plugged_in(experiment.optimizer))
     yield "depth", experiment.depth
     yield "steps_per_epoch", experiment.steps_per_epoch
     for layer, units in enumerate(experiment.hidden_units, 1):
         yield f"units{layer}", units
+
+
+def _to_argument(
+    argument: str, value: Any, is_a_strangers: bool
+) -> Iterator[tuple[str, bool | float | str]]:
+    """Yield an argument so that no column gets values of two types.
+
+    The type of a column follows from the name of the argument alone, since one run knows nothing
+    of the others. A value of another type goes to a column of texts beside it.
+    """
+    name = f"optimizer_args.{argument}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if (argument in _NUMBERS and not is_number) or (
+        argument in _TRUTHS and not isinstance(value, bool)
+    ):
+        yield from _flatten_as_text(f"{name} as text", value)
+    elif argument in _TEXTS or (is_a_strangers and argument not in _NUMBERS | _TRUTHS):
+        yield from _flatten_as_text(name, value)
+    else:
+        yield from _flatten(name, value)
+
+
+def _flatten_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield what `_flatten` does, every value as text."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten_as_text(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value))
+    elif value is not None:
+        yield name, str(value)
 
 
 def _flatten(name: str, value: Any) -> Iterator[tuple[str, bool | float | str]]:
@@ -353,7 +422,7 @@ def _to_number(value: Any) -> float | None:
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
     """Read the table under which tomlserializer puts everything, or {} with a warning."""
     try:
-        table = toml.loads(_read_text(path)).get("model")
+        table = _parse_toml(_read_text(path), path, warnings).get("model")
     except FileNotFoundError:
         warnings.append(f"{path.name}: missing")
     except OSError as error:
@@ -368,6 +437,19 @@ def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
             return table
         warnings.append(f"{path.name}: no [model] table")
     return {}
+
+
+def _parse_toml(text: str, path: Path, warnings: list[str]) -> dict[str, Any]:
+    """Parse what tomlserializer wrote, whose backslashes, as in Windows' paths, are not escaped."""
+    try:
+        return toml.loads(text)
+    except tomllib.TOMLDecodeError:
+        if "\\" not in text or not text.lstrip().startswith("[model]"):
+            raise
+        table = toml.loads(text.replace("\\", "\\\\"))
+    told = "its backslashes are not escaped, which is mltrainer's way; they were read as they stand"
+    warnings.append(f"{path.name}: {told}")
+    return table
 
 
 def _read_text(path: Path) -> str:
@@ -446,6 +528,49 @@ def _to_hidden_units(network: dict[str, Any]) -> tuple[int, ...] | None:
     return tuple(outputs for _, outputs in sizes[:-1])
 
 
+def _to_attributes(
+    network: dict[str, Any], settings: Mapping[str, Any], warnings: list[str]
+) -> tuple[tuple[str, Plain], ...]:
+    """Return the network's own attributes with plain values, without those that settings tell."""
+    layers = settings.get("hidden_units", ())
+    told = {f"units{layer}": units for layer, units in enumerate(layers, 1)}
+    found: dict[str, Plain] = {}
+    for name, value in network.items():
+        plain = _to_plain(value)
+        is_told = name == "training" or (name in told and told[name] == value)
+        if plain is not None and _ATTRIBUTE.fullmatch(name) and not is_told:
+            found[name] = plain
+    if len(found) > _MOST_ATTRIBUTES:
+        warnings.append(f"model.toml: {len(found)} attributes, {_MOST_ATTRIBUTES} of them are read")
+    return tuple(found.items())[:_MOST_ATTRIBUTES]
+
+
+def _to_plain(value: Any) -> Plain | None:
+    """Return a value that tells networks apart, None for any other; a list as JSON."""
+    if isinstance(value, list):
+        items = [_to_plain(item) for item in value if not isinstance(item, list)]
+        if None in items or len(items) < len(value):
+            return None
+        value = json.dumps(items)
+    if isinstance(value, str):
+        is_plain = value != "None" and len(value) <= _LONGEST_ATTRIBUTE
+        return value if is_plain and not _ADDRESS.search(value) else None
+    if isinstance(value, int):  # true and false, too
+        return value if abs(value) < 2**63 else None
+    return value if _is_finite(value) else None
+
+
+def _objection(strange: Sequence[str]) -> str | None:
+    """Return why event files with these tags alone are no run of mltrainer's.
+
+    None for a file without any, which may be that of a run that has just begun.
+    """
+    if not strange:
+        return None
+    tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+    return f"no run of mltrainer's, because its event file has other tags: {tags}"
+
+
 def _walk(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield *table* and those inside it in file order; recursion could be made to overflow."""
     waiting = [table]
@@ -455,26 +580,31 @@ def _walk(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         waiting.extend(item for item in reversed(table.values()) if isinstance(item, dict))
 
 
-def _read_only_scalars(folder: Path, warnings: list[str]) -> Scalars:
-    """Read the one event file with scalars; several are a riddle, not a run.
+def _read_only_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, list[str]]:
+    """Read the one event file with mltrainer's scalars; several are a riddle, not a run.
+
+    With it come the tags of event files that have none of mltrainer's.
 
     Trainers that start in the same second share a folder, and the last one's settings.toml
     stands there for all.
     """
     found = []
+    strange: dict[str, None] = {}
     for path in _event_files(folder, warnings):
         scalars = read_scalars(path)
         if scalars.damage:
             warnings.append(f"{path.name}: {scalars.damage}")
-        if scalars.points:
+        if scalars.points.keys() & _TAGS.keys():
             found.append(scalars)
+        else:
+            strange |= dict.fromkeys([*scalars.points, *scalars.others])
     if len(found) == 1:
-        return found[0]
+        return found[0], []
     if found:
         warnings.append(f"{len(found)} event files: several runs share this folder, none is read")
-    else:
-        warnings.append("no event file with scalars")
-    return Scalars({}, None)
+        return Scalars({}, None), []
+    warnings.append("no event file with scalars")
+    return Scalars({}, None), list(strange)
 
 
 def _event_files(folder: Path, warnings: list[str]) -> list[Path]:

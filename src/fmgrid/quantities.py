@@ -20,7 +20,7 @@ def parse_seconds(value: object) -> float | None:
 def parse_bytes(value: object) -> int | None:
     """Return the bytes that a number or a text such as "2GB" means, None if it means none."""
     found = _parse(value, _BYTES)
-    return None if found is None else int(found)
+    return None if found is None or found < 1 else int(found)
 
 
 def format_bytes(count: int) -> str:

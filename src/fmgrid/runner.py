@@ -6,19 +6,19 @@ command again trains exactly what is missing.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds
-from fmgrid.errors import DamagedFileError, NewerFormatError
+from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.executors import Executor, Task, Train
 from fmgrid.records import Experiment, Run, typed
 from fmgrid.store import Store
 
 State: TypeAlias = Literal[
-    "pending", "complete", "failed", "timeout", "changed", "damaged", "newer"
+    "pending", "complete", "failed", "timeout", "changed", "damaged", "newer", "blocked"
 ]
 
 
@@ -28,8 +28,38 @@ class Found:
 
     experiment: Experiment
     state: State
-    run: Run | None = None  # None where the state is pending, damaged or newer
-    note: str = ""  # what has changed, or what cannot be read
+    run: Run | None = None  # None where the state is pending, damaged, newer or blocked
+    note: str = ""  # what has changed, what cannot be read, or what stands in the way
+    changed: tuple[str, ...] = ()  # the settings that differ from those of the run
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which finished runs are to be trained again."""
+
+    set_aside: bool = False  # those with other settings or of a newer format, too
+    retry_failed: bool = False  # those that failed, and nothing else
+
+
+def is_wanted(item: Found, policy: Policy) -> bool:
+    """Return whether a run is to be trained, or taken from another one's training."""
+    if policy.retry_failed:
+        return item.state in ("failed", "timeout")
+    return item.state in ("pending", "damaged") or is_set_aside(item, policy)
+
+
+def is_set_aside(item: Found, policy: Policy) -> bool:
+    """Return whether a run's folder is moved out of the way, so that the run can be trained."""
+    if policy.retry_failed:
+        return False
+    return item.state == "damaged" or (policy.set_aside and item.state in ("changed", "newer"))
+
+
+def as_wanted(item: Found, policy: Policy) -> Found:
+    """Return *item* as `run_all` and `count_trainings` shall take it: pending if it is wanted."""
+    if is_wanted(item, policy):
+        return Found(item.experiment, "pending")
+    return item if item.state != "pending" else replace(item, state="failed")
 
 
 def survey(experiments: Iterable[Experiment], store: Store) -> list[Found]:
@@ -78,6 +108,14 @@ def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
     return ", ".join(
         f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}"
+        for name in changed_settings(old, new)
+    )
+
+
+def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
+    """Return the names of the settings that differ."""
+    return tuple(
+        name
         for name in Experiment.model_fields
         if typed(getattr(old, name)) != typed(getattr(new, name))
     )
@@ -94,10 +132,14 @@ def _look_up(experiment: Experiment, store: Store) -> Found:
         return Found(experiment, "newer", note=str(error))
     except DamagedFileError as error:
         return Found(experiment, "damaged", note=str(error))
+    except StoreError as error:
+        return Found(experiment, "blocked", note=str(error))
     if run is None:
         return Found(experiment, "pending")
     if run.experiment.fingerprint != experiment.fingerprint:
-        return Found(experiment, "changed", run, describe_change(run.experiment, experiment))
+        note = describe_change(run.experiment, experiment)
+        changed = changed_settings(run.experiment, experiment)
+        return Found(experiment, "changed", run, note, changed)
     return Found(experiment, run.status, run)
 
 

@@ -136,6 +136,11 @@ class Store:
                 path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
 
+    def check_aside(self) -> None:
+        """Raise `StoreError` where a run could not be set aside."""
+        with naming(self.root):
+            _check_folder(self.root / ASIDE)
+
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if *runs* with so many *epochs* in all cannot be written here."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
@@ -316,6 +321,13 @@ def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
             continue
         found += [run / name for name in names if name.endswith(_RESULTS) and not is_hidden(name)]
     return found, unread
+
+
+def is_own_file(path: Path) -> bool:
+    """Return whether a path has the name of a file that fmgrid keeps in a log folder."""
+    name = path.name.lower()
+    is_known = name in (LOG, LOCK) or name.startswith(_BESIDE) or name.endswith(_RESULTS)
+    return is_known or "tfevents" in name or ASIDE in path.parent.parts[-2:]
 
 
 def to_results(run: Run) -> bytes:

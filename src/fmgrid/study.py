@@ -19,7 +19,8 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.claims import METRICS
 from fmgrid.records import Asked, Experiment
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
-from fmgrid.summary import HISTORY_COLUMNS, Summary, natural_order
+from fmgrid.summary import COLUMNS as COLUMNS_OF_RUNS
+from fmgrid.summary import HISTORY_COLUMNS, NETWORK, Summary, natural_order
 from fmgrid.summary import METRICS as METRICS_OF_RUNS
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
 
@@ -47,6 +48,9 @@ _OF_EPOCHS = [
 # Without any of these two experiments cannot be called the same.
 _TELLING = ("epochs", "batch_size", "hidden_units", "optimizer")
 _LARGEST = 1e100  # of what is measured; networks compute in single precision, to 3.4e38
+_TABLES = (COLUMNS_OF_RUNS, HISTORY_COLUMNS, COLUMNS)  # of this version and older
+
+_NETWORK = NETWORK.removesuffix(".")  # the setting that holds a network's own attributes
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
 LABELS = {
@@ -277,6 +281,16 @@ class Study:
         return [list(values.values()) for values in repeats]
 
 
+def is_header_of_table(line: str) -> bool:
+    """Return whether a table of fmgrid summarize begins with this line."""
+    found = line.rstrip("\r\n").split(",")
+    return any(
+        tuple(found[: len(columns)]) == columns
+        and all(name.startswith(NETWORK) for name in found[len(columns) :])
+        for columns in _TABLES
+    )
+
+
 def by_configuration(experiments: Iterable[Repeated]) -> dict[str, list[Repeated]]:
     """Return the experiments, those together that differ in nothing but their names."""
     found: dict[str, list[Repeated]] = defaultdict(list)
@@ -385,11 +399,11 @@ def is_higher_better(metric: str) -> bool:
 def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:
     """Yield the settings in which the experiments differ."""
     members = list(members)
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, _NETWORK):
         names = [setting]
         if setting == "hidden_units":
             names = _layer_axes(members)
-        elif setting == "optimizer_args":
+        elif setting in ("optimizer_args", _NETWORK):
             arguments = {key: None for one in members for key in one.settings.get(setting) or {}}
             names = [f"{setting}.{argument}" for argument in arguments]
         for name in names:
@@ -540,7 +554,17 @@ def _bits(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _configuration(row: Row) -> str:
-    return json.dumps([row.get(setting) for setting in SETTINGS], default=str)
+    settings = [row.get(setting) for setting in SETTINGS]
+    return json.dumps([settings, _network_of(row)], default=str)
+
+
+def _network_of(row: Row) -> dict[str, Any]:
+    """Return the attributes of a network that plain mltrainer trained."""
+    return {
+        column.removeprefix(NETWORK): value
+        for column, value in row.items()
+        if column.startswith(NETWORK)
+    }
 
 
 def _settings(row: Row) -> dict[str, Any]:
@@ -548,12 +572,15 @@ def _settings(row: Row) -> dict[str, Any]:
     units, arguments = settings["hidden_units"], settings["optimizer_args"]
     settings["hidden_units"] = None if units is None else tuple(map(int, units.split()))
     settings["optimizer_args"] = None if arguments is None else json.loads(arguments)
+    if network := _network_of(row):
+        settings[_NETWORK] = network
     return settings
 
 
 def _row_of(one: Repeated) -> dict[str, Any]:
     any_run = next(iter([*one.runs.values(), *one.failures]))
     row = {column: any_run.get(column) for column in (*COLUMNS_OF_SETTINGS, "weights")}
+    row |= {NETWORK + name: value for name, value in _network_of(any_run).items()}
     row |= {"name": one.name, "n": len(one.runs), "failed": len(one.failures)}
     row["images_seen"] = one.images_seen
     for metric in ESTIMATED:

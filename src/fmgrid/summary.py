@@ -4,7 +4,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,8 @@ METRICS = (
     *("test_accuracy", "test_loss", "weights", "images_seen"),
 )
 COLUMNS = (*SETTINGS, *METRICS, "seconds", "status", "seed", "name", "run", "trained_as", "error")
+_MOST_NETWORK_COLUMNS = 100
+NETWORK = "network."  # begins the columns of a network's own attributes
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
@@ -44,6 +47,8 @@ HISTORY_COLUMNS = (
 # Whole numbers even where some are missing, which would make pandas write 5.0.
 _WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
 _WHOLE |= {"train_images", "images_seen", "epoch", "n", "failed"}
+# Begins what a spreadsheet takes for a formula; the last four are of East Asian keyboards.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in some rows
 
 
@@ -81,7 +86,7 @@ def summarize(root: Path, *, with_history: bool = False) -> Summary:
             summary.unfinished.append(name)
             continue
         try:
-            run = read_results(results) if results else read_mltrainer_folder(folder)
+            run = read_results(results) if results else _read_found(folder)
         except DamagedFileError as error:
             _leave_out(name, error, summary, is_ours=results is not None)
             continue
@@ -111,20 +116,40 @@ def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> 
     """Return rows as a table whose columns are in documented order, whatever is missing."""
     import pandas as pd
 
+    rows = [_with_texts(row) for row in rows]
+    of_networks = network_columns(rows)
+    columns = (*columns, *of_networks)
     table = pd.DataFrame(rows, columns=list(columns))
     whole = [column for column in columns if column in _WHOLE]
     as_written = {
         column: pd.Series([row.get(column) for row in rows], dtype=object)
         for column in columns
-        if column in _WHOLE_OR_WORD
+        if column in _WHOLE_OR_WORD or column in of_networks
     }
     return table.astype(dict.fromkeys(whole, "Int64")).assign(**as_written)
+
+
+def network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of networks' own attributes, the most frequent if they are many."""
+    found = Counter(column for row in rows for column in row if column.startswith(NETWORK))
+    kept = sorted(found, key=lambda column: (-found[column], column))[:_MOST_NETWORK_COLUMNS]
+    return sorted(kept, key=natural_order)
 
 
 def to_csv(table: "pd.DataFrame") -> str:
     """Return the table as CSV; numbers are written so that reading gives the same bits."""
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def as_text(value: str) -> str:
+    """Return a text as tables have it: on one line, and never a formula for a spreadsheet.
+
+    Names and errors may be a stranger's. A text that begins like a formula gets an apostrophe.
+    """
+    line = " ".join(value.splitlines())
+    is_like_a_formula = line.lstrip().startswith(_FORMULA) or line[:1] == "\t"
+    return f"'{line}" if is_like_a_formula else line
 
 
 def natural_order(name: str) -> list[str | int]:
@@ -150,6 +175,14 @@ def _check_folder(root: Path) -> None:
 
 def _real_name(folder: Path) -> str:
     return Path(os.path.realpath(folder)).name
+
+
+def _read_found(folder: Path) -> FoundRun:
+    """Return the run that plain mltrainer left. Raises `DamagedFileError` if it is none."""
+    run = read_mltrainer_folder(folder)
+    if run.objection:
+        raise DamagedFileError(f"{folder}: left out: {run.objection}")
+    return run
 
 
 def _leave_out(name: str, error: DamagedFileError, summary: Summary, *, is_ours: bool) -> None:
@@ -187,6 +220,7 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     if "optimizer_args" in settings:
         settings["optimizer_args"] = json.dumps(settings["optimizer_args"], sort_keys=True)
     row = {column: settings[column] for column in SETTINGS if column in settings}
+    row |= {f"{NETWORK}{name}": value for name, value in found.network}
     scored = [epoch for epoch in found.history if epoch.accuracy is not None]
     losses = [epoch.valid_loss for epoch in found.history if epoch.valid_loss is not None]
     if found.history:
@@ -200,6 +234,12 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     status = {True: "complete", False: "interrupted", None: None}[found.complete]
     best_loss = _shortest(min(losses, default=None))
     return {**row, "best_valid_loss": best_loss, "status": status, "name": name, "run": name}
+
+
+def _with_texts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        column: as_text(value) if isinstance(value, str) else value for column, value in row.items()
+    }
 
 
 def _on_one_line(row: dict[str, Any]) -> dict[str, Any]:

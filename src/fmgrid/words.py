@@ -2,8 +2,11 @@
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import count, takewhile
+
+_LEAST_ROOM = 4  # characters for the part in which names differ
 
 
 def or_near_match(word: str, known: Iterable[str], otherwise: str) -> str:
@@ -27,6 +30,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def first_few(names: Sequence[str], limit: int) -> str:
+    """Return the first *limit* names, and how many more there are."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """Return *text* on one line, escaped as TOML does it, and shortened to *limit* characters.
 
@@ -42,6 +51,48 @@ def without_middle(text: str, limit: int) -> str:
         return text
     kept = limit * 3 // 5
     return f"{text[:kept]}…{text[kept + 1 - limit :]}"
+
+
+def shortened(names: Iterable[str], limit: int) -> dict[str, str]:
+    """Return each name in at most *limit* characters, if possible, so that no two become alike.
+
+    Names are cut in their middle. Those that would then be alike keep the part that differs.
+    """
+    distinct = list(dict.fromkeys(names))
+    alike: dict[str, list[str]] = {}
+    for name in distinct:
+        alike.setdefault(without_middle(name, limit), []).append(name)
+    found: dict[str, str] = {}
+    for short, those in alike.items():
+        found |= {those[0]: short} if len(those) == 1 else _told_apart(those, limit)
+    taken: set[str] = set()
+    for name in sorted(distinct, key=lambda name: found[name] != name):  # whole names keep theirs
+        if found[name] in taken:
+            numbers = (f"{name[: max(0, limit - 5)]}…{number}" for number in count(2))
+            found[name] = next(text for text in numbers if text not in taken)
+        taken.add(found[name])
+    return found
+
+
+def _told_apart(names: Sequence[str], limit: int) -> dict[str, str]:
+    """Shorten names with the same beginning and the same end: keep what stands between."""
+    begin = _common(names)
+    rests = [name[begin:] for name in names]
+    end = _common([rest[::-1] for rest in rests])
+    middles = {name: rest[: len(rest) - end] for name, rest in zip(names, rests, strict=True)}
+    head = names[0][: min(begin, max(1, limit // 4))]
+    tail = "…" if end else ""
+    room = limit - len(head) - 1 - len(tail)
+    if room < _LEAST_ROOM:  # too little to tell anything by
+        return {name: without_middle(name, limit) for name in names}
+    short = shortened(middles.values(), room)
+    return {name: f"{head}…{short[middle]}{tail}" for name, middle in middles.items()}
+
+
+def _common(texts: Sequence[str]) -> int:
+    """Return how many characters all texts begin with."""
+    pairs = zip(min(texts), max(texts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def command_line(words: Iterable[str]) -> str:

@@ -86,6 +86,7 @@ def run(
     """
     from fmgrid.cli import running, showing
     from fmgrid.quantities import parse_bytes, parse_seconds
+    from fmgrid.runner import Policy
     from fmgrid.store import Store
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
@@ -93,7 +94,8 @@ def run(
     planned = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
     if dry_run:
-        showing.show_plan(planned, Store(logdir), workers, json=json)
+        policy = Policy(set_aside, retry_failed)
+        showing.show_plan(planned, Store(logdir), workers, policy, json=json)
         return
     wishes = running.Wishes(
         workers=workers,
@@ -134,14 +136,31 @@ def plan(
 def summarize(
     logdir: options.Folder,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where to write the table; - is stdout.")
+        Path,
+        typer.Option(
+            *("-o", "--output"),
+            metavar="CSV",
+            help="Where to write the table; - is stdout.",
+            parser=options.to_file,
+        ),
     ] = Path("experiment_summary.csv"),
     history: Annotated[
-        Path | None, typer.Option("--history", help="Also write a table of all epochs.")
+        Path | None,
+        typer.Option(
+            "--history",
+            metavar="CSV",
+            help="Also write a table of all epochs.",
+            parser=options.to_file,
+        ),
     ] = None,
     by_experiment: Annotated[
         Path | None,
-        typer.Option("--by-experiment", help="Also write means over seeds, with intervals."),
+        typer.Option(
+            "--by-experiment",
+            metavar="CSV",
+            help="Also write means over seeds, with intervals.",
+            parser=options.to_file,
+        ),
     ] = None,
 ) -> None:
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
@@ -179,12 +198,20 @@ def report(
     output: options.ReportFolder = Path("report"),
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", metavar="CSV", help="Published figures to set beside."),
+        typer.Option(
+            "--reference",
+            metavar="CSV",
+            help="Published figures to set beside.",
+            parser=options.to_file,
+        ),
     ] = None,
     grids: Annotated[
         list[Path] | None,
         typer.Option(
-            "--grid", metavar="GRID", help="Groups and hypotheses of these grids instead."
+            "--grid",
+            metavar="GRID",
+            help="Groups and hypotheses of these grids instead.",
+            parser=options.to_file,
         ),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
@@ -210,9 +237,15 @@ def report(
 @reported
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="RUN_OR_EXPERIMENT", help="Its name, or its folder.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_EXPERIMENT", help="Its name, or its folder.", parser=options.to_name
+        ),
     ],
-    second: Annotated[str, typer.Argument(metavar="RUN_OR_EXPERIMENT", help="What with.")],
+    second: Annotated[
+        str,
+        typer.Argument(metavar="RUN_OR_EXPERIMENT", help="What with.", parser=options.to_name),
+    ],
     logdir: options.Logdir = Path("modellogs"),
     json: options.Json = False,
 ) -> None:
@@ -255,7 +288,10 @@ def status(
 @app.command()
 @reported
 def show(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A run's name, or its folder.", parser=options.to_name),
+    ],
     logdir: options.Logdir = Path("modellogs"),
     json: options.Json = False,
 ) -> None:

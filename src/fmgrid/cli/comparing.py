@@ -12,6 +12,7 @@ from rich.table import Table
 from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
+from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.records import typed
 from fmgrid.report.phrases import (
@@ -71,9 +72,10 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
 
 def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
+    names_of_settings = dict.fromkeys([*first.settings, *second.settings])
     differing = [
         name
-        for name in first.settings
+        for name in names_of_settings
         if typed(_setting(first, name)) != typed(_setting(second, name))
     ]
     seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
@@ -186,13 +188,8 @@ def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     wanted = target.measure(table, options=target.options.update(max_width=PIPE_WIDTH)).maximum
     if wanted <= target.width:
         put(table)
-        return
-    width = max(map(len, head))
-    for first, *others in rows:
-        print(printable(first))
-        for title, cell in zip(head[1:], others, strict=True):
-            if cell:
-                print(f"  {title:{width}}  {printable(cell)}")
+    else:
+        print(to_blocks(head, [list(map(printable, row)) for row in rows]))
 
 
 def _say_how_sure(

@@ -10,7 +10,10 @@ import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.paths import HomeError, expand_home
 from fmgrid.words import printable
+
+MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
@@ -19,24 +22,44 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _to_folder(text: str) -> Path:
-    """Return the folder of this name; "" is more often a variable that isn't set."""
-    if not str(text):
-        raise typer.BadParameter("it is empty; name a folder")
-    return Path(text).expanduser()
+def to_folder(text: str) -> Path:
+    """Return the folder of this name, with ~ for the home folder."""
+    return _to_path(text, "a folder")
+
+
+def to_file(text: str) -> Path:
+    """Return the file of this name, with ~ for the home folder."""
+    return _to_path(text, "a file")
+
+
+def _to_path(text: str, kind: str) -> Path:
+    if not str(text):  # more often a variable that isn't set than the current folder
+        raise typer.BadParameter(f"it is empty; name {kind}")
+    try:
+        return expand_home(str(text))
+    except HomeError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def to_name(text: str) -> str:
+    """Return a run's name as it is, and with ~ expanded the folder of a run."""
+    return str(_to_path(text, "a run")) if text.startswith("~") else text
 
 
 Grids: TypeAlias = Annotated[
-    list[Path], typer.Argument(metavar="GRID...", help="Grid files, or folders of *.toml files.")
+    list[Path],
+    typer.Argument(
+        metavar="GRID...", help="Grid files, or folders of *.toml files.", parser=to_file
+    ),
 ]
 Folder: TypeAlias = Annotated[
     Path,
-    typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.", parser=_to_folder),
+    typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder),
 ]
 Logdir: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=_to_folder
+        "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder
     ),
 ]
 ReportFolder: TypeAlias = Annotated[
@@ -46,7 +69,7 @@ ReportFolder: TypeAlias = Annotated[
         "--output",
         metavar="FOLDER",
         help="The folder to write it to, in place of an older report.",
-        parser=_to_folder,
+        parser=to_folder,
     ),
 ]
 Set: TypeAlias = Annotated[
@@ -70,7 +93,12 @@ Jobs: TypeAlias = Annotated[
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="A folder with the four idx files of Fashion-MNIST."),
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="A folder with the four idx files of Fashion-MNIST.",
+        parser=to_folder,
+    ),
 ]
 Timeout: TypeAlias = Annotated[
     str | None,
@@ -139,8 +167,19 @@ def _cores() -> int:
 
 
 def _parse_seeds(text: str) -> list[int]:
-    words = [word.strip() for word in text.split(",")]
-    if all(word.isascii() and word.isdigit() and int(word[:11]) < 2**31 for word in words):
-        return list(dict.fromkeys(map(int, words)))
-    problem = "is not a list of whole numbers from 0; write --seeds 0,1,2"
-    raise InputError([Problem(Place(f"--seeds {text}"), "", problem)])
+    seeds = [_parse_seed(word.strip()) for word in text.split(",")]
+    known = [seed for seed in seeds if seed is not None]
+    if len(known) == len(seeds):
+        return list(dict.fromkeys(known))
+    problem = f"is not a list of whole numbers from 0 to {MAX_SEED}; write --seeds 0,1,2"
+    raise InputError([Problem(Place(f"--seeds {printable(text, 100)}"), "", problem)])
+
+
+def _parse_seed(word: str) -> int | None:
+    """Return the seed that a word means, None if it means none."""
+    digits = word.lstrip("0") or word[-1:]
+    # The length is checked first, because int() refuses numbers of thousands of digits.
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(MAX_SEED)):
+        return None
+    seed = int(digits)
+    return seed if seed <= MAX_SEED else None

@@ -4,7 +4,7 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TextIO
@@ -16,6 +16,8 @@ from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from fmgrid.cli.tables import Rows
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
@@ -61,6 +63,24 @@ def put(content: "RenderableType") -> None:
     with target.capture() as capture:
         target.print(content)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def put_rows(
+    head: Sequence[str],
+    names: Sequence[str],
+    rows_of: "Callable[[Callable[[str], str]], Rows]",
+) -> None:
+    """Print rows to stdout as a table, or where the terminal is too narrow in blocks.
+
+    *rows_of* gets a function that shortens the *names* as far as the terminal demands.
+    """
+    from fmgrid.cli.tables import to_lines
+
+    lines = to_lines(head, names, rows_of, console().width)
+    if isinstance(lines, str):
+        print(lines)
+    else:
+        put(lines)
 
 
 def open_closed_streams() -> None:

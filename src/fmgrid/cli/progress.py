@@ -1,16 +1,20 @@
 """What a person sees while a grid runs: two lines on a terminal, a line per run in a pipe."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from fmgrid.costs import estimate_seconds
 from fmgrid.records import Experiment, Run
+from fmgrid.words import shortened
+
+_SHORTEST_NAME = 8  # characters, where a terminal is narrow
 
 
 @dataclass
@@ -63,8 +67,8 @@ class Progress:
         place = f"[{self.finished:>{len(str(self.total))}}/{self.total}]"
         return f"{place} {run.experiment.run_name}: {describe_run(run)}"
 
-    def __rich__(self) -> Group:
-        """Render the state of this moment."""
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the state of this moment in two lines."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(width=24)
         grid.add_column(no_wrap=True, overflow="ellipsis")
@@ -74,11 +78,29 @@ class Progress:
         words += [f"{self.failed} failed"] if self.failed else []
         bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
         grid.add_row(bar, Text(", ".join(words)))
-        names = ", ".join(experiment.run_name for experiment in self.running())
-        best = f"best so far: {describe_best(self.best)}; " if self.best else ""
-        now = f"running: {names}" if names else "starting" * (not self.finished)
-        running = Text(f"{best}{now}", no_wrap=True, overflow="ellipsis")
-        return Group(grid, running)
+        yield grid
+        yield Text(self.now(options.max_width), no_wrap=True, overflow="ellipsis")
+
+    def now(self, width: int) -> str:
+        """Return the best run and those that are running, their names as short as *width* asks."""
+        running = [experiment.run_name for experiment in self.running()]
+        names = [*running, *([self.best.experiment.run_name] if self.best else [])]
+        longest = max(map(len, names), default=0)
+        for limit in range(longest, _SHORTEST_NAME - 1, -1):
+            text = self._now(running, shortened(names, limit))
+            if len(text) <= width:
+                return text
+        short = shortened(names, min(longest, _SHORTEST_NAME))
+        for shown in range(len(running) - 1, 0, -1):
+            text = f"{self._now(running[:shown], short)} and {len(running) - shown} more"
+            if len(text) <= width:
+                return text
+        return self._now(running, short)
+
+    def _now(self, running: Sequence[str], short: Mapping[str, str]) -> str:
+        best = f"best so far: {describe_best(self.best, short)}; " if self.best else ""
+        names = ", ".join(short[name] for name in running)
+        return f"{best}running: {names}" if names else f"{best}{'starting' * (not self.finished)}"
 
 
 def describe_run(run: Run) -> str:
@@ -92,9 +114,10 @@ def describe_run(run: Run) -> str:
     return f"{figures}, {format_seconds(run.seconds)}{again}"
 
 
-def describe_best(run: Run) -> str:
-    """Return the name and accuracy of the best run."""
-    return f"{run.experiment.run_name} {run.final.accuracy:.2%}" if run.final else ""
+def describe_best(run: Run, short: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the name and accuracy of the best run; *short* has shorter names."""
+    name = run.experiment.run_name
+    return f"{short.get(name, name)} {run.final.accuracy:.2%}" if run.final else ""
 
 
 def format_seconds(seconds: float) -> str:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,24 @@ from fmgrid import questions
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
+from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in, on_one_line
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import Prepared, prepare
-from fmgrid.errors import InputError, MachineError, Problem, StoreError
+from fmgrid.errors import InputError, MachineError, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Asked, Experiment, Run
-from fmgrid.runner import Found, count_trainings, run_all, survey
+from fmgrid.runner import (
+    Found,
+    Policy,
+    as_wanted,
+    count_trainings,
+    is_set_aside,
+    is_wanted,
+    run_all,
+    survey,
+)
 from fmgrid.store import Store
 from fmgrid.words import command_line, counted
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
@@ -50,21 +60,26 @@ class Wishes:
     quiet: bool = False
     json: bool = False
 
+    @property
+    def policy(self) -> Policy:
+        """Which finished runs are to be trained again."""
+        return Policy(self.set_aside, self.retry_failed)
+
 
 def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
     """Run what is missing and return the exit code."""
     definitions = plan.definitions
     experiments = [definition.experiment for definition in definitions]
     found = survey(experiments, store)
-    _refuse_changed(definitions, found, store, wishes)
-    if not any(_is_wanted(item, wishes) for item in found):
+    refuse(definitions, found, store, wishes.policy)
+    if not any(is_wanted(item, wishes.policy) for item in found):
         _note_afterwards(plan, store)
         return _conclude(found, [], store, wishes)
     warn_of_unanswerable(plan)
     with store.locked():
         found = survey(experiments, store)  # again, now that nobody else writes
-        _refuse_changed(definitions, found, store, wishes)
-        pending = [item.experiment for item in found if _is_wanted(item, wishes)]
+        refuse(definitions, found, store, wishes.policy)
+        pending = [item.experiment for item in found if is_wanted(item, wishes.policy)]
         store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
         runs: list[Run] = []
         try:
@@ -96,44 +111,11 @@ def _note(asked: Sequence[Asked], store: Store) -> None:
         warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
 
 
-def _is_wanted(item: Found, wishes: Wishes) -> bool:
-    if wishes.retry_failed:
-        return item.state in ("failed", "timeout")
-    return item.state in ("pending", "changed", "damaged", "newer")
-
-
-def _refuse_changed(
-    definitions: Sequence[Definition], found: Sequence[Found], store: Store, wishes: Wishes
-) -> None:
-    if wishes.set_aside:
-        return
-    remedy = "choose another name or --logdir, or set it aside with --replace"
-    problems = []
-    for definition, item in zip(definitions, found, strict=True):
-        name = item.experiment.run_name
-        if item.state == "changed":
-            folder = store.folder(name)
-            message = f"{folder} is finished with other settings ({item.note}); {remedy}"
-            problems.append(Problem(definition.place, name, message))
-        elif item.state == "newer":
-            problems.append(Problem(definition.place, name, f"{item.note}, {remedy}"))
-    if problems:
-        raise InputError(problems)
-
-
-def _made_ready(item: Found, wishes: Wishes) -> Found:
-    """Return *item* as the runner shall take it: pending if it is wanted."""
-    if not _is_wanted(item, wishes):
-        return item if item.state != "pending" else replace(item, state="failed")
-    return Found(item.experiment, "pending")
-
-
 def _set_aside(found: Sequence[Found], store: Store) -> None:
     """Take finished runs out of the way of those that are to be trained in their place."""
     for item in found:
-        if item.state in ("changed", "damaged", "newer"):
-            aside = store.set_aside(item.experiment.run_name)
-            warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
+        aside = store.set_aside(item.experiment.run_name)
+        warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
 
 
 def _train_all(
@@ -149,7 +131,7 @@ def _train_all(
     """
     from fmgrid.executors.processes import Processes
 
-    wanted = [_made_ready(item, wishes) for item in found]
+    wanted = [as_wanted(item, wishes.policy) for item in found]
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
     workers = max(1, min(wishes.workers, len(trainings)))
@@ -169,7 +151,7 @@ def _train_all(
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command), store)
-        _set_aside([item for item in found if _is_wanted(item, wishes)], store)
+        _set_aside([item for item in found if is_set_aside(item, wishes.policy)], store)
         train = partial(train_one, data, _describe_caller(), wishes.memory or _all_memory())
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):

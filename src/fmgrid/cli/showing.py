@@ -2,35 +2,46 @@
 
 import json as json_format
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fmgrid.cli.output import console, put, say, warn
+from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
+from fmgrid.cli.refusals import find_refusals
+from fmgrid.cli.tables import to_lines
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
-from fmgrid.runner import count_trainings, survey
-from fmgrid.store import NOT_THERE, Store, read_results, write_whole
-from fmgrid.words import command_line, counted, printable
+from fmgrid.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
+from fmgrid.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file, read_results, write_whole
+from fmgrid.words import command_line, counted, first_few, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
 
 BEST_SHOWN = 5
+_LONGEST_HEADER = 100_000  # bytes
 NAMES_SHOWN = 6
+_AS_EVER = Policy()
 
 
-def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
-    """Print each run with the settings that tell it from the others, its state and cost."""
+def show_plan(
+    plan: Plan, store: Store, workers: int, policy: Policy = _AS_EVER, *, json: bool
+) -> None:
+    """Print each run with the settings that tell it from the others, its state and cost.
+
+    Raises `InputError` at the end, with everything that run would refuse.
+    """
     definitions = plan.definitions
     warn_of_unanswerable(plan)
     found = survey([definition.experiment for definition in definitions], store)
-    trainings = count_trainings(found)
+    wanted = [as_wanted(item, policy) for item in found]
+    trainings = count_trainings(wanted)
+    refusals = find_refusals(definitions, found, store, policy)
     costs = [estimate_seconds(experiment) for experiment in trainings]
     wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
     trained = {id(experiment) for experiment in trainings}
@@ -53,23 +64,37 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
             for stated in plan.hypotheses
         ]
         answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
+        answer["refused"] = list(map(str, refusals))
         print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
+        if refusals:
+            raise InputError(refusals)
         return
     leaders = {experiment.course: experiment.run_name for experiment in trainings}
     settings = [_flat_settings(item.experiment) for item in found]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
-    table = Table("run", *differing, "state", "seconds", box=None, pad_edge=False)
-    for item, flat in zip(found, settings, strict=True):
-        if id(item.experiment) in trained:
-            seconds = f"{estimate_seconds(item.experiment):.1f}"
-        else:
-            leader = leaders.get(item.experiment.course, "a finished run")
-            seconds = f"with {leader}" if item.state == "pending" else ""
-        cells = (flat.get(name, "") for name in differing)
-        table.add_row(item.experiment.run_name, *cells, item.state, seconds)
-    put(table)
-    shared = sum(item.state == "pending" for item in found) - len(trainings)
+
+    def seconds_of(aim: Found, shorten: Callable[[str], str]) -> str:
+        if id(aim.experiment) in trained:
+            return f"{estimate_seconds(aim.experiment):.1f}"
+        leader = leaders.get(aim.experiment.course)
+        told = f"with {shorten(leader) if leader else 'a finished run'}"
+        return told if aim.state == "pending" else ""
+
+    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [
+                shorten(item.experiment.run_name),
+                *(flat.get(name, "") for name in differing),
+                item.state,
+                seconds_of(aim, shorten),
+            ]
+            for item, flat, aim in zip(found, settings, wanted, strict=True)
+        ]
+
+    runs_shown = [item.experiment.run_name for item in found]
+    put_rows(("run", *differing, "state", "seconds"), runs_shown, rows_of)
+    shared = sum(item.state == "pending" for item in wanted) - len(trainings)
     told = f", {shared} part of another's training" if shared else ""
     number = len(plan.hypotheses)
     stated = f", {counted(number, 'hypothesis', 'hypotheses')}" if number else ""
@@ -78,6 +103,20 @@ def show_plan(plan: Plan, store: Store, workers: int, *, json: bool) -> None:
         f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
         f"{estimate if trainings else ''}{stated}"
     )
+    if refusals:
+        say(f"fmgrid run would refuse this, and train nothing{_instead(found, policy)}:")
+        raise InputError(refusals)
+
+
+def _instead(found: Sequence[Found], policy: Policy) -> str:
+    """Return what run --replace would do, "" where it would not go on either."""
+    states = {item.state for item in found}
+    if policy != _AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
+        return ""
+    replacing = Policy(set_aside=True)
+    aside = sum(is_set_aside(item, replacing) for item in found)
+    trainings = count_trainings([as_wanted(item, replacing) for item in found])
+    return f"; with --replace it would set {counted(aside, 'run')} aside and train {len(trainings)}"
 
 
 def warn_of_unanswerable(plan: Plan) -> None:
@@ -95,12 +134,22 @@ def show_best(rows: Sequence[dict[str, Any]]) -> None:
     scored = [row for row in rows if row.get("accuracy") is not None]
     if not target.is_terminal or not scored:
         return
-    table = Table("run", "accuracy", "valid loss", "train loss", box=None, pad_edge=False)
-    for row in sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]:
-        losses = (row.get(name) for name in ("valid_loss", "train_loss"))
-        cells = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-        table.add_row(printable(row["run"]), f"{row['accuracy']:.2%}", *cells)
-    target.print(table)
+    best = sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]
+
+    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [shorten(printable(row["run"])), f"{row['accuracy']:.2%}", *map(_loss_of, losses)]
+            for row in best
+            if (losses := [row.get("valid_loss"), row.get("train_loss")])
+        ]
+
+    names = [printable(row["run"]) for row in best]
+    head = ("run", "accuracy", "valid loss", "train loss")
+    target.print(to_lines(head, names, rows_of, target.width), soft_wrap=True)
+
+
+def _loss_of(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.4f}"
 
 
 def show_run(run: Run, *, json: bool) -> None:
@@ -115,14 +164,16 @@ def show_run(run: Run, *, json: bool) -> None:
             print(printable(f"  {name:15} {value}"))
     if run.history:
         columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
-        table = Table(*columns, box=None, pad_edge=False)
-        for record in run.history:
-            losses = (f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}")
-            seen = f"{record.images_seen:,}"
-            cells = (*losses, f"{record.accuracy:.2%}", seen, f"{record.seconds:.2f}")
-            table.add_row(str(record.epoch), *cells)
+        rows = [
+            [
+                str(record.epoch),
+                *(f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
+                *(f"{record.accuracy:.2%}", f"{record.images_seen:,}", f"{record.seconds:.2f}"),
+            ]
+            for record in run.history
+        ]
         print()
-        put(table)
+        put_rows(columns, (), lambda _: rows)
     if run.test_accuracy is not None:
         print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
     if run.failure:
@@ -190,7 +241,10 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
 
 
 def check_outputs(outputs: Mapping[str, Path | None]) -> None:
-    """Refuse options that would write over each other, or over a folder. Raises `InputError`."""
+    """Refuse options that would write over each other, or over what is not fmgrid's own table.
+
+    Raises `InputError`; `StoreError` where that cannot be told.
+    """
     taken: dict[Path, str] = {}
     problems = []
     for option, path in outputs.items():
@@ -203,11 +257,34 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
             where = "stdout" if is_stdout else path
             message = f"{taken[target]} writes to {where}, too; name another file"
             problems.append(Problem(place, "", message))
-        elif not is_stdout and target.is_dir():
-            problems.append(Problem(place, "", "is a folder; name a file"))
+        elif not is_stdout and (objection := _objection_to_target(target)):
+            problems.append(Problem(place, "", objection))
         taken.setdefault(target, option)
     if problems:
         raise InputError(problems)
+
+
+def _objection_to_target(target: Path) -> str | None:
+    """Return why a table must not be written to this path, which is no link; None if it may be."""
+    try:
+        if target.is_dir():
+            return "is a folder; name a file"
+        if is_own_file(target) or target.parent.name == FOLDER_OF_GRIDS:
+            return "is the name of a file in a log folder; name another file"
+        if target.is_file() and not _may_be_replaced(target):  # a device or a pipe loses nothing
+            return "was not written by fmgrid summarize, and would be lost; name another file"
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be read: {error.strerror}") from error
+    return None
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Return whether a file is empty, or a table that summarize wrote."""
+    from fmgrid.study import is_header_of_table
+
+    with file.open("rb") as stream:
+        line = stream.readline(_LONGEST_HEADER)
+    return not line or is_header_of_table(line.decode(errors="replace"))
 
 
 def resolve(path: Path) -> Path:
@@ -244,8 +321,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return first_few(names, NAMES_SHOWN)
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:

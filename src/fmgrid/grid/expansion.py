@@ -70,8 +70,12 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
 
 
 def with_seed(experiment: Experiment, seed: int) -> Experiment:
-    """Return the same experiment for another seed."""
-    return experiment if seed == experiment.seed else experiment.model_copy(update={"seed": seed})
+    """Return the same experiment for another seed. Raises `ValidationError` if that is no seed."""
+    if seed == experiment.seed:
+        return experiment
+    # A copy is not validated, and results with an invalid seed could never be read again.
+    seed = Experiment(name="draft", seed=seed).seed
+    return experiment.model_copy(update={"seed": seed})
 
 
 def _experiment(

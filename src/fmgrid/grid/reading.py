@@ -477,7 +477,8 @@ def _objection_to_member(folder: Path, name: Any) -> str | None:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
         return "is a folder; name its files"
     if not os.path.lexists(path):
-        return f"is no file in {printable(str(folder))}"
+        hint = "; ~ is not expanded here, so write the path from that folder"
+        return f"is no file in {printable(str(folder))}{hint if name.startswith('~') else ''}"
     return None
 
 

@@ -18,7 +18,8 @@ from fmgrid.report.phrases import (
 )
 from fmgrid.report.reference import METRICS, Reference
 from fmgrid.statistics import ALPHA, Estimate, interval_of_one_more
-from fmgrid.study import LABELS
+from fmgrid.study import LABELS, Repeated
+from fmgrid.summary import as_text
 from fmgrid.words import counted
 
 _TOLD = ("accuracy", "valid_loss")
@@ -45,8 +46,8 @@ def published_section(evidence: Evidence) -> Section | None:
         section for metric in METRICS if (section := _metric_section(evidence, reference, metric))
     ]
     printed = set(reference.figures)
-    strangers = sorted(printed - set(evidence.study.scored))
-    unprinted = len(set(evidence.study.scored) - printed)
+    strangers = sorted(printed - set(_by_name_in_tables(evidence)))
+    unprinted = len(evidence.study.scored) - (len(printed) - len(strangers))
     lead = (
         f"{code(reference.path)} has figures for {counted(len(printed), 'experiment')}. A "
         "published figure is one run: it is set beside the interval that one more run of ours "
@@ -70,8 +71,9 @@ def published_section(evidence: Evidence) -> Section | None:
 def set_beside(evidence: Evidence, reference: Reference, metric: str) -> list[Beside]:
     """Return every published figure of a metric for which there are runs."""
     found = []
+    scored = _by_name_in_tables(evidence)
     for name, figures in reference.figures.items():
-        one = evidence.study.scored.get(name)
+        one = scored.get(name)
         ours = one.estimate(metric) if one else None
         if ours is None or metric not in figures:
             continue
@@ -83,6 +85,12 @@ def set_beside(evidence: Evidence, reference: Reference, metric: str) -> list[Be
         is_within = None if within is None else within[0] <= published <= within[1]
         found.append(Beside(name, published, ours, deviations, is_within))
     return found
+
+
+def _by_name_in_tables(evidence: Evidence) -> dict[str, Repeated]:
+    """Return the experiments by name, and by the name that a table has for one like a formula."""
+    scored = evidence.study.scored
+    return {as_text(name): one for name, one in scored.items()} | scored
 
 
 def _metric_section(evidence: Evidence, reference: Reference, metric: str) -> Section | None:

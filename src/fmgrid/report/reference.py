@@ -11,6 +11,7 @@ from pathlib import Path
 from fmgrid.disk import read_regular
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.statistics import Noise, pooled_noise
+from fmgrid.summary import NETWORK
 from fmgrid.words import near_match, printable
 
 METRICS = ("accuracy", "valid_loss", "train_loss")
@@ -68,7 +69,10 @@ def read_reference(path: Path) -> Reference:
                 problems.append(Problem(place, "name", f"{told}; write each experiment once"))
                 continue
             figures[name] = _figures(row, place, problems)
-            settings = tuple((row.get(setting) or "").strip() for setting in _SETTINGS)
+            of_network = [name for name in row if name and name.startswith(NETWORK)]
+            settings = tuple((row[name] or "").strip() for name in of_network) + tuple(
+                (row.get(setting) or "").strip() for setting in _SETTINGS
+            )
             if any(settings):
                 alike[settings].append(name)
     except csv.Error as error:
