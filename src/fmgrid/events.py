@@ -23,6 +23,7 @@ from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
+from fmgrid import toml
 from fmgrid.components import is_plugged_in
 from fmgrid.disk import open_regular
 from fmgrid.errors import DamagedFileError
