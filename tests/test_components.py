@@ -1,13 +1,17 @@
 import inspect
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import optim
 
+from fmgrid import components
 from fmgrid.components import (
     ComponentError,
     objection_to_value,
@@ -53,6 +57,18 @@ def run_python(script: str) -> str:
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
     )
     return result.stdout
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process ends within some seconds; one that nobody waits for has."""
+    for _ in range(100):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_torch_has_the_optimizers_that_a_grid_would_name() -> None:
@@ -187,6 +203,36 @@ def test_an_installed_module_comes_before_one_in_the_current_folder(write_module
             "ModuleNotFoundError: No module named 'nonesuch_package')",
             id="what it needs is missing",
         ),
+        pytest.param("raise GeneratorExit", "GeneratorExit", id="what is no Exception"),
+        pytest.param("raise type('Mine', (BaseException,), {})", "Mine", id="its own kind"),
+        pytest.param("raise KeyboardInterrupt", "KeyboardInterrupt", id="an interrupt"),
+        pytest.param("raise ValueError('word ' * 10**6)", "ValueError: word word", id="long words"),
+        pytest.param(
+            "class Mute(Exception):\n    def __str__(self): raise self\nraise Mute",
+            "Mute: it cannot say what is wrong",
+            id="an error that cannot be told",
+        ),
+        pytest.param(
+            "import os; os._exit(0)", "it ended the process: exit code 0", id="the process's end"
+        ),
+        pytest.param(
+            "import os; os.closerange(0, 1000); os._exit(0)",
+            "it ended the process: exit code 0",
+            id="files closed, the process's end",
+        ),
+        pytest.param(
+            "print({'classes': {}, 'makes_others': False}, flush=True); import os; os._exit(0)",
+            "it ended the process: exit code 0",
+            id="an answer that is printed",
+        ),
+        pytest.param(
+            "import signal; signal.raise_signal(signal.SIGALRM)",
+            "it ended the process: signal 14, Alarm clock",
+            id="a signal",
+        ),
+        pytest.param(
+            "import os; os.abort()", "it ended the process: signal 6, Aborted", id="a crash"
+        ),
     ],
 )
 def test_a_module_that_fails_at_import_is_told_on_one_line(
@@ -201,6 +247,64 @@ def test_a_module_that_fails_at_import_is_told_on_one_line(
     assert str(caught.value).startswith(f"module {name} cannot be imported ({told}")
     assert "\n" not in str(caught.value)
     assert "install" not in str(caught.value)
+
+
+def test_a_module_whose_import_hangs_is_given_up_with_all_that_it_has_started(
+    write_module: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "_IMPORT_SECONDS", 2.0)
+    child = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    write_module(
+        "hanging_module",
+        f"import subprocess, time\nopen('pid', 'w').write(str({child}.pid))\ntime.sleep(600)\n",
+    )
+
+    with pytest.raises(ComponentError, match=r"hanging_module .* \(it was killed after 2 s\)"):
+        optimizer_signature("hanging_module:Mine")
+
+    assert has_ended(int(Path("pid").read_text()))
+
+
+def test_a_module_that_spoils_its_process_spoils_no_other(write_module: Write) -> None:
+    write_module(
+        "spoiling_module",
+        "import os, signal, subprocess, sys\n"
+        "from torch.optim import SGD\n"
+        "class Mine(SGD):\n"
+        "    pass\n"
+        "open('pid', 'w').write(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        "print('x' * 10_000_000)\n"
+        "os.environ['SPOILED'] = '1'\n"
+        "os.chdir('/')\n"
+        "os.closerange(0, 1000)\n"
+        "signal.alarm(1)\n"
+        "sys.setrecursionlimit(100)\n"
+        "os.fork()\n",
+    )
+    here = Path.cwd()
+
+    signature = optimizer_signature("spoiling_module:Mine")
+
+    assert signature == optimizer_signature("torch.optim.sgd:SGD")
+    assert "momentum" in signature.arguments
+    assert Path.cwd() == here
+    assert "SPOILED" not in os.environ
+    assert not {"spoiling_module"} & sys.modules.keys()
+    assert has_ended(int(Path("pid").read_text()))
+
+
+def test_a_module_is_imported_once_for_all_its_optimizers(write_module: Write) -> None:
+    write_module(
+        "counting_module",
+        "from torch.optim import SGD, Adam\nopen('imports', 'a').write('once')\n",
+    )
+
+    optimizer_signature("counting_module:SGD")
+    optimizer_signature("counting_module:Adam")
+    with pytest.raises(ComponentError, match='has no optimizer class "Adm"; did you mean Adam'):
+        optimizer_signature("counting_module:Adm")
+
+    assert Path("imports").read_text() == "once"
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Rprop"])

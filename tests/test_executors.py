@@ -258,6 +258,64 @@ def test_whatever_training_raises_is_a_failed_run(
     assert failure.traceback in task.log.read_text("utf-8")
 
 
+def test_little_depth_of_calls_is_the_tasks_alone(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = {
+        run.experiment.epochs: run
+        for run in processes.run(tasks.limit_depth, [make_task(n) for n in (1, 2, 3)])
+    }
+    assert {n: run.status for n, run in runs.items()} == {1: "complete", 2: "failed", 3: "complete"}
+    assert runs[2].failure
+    assert runs[2].failure.message == "ValueError: in little depth"
+
+
+def test_a_task_that_writes_into_the_line_costs_no_other(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    (run,) = processes.run(tasks.write_everywhere, [make_task(1)])
+    assert run.status == "failed"
+    assert processes.call(tasks.double, 21) == 42
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    range(1, 7),
+    ids=[
+        "no run",
+        "a run with another type of value",
+        "a run of another experiment",
+        "a class that the parent would have to import",
+        "depth without end",
+        "a function to call",
+    ],
+)
+def test_an_answer_that_fmgrid_does_not_give_is_a_failed_run(
+    epochs: int, processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    runs = list(processes.run(tasks.answer_by_epochs, [make_task(epochs), make_task(7)]))
+    assert sorted(run.status for run in runs) == ["complete", "failed"]
+    failure = next(run.failure for run in runs if run.failure)
+    assert failure.message == "its worker process gave another answer than fmgrid's"
+    assert "CALLED" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (tasks.raise_recursing, "RecursingError: once"),
+        (tasks.raise_generator_exit, "GeneratorExit"),
+        (sys.exit, "SystemExit"),
+    ],
+)
+def test_a_call_raises_an_error_of_python_whatever_the_function_raises(
+    function: Callable[[], None], message: str, processes: Processes
+) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        processes.call(function)
+    assert processes.call(tasks.double, 1) == 2
+
+
 @pytest.mark.parametrize(
     "train",
     [tasks.tell_pid_and_sleep, tasks.hang_in_c, tasks.hang_with_a_child_elsewhere],

@@ -94,6 +94,61 @@ class Exploding(SGD):
             for parameter in group["params"]:
                 parameter.data.fill_(float("nan"))
 """
+HARMFUL = """
+import sys
+from torch.optim import SGD
+
+class LittleDepth(SGD):
+    def step(self, closure=None):
+        sys.setrecursionlimit(50)
+
+class NoException(SGD):
+    def step(self, closure=None):
+        raise GeneratorExit
+
+class Recursing(SGD):
+    def step(self, closure=None):
+        class Endless(Exception):
+            def __reduce__(self):
+                return Endless, (Endless(),)
+        raise Endless("no end")
+
+class Mute(SGD):
+    def step(self, closure=None):
+        class Silent(BaseException):
+            def __str__(self):
+                raise self
+        raise Silent
+
+class SpoilsStreams(SGD):
+    def step(self, closure=None):
+        class Stream:
+            def write(self, text):
+                raise GeneratorExit
+            flush = write
+        sys.stdout = sys.stderr = Stream()
+
+class ForgesItsRun(SGD):
+    def step(self, closure=None):
+        from fmgrid.records import Run
+        Run.__reduce_ex__ = lambda self, protocol: (sys.exit, ("forged",))
+"""
+# What modules do when they are imported.
+IMPORTED = {
+    "ends_the_process": "import os; os._exit(0)",
+    "no_exception": "raise GeneratorExit",
+    "sends_a_signal": "import signal; signal.raise_signal(signal.SIGALRM)",
+    "crashes": "import os; os.abort()",
+}
+SPOILING = """
+import os
+from torch.optim import SGD
+os.chdir("/")
+os.environ["ATEN_CPU_CAPABILITY"] = "default"
+os.environ["PYTHONPATH"] = "/nonexistent"
+class Mine(SGD):
+    pass
+"""
 GOOD = '[[point]]\nname = "good"\n[[point]]\nname = "fine"\nbatch_size = 32\n'
 
 
@@ -160,6 +215,45 @@ def test_a_failure_is_told_when_it_happens_and_costs_no_other_run(
     else:
         assert failure.traceback.startswith("Traceback (most recent call last):\n")
         assert reason.partition(":")[0] in log
+
+
+def test_what_a_step_does_is_that_runs_failure_and_no_other(
+    undisturbed: dict[str, object],
+) -> None:
+    Path("hostile.py").write_text(HARMFUL)
+    names = re.findall(r"^class (\w+)", HARMFUL, re.M)
+    points = (f'[[point]]\nname = "{name}"\noptimizer = "hostile:{name}"\n' for name in names)
+    done = fmgrid("run", write(QUICK + GOOD + "".join(points)))
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"{len(names)} failed:\n" in done.stderr
+    assert "Recursing: failed: Endless: no end\n" in done.stderr
+    assert bits(Path("modellogs")).items() >= undisturbed.items()
+
+
+def test_what_a_module_does_at_its_import_is_named_with_its_line() -> None:
+    for name, statement in IMPORTED.items():
+        write(statement, f"{name}.py")
+    points = (f'[[point]]\nname = "{name}"\noptimizer = "{name}:Mine"\n' for name in IMPORTED)
+    done = fmgrid("run", write(QUICK + "".join(points)))
+    assert (done.returncode, done.stdout) == (2, "")
+    *lines, last = done.stderr.splitlines()
+    assert last == "4 mistakes; nothing was done"
+    for line, name in zip(lines, IMPORTED, strict=True):
+        assert re.match(
+            rf"grid.toml:\d+: point.optimizer: module {name} cannot be imported \(.+\)$", line
+        )
+
+
+def test_a_module_that_changes_its_process_changes_no_other(
+    undisturbed: dict[str, object],
+) -> None:
+    write(SPOILING, "spoiling.py")
+    grid = write(f'{QUICK}{GOOD}[[point]]\nname = "spoiled"\noptimizer = "spoiling:Mine"\n')
+    done = fmgrid("run", grid, "--logdir", "logs")
+    assert done.returncode == 0, done.stderr
+    assert bits(Path("logs")).items() >= undisturbed.items()
+    assert len(list(Path("logs").glob("*/*_results.toml"))) == 3
 
 
 def test_after_so_many_failures_the_rest_is_left() -> None:

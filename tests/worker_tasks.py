@@ -3,8 +3,10 @@
 Each function takes an experiment, whose number of epochs tells some of them what to do.
 """
 
+import contextlib
 import ctypes
 import errno
+import inspect
 import multiprocessing
 import os
 import signal
@@ -249,6 +251,66 @@ def leave_a_temporary_folder(experiment: Experiment) -> Run:
     Path(experiment.optimizer).write_text(tempfile.mkdtemp())
     os.kill(os.getpid(), signal.SIGKILL)
     return succeed(experiment)
+
+
+def limit_depth(experiment: Experiment) -> Run:
+    run = succeed(experiment)
+    sys.setrecursionlimit(len(inspect.stack()) + 10)
+    if experiment.epochs == 2:
+        raise ValueError("in little depth")
+    return run
+
+
+def write_everywhere(experiment: Experiment) -> Run:
+    """Write lines into the pipe to the parent, and whatever else is open."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(path.readlink()).startswith("socket:"):
+                os.write(int(path.name), b"\n" * 100)
+    return succeed(experiment)
+
+
+def answer_by_epochs(experiment: Experiment) -> Run:
+    """Give an answer that is not fmgrid's own."""
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    changes: dict[int, dict[str, Any]] = {
+        2: {"seconds": "many"},
+        3: {"experiment": experiment.model_copy(update={"seed": 1})},
+        4: {"software": {"made": Foreign()}},
+        5: {"software": {"made": deep}},
+        6: {"software": {"made": Calling()}},
+    }
+    if experiment.epochs == 1:
+        return "no run"  # type: ignore[return-value]
+    return succeed(experiment).model_copy(update=changes.get(experiment.epochs, {}))
+
+
+class Foreign:
+    """A class that the parent has not imported."""
+
+
+class Calling:
+    """Calls a function where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.putenv, ("CALLED", "1")
+
+
+class RecursingError(BaseException):
+    """Cannot be pickled, for it never ends."""
+
+    def __reduce__(self) -> Any:
+        return type(self), (type(self)("again"),)
+
+
+def raise_recursing() -> None:
+    raise RecursingError("once")
+
+
+def raise_generator_exit() -> None:
+    raise GeneratorExit
 
 
 def double(number: int) -> int:

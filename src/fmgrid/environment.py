@@ -44,7 +44,18 @@ _KEPT = {
 
 
 # Python itself reads these when it starts, and its children do by its flags: it must start anew.
-_OF_PYTHON = ("PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
+_OF_PYTHON = (
+    "PYTHONDEBUG",
+    "PYTHONDEVMODE",
+    "PYTHONINSPECT",
+    "PYTHONINTMAXSTRDIGITS",
+    "PYTHONOPTIMIZE",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONTRACEMALLOC",  # the import of torch takes minutes
+    "PYTHONVERBOSE",
+    "PYTHONWARNDEFAULTENCODING",
+    "PYTHONWARNINGS",
+)
 
 
 def shield() -> None:
@@ -56,9 +67,17 @@ def shield() -> None:
     for name in list(os.environ):
         if name.startswith(_PREFIXES) and name not in _KEPT:
             del os.environ[name]
+    for name in ("COLUMNS", "LINES"):
+        if not _is_size(os.environ.get(name, "80")):
+            del os.environ[name]
     changed = [name for name in _OF_PYTHON if os.environ.pop(name, None)]
     if changed and not sys.flags.ignore_environment:
         _start_anew()
+
+
+def _is_size(text: str) -> bool:
+    """Tell whether a text is the size of a terminal: rich takes a "²" for a number, too."""
+    return text.isascii() and text.isdigit() and len(text) <= len("1000")
 
 
 def _start_anew() -> None:
