@@ -19,7 +19,7 @@ def main() -> None:
     """Print the constants and the ratio of estimate and measurement."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("logdir", type=Path)
-    folders = find_folders(parser.parse_args().logdir)
+    folders = find_folders(parser.parse_args().logdir).runs
     runs = [read_results(results) for _, results, _ in folders if results]
     trained = [run for run in runs if run.status == "complete" and run.trained_as is None]
     seconds = np.array([run.seconds for run in trained])

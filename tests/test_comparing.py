@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fmgrid.cli import status
 from fmgrid.cli.comparing import find_repeated, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
@@ -233,3 +234,14 @@ def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> N
     assert all(len(one.curves[0]) == one.settings["epochs"] for one in study.scored.values())
     assert "counted once: b/few, b/few_s1, b/more, b/more_s1" in page
     assert "Nothing: every run" not in page
+
+
+def test_a_run_that_goes_on_in_a_log_folder_below_is_said_to_run(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Store(logs).begin("new")
+    Store(logs.parent / "idle").begin("old")
+    with Store(logs).locked():
+        status(logs.parent)
+    states = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines()}
+    assert (states["running"], states["interrupted"]) == ("logs/new", "idle/old")

@@ -891,6 +891,40 @@ def test_an_event_file_without_scalars_is_no_second_run(tmp_path: Path) -> None:
     assert (len(run.history), run.warnings) == (3, ())
 
 
+def test_a_hidden_event_file_is_no_second_run(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    (path,) = folder.glob("events*")
+    path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    run = read_mltrainer_folder(folder)
+    assert (len(run.history), run.warnings) == (3, ())
+
+
+def test_an_epoch_that_no_training_reaches_is_none(tmp_path: Path) -> None:
+    records = [to_record(to_scalar("Loss/train", 1), step=step) for step in (0, 2**31, 2**63 - 1)]
+    write_records(tmp_path / "events.out.tfevents.1", *records)
+    assert [record.epoch for record in read_mltrainer_folder(tmp_path).history] == [1]
+
+
+@pytest.mark.parametrize("wall_time", [math.nan, math.inf, 1e300])
+def test_a_senseless_clock_leaves_the_seconds_unknown(wall_time: float, tmp_path: Path) -> None:
+    first = to_record(to_scalar("Loss/train", 1), wall_time=1.0)
+    last = to_record(to_scalar("Loss/train", 1), step=1, wall_time=wall_time)
+    write_records(tmp_path / "events.out.tfevents.1", first, last)
+    history = read_mltrainer_folder(tmp_path).history
+    assert [record.seconds for record in history] == [0.0, None]
+
+
+def test_an_argument_of_5000_digits_is_no_plain_value(tmp_path: Path) -> None:
+    digits = "f" * 5_000
+    text = f"[model.optimizer_kwargs]\nlr = 0.1\neps = 0x{digits}\nbetas = [0x{digits}]\n"
+    run = read_mltrainer_folder(make_folder(tmp_path, text.encode()))
+    assert run.settings["optimizer_args"] == {}
+    assert [warning.partition(": not")[0] for warning in run.warnings] == [
+        "settings.toml: optimizer_kwargs.eps",
+        "settings.toml: optimizer_kwargs.betas",
+    ]
+
+
 def test_a_metric_that_was_never_logged_is_unknown(tmp_path: Path) -> None:
     records = [to_record(to_scalar("Loss/test", 2 - step), step=step) for step in range(2)]
     write_records(tmp_path / "events.out.tfevents.1", *records)

@@ -1,5 +1,6 @@
 """What grids ask, as a log folder keeps it: times, changes, damage."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from fmgrid.questions import note, read_asked, read_asked_in, to_file, unnoted
 from fmgrid.records import Asked, Stated
 from fmgrid.store import seal
 from test_store import signed, texts
+from unlistable import refuse
 
 
 @pytest.fixture
@@ -423,3 +425,14 @@ def test_two_grids_of_one_folder_stay_two_beside_the_same_two_of_another(tmp_pat
     for root in (one, other):
         note(root, [asked("g.toml"), asked("h.toml")])
     assert [found.path for found in read_asked_in([one, other])[0]] == ["g.toml", "h.toml"]
+
+
+def test_records_that_cannot_be_listed_are_not_written_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(root, [asked("g.toml", stated(since=MONDAY))])
+    with monkeypatch.context() as patch:
+        refuse(root / ".grids", errno.EACCES, patch)
+        with pytest.raises(StoreError, match=r"\.grids: Permission denied"):
+            note(root, [asked("g.toml", stated(since=FRIDAY))])
+    assert kept(root).hypotheses == (stated(since=MONDAY),)

@@ -242,6 +242,13 @@ def test_runs_of_one_name_and_seed_with_other_figures_are_named() -> None:
     )
 
 
+def test_runs_of_one_name_with_other_settings_are_named_by_their_path() -> None:
+    one = in_folder("a", rows("mlp", [0.5, 0.6]))
+    made = study_of([*one, *in_folder("b", rows("mlp", [0.5], epochs=9))])
+    told = "mlp: 1 of its runs, whose settings differ from the others': b/mlp"
+    assert made.left_out == (told,)
+
+
 def test_runs_that_differ_in_their_epochs_only_are_no_copies() -> None:
     one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
     made = study_of([*one, *other], history=epochs_of(one))

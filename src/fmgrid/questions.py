@@ -48,6 +48,8 @@ def note(root: Path, asked: Sequence[Asked]) -> list[Path]:
         )
     aside = []
     with naming(folder):
+        if folder.exists():  # where it cannot be listed, times would be lost
+            os.listdir(folder)  # noqa: PTH208
         for one, records in _changes(root, asked):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / _file_name(one.path)

@@ -499,8 +499,11 @@ def _without_namesakes(
     for row in rows:
         by_configuration[_configuration(row)].append(row)
     kept = max(by_configuration.values(), key=len)
-    if others := len(rows) - len(kept):
-        uncounted.append(f"{name}: {others} of its runs, whose settings differ from the others'")
+    others = [row for alike in by_configuration.values() if alike is not kept for row in alike]
+    if others:
+        told = f"{name}: {len(others)} of its runs, whose settings differ from the others'"
+        elsewhere = [_place(row) for row in others if _place(row) != row["run"]]
+        uncounted.append(f"{told}: {', '.join(elsewhere)}" if elsewhere else told)
     first: dict[int, Row] = {}
     counted = []
     for row in kept:

@@ -271,8 +271,12 @@ def status(
     states: dict[str, list[str]] = {}
     for row in summary.rows:
         states.setdefault(row["status"] or "unknown", []).append(row["folder"])
-    if summary.unfinished:
-        states["running" if Store(logdir).is_locked() else "interrupted"] = summary.unfinished
+    # Each log folder below this one has a lock of its own.
+    folders = {logdir, *((logdir / name).parent for name in summary.unfinished)}
+    locked = {folder for folder in folders if summary.unfinished and Store(folder).is_locked()}
+    for name in summary.unfinished:
+        is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
+        states.setdefault("running" if is_running else "interrupted", []).append(name)
     if json:
         print(json_format.dumps({"states": states, "warnings": summary.warnings}, indent=2))
         return

@@ -58,7 +58,8 @@ def _failures(study: Study, logdir: Path) -> Iterator[str]:
 
 def _unfinished(study: Study, logdir: Path) -> Iterator[str]:
     """Name what the same command again would train."""
-    begun = {re.sub(r"_s\d+$", "", name) for name in study.unfinished} | {*study.unfinished}
+    runs = {path.rpartition("/")[2] for path in study.unfinished}  # below a log folder's own name
+    begun = {re.sub(r"_s\d+$", "", name) for name in runs} | runs
     asked = dict.fromkeys(name for grid in study.asked for name in grid.names)
     missing = [name for name in asked if name not in {*study.scored, *study.failed, *begun}]
     told = []
