@@ -110,6 +110,10 @@ class Repeated:
         """Which images judge it: figures of others cannot be set beside."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
 
+    def scored_on_for(self, metric: str) -> tuple[Any, ...]:
+        """Return which images give the figures of a metric: `test_` metrics know one set only."""
+        return self.scored_on[:1] if metric.startswith("test_") else self.scored_on
+
     @property
     def images_seen(self) -> int | None:
         """Training images until the end, repeats included."""
@@ -282,12 +286,43 @@ def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
     return [same[0] for same in by_configuration(experiments).values()]
 
 
+def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
+    """Return every configuration once, under its first name, with the runs of all its names."""
+    return [_merge(same) for same in by_configuration(experiments).values()]
+
+
+def _merge(same: Sequence[Repeated]) -> Repeated:
+    """Return experiments of one configuration as one; of a seed that several have, the first's."""
+    first = same[0]
+    if len(same) == 1:
+        return first
+    runs = {seed: row for one in reversed(same) for seed, row in one.runs.items()}
+    curves = {seed: rows for one in reversed(same) for seed, rows in one.curves.items()}
+    return replace(first, runs=dict(sorted(runs.items())), curves=curves)
+
+
 def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
     """Return the experiments, those together that the same images judge; most first."""
     found: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
     for one in experiments:
         found[one.scored_on].append(one)
     return sorted(found.values(), key=lambda members: -len(members))
+
+
+def are_scored_alike(experiments: Iterable[Repeated], metric: str = "accuracy") -> bool:
+    """Return whether the same images give all experiments their figures of a metric."""
+    return len({one.scored_on_for(metric) for one in experiments}) <= 1
+
+
+def images_of(one: Repeated) -> str:
+    """Say which images judge an experiment."""
+    validation = one.settings.get("validation")
+    if validation is None:
+        return "unknown images"
+    of = "" if one.settings.get("dataset") == "fashion-mnist" else f" of {one.settings['dataset']}"
+    if validation == "test":
+        return f"the test images{of}"
+    return f"{validation:,} images{of} held out"
 
 
 def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
@@ -298,10 +333,14 @@ def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
 
 
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
-    """Return how many others differ from each distinct experiment in one setting only."""
+    """Return how many others differ from each distinct experiment in one setting only.
+
+    A setting that changes the images which judge a run does not count: such figures are not
+    compared.
+    """
     those = distinct(experiments)
     neighbours = Counter(dict.fromkeys(those, 0))
-    for setting in SINGLE_SETTINGS:
+    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
         buckets: dict[str, list[Repeated]] = defaultdict(list)
         for one in those:
             buckets[without(one, setting)].append(one)
