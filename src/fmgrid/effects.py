@@ -32,11 +32,11 @@ from fmgrid.study import (
     Repeated,
     Study,
     are_scored_alike,
+    best_by_images,
     best_first,
     count_neighbours,
     is_higher_better,
     level_of,
-    merged,
     scored_alike,
     without,
 )
@@ -152,7 +152,7 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     Of several sets of experiments that different images judge it is the largest. None where that
     has fewer than two experiments, or shares no seed.
     """
-    ranked, *_ = [*scored_alike(best_first(merged(study.scored.values()), metric)), []]
+    ranked, *_ = [*best_by_images(study.scored.values(), metric), []]
     series = {one.name: one.series(metric) for one in ranked}
     seeds = sorted(set(common_seeds(list(series.values()))) & set(study.seeds))
     if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win

@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.claims import METRICS
-from fmgrid.records import Asked, Experiment
+from fmgrid.records import Asked, Experiment, Run
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
 from fmgrid.summary import SETTINGS as COLUMNS_OF_SETTINGS
 from fmgrid.summary import Summary, natural_order
@@ -330,6 +330,44 @@ def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
     scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
     sign = -1 if is_higher_better(metric) else 1
     return [one for _, one in sorted(scored, key=lambda pair: sign * pair[0])]
+
+
+def best_by_images(experiments: Iterable[Repeated], metric: str) -> list[list[Repeated]]:
+    """Return the configurations that have the metric, best mean first, of equals by their names.
+
+    Those together that the same images judge, the largest such set first.
+    """
+    by_name = sorted(experiments, key=lambda one: natural_order(one.name))
+    return scored_alike(best_first(merged(by_name), metric))
+
+
+class Ranking:
+    """The experiments of runs, as the report ranks them, while more runs come in."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self._runs: dict[str, dict[int, Row]] = {}
+        self._experiments: dict[str, Repeated] = {}
+        for run in runs:
+            self.add(run)
+
+    def add(self, run: Run) -> None:
+        """Count a run, if it is complete."""
+        if run.status != "complete" or run.final is None:
+            return
+        experiment = run.experiment
+        if experiment.name not in self._experiments:
+            settings = {name: getattr(experiment, name) for name in SETTINGS}
+            self._runs[experiment.name] = {}
+            self._experiments[experiment.name] = Repeated(
+                experiment.name, settings, self._runs[experiment.name]
+            )
+        row = {"run": experiment.run_name, "accuracy": run.final.accuracy}
+        self._runs[experiment.name][experiment.seed] = row
+
+    def best(self) -> list[Repeated]:
+        """Return the best of each set of experiments that the same images judge."""
+        sets = best_by_images(self._experiments.values(), "accuracy")
+        return [ranked[0] for ranked in sets]
 
 
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:

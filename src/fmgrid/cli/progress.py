@@ -1,5 +1,6 @@
 """What a person sees while a grid runs: two lines on a terminal, a line per run in a pipe."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from rich.text import Text
 
 from fmgrid.costs import estimate_seconds
 from fmgrid.records import Experiment, Run
+from fmgrid.study import Ranking, Repeated, images_of
+
+_SETS_SHOWN = 2
 
 
 @dataclass
@@ -23,14 +27,17 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     finished: int = 0
     failed: int = 0
-    best: Run | None = None
+    ranking: Ranking = field(default_factory=Ranking)  # of all complete runs, old and new
+    best: Sequence[Repeated] = ()  # of each set of images that judges experiments
     started: float = field(init=False)
     _spent: float = 0.0  # estimated cost of what is done
     _working_since: float = 0.0  # when the first training began
+    _ranked_next: float = -math.inf  # of thousands of experiments, ranking takes a while
 
     def __post_init__(self) -> None:
         self.started = self.clock()
         self._cost = sum(map(estimate_seconds, self.trainings))
+        self.best = self.ranking.best()
 
     def add(self, run: Run) -> None:
         """Count a finished run."""
@@ -40,10 +47,11 @@ class Progress:
             self._working_since = self.clock() - run.seconds
         if run.trained_as is None:
             self._spent += estimate_seconds(run.experiment)
-        if run.status == "complete" and run.final:
-            best = self.best.final if self.best else None
-            if best is None or run.final.accuracy > best.accuracy:
-                self.best = run
+        self.ranking.add(run)
+        if self.clock() >= self._ranked_next or self.finished == self.total:
+            began = self.clock()
+            self.best = self.ranking.best()
+            self._ranked_next = self.clock() + 20 * (self.clock() - began)
 
     @property
     def seconds(self) -> float:
@@ -92,9 +100,20 @@ def describe_run(run: Run) -> str:
     return f"{figures}, {format_seconds(run.seconds)}{again}"
 
 
-def describe_best(run: Run) -> str:
-    """Return the name and accuracy of the best run."""
-    return f"{run.experiment.run_name} {run.final.accuracy:.2%}" if run.final else ""
+def describe_best(best: Sequence[Repeated]) -> str:
+    """Return the best experiments with their mean accuracies, of each set of images that judges."""
+    told = [_accuracy_of(one) for one in best[:_SETS_SHOWN]]
+    if len(best) > 1:
+        told = [f"{text} on {images_of(one)}" for text, one in zip(told, best, strict=False)]
+    return ", ".join(told)
+
+
+def _accuracy_of(one: Repeated) -> str:
+    """Return the accuracy of a run by its name, or the mean of several."""
+    mean = one.mean("accuracy") or 0.0
+    if len(one.runs) == 1:
+        return f"{next(iter(one.runs.values()))['run']} {mean:.2%}"
+    return f"{one.name} {mean:.2%}, the mean of {len(one.runs)} seeds"
 
 
 def format_seconds(seconds: float) -> str:

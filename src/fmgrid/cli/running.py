@@ -25,6 +25,7 @@ from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.records import Asked, Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
+from fmgrid.study import Ranking
 from fmgrid.words import command_line, counted
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
@@ -170,7 +171,8 @@ def _train_all(
         _note(to_asked(plan, datetime.now(UTC), command), store)
         _set_aside([item for item in found if _is_wanted(item, wishes)], store)
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
-        progress = Progress(total, trainings, lambda: processes.running)
+        ranking = Ranking(item.run for item in found if item.run and item.state == "complete")
+        progress = Progress(total, trainings, lambda: processes.running, ranking=ranking)
         with _shown(progress, wishes):
             for run in run_all(wanted, store, processes, train, timeouts):
                 runs.append(run)
@@ -279,8 +281,7 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
     if not wishes.quiet:
         if not runs:
             say("nothing to do")
-        trained = [run for run in complete if run.final]
-        best = max(trained, key=lambda run: run.final.accuracy, default=None)  # type: ignore[union-attr]
+        best = Ranking(complete).best()
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:

@@ -16,6 +16,8 @@ from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import count_trainings, survey
 from fmgrid.store import Store, read_results, write_whole
+from fmgrid.study import Repeated, best_by_images, images_of, to_study
+from fmgrid.summary import Summary
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
@@ -90,17 +92,29 @@ def warn_of_unanswerable(plan: Plan) -> None:
 
 
 def show_best(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the runs of highest accuracy, on a terminal only: it isn't the data."""
+    """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
     target = console(stderr=True)
-    scored = [row for row in rows if row.get("accuracy") is not None]
-    if not target.is_terminal or not scored:
+    if not target.is_terminal:
         return
-    table = Table("run", "accuracy", "valid loss", "train loss", box=None, pad_edge=False)
-    for row in sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]:
-        losses = (row.get(name) for name in ("valid_loss", "train_loss"))
+    experiments = to_study(Summary(list(rows)), []).scored.values()
+    sets = best_by_images(experiments, "accuracy")
+    for ranked in sets:
+        if len(sets) > 1:
+            target.print(f"scored on {images_of(ranked[0])}")
+        target.print(_best_table(ranked[:BEST_SHOWN]))
+
+
+def _best_table(ranked: Sequence[Repeated]) -> Table:
+    is_repeated = any(len(one.runs) > 1 for one in ranked)
+    columns = ("experiment", "seeds") if is_repeated else ("run",)
+    table = Table(*columns, "accuracy", "valid loss", "train loss", box=None, pad_edge=False)
+    for one in ranked:
+        name = one.name if is_repeated else next(iter(one.runs.values()))["run"]
+        seeds = [str(len(one.runs))] if is_repeated else []
+        losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
         cells = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-        table.add_row(printable(row["run"]), f"{row['accuracy']:.2%}", *cells)
-    target.print(table)
+        table.add_row(printable(name), *seeds, f"{one.mean('accuracy'):.2%}", *cells)
+    return table
 
 
 def show_run(run: Run, *, json: bool) -> None:

@@ -22,10 +22,8 @@ from fmgrid.statistics import CONFIDENCE, ROUNDING
 from fmgrid.study import (
     Repeated,
     Study,
-    best_first,
+    best_by_images,
     images_of,
-    merged,
-    scored_alike,
     show_level,
 )
 from fmgrid.verdicts import WORDS, open_over_all
@@ -109,11 +107,6 @@ def winners_by_seed(evidence: Evidence) -> dict[int, list[str]]:
     return winners.by_seed if winners else {}
 
 
-def _distinct(evidence: Evidence) -> list[Repeated]:
-    """Return the scored experiments, each configuration once, best first."""
-    return best_first(merged(evidence.study.scored.values()), evidence.metric)
-
-
 def _what_was_run(evidence: Evidence) -> str:
     study = evidence.study
     experiments = list(study.experiments.values())
@@ -135,7 +128,7 @@ def _what_was_run(evidence: Evidence) -> str:
 
 def _what_is_best(evidence: Evidence) -> str:
     """Say which experiments are best, of those that the same images judge."""
-    sets = scored_alike(_distinct(evidence))
+    sets = best_by_images(evidence.study.scored.values(), evidence.metric)
     if len(sets) == 1:
         return _best_of(sets[0], evidence.metric)
     shown = [f"Scored on {images_of(one[0])}, {_best_of(one, evidence.metric)}" for one in sets[:2]]
