@@ -228,6 +228,17 @@ class Stated(Record):
     since: datetime
 
 
+class Command(Record):
+    """An `fmgrid run` as values: what it meant can be said again from any folder."""
+
+    text: str  # as it was typed
+    folder: str  # in which it was typed
+    grids: tuple[str, ...]  # files and folders, as they were typed
+    logdir: str
+    options: tuple[tuple[str, str], ...] = ()  # the others with their values; "" for a flag
+    seeds: tuple[int, ...] = ()  # of --seeds
+
+
 class Asked(Record):
     """What a grid file asked when it was last run."""
 
@@ -237,6 +248,9 @@ class Asked(Record):
     hypotheses: tuple[Stated, ...] = ()
     withdrawn: tuple[Stated, ...] = ()  # hypotheses that it stated before, and no longer does
     commands: tuple[str, ...] = ()  # that ran it, in order
+    runs: tuple[Command, ...] = ()  # those of the commands that are known as values
+    file: str = ""  # the grid's absolute path without links, "" where it is not known
+    root: str = ""  # the log folder's, to which the others are relative if all of it moves
 
 
 class Run(Record):

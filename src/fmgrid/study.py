@@ -572,17 +572,33 @@ def _row_of(one: Repeated) -> dict[str, Any]:
     return row
 
 
+def _titles(asked: Sequence[Asked]) -> list[str]:
+    """Return a title for each grid: its file's name, after its folder's where several have it."""
+    paths = [PurePosixPath(one.path) for one in asked]
+    stems = Counter(path.stem for path in paths)
+    titles = [
+        path.stem if stems[path.stem] == 1 else f"{_folder_name(path, one)}/{path.stem}"
+        for path, one in zip(paths, asked, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    for at, title in enumerate(titles):
+        seen[title] += 1
+        titles[at] = title if seen[title] == 1 else f"{title} ({seen[title]})"
+    return titles
+
+
+def _folder_name(path: PurePosixPath, asked: Asked) -> str:
+    return path.parent.name or PurePosixPath(asked.file).parent.name
+
+
 def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:
     claimed: set[str] = set()
-    paths = [PurePosixPath(one.path) for one in asked]
-    stems = [path.stem for path in paths]
-    for path, grid in zip(paths, asked, strict=True):
+    for title, grid in zip(_titles(asked), asked, strict=True):
         members = [experiments[name] for name in grid.names if name in experiments]
         claimed |= {member.name for member in members}
         scored = tuple(member for member in members if member.runs)
         kept = {member.name for member in scored}
         if scored:
-            title = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}/{path.stem}"
             missing = tuple(name for name in grid.names if name not in kept)
             yield Group(title, grid.question, scored, missing)
     others = [one for name, one in experiments.items() if name not in claimed and one.runs]
