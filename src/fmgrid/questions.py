@@ -7,8 +7,9 @@ hypotheses with the time at which each was first seen, and the commands that ran
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fmgrid.claims import MAX_HYPOTHESES
 from fmgrid.errors import DamagedFileError, StoreError
@@ -107,13 +108,20 @@ def _read(path: Path) -> Asked:
             hypotheses=tuple(Stated(**one) for one in values["hypotheses"]),
             withdrawn=tuple(Stated(**one) for one in values["withdrawn"]),
             commands=tuple(values["commands"]),
-            runs=tuple(Command(**one) for one in values.get("runs", ())),
+            runs=tuple(map(_to_command, values.get("runs", ()))),
             file=values.get("file", ""),
             root=values.get("root", ""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid") from error
     return _relocated(asked, _real(path.parent.parent))
+
+
+def _to_command(values: Mapping[str, Any]) -> Command:
+    """Return a command, whose lists are tuples."""
+    options = tuple(map(tuple, values["options"]))
+    lists = {"grids": tuple(values["grids"]), "seeds": tuple(values["seeds"])}
+    return Command(**{**values, **lists, "options": options})
 
 
 def _relocated(asked: Asked, root: str) -> Asked:

@@ -22,7 +22,7 @@ from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
 from fmgrid.errors import InputError, MachineError, Problem, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
-from fmgrid.records import Asked, Experiment, Run
+from fmgrid.records import Asked, Command, Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
 from fmgrid.study import Ranking
@@ -49,6 +49,7 @@ class Wishes:
     memory: int | None = None  # bytes that it may allocate
     quiet: bool = False
     json: bool = False
+    command: Command | None = None  # all of this as it was typed
 
 
 def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
@@ -168,7 +169,7 @@ def _train_all(
         }
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
-        _note(to_asked(plan, datetime.now(UTC), command), store)
+        _note(to_asked(plan, datetime.now(UTC), command, wishes.command), store)
         _set_aside([item for item in found if _is_wanted(item, wishes)], store)
         train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
         ranking = Ranking(item.run for item in found if item.run and item.state == "complete")
@@ -294,7 +295,9 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         if len(failed) > FAILURES_SHOWN:
             status = ["fmgrid", "status", str(store.root)]
             say(f"  and {len(failed) - FAILURES_SHOWN} more; see {command_line(status)}")
-        say("fmgrid show RUN tells more of one; --retry-failed runs them again")
+        where = [] if store.root == Path("modellogs") else ["--logdir", str(store.root)]
+        show = command_line(["fmgrid", "show", "RUN", *where])
+        say(f"{show} tells more of one; --retry-failed runs them again")
     if missing and not wishes.quiet:
         say(f"{missing} not run; the same command does the rest")
     return FAILED if failed or missing else 0
