@@ -27,6 +27,7 @@ ROOMS = [
         "memory",
         "postponed",
         "records",
+        "commands",
         "components",
         "claims",
         "grid",

@@ -45,8 +45,10 @@ def test_the_time_left_weighs_runs_by_their_cost_and_leaves_the_start_out() -> N
 
 def test_the_best_is_the_most_accurate_of_the_complete() -> None:
     progress = Progress(4, [], list)
-    for finished in (run("a", 0.7), run("b", 0.9), run("c", None), run("d", 0.8)):
-        progress.add(finished)
+    runs = (run("a", 0.7), run("b", 0.9), run("c", None), run("d", 0.8))
+    for size, finished in enumerate(runs, start=8):
+        experiment = Experiment(name=finished.experiment.name, batch_size=size)
+        progress.add(finished.model_copy(update={"experiment": experiment}))
     assert [one.name for one in progress.best] == ["b"]
     assert (progress.finished, progress.failed) == (4, 1)
 
