@@ -33,6 +33,7 @@ ROOMS = [
         "memory",
         "postponed",
         "records",
+        "commands",
         "components",
         "claims",
         "grid",

@@ -39,17 +39,17 @@ def test_the_time_left_weighs_runs_by_their_cost_and_leaves_the_start_out() -> N
     assert progress.seconds_left is None
     now[0] = 114.0  # four seconds of which went into the workers' start
     progress.add(run("short", 0.8, seconds=10.0))
-    progress.best = None
     assert progress.seconds_left == pytest.approx(30.0)
     assert progress.seconds == 14.0
 
 
 def test_the_best_is_the_most_accurate_of_the_complete() -> None:
     progress = Progress(4, [], list)
-    for finished in (run("a", 0.7), run("b", 0.9), run("c", None), run("d", 0.8)):
-        progress.add(finished)
-    assert progress.best is not None
-    assert progress.best.experiment.name == "b"
+    runs = (run("a", 0.7), run("b", 0.9), run("c", None), run("d", 0.8))
+    for size, finished in enumerate(runs, start=8):
+        experiment = Experiment(name=finished.experiment.name, batch_size=size)
+        progress.add(finished.model_copy(update={"experiment": experiment}))
+    assert [one.name for one in progress.best] == ["b"]
     assert (progress.finished, progress.failed) == (4, 1)
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid import questions
+from fmgrid.claims import MAX_HYPOTHESES
 from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.questions import note, read_asked, read_asked_in, to_file, unnoted
 from fmgrid.records import Asked, Stated
 from fmgrid.store import seal
+from made_up_studies import row, study_of
 from test_store import signed, texts
 from unlistable import refuse
 
@@ -436,3 +439,89 @@ def test_records_that_cannot_be_listed_are_not_written_over(
         with pytest.raises(StoreError, match=r"\.grids: Permission denied"):
             note(root, [asked("g.toml", stated(since=FRIDAY))])
     assert kept(root).hypotheses == (stated(since=MONDAY),)
+
+
+# Grids of one name in several folders
+
+
+def of_project(folder: Path, *hypotheses: Stated, names: tuple[str, ...] = ("a", "b")) -> Asked:
+    """Return what a project's grid.toml asks, typed in the project's folder."""
+    file = folder / "grid.toml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text("")
+    return asked("grid.toml", *hypotheses).model_copy(
+        update={"file": str(file.resolve()), "names": names}
+    )
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("c",), ("b", "c")])
+def test_grids_of_one_name_in_two_projects_are_two(
+    names: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):  # again, too
+        note(root, [of_project(tmp_path / "pa", stated("of a"))])
+        note(root, [of_project(tmp_path / "pb", stated("of b"), names=names)])
+    found, damaged = read_asked(root)
+    assert damaged == []
+    assert {(one.file, one.hypotheses[0].claim) for one in found} == {
+        (str((tmp_path / project / "grid.toml").resolve()), f"of {project[1]}")
+        for project in ("pa", "pb")
+    }
+    assert [one.withdrawn for one in found] == [(), ()]
+    assert [one.commands for one in found] == [("run",), ("run",)]
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "c")])
+def test_a_project_that_moved_knows_its_grid_again(
+    names: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    note(root, [of_project(tmp_path / "old", stated(since=MONDAY))])
+    (tmp_path / "old").rename(tmp_path / "new")
+    note(root, [of_project(tmp_path / "new", stated(since=FRIDAY), names=names)])
+    assert kept(root).hypotheses == (stated(since=MONDAY),)
+
+
+def test_a_project_that_was_copied_with_its_log_folder_knows_its_grid_again(
+    tmp_path: Path,
+) -> None:
+    note(tmp_path / "old" / "logs", [of_project(tmp_path / "old", stated(since=MONDAY))])
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    changed = of_project(tmp_path / "new", stated(since=FRIDAY), names=("c",))
+    note(tmp_path / "new" / "logs", [changed])
+    assert kept(tmp_path / "new" / "logs").hypotheses == (stated(since=MONDAY),)
+
+
+def test_a_record_without_the_file_of_its_grid_is_recognised_by_its_path(
+    root: Path, tmp_path: Path
+) -> None:
+    note(root, [asked("grid.toml", stated(since=MONDAY))])
+    (record,) = (root / ".grids").iterdir()
+    note(root, [of_project(tmp_path / "project", stated(since=FRIDAY), names=("c",))])
+    assert kept(root).hypotheses == (stated(since=MONDAY),)
+    assert [*(root / ".grids").iterdir()] == [record]
+
+
+def test_groups_of_one_title_have_titles_of_their_own(tmp_path: Path) -> None:
+    grids = [of_project(tmp_path / name, names=(name,)) for name in ("pa", "pb")]
+    grids.append(grids[1].model_copy(update={"names": ("pc",)}))
+    study = study_of([row(name) for name in ("pa", "pb", "pc")], grids)
+    assert [group.title for group in study.groups] == ["pa/grid", "pb/grid", "pb/grid (2)"]
+
+
+def test_a_record_of_more_hypotheses_than_a_grid_may_have_is_named_and_left_out(
+    root: Path,
+) -> None:
+    (root / ".grids").mkdir(parents=True)
+    many = asked("g.toml", *(stated(f"{number}") for number in range(MAX_HYPOTHESES + 1)))
+    (root / ".grids" / "g.toml").write_bytes(to_file(many))
+    found, (told,) = read_asked(root)
+    assert found == []
+    assert "has 201 hypotheses, and a grid has 200 at most" in told
+
+
+def test_a_long_list_is_written_as_a_short_one_is(root: Path) -> None:
+    names = tuple(f'e{number} "\n' for number in range(2000))
+    content = to_file(asked().model_copy(update={"names": names}))
+    assert content.count(b"\n") == to_file(asked()).count(b"\n")
+    note(root, [asked().model_copy(update={"names": names})])
+    assert kept(root).names == names

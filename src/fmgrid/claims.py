@@ -21,9 +21,10 @@ here: an expectation is a value, which whoever has results can judge.
 import math
 import re
 import tomllib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import translate
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
@@ -34,6 +35,8 @@ from fmgrid.records import Experiment, typed
 from fmgrid.words import near_match, or_near_match, printable
 
 MAX_CHARACTERS = 2_000
+MAX_HYPOTHESES = 200  # of a grid; a family of more settles none of them
+MAX_COMPARISONS = 20_000  # of a grid's hypotheses; they take a second, in a report two
 
 # Every metric that a claim may be about, and whether higher is better.
 METRICS: Mapping[str, bool] = MappingProxyType(
@@ -140,13 +143,50 @@ def parse_expectation(text: str) -> Expectation:
     return _Parser(text).expectation()
 
 
-def resolve(expectation: Expectation, experiments: Sequence[Experiment]) -> Expectation:
+@lru_cache(maxsize=256)  # a report asks twice, and a text of many names takes its time
+def read_resolved(text: str) -> Expectation:
+    """Return what `to_text` wrote, of whatever length: what is resolved names every experiment.
+
+    Raises `ClaimError` where that is no expectation.
+    """
+    return _Parser(text).expectation()
+
+
+# Values of a setting, by their optimizer and what equals them.
+Values: TypeAlias = dict[tuple[str, Hashable], Any]
+
+
+class Experiments:
+    """The experiments of a grid by name; what hypotheses select of them is looked up once."""
+
+    def __init__(self, experiments: Iterable[Experiment]) -> None:
+        self.by_name = {experiment.name: experiment for experiment in experiments}
+        self.places = {name: place for place, name in enumerate(self.by_name)}
+        self._matching: dict[str, frozenset[str]] = {}
+        self._values: dict[str, Values] = {}
+
+    def matching(self, name: str) -> frozenset[str]:
+        """Return the names that a name with * and ? means. Raises `ClaimError` if it means none."""
+        if name not in self._matching:
+            self._matching[name] = frozenset(_matching(name, self.by_name))
+        return self._matching[name]
+
+    def values_of(self, setting: str) -> Values:
+        """Return the values that experiments have of a setting, each once."""
+        if setting not in self._values:
+            self._values[setting] = _values_of(setting, self.by_name.values())
+        return self._values[setting]
+
+
+def resolve(
+    expectation: Expectation, experiments: Experiments | Sequence[Experiment]
+) -> Expectation:
     """Return *expectation* with the exact names of what it selects, in the order of the grid.
 
     Raises `ClaimError` for a selection of nothing, one that leaves open which number is
     meant, and for what is compared with itself.
     """
-    by_name = {experiment.name: experiment for experiment in experiments}
+    by_name = experiments if isinstance(experiments, Experiments) else Experiments(experiments)
     if isinstance(expectation, Alike):
         names = _pick(expectation.selection, by_name)
         if len(names) == 1:
@@ -164,8 +204,31 @@ def selections(expectation: Expectation) -> Iterator[Selection]:
         yield expectation.selection
         return
     for side in expectation.sides:
-        for term in _terms(side):
+        for term in side_terms(side):
             yield term.selection
+
+
+def count_comparisons(expectation: Expectation) -> int:
+    """Return how many pairs a resolved expectation compares, each over the seeds of both."""
+    if isinstance(expectation, Alike):
+        number = len(expectation.selection.names)
+        return number * (number - 1) // 2
+    sizes = [
+        len(side.selection.names)
+        if isinstance(side, Term) and side.quantifier in ("best", "each")
+        else 1
+        for side in expectation.sides
+    ]
+    return sum(one * other for one, other in pairwise(sizes))
+
+
+def check_size(comparisons: int) -> None:
+    """Raise `ClaimError` for more comparisons than a grid's hypotheses may make together."""
+    if comparisons > MAX_COMPARISONS:
+        raise ClaimError(
+            f"takes {comparisons:,} comparisons, with the hypotheses before it, and the limit of a "
+            f"grid is {MAX_COMPARISONS:,}; write it about fewer experiments"
+        )
 
 
 def check_metric(metric: str, experiments: Sequence[Experiment]) -> None:
@@ -212,7 +275,7 @@ def side_text(side: Side) -> str:
     return " - ".join(
         ("" if term.quantifier == "one" else f"{term.quantifier} of ")
         + _selection_text(term.selection)
-        for term in _terms(side)
+        for term in side_terms(side)
     )
 
 
@@ -482,7 +545,7 @@ def _unquoted(token: _Token) -> str:
         raise token.error(reason) from error
 
 
-def _resolve_side(side: Side, by_name: Mapping[str, Experiment]) -> Side:
+def _resolve_side(side: Side, by_name: Experiments) -> Side:
     if isinstance(side, Constant):
         return side
     if isinstance(side, Term):
@@ -490,7 +553,7 @@ def _resolve_side(side: Side, by_name: Mapping[str, Experiment]) -> Side:
     return Gain(_resolve_term(side.upper, by_name), _resolve_term(side.lower, by_name))
 
 
-def _resolve_term(term: Term, by_name: Mapping[str, Experiment]) -> Term:
+def _resolve_term(term: Term, by_name: Experiments) -> Term:
     names = _pick(term.selection, by_name)
     if term.quantifier == "one" and len(names) > 1:
         raise ClaimError(
@@ -500,17 +563,17 @@ def _resolve_term(term: Term, by_name: Mapping[str, Experiment]) -> Term:
     return replace(term, selection=Selection(names))
 
 
-def _pick(selection: Selection, by_name: Mapping[str, Experiment]) -> tuple[str, ...]:
+def _pick(selection: Selection, experiments: Experiments) -> tuple[str, ...]:
     """Return the names of what is selected. Raises `ClaimError` for what selects nothing."""
     if selection.names:
         chosen: set[str] = set()
         for name in selection.names:
-            chosen |= _matching(name, by_name)
-        return tuple(name for name in by_name if name in chosen)
+            chosen |= experiments.matching(name)
+        return tuple(sorted(chosen, key=experiments.places.__getitem__))
     for condition in selection.conditions:
-        _check_values(condition, by_name)
-    holding = [_holding(condition, by_name) for condition in selection.conditions]
-    names = tuple(name for name in by_name if all(name in found for found in holding))
+        _check_values(condition, experiments.values_of(condition.setting))
+    holding = [_holding(condition, experiments.by_name) for condition in selection.conditions]
+    names = tuple(name for name in experiments.by_name if all(name in found for found in holding))
     if not names:
         told = _shown(_selection_text(selection))
         raise ClaimError(f"no experiment has {told} at once; write fewer conditions")
@@ -532,13 +595,18 @@ def _matching(name: str, by_name: Mapping[str, Experiment]) -> set[str]:
     raise ClaimError(f"no experiment is called {_shown(_name_text(name))}; {hint}")
 
 
-def _check_values(condition: Condition, by_name: Mapping[str, Experiment]) -> None:
-    """Refuse a value that no experiment has: it is more often a slip than meant."""
-    there: dict[tuple[str, Hashable], Any] = {}  # by optimizer and what equals them
-    for experiment in by_name.values():
-        value = _setting(experiment, condition.setting)
+def _values_of(setting: str, experiments: Iterable[Experiment]) -> Values:
+    """Return the values that experiments have of a setting, each once, in their order."""
+    found: Values = {}
+    for experiment in experiments:
+        value = _setting(experiment, setting)
         if value is not None:
-            there.setdefault((experiment.optimizer, typed(value)), value)
+            found.setdefault((experiment.optimizer, typed(value)), value)
+    return found
+
+
+def _check_values(condition: Condition, there: Values) -> None:
+    """Refuse a value that no experiment has: it is more often a slip than meant."""
     optimizers = {optimizer for optimizer, _ in there}
     for value in condition.values:
         one = Condition(condition.setting, (value,))
@@ -600,7 +668,8 @@ def _check_not_itself(sides: Sequence[Side]) -> None:
             raise ClaimError(f"compares {told} with itself; write two that differ")
 
 
-def _terms(side: Side) -> tuple[Term, ...]:
+def side_terms(side: Side) -> tuple[Term, ...]:
+    """Return the terms that a side is made of; none of a number."""
     if isinstance(side, Gain):
         return side.upper, side.lower
     return (side,) if isinstance(side, Term) else ()

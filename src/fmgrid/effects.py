@@ -31,6 +31,8 @@ from fmgrid.study import (
     Group,
     Repeated,
     Study,
+    are_scored_alike,
+    best_by_images,
     best_first,
     count_neighbours,
     is_higher_better,
@@ -99,10 +101,11 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     ranked = group.ranked(metric)
     if not ranked:
         return None
+    sets = scored_alike(ranked)
     baseline = study.baseline
     if baseline and not (baseline.series(metric) and len(scored_alike([baseline, *ranked])) == 1):
         baseline = None
-    reference = baseline or ranked[0]
+    reference = baseline or sets[0][0]
     named = next((one for one in ranked if one.configuration == reference.configuration), reference)
     found = {
         member.name: difference
@@ -117,6 +120,57 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
     pairs = zip(found.values(), corrected, strict=True)
     return Against(named, baseline is None, dict(zip(found, pairs, strict=True)))
+
+
+@dataclass(frozen=True)
+class Winners:
+    """What one run of each experiment would have concluded, of those that the same images judge."""
+
+    seeds: tuple[int, ...]  # that all of them have
+    left_out: tuple[int, ...]  # seeds that only some of them have
+    ranked: tuple[Repeated, ...]  # each configuration once, best mean first
+    ranks: Mapping[str, tuple[int, ...]]  # by name, one for each seed; equals share the better one
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are best with one seed or more, most often first."""
+        won = [name for name in self.ranks if 1 in self.ranks[name]]
+        return sorted(won, key=lambda name: -self.ranks[name].count(1))
+
+    @property
+    def by_seed(self) -> dict[int, list[str]]:
+        """The best with each seed; equals all are."""
+        return {
+            seed: [name for name, places in self.ranks.items() if places[at] == 1]
+            for at, seed in enumerate(self.seeds)
+        }
+
+
+def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
+    """Return the ranks of experiments with each seed alone, over the seeds that all of them have.
+
+    Of several sets of experiments that different images judge it is the largest. None where that
+    has fewer than two experiments, or shares no seed.
+    """
+    ranked, *_ = [*best_by_images(study.scored.values(), metric), []]
+    series = {one.name: one.series(metric) for one in ranked}
+    seeds = sorted(set(common_seeds(list(series.values()))) & set(study.seeds))
+    if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
+        return None
+    ranks: dict[str, list[int]] = {name: [] for name in series}
+    for seed in seeds:
+        ordered = sorted(
+            (values[seed] for values in series.values()), reverse=is_higher_better(metric)
+        )
+        for name, values in series.items():
+            ranks[name].append(ordered.index(values[seed]) + 1)
+    known = {seed for values in series.values() for seed in values} & set(study.seeds)
+    return Winners(
+        seeds=tuple(seeds),
+        left_out=tuple(sorted(known - set(seeds))),
+        ranked=tuple(ranked),
+        ranks={name: tuple(places) for name, places in ranks.items()},
+    )
 
 
 def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> list[Repeated]:
@@ -147,10 +201,12 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
 def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
     """Return what the axes of a factorial group and their interactions contribute.
 
-    p values are Holm's over all of them. Empty where the group isn't factorial, where its members
-    have fewer than two seeds in common, or too many cells.
+    p values are Holm's over all of them. Empty where the group isn't factorial, where different
+    images judge its members, where these have fewer than two seeds in common, or too many cells.
     """
     if group.shape != "factorial" or len(group.distinct) > MOST_CELLS:
+        return []
+    if not are_scored_alike(group.distinct):
         return []
     series = [member.series(metric) for member in group.distinct]
     seeds = common_seeds(series)

@@ -330,6 +330,18 @@ class Stated(Record):
     since: AwareDatetime
 
 
+class Command(Record):
+    """An `fmgrid run` as values: what it meant can be said again from any folder."""
+
+    text: LongText  # as it was typed
+    folder: LongText  # in which it was typed
+    grids: tuple[LongText, ...]  # files and folders, as they were typed
+    logdir: LongText
+    # the others with their values, "" for a flag
+    options: tuple[tuple[LongText, LongText], ...] = ()
+    seeds: tuple[int, ...] = ()  # of --seeds
+
+
 class Asked(Record):
     """What a grid file asked when it was last run."""
 
@@ -341,6 +353,9 @@ class Asked(Record):
     hypotheses: tuple[Stated, ...] = ()
     withdrawn: tuple[Stated, ...] = ()  # hypotheses that it stated before, and no longer does
     commands: tuple[LongText, ...] = ()  # that ran it, in order
+    runs: tuple[Command, ...] = ()  # those of the commands that are known as values
+    file: LongText = ""  # the grid's absolute path without links, "" where it is not known
+    root: LongText = ""  # the log folder's, to which the others are relative if all of it moves
 
 
 class Run(Record):

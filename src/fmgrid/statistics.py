@@ -137,9 +137,10 @@ def p_exceeds(values: Sequence[float], margin: float) -> float:
     rounding = ROUNDING * max(1.0, abs(margin), *map(abs, values))
     if max(values) - min(values) <= rounding:
         return 0.5**n if mean - margin > rounding else 1.0
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    return float(t.sf((mean - margin) / (stdev(values) / math.sqrt(n)), n - 1))
+    # Student's survival function: `scipy.stats.t.sf` gives the same bits in 50 times the time.
+    return float(stdtr(n - 1, -(mean - margin) / (stdev(values) / math.sqrt(n))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.claims import METRICS
-from fmgrid.records import Asked, Experiment
+from fmgrid.records import Asked, Experiment, Run
 from fmgrid.statistics import Estimate, Noise, estimate, pooled_noise
 from fmgrid.summary import COLUMNS as COLUMNS_OF_RUNS
 from fmgrid.summary import HISTORY_COLUMNS, NETWORK, Summary, natural_order
@@ -119,6 +119,10 @@ class Repeated:
     def scored_on(self) -> tuple[Any, ...]:
         """Which images judge it: figures of others cannot be set beside."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
+
+    def scored_on_for(self, metric: str) -> tuple[Any, ...]:
+        """Return which images give the figures of a metric: `test_` metrics know one set only."""
+        return self.scored_on[:1] if metric.startswith("test_") else self.scored_on
 
     @property
     def images_seen(self) -> int | None:
@@ -304,12 +308,43 @@ def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
     return [same[0] for same in by_configuration(experiments).values()]
 
 
+def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
+    """Return every configuration once, under its first name, with the runs of all its names."""
+    return [_merge(same) for same in by_configuration(experiments).values()]
+
+
+def _merge(same: Sequence[Repeated]) -> Repeated:
+    """Return experiments of one configuration as one; of a seed that several have, the first's."""
+    first = same[0]
+    if len(same) == 1:
+        return first
+    runs = {seed: row for one in reversed(same) for seed, row in one.runs.items()}
+    curves = {seed: rows for one in reversed(same) for seed, rows in one.curves.items()}
+    return replace(first, runs=dict(sorted(runs.items())), curves=curves)
+
+
 def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
     """Return the experiments, those together that the same images judge; most first."""
     found: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
     for one in experiments:
         found[one.scored_on].append(one)
     return sorted(found.values(), key=lambda members: -len(members))
+
+
+def are_scored_alike(experiments: Iterable[Repeated], metric: str = "accuracy") -> bool:
+    """Return whether the same images give all experiments their figures of a metric."""
+    return len({one.scored_on_for(metric) for one in experiments}) <= 1
+
+
+def images_of(one: Repeated) -> str:
+    """Say which images judge an experiment."""
+    validation = one.settings.get("validation")
+    if validation is None:
+        return "unknown images"
+    of = "" if one.settings.get("dataset") == "fashion-mnist" else f" of {one.settings['dataset']}"
+    if validation == "test":
+        return f"the test images{of}"
+    return f"{validation:,} images{of} held out"
 
 
 def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
@@ -319,11 +354,53 @@ def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
     return [one for _, one in sorted(scored, key=lambda pair: sign * pair[0])]
 
 
+def best_by_images(experiments: Iterable[Repeated], metric: str) -> list[list[Repeated]]:
+    """Return the configurations that have the metric, best mean first, of equals by their names.
+
+    Those together that the same images judge, the largest such set first.
+    """
+    by_name = sorted(experiments, key=lambda one: natural_order(one.name))
+    return scored_alike(best_first(merged(by_name), metric))
+
+
+class Ranking:
+    """The experiments of runs, as the report ranks them, while more runs come in."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self._runs: dict[str, dict[int, Row]] = {}
+        self._experiments: dict[str, Repeated] = {}
+        for run in runs:
+            self.add(run)
+
+    def add(self, run: Run) -> None:
+        """Count a run, if it is complete."""
+        if run.status != "complete" or run.final is None:
+            return
+        experiment = run.experiment
+        if experiment.name not in self._experiments:
+            settings = {name: getattr(experiment, name) for name in SETTINGS}
+            self._runs[experiment.name] = {}
+            self._experiments[experiment.name] = Repeated(
+                experiment.name, settings, self._runs[experiment.name]
+            )
+        row = {"run": experiment.run_name, "accuracy": run.final.accuracy}
+        self._runs[experiment.name][experiment.seed] = row
+
+    def best(self) -> list[Repeated]:
+        """Return the best of each set of experiments that the same images judge."""
+        sets = best_by_images(self._experiments.values(), "accuracy")
+        return [ranked[0] for ranked in sets]
+
+
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
-    """Return how many others differ from each distinct experiment in one setting only."""
+    """Return how many others differ from each distinct experiment in one setting only.
+
+    A setting that changes the images which judge a run does not count: such figures are not
+    compared.
+    """
     those = distinct(experiments)
     neighbours = Counter(dict.fromkeys(those, 0))
-    for setting in SINGLE_SETTINGS:
+    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
         buckets: dict[str, list[Repeated]] = defaultdict(list)
         for one in those:
             buckets[without(one, setting)].append(one)
@@ -616,22 +693,34 @@ def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
     return replace(one, settings={**one.settings, "optimizer_args": {**args, **texts}})
 
 
+def _titles(asked: Sequence[Asked]) -> list[str]:
+    """Return a title for each grid: its file's name, after its folder's where several have it."""
+    paths = [PurePosixPath(one.path) for one in asked]
+    stems = Counter(path.stem for path in paths)
+    titles = [
+        path.stem if stems[path.stem] == 1 else f"{_folder_name(path, one)}/{path.stem}"
+        for path, one in zip(paths, asked, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    for at, title in enumerate(titles):
+        seen[title] += 1
+        titles[at] = title if seen[title] == 1 else f"{title} ({seen[title]})"
+    return titles
+
+
+def _folder_name(path: PurePosixPath, asked: Asked) -> str:
+    return path.parent.name or PurePosixPath(asked.file).parent.name
+
+
 def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:
     claimed: set[str] = set()
-    titles: Counter[str] = Counter()
-    paths = [PurePosixPath(one.path) for one in asked]
-    stems = [path.stem for path in paths]
-    for path, grid in zip(paths, asked, strict=True):
+    for title, grid in zip(_titles(asked), asked, strict=True):
         members = [experiments[name] for name in grid.names if name in experiments]
         claimed |= {member.name for member in members}
         scored = tuple(member for member in members if member.runs)
         kept = {member.name for member in scored}
         if scored:
-            title = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}/{path.stem}"
             missing = tuple(name for name in grid.names if name not in kept)
-            titles[title] += 1
-            if titles[title] > 1:  # another grid of this path, in another log folder
-                title = f"{title} ({titles[title]})"
             yield Group(title, grid.question, scored, missing)
     others = [one for name, one in experiments.items() if name not in claimed and one.runs]
     if others:

@@ -8,22 +8,28 @@ is in the folder changes no verdict. A claim is rejected by evidence for the con
 of evidence for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from math import ceil, log2
+from math import ceil, inf, log2
 from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
 from fmgrid.claims import (
+    MAX_HYPOTHESES,
     Alike,
     Chain,
     ClaimError,
     Constant,
+    Expectation,
     Gain,
     Side,
     Term,
+    check_size,
+    count_comparisons,
     parse_expectation,
+    read_resolved,
+    side_terms,
     side_text,
 )
 from fmgrid.records import Stated
@@ -37,7 +43,14 @@ from fmgrid.statistics import (
     p_exceeds,
     seeds_needed,
 )
-from fmgrid.study import Study, are_confounded, distinct, is_higher_better
+from fmgrid.study import (
+    Study,
+    are_confounded,
+    are_scored_alike,
+    distinct,
+    images_of,
+    is_higher_better,
+)
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -152,7 +165,7 @@ class _Link:
 
 def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
     """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
-    weighed = [_weigh(stated, study) for stated in hypotheses]
+    weighed = list(_weigh_all(hypotheses, study))
     found = [evidence for evidence in weighed if isinstance(evidence, _Evidence)]
     corrected = iter(holm([one.p for one in found]))
     return [
@@ -187,10 +200,30 @@ def _verdict(stated: Stated, evidence: _Evidence, p: float, alpha: float) -> Ver
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
-def _weigh(stated: Stated, study: Study) -> _Evidence | str:
+def _weigh_all(hypotheses: Sequence[Stated], study: Study) -> Iterator[_Evidence | str]:
+    """Yield the evidence for each hypothesis of a grid, or why there is none.
+
+    A grid is refused that makes too many comparisons. What stands in a folder may be anybody's.
+    """
+    comparisons = 0
+    for number, stated in enumerate(hypotheses, start=1):
+        if number > MAX_HYPOTHESES:
+            yield f"comes after {MAX_HYPOTHESES} others, the limit of a grid"
+            continue
+        try:
+            expectation = read_resolved(stated.resolved)
+            comparisons += count_comparisons(expectation)
+            check_size(comparisons)
+        except ClaimError as error:
+            yield str(error)
+            continue
+        yield _weigh(stated, expectation, study)
+
+
+def _weigh(stated: Stated, expectation: Expectation, study: Study) -> _Evidence | str:
     """Return the evidence for a hypothesis, or why there is none."""
     try:
-        expectation = parse_expectation(stated.resolved)
+        _refuse_other_images(expectation, study, stated.metric)
         if isinstance(expectation, Alike):
             found = _weigh_alike(expectation, study, stated.metric)
         else:
@@ -198,7 +231,7 @@ def _weigh(stated: Stated, study: Study) -> _Evidence | str:
             called = written.sides if isinstance(written, Chain) else expectation.sides
             found = _weigh_chain(expectation, called, study, stated.metric)
         return replace(found, compared=tuple(_with_images(one, study) for one in found.compared))
-    except (ClaimError, _NoRunsError) as error:
+    except (ClaimError, _NoRunsError, _OtherImagesError) as error:
         return str(error)
 
 
@@ -212,6 +245,40 @@ def _with_images(compared: Compared, study: Study) -> Compared:
 
 class _NoRunsError(Exception):
     """An experiment of a hypothesis has no run to judge by."""
+
+
+class _OtherImagesError(Exception):
+    """A hypothesis compares experiments that different images judge."""
+
+
+def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
+    """Raise `_OtherImagesError` if an expectation compares figures of different images."""
+    for names in _compared_names(expectation):
+        known = [study.scored[name] for name in names if name in study.scored]
+        other = next((one for one in known if not are_scored_alike([known[0], one], metric)), None)
+        if other:
+            first, second = images_of(known[0]), images_of(other)
+            raise _OtherImagesError(
+                f"{known[0].name} is scored on {first}, {other.name} on {second}: "
+                "figures of different images are not compared"
+            )
+
+
+def _compared_names(expectation: Expectation) -> Iterator[list[str]]:
+    """Yield the names of experiments whose figures are set against each other."""
+    if isinstance(expectation, Alike):
+        yield list(expectation.selection.names)
+        return
+    for pair in pairwise(expectation.sides):
+        if not any(isinstance(side, Constant) for side in pair):
+            yield [name for side in pair for name in _names_of(side)]
+    for side in expectation.sides:  # a mean and a difference are of several figures themselves
+        if isinstance(side, Gain) or (isinstance(side, Term) and side.quantifier == "mean"):
+            yield _names_of(side)
+
+
+def _names_of(side: Side) -> list[str]:
+    return [name for term in side_terms(side) for name in term.selection.names]
 
 
 def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str) -> _Evidence:
@@ -254,39 +321,31 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
         (one, other, _paired(first, second))
         for (one, first), (other, second) in combinations(sides, 2)
     ]
-    within = [
-        max(
-            _two_sided([alike.limit - value for value in values]),
-            _two_sided([alike.limit + value for value in values]),
-        )
-        for *_, values in pairs
+    # Of the two tests of a pair the one on the side of its mean decides.
+    turned = [
+        values if _mean(values) >= 0 else [-value for value in values] for *_, values in pairs
     ]
-    beyond = [
-        min(
-            _two_sided([value - alike.limit for value in values]),
-            _two_sided([-value - alike.limit for value in values]),
-        )
-        for *_, values in pairs
-    ]
+    within = [_two_sided([alike.limit - value for value in values]) for values in turned]
+    beyond = [_two_sided([value - alike.limit for value in values]) for values in turned]
     is_within = max(within) <= min(1.0, len(pairs) * min(beyond))
     # What p is of: the pair that is least surely within, or most surely beyond; of equals, the
     # two that lie furthest apart.
     told = within if is_within else [-p for p in beyond]
     apart = [abs(_mean(values)) for *_, values in pairs]
     at = max(range(len(pairs)), key=lambda at: (told[at], apart[at]))
-    shown = [_alike(*pair, alike.limit) for pair in pairs]
+    shown = _alike(*pairs[at], alike.limit)
     # One training under several names, of which no further run can show anything else.
     is_one = len({study.scored[name].configuration for name, _ in sides}) == 1
 
     def settled_by(alpha: float) -> int | None:
         if is_within:
-            return _most(_seeds(one, alpha) for one in shown)
-        return _seeds(shown[at], alpha / len(pairs))
+            return _most_seeds((_alike(*pair, alike.limit) for pair in pairs), alpha)
+        return _seeds(shown, alpha / len(pairs))
 
     return _Evidence(
         confirms=0.0 if is_one else max(within),
         rejects=min(1.0, len(pairs) * min(beyond)),
-        compared=(shown[at] if is_within else replace(shown[at], alternatives=len(pairs)),),
+        compared=(shown if is_within else replace(shown, alternatives=len(pairs)),),
         settled_by=settled_by,
     )
 
@@ -352,16 +411,15 @@ def _test(
     doubts = {pair: doubt(pair) for pair in values}
     pairs = min(alternatives, key=lambda pairs: max(map(doubts.__getitem__, pairs)))
     weakest = max(pairs, key=doubts.__getitem__)
-    compared = {
-        pair: Compared(*pair, _difference(values[pair]), margin, alternatives=len(alternatives))
-        for pair in pairs
-    }
+
+    def compared(pair: tuple[str, str]) -> Compared:
+        found = _difference(values[pair])
+        return Compared(*pair, found, margin, alternatives=len(alternatives))
+
     return _Test(
         p=min(1.0, len(alternatives) * doubts[weakest][0]),
-        compared=compared[weakest],
-        seeds=lambda alpha: _most(
-            _seeds(one, alpha / len(alternatives)) for one in compared.values()
-        ),
+        compared=compared(weakest),
+        seeds=lambda alpha: _most_seeds(map(compared, pairs), alpha / len(alternatives)),
     )
 
 
@@ -412,7 +470,29 @@ def _difference(values: Sequence[float]) -> Difference:
 
 def _two_sided(values: Sequence[float]) -> float:
     """Return twice the one-sided p value for a mean above zero: the interval of 95 % decides."""
-    return min(1.0, 2 * p_exceeds(values, 0.0))
+    return min(1.0, 2 * p_exceeds(values, 0.0)) if _mean(values) > 0 else 1.0
+
+
+def _most_seeds(compared: Iterable[Compared], alpha: float) -> int | None:
+    """Return the seeds that all comparisons take, None if one of them is beyond reason.
+
+    The smallest effect takes most, so that of those that vary it is the only one to be asked.
+    """
+    is_beyond = False
+    constant = hardest = None
+    smallest = inf
+    for one in compared:
+        found = one.difference
+        lead = abs(found.mean - one.margin)
+        if found.sd is None or lead <= ROUNDING:
+            is_beyond = True
+        elif found.sd <= ROUNDING:
+            constant = one
+        elif (effect := lead / found.sd) < smallest:
+            smallest, hardest = effect, one
+    if is_beyond:
+        return None
+    return _most(_seeds(one, alpha) for one in (constant, hardest) if one is not None)
 
 
 def _seeds(compared: Compared, alpha: float) -> int | None:

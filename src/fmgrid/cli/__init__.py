@@ -16,7 +16,7 @@ from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
 from fmgrid.cli.output import INTERRUPTED, open_closed_streams, refuse, reported, say, warn
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import command_line, counted, printable
+from fmgrid.words import counted, printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -107,6 +107,26 @@ def run(
         memory=memory_bytes,
         quiet=quiet,
         json=json,
+        command=options.run_command(
+            grids,
+            logdir,
+            {
+                "-j": jobs,
+                "--set": overrides,
+                "--only": only,
+                "--max-runs": max_runs,
+                "--data-dir": data_dir,
+                "--replace": set_aside,
+                "--retry-failed": retry_failed,
+                "--fail-fast": fail_fast,
+                "--max-failures": max_failures,
+                "--timeout": timeout,
+                "--memory": memory,
+                "--quiet": quiet,
+                "--json": json,
+            },
+            seeds,
+        ),
     )
     raise typer.Exit(running.run_grids(planned, Store(logdir), wishes))
 
@@ -224,7 +244,7 @@ def report(
     published = read_reference(reference) if reference else None
     asked = options.asked_by(grids) if grids else None
     study = reporting.load_study(logdir, asked)
-    command = command_line(["fmgrid", *sys.argv[1:]])
+    command = options.report_command(logdir, output, reference, grids)
     evidence, files = reporting.write_report(study, published, logdir, output, command)
     reporting.tell_report(evidence, files, json=json)
     if open_it:

@@ -30,6 +30,8 @@ from fmgrid.study import (
     Repeated,
     Study,
     are_confounded,
+    are_scored_alike,
+    images_of,
     show_level,
 )
 from fmgrid.words import counted, near_match, printable
@@ -156,7 +158,8 @@ def _measure(first: Repeated, second: Repeated, seeds: Sequence[int]) -> dict[st
             both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
         if all(both):
             one, other = both
-            difference = compare(other, one) if seeds else None
+            is_comparable = seeds and are_scored_alike([first, second], metric)
+            difference = compare(other, one) if is_comparable else None
             found[metric] = Measured(estimate(one.values()), estimate(other.values()), difference)
     tested = {
         m: one.difference
@@ -201,7 +204,14 @@ def _say_how_sure(
     one, other = printable(first.name), printable(second.name)
     if not seeds:
         means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
+        if other_images := _other_images(first, second):
+            say(other_images)
+            return
         say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
+        return
+    if other_images := _other_images(first, second):
+        say(other_images)
+    if not any(found.difference for found in measured.values()):
         return
     alone = [
         f"{len(these.runs) - len(seeds)} of {name}"
@@ -218,6 +228,14 @@ def _say_how_sure(
         say(f"one seed: nothing can be concluded{advice}")
     else:
         say("p values are Holm's over the metrics")
+
+
+def _other_images(first: Repeated, second: Repeated) -> str:
+    """Say why figures of two experiments are not compared; "" where they are."""
+    if are_scored_alike([first, second]):
+        return ""
+    one, other = (f"{printable(one.name)} is scored on {images_of(one)}" for one in (first, second))
+    return f"{one}, {other}: figures of different images are not compared"
 
 
 def _seeds_in_words(seeds: Sequence[int]) -> str:
@@ -242,6 +260,7 @@ def _to_json(
         "seeds": list(seeds),
         "settings": {name: [_setting(first, name), _setting(second, name)] for name in differing},
         "confounded": are_confounded(first, second),
+        "not_compared": _other_images(first, second),
         "metrics": {
             metric: {
                 "first": asdict(found.first),

@@ -1,7 +1,8 @@
 """Options that several commands share, and what they mean."""
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
@@ -11,13 +12,13 @@ import typer
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.paths import HomeError, expand_home
-from fmgrid.words import printable
+from fmgrid.words import command_line, printable
 
 MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.records import Asked
+    from fmgrid.records import Asked, Command
 
 T = TypeVar("T")
 
@@ -130,6 +131,34 @@ def load(
         seeds=None if seeds is None else _parse_seeds(seeds),
         max_runs=max_runs or MAX_RUNS,
     )
+
+
+def run_command(
+    grids: Sequence[Path], logdir: Path, given: Mapping[str, object], seeds: str | None
+) -> "Command | None":
+    """Return a run as the values that its grids are noted with."""
+    from fmgrid.commands import to_command
+
+    typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
+    text = command_line(["fmgrid", *sys.argv[1:]])
+    words = [typed.get(grid, str(grid)) for grid in grids]
+    return to_command(text, words, logdir, given, _parse_seeds(seeds) if seeds else ())
+
+
+def report_command(
+    logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
+) -> str:
+    """Return the command that makes a report, as typed unless a path leads out of this folder."""
+    from fmgrid.commands import absolute, is_inside
+
+    paths = [("--output", output), ("--reference", reference)]
+    paths += [("--grid", grid) for grid in grids or ()]
+    given = [(name, str(path)) for name, path in paths if path is not None]
+    paths_given = [str(logdir), *(path for _, path in given)]
+    if logdir != Path() and all(map(is_inside, paths_given)):
+        return command_line(["fmgrid", *sys.argv[1:]])
+    words = [word for name, path in given for word in (name, absolute(path))]
+    return command_line(["fmgrid", "report", absolute(str(logdir)), *words])
 
 
 def asked_by(grids: Sequence[Path]) -> "list[Asked]":

@@ -1,5 +1,6 @@
 """What a person sees while a grid runs: two lines on a terminal, a line per run in a pipe."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from rich.text import Text
 
 from fmgrid.costs import estimate_seconds
 from fmgrid.records import Experiment, Run
+from fmgrid.study import Ranking, Repeated, images_of
 from fmgrid.words import shortened
 
 _SHORTEST_NAME = 8  # characters, where a terminal is narrow
+_SETS_SHOWN = 2
 
 
 @dataclass
@@ -27,14 +30,17 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     finished: int = 0
     failed: int = 0
-    best: Run | None = None
+    ranking: Ranking = field(default_factory=Ranking)  # of all complete runs, old and new
+    best: Sequence[Repeated] = ()  # of each set of images that judges experiments
     started: float = field(init=False)
     _spent: float = 0.0  # estimated cost of what is done
     _working_since: float = 0.0  # when the first training began
+    _ranked_next: float = -math.inf  # of thousands of experiments, ranking takes a while
 
     def __post_init__(self) -> None:
         self.started = self.clock()
         self._cost = sum(map(estimate_seconds, self.trainings))
+        self.best = self.ranking.best()
 
     def add(self, run: Run) -> None:
         """Count a finished run."""
@@ -44,10 +50,11 @@ class Progress:
             self._working_since = self.clock() - run.seconds
         if run.trained_as is None:
             self._spent += estimate_seconds(run.experiment)
-        if run.status == "complete" and run.final:
-            best = self.best.final if self.best else None
-            if best is None or run.final.accuracy > best.accuracy:
-                self.best = run
+        self.ranking.add(run)
+        if self.clock() >= self._ranked_next or self.finished == self.total:
+            began = self.clock()
+            self.best = self.ranking.best()
+            self._ranked_next = self.clock() + 20 * (self.clock() - began)
 
     @property
     def seconds(self) -> float:
@@ -84,7 +91,7 @@ class Progress:
     def now(self, width: int) -> str:
         """Return the best run and those that are running, their names as short as *width* asks."""
         running = [experiment.run_name for experiment in self.running()]
-        names = [*running, *([self.best.experiment.run_name] if self.best else [])]
+        names = [*running, *map(_name_of, self.best)]
         longest = max(map(len, names), default=0)
         for limit in range(longest, _SHORTEST_NAME - 1, -1):
             text = self._now(running, shortened(names, limit))
@@ -114,10 +121,27 @@ def describe_run(run: Run) -> str:
     return f"{figures}, {format_seconds(run.seconds)}{again}"
 
 
-def describe_best(run: Run, short: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return the name and accuracy of the best run; *short* has shorter names."""
-    name = run.experiment.run_name
-    return f"{short.get(name, name)} {run.final.accuracy:.2%}" if run.final else ""
+def describe_best(best: Sequence[Repeated], short: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the best experiments with their mean accuracies, of each set of images that judges.
+
+    *short* has shorter names.
+    """
+    told = [_accuracy_of(one, short) for one in best[:_SETS_SHOWN]]
+    if len(best) > 1:
+        told = [f"{text} on {images_of(one)}" for text, one in zip(told, best, strict=False)]
+    return ", ".join(told)
+
+
+def _accuracy_of(one: Repeated, short: Mapping[str, str]) -> str:
+    """Return the accuracy of a run by its name, or the mean of several."""
+    name = _name_of(one)
+    told = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
+    return told if len(one.runs) == 1 else f"{told}, the mean of {len(one.runs)} seeds"
+
+
+def _name_of(one: Repeated) -> str:
+    """Return the name of a single run, or of an experiment of several."""
+    return next(iter(one.runs.values()))["run"] if len(one.runs) == 1 else one.name
 
 
 def format_seconds(seconds: float) -> str:

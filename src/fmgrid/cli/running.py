@@ -24,7 +24,7 @@ from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import Prepared, prepare
 from fmgrid.errors import InputError, MachineError, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
-from fmgrid.records import Asked, Experiment, Run
+from fmgrid.records import Asked, Command, Experiment, Run
 from fmgrid.runner import (
     Found,
     Policy,
@@ -36,6 +36,7 @@ from fmgrid.runner import (
     survey,
 )
 from fmgrid.store import Store
+from fmgrid.study import Ranking
 from fmgrid.words import command_line, counted
 from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
@@ -59,6 +60,7 @@ class Wishes:
     memory: int | None = None  # bytes that it may allocate
     quiet: bool = False
     json: bool = False
+    command: Command | None = None  # all of this as it was typed
 
     @property
     def policy(self) -> Policy:
@@ -150,10 +152,11 @@ def _train_all(
         }
         _check_optimizers(plan.definitions, trainings, processes, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
-        _note(to_asked(plan, datetime.now(UTC), command), store)
+        _note(to_asked(plan, datetime.now(UTC), command, wishes.command), store)
         _set_aside([item for item in found if is_set_aside(item, wishes.policy)], store)
         train = partial(train_one, data, _describe_caller(), wishes.memory or _all_memory())
-        progress = Progress(total, trainings, lambda: processes.running)
+        ranking = Ranking(item.run for item in found if item.run and item.state == "complete")
+        progress = Progress(total, trainings, lambda: processes.running, ranking=ranking)
         with _shown(progress, wishes):
             for run in run_all(wanted, store, processes, train, timeouts):
                 runs.append(run)
@@ -267,8 +270,7 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
     if not wishes.quiet:
         if not runs:
             say("nothing to do")
-        trained = [run for run in complete if run.final]
-        best = max(trained, key=lambda run: run.final.accuracy, default=None)  # type: ignore[union-attr]
+        best = Ranking(complete).best()
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
@@ -281,7 +283,9 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         if len(failed) > FAILURES_SHOWN:
             status = ["fmgrid", "status", str(store.root)]
             say(f"  and {len(failed) - FAILURES_SHOWN} more; see {command_line(status)}")
-        say("fmgrid show RUN tells more of one; --retry-failed runs them again")
+        where = [] if store.root == Path("modellogs") else ["--logdir", str(store.root)]
+        show = command_line(["fmgrid", "show", "RUN", *where])
+        say(f"{show} tells more of one; --retry-failed runs them again")
     if missing and not wishes.quiet:
         say(f"{missing} not run; the same command does the rest")
     return FAILED if failed or missing else 0

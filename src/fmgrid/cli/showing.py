@@ -18,6 +18,8 @@ from fmgrid.grid import Plan
 from fmgrid.records import Experiment, Run
 from fmgrid.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
 from fmgrid.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file, read_results, write_whole
+from fmgrid.study import Repeated, best_by_images, images_of, to_study
+from fmgrid.summary import Summary
 from fmgrid.words import command_line, counted, first_few, printable
 
 if TYPE_CHECKING:
@@ -129,23 +131,38 @@ def warn_of_unanswerable(plan: Plan) -> None:
 
 
 def show_best(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the runs of highest accuracy, on a terminal only: it isn't the data."""
+    """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
     target = console(stderr=True)
-    scored = [row for row in rows if row.get("accuracy") is not None]
-    if not target.is_terminal or not scored:
+    if not target.is_terminal:
         return
-    best = sorted(scored, key=lambda row: -row["accuracy"])[:BEST_SHOWN]
+    experiments = to_study(Summary(list(rows)), []).scored.values()
+    sets = best_by_images(experiments, "accuracy")
+    for ranked in sets:
+        if len(sets) > 1:
+            target.print(f"scored on {images_of(ranked[0])}")
+        target.print(_best_table(ranked[:BEST_SHOWN], target.width), soft_wrap=True)
+
+
+def _best_table(ranked: Sequence[Repeated], width: int) -> Table | str:
+    is_repeated = any(len(one.runs) > 1 for one in ranked)
+
+    def name_of(one: Repeated) -> str:
+        return printable(one.name if is_repeated else next(iter(one.runs.values()))["run"])
 
     def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
         return [
-            [shorten(printable(row["run"])), f"{row['accuracy']:.2%}", *map(_loss_of, losses)]
-            for row in best
-            if (losses := [row.get("valid_loss"), row.get("train_loss")])
+            [
+                shorten(name_of(one)),
+                *([str(len(one.runs))] if is_repeated else []),
+                f"{one.mean('accuracy'):.2%}",
+                *(_loss_of(one.mean(metric)) for metric in ("valid_loss", "train_loss")),
+            ]
+            for one in ranked
         ]
 
-    names = [printable(row["run"]) for row in best]
-    head = ("run", "accuracy", "valid loss", "train loss")
-    target.print(to_lines(head, names, rows_of, target.width), soft_wrap=True)
+    first = ("experiment", "seeds") if is_repeated else ("run",)
+    head = (*first, "accuracy", "valid loss", "train loss")
+    return to_lines(head, [name_of(one) for one in ranked], rows_of, width)
 
 
 def _loss_of(loss: float | None) -> str:

@@ -21,7 +21,7 @@ from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.records import Asked, Experiment, Stated, typed
+from fmgrid.records import Asked, Command, Experiment, Stated, typed
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
@@ -36,6 +36,7 @@ class File:
     """A grid file: what it asks, the experiments that it is about, and what it expects."""
 
     path: str  # as given, with "/" on every system
+    real_path: str  # absolute and without links: the same for a file, however it is named
     question: str  # the comment that the file begins with, "" if there is none
     names: tuple[str, ...]  # of all its experiments, those taken in first; --only drops none
     own: tuple[str, ...]  # those of them that its own blocks spell out
@@ -118,6 +119,7 @@ def _state(
     statements = grid.statements if clear.issuperset([*members, file]) else ()
     return File(
         path=grid.path.as_posix(),
+        real_path=Path(file).as_posix(),
         question=grid.question,
         names=_names([*taken_in, *own]),
         own=_names(own),
@@ -125,8 +127,12 @@ def _state(
     )
 
 
-def to_asked(plan: Plan, since: datetime, command: str | None = None) -> list[Asked]:
+def to_asked(
+    plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
+) -> list[Asked]:
     """Return what is kept of what the grids ask: since when, and which command runs them.
+
+    *values* are those of the command.
 
     As text that a file can hold, though the name of a grid may be no Unicode.
     """
@@ -147,6 +153,8 @@ def to_asked(plan: Plan, since: datetime, command: str | None = None) -> list[As
                 for one in file.hypotheses
             ),
             commands=(command,) if command else (),
+            runs=(values,) if values else (),
+            file=printable(file.real_path),
         )
         for file in plan.files
     ]

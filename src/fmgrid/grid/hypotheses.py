@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fmgrid.claims import (
+    MAX_COMPARISONS,
+    MAX_HYPOTHESES,
     ClaimError,
+    Experiments,
     Hypothesis,
     check_metric,
     check_numbers,
+    check_size,
+    count_comparisons,
     parse_expectation,
     resolve,
     selections,
@@ -66,17 +71,29 @@ def state(
     problems: list[Problem],
 ) -> tuple[Hypothesis, ...]:
     """Return the hypotheses about *experiments*; what is wrong with one goes to *problems*."""
+    statements = list(statements)
+    if len(statements) > MAX_HYPOTHESES:
+        told = f"there are {len(statements):,} of them, and the limit of a grid is {MAX_HYPOTHESES}"
+        first_too_many = statements[MAX_HYPOTHESES]
+        problems.append(Problem(first_too_many.place, "hypothesis", f"{told}; write fewer"))
+        return ()
     found = []
+    named = Experiments(experiments)
+    comparisons = 0
     for statement in statements:
         try:
-            expectation = resolve(statement.expectation, experiments)
+            expectation = resolve(statement.expectation, named)
+            comparisons += count_comparisons(expectation)
+            check_size(comparisons)
         except ClaimError as error:
             problems.append(statement.expect.problem(str(error)))
+            if comparisons > MAX_COMPARISONS:
+                break  # so does each that follows
             continue
         asked = {name for selection in selections(expectation) for name in selection.names}
         try:
             metric = statement.metric.value
-            check_metric(metric, [one for one in experiments if one.name in asked])
+            check_metric(metric, [named.by_name[name] for name in asked])
         except ClaimError as error:
             problems.append(statement.metric.problem(str(error)))
             continue

@@ -20,7 +20,7 @@ from fmgrid.plots.paper import to_png, to_svg
 from fmgrid.plots.ranking import describe_configurations, plot_configurations
 from fmgrid.plots.steps import describe_steps_and_images, plot_steps_and_images
 from fmgrid.plots.winners import describe_winners, plot_winners
-from fmgrid.study import Study
+from fmgrid.study import Study, are_scored_alike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,6 +68,8 @@ def draw_all(study: Study, effects: Sequence[Effect]) -> list[Drawn]:
         *_draw("overfitting_gap", plot_overfitting, describe_overfitting, study),
     ]
     for group in study.groups:
+        if not are_scored_alike(group.members):
+            continue  # a picture would set figures of different images side by side
         stem = _stem(group.title)
         of_group = (
             *_draw(f"{stem}_heatmap", plot_heatmap, describe_heatmap, group),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fmgrid.plots.paper import LONGEST, readable, tell_apart
 from fmgrid.statistics import Estimate
-from fmgrid.study import Repeated, Study, best_first, by_configuration
+from fmgrid.study import Repeated, Study, best_first, by_configuration, merged
 from fmgrid.words import counted
 
 
@@ -26,9 +26,12 @@ def configurations(study: Study) -> list[Configuration]:
     for group in study.groups:
         for member in group.members:
             titles[member.name].append(group.title)
-    found = by_configuration(study.scored.values()).values()
+    found = list(by_configuration(study.scored.values()).values())
     labels = tell_apart(same[0].name for same in found)
-    return [_merged(same, titles, labels[same[0].name]) for same in found]
+    return [
+        _called(one, [other.name for other in same], titles, labels[one.name])
+        for one, same in zip(merged(study.scored.values()), found, strict=True)
+    ]
 
 
 def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeated, Estimate]]:
@@ -37,15 +40,14 @@ def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeat
     return [(one, estimated) for one, estimated in found if estimated]
 
 
-def _merged(same: Sequence[Repeated], titles: dict[str, list[str]], label: str) -> Configuration:
-    first, more = same[0], len(same) - 1
+def _called(
+    one: Repeated, names: Sequence[str], titles: dict[str, list[str]], label: str
+) -> Configuration:
+    more = len(names) - 1
     others = f" (+{counted(more, 'name')})" if more else ""
-    runs = {seed: row for one in reversed(same) for seed, row in one.runs.items()}
-    curves = {seed: rows for one in reversed(same) for seed, rows in one.curves.items()}
-    ordered = dict(sorted(runs.items()))
     return Configuration(
-        names=tuple(one.name for one in same),
-        groups=tuple(dict.fromkeys(title for one in same for title in titles[one.name])),
-        repeated=Repeated(first.name, first.settings, ordered, curves, first.failures),
+        names=tuple(names),
+        groups=tuple(dict.fromkeys(title for name in names for title in titles[name])),
+        repeated=one,
         label=readable(label, LONGEST - len(others)) + others,
     )

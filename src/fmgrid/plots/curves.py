@@ -18,7 +18,7 @@ from fmgrid.plots.paper import (
     write_beside,
 )
 from fmgrid.plots.scales import level_texts, padded, scale_by_logarithm
-from fmgrid.plots.wording import named, over
+from fmgrid.plots.wording import by_images, named, over
 from fmgrid.statistics import Estimate, estimate
 from fmgrid.study import Group, Repeated, Study, level_of, measured
 from fmgrid.words import counted
@@ -71,16 +71,21 @@ def describe_learning_curves(study: Study) -> str:
     parts = [_meaning_of_lines(lines, "the band its 95% interval at each epoch")]
     for group, curves in panels[:_MOST_PANELS]:
         last = {name: points[-1] for name, points in curves.items()}
-        best = min(last, key=lambda name: last[name].found.mean)
-        worst = max(last, key=lambda name: last[name].found.mean)
         others = len(curves) - len(_highlighted(curves))
         grey = f"; {counted(others, 'other')} in grey" if others else ""
-        parts.append(
-            f"{_told(group)}: {named(best)} ends lowest at {last[best].found.mean:.3f}, "
-            f"{named(worst)} highest at {last[worst].found.mean:.3f}{grey}."
-            if best != worst
-            else f"{_told(group)}: {named(best)} ends at {last[best].found.mean:.3f}{grey}."
-        )
+        labels = _labels(group)
+        drawn = [member for member in group.distinct if labels[member.name] in last]
+        for lead, same in by_images(drawn, lambda member: member):
+            names = [labels[member.name] for member in same]
+            ends = {name: last[name].found.mean for name in names}
+            best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+            told = (
+                f"{named(best)} ends lowest at {ends[best]:.3f}, "
+                f"{named(worst)} highest at {ends[worst]:.3f}"
+                if best != worst
+                else f"{named(best)} ends at {ends[best]:.3f}"
+            )
+            parts.append(f"{_told(group)}: {lead}{told}{grey}.")
     if len(panels) > _MOST_PANELS:
         parts.append(f"{counted(len(panels) - _MOST_PANELS, 'group')} more left out.")
     return " ".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, settled, styled
 from fmgrid.plots.scales import padded, scale_by_logarithm
-from fmgrid.plots.wording import have_intervals, meaning_of_bars, named
+from fmgrid.plots.wording import by_images, have_intervals, meaning_of_bars, named
 from fmgrid.statistics import Estimate, told_from_zero
 from fmgrid.study import Study
 from fmgrid.words import counted
@@ -70,11 +70,9 @@ def describe_overfitting(study: Study) -> str:
     parts = [
         _MEANING,
         meaning_of_bars(members, _GAP),
-        f"The widest gap is that of {named(gaps[-1].of.names[0])}, {_signed(gaps[-1].found)}"
-        + (
-            f"; the narrowest that of {named(gaps[0].of.names[0])}, {_signed(gaps[0].found)}."
-            if len(gaps) > 1
-            else "."
+        *(
+            f"{lead}{_widest_and_narrowest(same)}"
+            for lead, same in by_images(gaps, lambda gap: gap.of.repeated)
         ),
     ]
     if have_intervals(members, _GAP):
@@ -84,6 +82,17 @@ def describe_overfitting(study: Study) -> str:
             f"{signs.count(-1)} below it are told from none (Holm's method, 5%)."
         )
     return " ".join(parts)
+
+
+def _widest_and_narrowest(gaps: Sequence[Gap]) -> str:
+    """Name the ends of gaps in ascending order."""
+    widest, narrowest = gaps[-1], gaps[0]
+    told = f"The widest gap is that of {named(widest.of.names[0])}, {_signed(widest.found)}"
+    if len(gaps) == 1:
+        return f"{told}."
+    return (
+        f"{told}; the narrowest that of {named(narrowest.of.names[0])}, {_signed(narrowest.found)}."
+    )
 
 
 def _gaps(study: Study) -> list[Gap]:

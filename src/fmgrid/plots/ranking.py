@@ -18,7 +18,7 @@ from fmgrid.plots.paper import (
     tell_apart,
 )
 from fmgrid.plots.scales import Span, value_axes
-from fmgrid.plots.wording import listed, meaning_of_bars, named, percent_of
+from fmgrid.plots.wording import by_images, listed, meaning_of_bars, named, percent_of
 from fmgrid.statistics import Estimate
 from fmgrid.study import Study
 from fmgrid.words import counted
@@ -95,15 +95,11 @@ def describe_configurations(study: Study) -> str:
     """Return what the picture shows, in words and figures."""
     found = _ranked(study)
     members = [line.of.repeated for line in found]
-    best, worst = found[0], found[-1]
     parts = ["A mark is an experiment.", meaning_of_bars(members, METRIC)]
-    if len(found) == 1:
-        parts.append(f"{named(best.of.names[0])} has {percent_of(best.found)}.")
-    else:
-        parts.append(
-            f"{named(best.of.names[0])} is highest at {percent_of(best.found)}, "
-            f"{named(worst.of.names[0])} lowest at {percent_of(worst.found)}."
-        )
+    parts += [
+        f"{lead}{_best_and_worst(same)}"
+        for lead, same in by_images(found, lambda line: line.of.repeated)
+    ]
     lines = _shown(found)
     parts += break_of([line.span for line in lines if line])
     parts += [
@@ -121,13 +117,27 @@ def describe_configurations(study: Study) -> str:
     return " ".join(parts)
 
 
+def _best_and_worst(ranked: Sequence[Line]) -> str:
+    """Name the ends of a ranking of experiments that the same images judge."""
+    best, worst = ranked[0], ranked[-1]
+    if len(ranked) == 1:
+        return f"{named(best.of.names[0])} has {percent_of(best.found)}."
+    return (
+        f"{named(best.of.names[0])} is highest at {percent_of(best.found)}, "
+        f"{named(worst.of.names[0])} lowest at {percent_of(worst.found)}."
+    )
+
+
 def _ranked(study: Study) -> list[Line]:
+    """Return the experiments that one set of images judges, best first, then those of others."""
     found = [
         Line(one, estimated)
         for one in configurations(study)
         if (estimated := one.repeated.estimate(METRIC))
     ]
-    return sorted(found, key=lambda line: -line.found.mean)
+    best_first = sorted(found, key=lambda line: -line.found.mean)
+    sets = by_images(best_first, lambda line: line.of.repeated)
+    return [line for _, same in sets for line in same]
 
 
 def _shown(found: Sequence[Line]) -> list[Line | None]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmgrid.effects import as_good_as_best
+from fmgrid.effects import as_good_as_best, find_winners
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
 from fmgrid.plots.wording import listed, named, percent
-from fmgrid.study import Study, scored_alike
+from fmgrid.study import Study
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ _TILE = 0.95  # of the room for it
 
 @dataclass(frozen=True)
 class Ranks:
-    """The rank of configurations at each seed alone, among those that have all of the seeds."""
+    """The rank of configurations at each seed alone, over the seeds that all of them have."""
 
     seeds: tuple[int, ...]
+    left_out: tuple[int, ...]  # seeds that only some have
     of: Mapping[str, tuple[int, ...]]  # by the configuration's first name
     notable: tuple[Configuration, ...]  # best first
     winners: tuple[str, ...]  # best at one seed or more, most often first
@@ -74,8 +75,9 @@ def describe_winners(study: Study) -> str:
         if min(places) < max(places)
         else f"has rank {places[0]} with every seed"
     )
+    every = "" if ranks.left_out else f"{seeds} "
     rows = (
-        f"Rows are experiments that won with a seed, or that all {seeds} seeds together do not "
+        f"Rows are experiments that won with a seed, or that all {every}seeds together do not "
         "tell from the best (paired t tests, corrected for all pairs, 5%); best mean first."
     )
     parts = [
@@ -88,39 +90,31 @@ def describe_winners(study: Study) -> str:
         parts.append("Equals share a rank.")
     if more := len(ranks.notable) - len(ranks.shown):
         parts.append(f"{counted(more, 'such experiment')} more left out.")
+    if ranks.left_out:
+        parts.append(f"{counted(len(ranks.left_out), 'seed')} that not all have left out.")
     if more := seeds - _MOST_SEEDS if seeds > _MOST_SEEDS else 0:
         parts.append(f"The last {counted(more, 'seed')} left out.")
     return " ".join(parts)
 
 
 def rank_by_seed(study: Study) -> Ranks | None:
-    """Return ranks by seed, None where fewer than two seeds or three experiments can be ranked.
-
-    Of those that the same images judge, where there are several such sets the largest.
-    """
-    found = configurations(study)
-    alike = next(iter(scored_alike(one.repeated for one in found)), [])
-    found = [one for one in found if one.repeated in alike]
-    seeds = study.seeds
-    series = {one.names[0]: one.repeated.series(METRIC) for one in found}
-    complete = [name for name in series if all(seed in series[name] for seed in seeds)]
-    if len(seeds) < 2 or len(complete) < _FEWEST:  # noqa: PLR2004
+    """Return ranks by seed, None where fewer than two seeds or three experiments can be ranked."""
+    winners = find_winners(study, METRIC)
+    if winners is None or len(winners.seeds) < 2 or len(winners.ranked) < _FEWEST:  # noqa: PLR2004
         return None
-    ranks = {name: [0] * len(seeds) for name in complete}
-    for place, seed in enumerate(seeds):
-        ordered = sorted((series[name][seed] for name in complete), reverse=True)
-        for name in complete:  # equals share the better rank
-            ranks[name][place] = ordered.index(series[name][seed]) + 1
-    kept = [one for one in found if one.names[0] in ranks]
-    equals = {one.name for one in as_good_as_best([one.repeated for one in kept], METRIC)}
-    notable = [one for one in kept if one.names[0] in equals or 1 in ranks[one.names[0]]]
+    equals = {one.name for one in as_good_as_best(winners.ranked, METRIC)}
+    called = {one.names[0]: one for one in configurations(study)}
+    notable = [
+        called[one.name]
+        for one in winners.ranked
+        if one.name in equals or 1 in winners.ranks[one.name]
+    ]
     return Ranks(
-        seeds=tuple(seeds),
-        of={name: tuple(places) for name, places in ranks.items()},
-        notable=tuple(sorted(notable, key=lambda one: -(one.repeated.mean(METRIC) or 0.0))),
-        winners=tuple(
-            sorted((name for name in ranks if 1 in ranks[name]), key=lambda n: -ranks[n].count(1))
-        ),
+        seeds=winners.seeds,
+        left_out=winners.left_out,
+        of=winners.ranks,
+        notable=tuple(notable),
+        winners=tuple(winners.names),
     )
 
 

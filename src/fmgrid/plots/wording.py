@@ -1,10 +1,13 @@
 """What the captions share: figures with their units, counts, lists, what a bar means."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from fmgrid.statistics import Estimate
-from fmgrid.study import Repeated, show_level
+from fmgrid.study import Repeated, images_of, show_level
 from fmgrid.words import counted, printable, without_middle
+
+T = TypeVar("T")
 
 _LONGEST = 60  # characters of a name in a caption
 
@@ -60,6 +63,21 @@ def repeats(members: Iterable[Repeated], metric: str) -> str:
 def have_intervals(members: Iterable[Repeated], metric: str) -> bool:
     """Return whether any experiment has the repeats that an interval takes."""
     return any(len(member.series(metric)) > 1 for member in members)
+
+
+def by_images(members: Sequence[T], judged: Callable[[T], Repeated]) -> list[tuple[str, list[T]]]:
+    """Return the members that the same images judge together, after words that name the images.
+
+    In the order of the members; no words are needed where all are judged alike.
+    """
+    sets: dict[object, list[T]] = {}
+    for member in members:
+        sets.setdefault(judged(member).scored_on, []).append(member)
+    ordered = sorted(sets.values(), key=lambda same: -len(same))
+    several = len(ordered) > 1
+    return [
+        (f"Scored on {images_of(judged(same[0]))}: " if several else "", same) for same in ordered
+    ]
 
 
 def meaning_of_bars(members: Sequence[Repeated], metric: str) -> str:

@@ -19,7 +19,7 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 from fmgrid.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
-from fmgrid.study import Repeated, distinct, show_level
+from fmgrid.study import Repeated, distinct, images_of, scored_alike, show_level
 
 SHOWN = 5
 _GAP = "overfitting_gap"
@@ -34,20 +34,14 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         nothing = "No run has both a train loss and a validation loss, so that nothing can be said."
         return Section("Overfitting", (Text(nothing),))
     gaps.sort(key=lambda pair: -pair[0].mean)
-    largest, of = gaps[0]
-    smallest, least = gaps[-1]
+    alike = scored_alike(one for _, one in gaps)
     told = [
         (
             "The gap is the validation loss minus the train loss at the end. The train loss is "
             "the mean over the last epoch's batches, each before its step: while a network still "
             "learns fast, it lags behind, and the gap comes out too small."
         ),
-        (
-            f"The largest gap is {with_interval(largest, _GAP)}, of {code(of.name)}; the smallest "
-            f"{with_interval(smallest, _GAP)}, of {code(least.name)}."
-            if len(gaps) > 1
-            else f"The gap of {code(of.name)} is {with_interval(largest, _GAP)}."
-        ),
+        " ".join(_largest_and_smallest(same, of_several=len(alike) > 1) for same in alike),
     ]
     told[1] += _told_from_zero([one.series(_GAP) for _, one in gaps])
     told += _past_their_best(experiments)
@@ -107,6 +101,19 @@ def returns_section(evidence: Evidence) -> Section:
             *map(Text, told),
             Table(columns, rows, "Gain from each level to the next", folded=len(rows) > 15),  # noqa: PLR2004
         ),
+    )
+
+
+def _largest_and_smallest(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+    """Name the ends of gaps, the largest first, of experiments that the same images judge."""
+    of, least = ranked[0], ranked[-1]
+    largest, smallest = (with_interval(one.estimate(_GAP), _GAP) for one in (of, least))
+    lead = f"Scored on {images_of(of)}, the" if of_several else "The"
+    if len(ranked) == 1:
+        return f"{lead} gap of {code(of.name)} is {largest}."
+    return (
+        f"{lead} largest gap is {largest}, of {code(of.name)}; the smallest {smallest}, of "
+        f"{code(least.name)}."
     )
 
 

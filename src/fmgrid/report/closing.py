@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fmgrid.commands import commands_of, path_word
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import some
@@ -16,7 +17,7 @@ _SHOWN = 20
 def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
-    commands = list(dict.fromkeys(line for asked in study.asked for line in asked.commands))
+    commands = list(dict.fromkeys(line for asked in study.asked for line in commands_of(asked)))
     rows = study.rows
     trained = [row for row in rows if not row.get("trained_as")]
     seconds = sum(row.get("seconds") or 0.0 for row in trained)
@@ -45,7 +46,7 @@ def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     study = evidence.study
     told = [*_without_runs(study), *_irregular(study), *_uneven(study), *map(plain, study.left_out)]
     if len(told) > _SHOWN:
-        status = code(command_line(["fmgrid", "status", str(logdir)]))
+        status = code(command_line(["fmgrid", "status", path_word(logdir)]))
         told = [*told[:_SHOWN], f"and {len(told) - _SHOWN} more; {status} names them"]
     if not told:
         return Section("What was left out", (Text("Nothing: every run in the folder is in it."),))
@@ -53,7 +54,7 @@ def left_out_section(evidence: Evidence, logdir: Path) -> Section:
 
 
 def _without_runs(study: Study) -> Iterator[str]:
-    failed = study.failed
+    failed = dict.fromkeys(study.failed)
     if none_left := [name for name in failed if name not in study.scored]:
         yield f"no complete run, since all failed: {some(none_left)}"
     for group in study.groups:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
 
-from fmgrid.effects import Effect, as_good_as_best
+from fmgrid.effects import Effect, as_good_as_best, find_winners
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
-    images_of,
     listed,
     number,
     show_difference,
@@ -19,14 +18,12 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import CONFIDENCE, ROUNDING, common_seeds
+from fmgrid.statistics import CONFIDENCE, ROUNDING
 from fmgrid.study import (
     Repeated,
     Study,
-    best_first,
-    distinct,
-    is_higher_better,
-    scored_alike,
+    best_by_images,
+    images_of,
     show_level,
 )
 from fmgrid.verdicts import WORDS, open_over_all
@@ -105,23 +102,9 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
 
 
 def winners_by_seed(evidence: Evidence) -> dict[int, list[str]]:
-    """Return which experiments are best with each seed that all of them have; equals all are.
-
-    Of those that the same images judge, where there are several such sets the largest.
-    """
-    most, *_ = scored_alike(_distinct(evidence))
-    series = {one.name: one.series(evidence.metric) for one in most}
-    pick = max if is_higher_better(evidence.metric) else min
-    found = {}
-    for seed in set(common_seeds(list(series.values()))) & set(evidence.study.seeds):
-        best = pick(values[seed] for values in series.values())
-        found[seed] = [name for name, values in series.items() if values[seed] == best]
-    return dict(sorted(found.items())) if len(series) > 1 else {}
-
-
-def _distinct(evidence: Evidence) -> list[Repeated]:
-    """Return the scored experiments, each configuration once, best first."""
-    return distinct(best_first(evidence.study.scored.values(), evidence.metric))
+    """Return which experiments are best with each seed that all of them have; equals all are."""
+    winners = find_winners(evidence.study, evidence.metric)
+    return winners.by_seed if winners else {}
 
 
 def _what_was_run(evidence: Evidence) -> str:
@@ -145,7 +128,7 @@ def _what_was_run(evidence: Evidence) -> str:
 
 def _what_is_best(evidence: Evidence) -> str:
     """Say which experiments are best, of those that the same images judge."""
-    sets = scored_alike(_distinct(evidence))
+    sets = best_by_images(evidence.study.scored.values(), evidence.metric)
     if len(sets) == 1:
         return _best_of(sets[0], evidence.metric)
     shown = [f"Scored on {images_of(one[0])}, {_best_of(one, evidence.metric)}" for one in sets[:2]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fmgrid.claims import ClaimError, parse_expectation, selections
+from fmgrid.claims import ClaimError, read_resolved, selections
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.records import Stated
 from fmgrid.report.evidence import Evidence
@@ -152,7 +152,7 @@ def _had_begun(stated: Stated, study: Study) -> bool:
     known, but they were there.
     """
     try:
-        about = selections(parse_expectation(stated.resolved))
+        about = selections(read_resolved(stated.resolved))
         names = {name for selection in about for name in selection.names}
     except ClaimError:
         names = set(study.begun)

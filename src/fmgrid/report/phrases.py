@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fmgrid.pages.document import Cell, Column, code
 from fmgrid.statistics import Difference, Estimate
-from fmgrid.study import LABELS, Repeated
+from fmgrid.study import LABELS
 
 MINUS = "\N{MINUS SIGN}"
 NAMES_SHOWN = 6
@@ -79,17 +79,6 @@ def show_p(p: float | None) -> str:
     if p is None:
         return ""
     return "<0.001" if p < _SURE else f"{p:.3f}"
-
-
-def images_of(one: Repeated) -> str:
-    """Say which images judge an experiment."""
-    validation = one.settings.get("validation")
-    if validation is None:
-        return "unknown images"
-    of = "" if one.settings.get("dataset") == "fashion-mnist" else f" of {one.settings['dataset']}"
-    if validation == "test":
-        return f"the test images{of}"
-    return f"{validation:,} images{of} held out"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -57,6 +57,16 @@ def published_section(evidence: Evidence) -> Section | None:
     told = [lead]
     if unprinted:
         told.append(f"It has none for {counted(unprinted, 'experiment')} of ours.")
+    held_out = [
+        one.name
+        for name, one in evidence.study.scored.items()
+        if name in printed and one.settings.get("validation") not in ("test", None)
+    ]
+    if held_out:
+        told.append(
+            f"Ours of {some(held_out)} are scored on images held out of the training set, which "
+            "may be easier or harder than those that the published figures are of."
+        )
     if strangers:
         told.append(f"Not among our runs: {some(strangers)}.")
     if not sections:

@@ -10,7 +10,6 @@ from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
     figure,
-    images_of,
     listed,
     number,
     show_interval,
@@ -23,12 +22,15 @@ from fmgrid.report.phrases import (
 )
 from fmgrid.statistics import ALPHA, Estimate
 from fmgrid.study import (
-    SCORED_ON,
     Axis,
     Group,
     Repeated,
+    Study,
+    are_scored_alike,
     best_first,
     by_configuration,
+    count_neighbours,
+    images_of,
     level_of,
     scored_alike,
     show_level,
@@ -58,7 +60,7 @@ def design_section(evidence: Evidence) -> Section:
         )
         blocks.append(
             Text(
-                f"Most experiments differ in one setting from {code(base.name)}: {told}. "
+                f"{_neighbours_of(base, study)} in one setting from {code(base.name)}: {told}. "
                 "They are compared with it."
             )
         )
@@ -105,6 +107,15 @@ def _design_row(group: Group) -> tuple[Cell, ...]:
         figure(f"{len(group.members)}{missing}", len(group.members)),
         figure(f"{runs:,}", runs),
     )
+
+
+def _neighbours_of(base: Repeated, study: Study) -> str:
+    """Say how many experiments differ from the baseline in one setting."""
+    counts = count_neighbours(study.scored.values())
+    near, others = counts[base], len(counts) - 1
+    if 2 * near > others:
+        return "Most experiments differ"
+    return f"{near} of the other {others} experiments {'differs' if near == 1 else 'differ'}"
 
 
 def _levels(axis: Axis) -> str:
@@ -228,7 +239,7 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
                 f"{code(against.reference.name)} was picked for being best here, which flatters it."
             )
     best_of_each = _best_of_each(group, evidence.metric)
-    return [" ".join(told), *best_of_each, *_confounded(group), *_held_out(ranked)]
+    return [" ".join(told), *best_of_each, *_confounded(group), *_held_out(sets)]
 
 
 def _best_and_worst(ranked: Sequence[Repeated], metric: str) -> str:
@@ -273,30 +284,37 @@ def _confounded(group: Group) -> list[str]:
     ]
 
 
-def _held_out(ranked: Sequence[Repeated]) -> list[str]:
-    """Say whether what was chosen on held-out images holds on the test images."""
+def _held_out(sets: Sequence[Sequence[Repeated]]) -> list[str]:
+    """Say of each set of held-out images whether the choice by them holds on the test images."""
+    scored = [same for same in sets if same[0].mean("test_accuracy") is not None]
+    return [_on_test_images(same, of_several=len(sets) > 1) for same in scored]
+
+
+def _on_test_images(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+    """Say what the best of experiments scores on the test images; *ranked* are scored alike."""
     best = ranked[0]
-    test = best.estimate("test_accuracy")
-    if test is None:
-        return []
+    told = with_interval(best.estimate("test_accuracy"), "test_accuracy")
     on_test = best_first(ranked, "test_accuracy")
+    if len(on_test) == 1:
+        return f"On the test images {code(best.name)} scores {told}."
     place = 1 + [one.name for one in on_test].index(best.name)
     rank = "is first, too" if place == 1 else f"has rank {place} of {len(on_test)}"
-    return [
-        (
-            f"Chosen on held-out images, {code(best.name)} was then scored on the test images: "
-            f"{with_interval(test, 'test_accuracy')}, where it {rank}."
-        )
-    ]
+    chosen = images_of(best) if of_several else "held-out images"
+    return (
+        f"Chosen on {chosen}, {code(best.name)} was then scored on the test images: {told}, "
+        f"where it {rank}."
+    )
 
 
 def _best_of_each(group: Group, metric: str) -> list[str]:
     """Name the best with each level of axes of words, where all vary together."""
     told = []
+    if not are_scored_alike(group.members):
+        return []
     for axis in group.axes if group.shape == "irregular" else ():
         ranked = {level: best_first(members, metric) for level, members in group.at(axis).items()}
         are_words = all(isinstance(level, str) for level in axis.levels)
-        if not are_words or axis.name in SCORED_ON or len(ranked) > SHOWN:
+        if not are_words or len(ranked) > SHOWN:
             continue
         shown = [
             f"{plain(show_level(level))} {show_value(members[0].mean(metric), metric)} "

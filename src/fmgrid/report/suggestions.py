@@ -1,10 +1,19 @@
 """What to run next: which runs would tell most, with commands that can be pasted."""
 
 import re
-from collections.abc import Iterator, Set
-from itertools import takewhile
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
+from fmgrid.commands import (
+    absolute,
+    grid_word,
+    grid_words,
+    is_here,
+    is_inside,
+    last_command,
+    option_words,
+    path_word,
+)
 from fmgrid.pages.document import Items, Section, Text, code, plain
 from fmgrid.records import TRAIN_IMAGES, Asked
 from fmgrid.report.evidence import Evidence
@@ -17,7 +26,11 @@ FEW_SEEDS = 5
 MANY_SEEDS = 10
 _MANY = 200  # more seeds than anybody would add
 _VALUED = {"--only", "--seeds", "--logdir"}
-_FLAGS = {"--replace", "--retry-failed", "--fail-fast", "--quiet", "-q", "--json"}
+_FLAGS = {"--replace", "--retry-failed", "--fail-fast", "--quiet", "-q", "--json", "--dry-run"}
+_OTHERS_VALUED = {
+    *("-j", "--jobs", "--set", "--max-runs", "--max-failures"),
+    *("--data-dir", "--timeout", "--memory"),
+}
 # A word of a command as it was typed, quotes included
 _WORD = re.compile(r"""(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|[^\s'"])+""")
 _SEEDS = re.compile(r"--seeds[ =]'?([0-9]{1,10}(?:, *[0-9]{1,10})*)")
@@ -61,7 +74,8 @@ def _unfinished(study: Study, logdir: Path) -> Iterator[str]:
     runs = {path.rpartition("/")[2] for path in study.unfinished}  # below a log folder's own name
     begun = {re.sub(r"_s\d+$", "", name) for name in runs} | runs
     asked = dict.fromkeys(name for grid in study.asked for name in grid.names)
-    missing = [name for name in asked if name not in {*study.scored, *study.failed, *begun}]
+    known = {*study.scored, *study.failed, *begun}
+    missing = [name for name in asked if name not in known]
     told = []
     if missing:
         told.append(f"Without a complete run: {some(missing)}.")
@@ -197,54 +211,89 @@ def _beside(logdir: Path, what: str) -> Path:
 
 def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None) -> str:
     """Return the commands that run grids again, with further words; all, or those *of* some."""
-    given = [*further, *([] if logdir == Path("modellogs") else ["--logdir", str(logdir)])]
     grids = [asked for asked in study.asked if asked.names]
     concerned = [asked for asked in grids if of is None or of & {*asked.names}]
     runs: dict[str, dict[str, None]] = {}
     for asked in concerned:
-        typed, options = _typed(asked)
+        paths, options, here = _typed(asked, grids, concerned)
+        here = here and is_inside(str(logdir))
+        if not here:
+            paths, options, _ = _typed(asked, grids, concerned, anywhere=True)
         seeds = [] if "--seeds" in further else _seeds(study, asked)
-        path = typed if len(concerned) == len(grids) else _grid(asked.path)
-        runs.setdefault(f"{options} {command_line([*seeds, *given])}", {})[path] = None
+        rest = command_line([*seeds, *further, *_into(logdir, here=here)])
+        runs.setdefault(f"{options} {rest}", {})[paths] = None
     if not runs:
-        return code(f"fmgrid run GRID {command_line(given)}")
+        return code(f"fmgrid run GRID {command_line([*further, *_into(logdir, here=True)])}")
     return listed([code(f"fmgrid run {' '.join(paths)} {rest}") for rest, paths in runs.items()])
+
+
+def _into(logdir: Path, *, here: bool) -> list[str]:
+    """Return the option for a log folder, none for the default of a command that is typed here."""
+    if here and logdir == Path("modellogs"):
+        return []
+    return ["--logdir", path_word(logdir) if here else absolute(str(logdir))]
 
 
 def _seeds(study: Study, asked: Asked) -> list[str]:
     """Return the option for all seeds that a grid was run with, nothing for those it names."""
-    told = [text for command in asked.commands for text in _SEEDS.findall(command)]
-    if not told:
+    known = {command.text for command in asked.runs}
+    seeds = {seed for command in asked.runs for seed in command.seeds}
+    for command in asked.commands:
+        if command not in known:
+            seeds |= {int(seed) for text in _SEEDS.findall(command) for seed in text.split(",")}
+    if not seeds:
         return []
     mine = [study.experiments[name] for name in asked.names if name in study.experiments]
     rows = [row for one in mine for row in (*one.runs.values(), *one.failures)]
-    seeds = {int(seed) for text in told for seed in text.split(",")}
     seeds |= {int(row["seed"]) for row in rows if row.get("seed") is not None}
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
-def _typed(asked: Asked) -> tuple[str, str]:
-    """Return which grids the command named that last ran this one, and its options.
+def _typed(
+    asked: Asked, grids: Sequence[Asked], concerned: Sequence[Asked], *, anywhere: bool = False
+) -> tuple[str, str, bool]:
+    """Return which grids the command named that last ran this one, its options, and if they hold.
 
-    But for those that say which of its runs, where and how.
+    But for options that say which of its runs, where and how. Of several grids that a command ran
+    only those concerned are named. *anywhere* asks for paths that hold in every folder.
     """
+    command = last_command(asked)
+    path, is_typed = grid_word(asked, command)
+    if command is None:
+        return _typed_as_text(asked, path, is_all=len(concerned) == len(grids))
+    here = is_here(command) and not anywhere
+    options = command_line(option_words(command, here=here, without={*_VALUED, *_FLAGS}))
+    together = [one for one in grids if command in one.runs]
+    if all(one in concerned and last_command(one) == command for one in together):
+        return command_line(grid_words(command, here=here)), options, here
+    if anywhere:
+        path = absolute(path, command.folder)
+    return command_line([path]), options, here and is_typed
+
+
+def _typed_as_text(asked: Asked, path: str, *, is_all: bool) -> tuple[str, str, bool]:
+    """Return the same of a grid whose commands are known as text only."""
+    named = _grid(path)
     if not asked.commands:
-        return _grid(asked.path), ""
+        return named, "", True
     words = iter(_WORD.findall(asked.commands[-1])[2:])
-    kept = []
+    grids, options = [], []
     for word in words:
         name, is_joined, _ = word.lstrip("$'").partition("=")
         if name in _VALUED:
             if not is_joined:
                 next(words, None)
-        elif word not in _FLAGS:
-            kept.append(word)
-    grids = list(takewhile(lambda word: not word.startswith("-"), kept))
-    return " ".join(grids) or _grid(asked.path), " ".join(kept[len(grids) :])
+        elif name in _OTHERS_VALUED:
+            options += [word] if is_joined else [word, next(words, "")]
+        elif word.startswith("-"):
+            options += [] if word in _FLAGS else [word]
+        else:
+            grids.append(word)
+    return (" ".join(grids) or named) if is_all else named, " ".join(options), True
 
 
 def _grid(path: str) -> str:
     """Return a grid's path as one types it, or a word for one whose name is no text."""
     if "\\" in path:
         return "GRID"
-    return command_line([f"./{path}" if path.startswith("-") else path])
+    return command_line([path])

@@ -1,0 +1,315 @@
+"""Who wins, and among whom: one answer for text and pictures, and none across different images."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmgrid.cli.comparing import show_comparison
+from fmgrid.cli.progress import Progress, describe_best
+from fmgrid.cli.showing import show_best
+from fmgrid.effects import compare_with, find_shares, find_winners
+from fmgrid.pages.document import Section, Text
+from fmgrid.plots import draw_all
+from fmgrid.plots.overfitting import describe_overfitting
+from fmgrid.plots.ranking import describe_configurations
+from fmgrid.plots.winners import describe_winners
+from fmgrid.records import Experiment
+from fmgrid.report import weigh
+from fmgrid.report.findings import luck_section, summary_section
+from fmgrid.report.results import design_section, results_section
+from fmgrid.study import Ranking, Study
+from fmgrid.verdicts import judge
+from made_up_runs import make_record, make_run
+from made_up_studies import Row, rows, study_of
+from test_questions import stated
+
+
+def said(section: Section | None) -> str:
+    if section is None:
+        return ""
+    texts = [block.markdown for block in section.blocks if isinstance(block, Text)]
+    return " ".join([*texts, *map(said, section.sections)]).replace("`", "")
+
+
+DESCRIBE: dict[str, Callable[[Study], str]] = {
+    "winners_by_seed": describe_winners,
+    "configuration_summary": describe_configurations,
+    "overfitting_gap": describe_overfitting,
+}
+
+
+def caption(study: Study, name: str) -> str:
+    return DESCRIBE[name](study)
+
+
+# Text and pictures
+
+figures = st.sampled_from([0.5, 0.6, 0.7, 0.8])
+runs_of_one = st.dictionaries(st.integers(0, 3), figures, min_size=1, max_size=4)
+
+
+@settings(max_examples=8, deadline=None)
+@given(made=st.lists(st.tuples(runs_of_one, st.booleans(), st.booleans()), min_size=3, max_size=5))
+def test_no_sentence_names_another_winner_than_the_pictures_do(
+    made: list[tuple[dict[int, float], bool, bool]],
+) -> None:
+    study = study_of(
+        one
+        for number, (values, is_held_out, is_twin) in enumerate(made)
+        for one in rows(
+            f"e{number}",
+            values,
+            epochs=1 if is_twin else 2 + number,
+            validation=400 if is_held_out else "test",
+        )
+    )
+    evidence = weigh(study)
+    text, picture = said(luck_section(evidence, {})), caption(study, "winners_by_seed")
+    winners = find_winners(study)
+    if picture:
+        assert winners
+        seeds, names = len(winners.seeds), winners.names
+        if len(names) == 1:
+            assert f"All {seeds} seeds give the same winner: {names[0]} (" in picture
+            assert f"With any of {seeds} seeds alone, {names[0]} would have been" in text
+        else:
+            assert f"{seeds} seeds give {len(names)} different winners" in picture
+            assert f"{len(names)} experiments would have been called the best" in text
+    summary, ranking = said(summary_section(evidence)), caption(study, "configuration_summary")
+    best = re.findall(r"(\w+) (?:is highest at|has \d)", ranking)
+    assert re.findall(r"(\w+) scores", summary) == best[:2]
+
+
+def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
+    study = study_of(
+        [
+            *rows("w4", [0.1] * 6),
+            *rows("w16", [0.5] * 6, epochs=4),
+            *rows("w32", [0.9] * 3, epochs=2),
+        ]
+    )
+    assert "With any of 3 seeds alone, w32 would have" in said(luck_section(weigh(study), {}))
+    told = caption(study, "winners_by_seed")
+    assert "All 3 seeds give the same winner: w32 (3). w32, the best in the mean" in told
+    assert "3 seeds that not all have left out." in told
+
+
+def test_most_experiments_are_more_than_half() -> None:
+    few = [("a", {}), ("b", {"epochs": 1}), ("c", {"batch_size": 8})]
+    far = [(f"x{n}", {"epochs": 20 + n, "batch_size": 100 + n}) for n in range(4)]
+    made = [one for name, settings in [*few, *far] for one in rows(name, [0.5], **settings)]
+    assert "2 of the other 6 experiments differ in one setting from a:" in said(
+        design_section(weigh(study_of(made)))
+    )
+    near = [one for name, settings in few for one in rows(name, [0.5], **settings)]
+    assert "Most experiments differ in one setting from a:" in said(
+        design_section(weigh(study_of(near)))
+    )
+
+
+# Experiments that different images judge
+
+
+def mixed(**more: Any) -> list[Row]:
+    return [
+        *rows("a", [0.5, 0.51, 0.52], **more),
+        *rows("b", [0.6, 0.61, 0.62], validation=400, **more),
+    ]
+
+
+HELD = {"test_accuracy": 0.7, "test_loss": 0.9}
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [
+        "a > b",
+        "b > a",
+        "each of a, b > c",
+        "best of a, c > b",
+        "mean of a, b > 0.1",
+        "a - b > 0.1",
+        "c - a > b - a",
+        "no difference greater than 0.5 among a, b, c",
+    ],
+)
+def test_no_hypothesis_compares_figures_of_different_images(expect: str) -> None:
+    study = study_of([*mixed(), *rows("c", [0.4, 0.41, 0.43], epochs=9)])
+    (verdict,) = judge([stated(expect=expect, resolved=expect)], study)
+    assert verdict.word == "INCONCLUSIVE"
+    assert "is scored on" in verdict.reason
+    assert verdict.reason.endswith("figures of different images are not compared")
+    assert verdict.compared == ()
+
+
+@pytest.mark.parametrize(
+    ("expect", "metric"),
+    [("each of a, b > 0.1", "accuracy"), ("a > c", "accuracy"), ("h > g", "test_accuracy")],
+)
+def test_what_the_same_images_judge_is_still_compared(expect: str, metric: str) -> None:
+    held = [
+        {**one, "test_accuracy": value + one["seed"] ** 2 / 1000}
+        for name, value, size in (("h", 0.7, 300), ("g", 0.6, 400))
+        for one in rows(name, [0.5, 0.5, 0.5], validation=size)
+    ]
+    study = study_of([*mixed(), *rows("c", [0.4, 0.41, 0.43], epochs=9), *held])
+    (verdict,) = judge([stated(expect=expect, resolved=expect, metric=metric)], study)
+    assert not verdict.reason
+    assert verdict.is_tested
+
+
+def test_compare_shows_figures_of_different_images_and_no_difference(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = study_of(mixed(dataset="fashion-mnist-sample"))
+    pair = study.scored["a"], study.scored["b"]
+    show_comparison(*pair, json=False)
+    printed = capsys.readouterr()
+    assert "51.00%" in printed.out
+    assert "61.00%" in printed.out
+    assert "points" not in printed.out
+    assert "figures of different images are not compared" in printed.err
+    assert "p values" not in printed.err
+    show_comparison(*pair, json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["not_compared"].startswith("a is scored on the test images of fashion")
+    for found in answer["metrics"].values():
+        assert (found["difference"], found["p_holm"]) == (None, None)
+
+
+def test_test_figures_are_compared_whatever_was_held_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = [
+        {**one, **HELD, "test_accuracy": 0.7 + one["seed"] / 100}
+        for name, size in (("a", 300), ("b", 400))
+        for one in rows(name, [0.5, 0.6], validation=size)
+    ]
+    study = study_of(made)
+    show_comparison(study.scored["a"], study.scored["b"], json=True)
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert metrics["test_accuracy"]["difference"]
+    assert metrics["accuracy"]["difference"] is None
+
+
+def grid_of_images() -> Study:
+    return study_of(
+        one
+        for epochs in (1, 2)
+        for validation in ("test", 400)
+        for one in rows(
+            f"e{epochs}_{validation}",
+            [0.5 + epochs / 50 + seed**2 / 500 for seed in range(3)],
+            epochs=epochs,
+            validation=validation,
+        )
+    )
+
+
+def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() -> None:
+    study = grid_of_images()
+    assert {one.group for one in draw_all(study, [])} == {None}
+    assert find_shares(study.groups[0]) == []
+    against = compare_with(study, study.groups[0])
+    assert against
+    assert {study.scored[name].scored_on for name in against.differences} == {
+        against.reference.scored_on
+    }
+
+
+@pytest.mark.parametrize("name", ["configuration_summary", "overfitting_gap"])
+def test_captions_name_the_best_of_each_set_of_images(name: str) -> None:
+    told = caption(study_of(mixed()), name)
+    assert "Scored on the test images: " in told
+    assert "Scored on 400 images held out: " in told
+
+
+def test_a_choice_by_held_out_images_is_told_of_each_set_and_of_no_single_experiment() -> None:
+    def held(name: str, accuracy: float, test: float, **settings: Any) -> list[Row]:
+        return [{**one, "test_accuracy": test} for one in rows(name, [accuracy], **settings)]
+
+    study = study_of(
+        [
+            *rows("plain", [0.99]),
+            *rows("other", [0.98], epochs=9),
+            *held("h1", 0.6, 0.5, validation=300),
+            *held("h2", 0.5, 0.6, validation=300, epochs=9),
+            *held("k", 0.4, 0.4, validation=400),
+        ]
+    )
+    told = said(results_section(weigh(study), {}, {}))
+    assert "Chosen on 300 images held out, h1 was then scored on the test images: 50.00%" in told
+    assert "where it has rank 2 of 2." in told
+    assert "On the test images k scores 40.00%" in told
+    assert "is first, too" not in told
+
+
+# The best so far
+
+
+def one(name: str, seed: int, accuracy: float, **settings: Any) -> Any:
+    experiment = Experiment(name=name, seed=seed, epochs=1, **settings)
+    return make_run(experiment, history=(make_record(1, accuracy=accuracy),))
+
+
+BEST = {
+    "one seed": ([one("a", 0, 0.7), one("b", 0, 0.8, batch_size=8)], "b 80.00%"),
+    "a lucky seed": (
+        [
+            *(one("lucky", seed, value) for seed, value in enumerate((0.9, 0.1))),
+            *(one("good", seed, 0.7, batch_size=8) for seed in range(2)),
+        ],
+        "good 70.00%, the mean of 2 seeds",
+    ),
+    "equals": ([one("e10", 0, 0.7, batch_size=8), one("e9", 0, 0.7)], "e9 70.00%"),
+    "other images": (
+        [one("a", 0, 0.7), one("a2", 0, 0.6, batch_size=8), one("h", 0, 0.9, validation=400)],
+        "a 70.00% on the test images, h 90.00% on 400 images held out",
+    ),
+    "none": ([make_run(Experiment(name="f"), status="failed", history=())], ""),
+}
+
+
+@pytest.mark.parametrize(("runs", "expected"), BEST.values(), ids=BEST)
+def test_the_best_is_that_of_the_mean_over_seeds(runs: list[Any], expected: str) -> None:
+    assert describe_best(Ranking(runs).best()) == expected
+    assert describe_best(Ranking(reversed(runs)).best()) == expected
+
+
+def test_the_best_is_the_one_that_the_report_names() -> None:
+    runs = BEST["a lucky seed"][0]
+    study = study_of(
+        row
+        for run in runs
+        for row in rows(
+            run.experiment.name,
+            {run.experiment.seed: run.final.accuracy},
+            epochs=1,
+            batch_size=run.experiment.batch_size,
+        )
+    )
+    assert "good scores best, with 70.00%" in said(summary_section(weigh(study)))
+    assert Ranking(runs).best()[0].name == "good"
+
+
+def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:
+    progress = Progress(1, [], list, ranking=Ranking([one("old", 0, 0.9, batch_size=8)]))
+    assert describe_best(progress.best) == "old 90.00%"
+    progress.add(one("new", 0, 0.5))
+    assert describe_best(progress.best) == "old 90.00%"
+
+
+def test_a_table_of_the_best_has_means_and_the_images_that_judge(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    show_best(mixed())
+    told = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err)
+    assert re.search(r"scored on the test images\s+experiment +seeds.*\s+a +3 +51\.00%", told)
+    assert re.search(r"scored on 400 images held out\s+experiment.*\s+b +3 +61\.00%", told)
