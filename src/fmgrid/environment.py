@@ -70,6 +70,9 @@ def shield() -> None:
     for name in ("COLUMNS", "LINES"):
         if not _is_size(os.environ.get(name, "80")):
             del os.environ[name]
+    words = {"COMP_WORDS", "_TYPER_COMPLETE_ARGS"}  # without them, there is nothing to complete
+    if os.environ.get("_FMGRID_COMPLETE", "").startswith("complete") and not words & {*os.environ}:
+        del os.environ["_FMGRID_COMPLETE"]
     changed = [name for name in _OF_PYTHON if os.environ.pop(name, None)]
     if changed and not sys.flags.ignore_environment:
         _start_anew()
