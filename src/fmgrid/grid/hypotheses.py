@@ -93,7 +93,7 @@ def state(
         asked = {name for selection in selections(expectation) for name in selection.names}
         try:
             metric = statement.metric.value
-            check_metric(metric, [named.by_name[name] for name in asked])
+            check_metric(metric, [one for name, one in named.by_name.items() if name in asked])
         except ClaimError as error:
             problems.append(statement.metric.problem(str(error)))
             continue
