@@ -14,6 +14,7 @@ from fmgrid.grid import load_grids
 from fmgrid.records import Experiment
 from fmgrid.store import Store
 from made_up_runs import make_run
+from made_up_studies import row
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -100,9 +101,8 @@ def test_the_best_runs_can_be_told_apart(
 ) -> None:
     names = [f"experiment_with_units_{n}_and_batch_size_64_of_the_study" for n in range(5)]
     narrow(width)
-    show_best(
-        [{"run": n, "accuracy": 0.81234, "valid_loss": 0.5, "train_loss": 0.5} for n in names]
-    )
+    losses = {"valid_loss": 0.5, "train_loss": 0.5}
+    show_best([row(name, measured={"accuracy": 0.81234, **losses}) for name in names])
     told = plain(capsys.readouterr().err)
     assert told.count("81.23%") == 5
     assert told.count("0.5000") == 10
@@ -134,7 +134,7 @@ def test_the_progress_names_runs_that_can_be_told_apart(width: int, running: int
     shown = told.split(", ")
     assert len(set(shown)) == len(shown)
     assert len(shown) + int(more.removesuffix(" more") or 0) == running
-    progress.best = make_run(experiments[0])
+    progress.add(make_run(experiments[0]))
     assert "55.00%; running: " in progress.now(width)
 
 
