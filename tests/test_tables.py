@@ -101,8 +101,8 @@ def test_the_best_runs_can_be_told_apart(
 ) -> None:
     names = [f"experiment_with_units_{n}_and_batch_size_64_of_the_study" for n in range(5)]
     narrow(width)
-    losses = {"valid_loss": 0.5, "train_loss": 0.5}
-    show_best([row(name, measured={"accuracy": 0.81234, **losses}) for name in names])
+    measured = {"accuracy": 0.81234, "valid_loss": 0.5, "train_loss": 0.5}
+    show_best([row(name, 0, measured, epochs=n) for n, name in enumerate(names, 1)])
     told = plain(capsys.readouterr().err)
     assert told.count("81.23%") == 5
     assert told.count("0.5000") == 10
