@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.errors import FmgridError
+from fmgrid.errors import FmgridError, explain_refusal
 from fmgrid.words import or_near_match, printable
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ def check_optimizer(name: str, learning_rate: float, args: Mapping[str, Any]) ->
             if not is_plugged_in(name):
                 network(torch.ones(1, 2)).sum().backward()
                 take_step(optimizer)
-        except BaseException as error:  # noqa: BLE001 - a plugged-in class may even call sys.exit
-            return _told(error)
+        except BaseException as error:
+            if not is_plugged_in(name) and explain_refusal(error):
+                raise  # the machine is to blame, and not the arguments
+            return _told(error)  # a plugged-in class may even call sys.exit
     return None
 
 

@@ -5,6 +5,8 @@ same ending: the text on stderr, no traceback, the code.
 """
 
 import errno
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -69,6 +71,10 @@ class MachineError(FmgridError):
     exit_code = 3
 
 
+class RefusedError(MachineError):
+    """The machine gives too little memory, or too few processes, threads or files."""
+
+
 class DataError(MachineError):
     """A data set cannot be found, fetched or trusted, for which there may be several reasons."""
 
@@ -89,12 +95,23 @@ class NewerFormatError(DamagedFileError):
     """A results file is whole, but only a newer fmgrid can read it."""
 
 
+_LONGEST_REASON = 300  # characters
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
 
 
-def is_the_machines(error: BaseException) -> bool:
-    """Tell whether an error is the disk's or the system's, and would strike any other run too."""
-    return isinstance(error, MachineError) or (isinstance(error, OSError) and error.errno in _FULL)
+def is_the_machines(error: BaseException, *, is_plugged_in: bool = True) -> bool:
+    """Tell whether an error is the disk's or the system's, and would strike any other run too.
+
+    Without plugged-in code a training opens, imports and starts only fmgrid's own things: the
+    machine is to blame for every refusal, but for memory, of which a network may need too much.
+    """
+    if isinstance(error, MachineError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return True
+    if is_plugged_in or is_lack_of_memory(error):
+        return False
+    if isinstance(error, OSError):
+        return error.errno is not None  # the system sets it, and a made-up OSError has none
+    return explain_refusal(error) is not None
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
@@ -104,3 +121,78 @@ def is_lack_of_memory(error: BaseException) -> bool:
     said = str(error)
     of_torch = "can't allocate memory" in said or "bad_alloc" in said
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
+
+
+_ASKED_FOR_MEMORY = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "failed to map segment",
+    "bad_alloc",
+    "memoryerror",
+)
+_ASKED_FOR_PROCESS = ("can't start new thread", "resource temporarily unavailable")
+_ASKED_FOR_FILE = ("too many open files",)
+_ASKED_FOR_FOLDER = ("no usable temporary directory", "af_unix path too long")
+
+
+def explain_refusal(error: BaseException | str) -> str | None:
+    """Return a sentence on the memory, process, file or folder that the machine refused.
+
+    It says the error itself and the remedy. None if the error means something else.
+    """
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    text = " ".join(text.split())
+    said = text.lower()
+    if isinstance(error, OSError) and error.errno is not None:
+        said += os.strerror(error.errno).lower()
+    for phrases, sentence in (
+        (_ASKED_FOR_MEMORY, _explain_memory),
+        (_ASKED_FOR_PROCESS, _explain_processes),
+        (_ASKED_FOR_FILE, _explain_files),
+        (_ASKED_FOR_FOLDER, _explain_folder),
+    ):
+        if any(phrase in said for phrase in phrases):
+            return f"the machine refused {sentence()} ({text[:_LONGEST_REASON]})"
+    if isinstance(error, ImportError):
+        return f"a module cannot be imported; install fmgrid again ({text[:_LONGEST_REASON]})"
+    return None
+
+
+def _explain_memory() -> str:
+    return (
+        "memory: training needs about 5 GB of address space and 500 MB of memory, and 150 MB for "
+        f"each further worker{_limit('RLIMIT_AS', 'ulimit -v allows {} kB', 1024)}; raise the "
+        "limit (ulimit -v unlimited), free memory, or start fewer workers (-j 1)"
+    )
+
+
+def _explain_processes() -> str:
+    return (
+        "a process or thread: fmgrid needs 4 processes, and 4 processes and threads for each "
+        f"worker{_limit('RLIMIT_NPROC', 'ulimit -u allows {} for the user', 1)}; raise the limit "
+        "(ulimit -u, or the container's pids limit), or start fewer workers (-j 1)"
+    )
+
+
+def _explain_files() -> str:
+    return (
+        "an open file: fmgrid needs 48, and 8 for each worker; raise the limit (ulimit -n 1024), "
+        "or start fewer workers (-j 1)"
+    )
+
+
+def _explain_folder() -> str:
+    return (
+        "a temporary folder; set TMPDIR to a folder with a short path that can be written, "
+        "as in TMPDIR=$HOME/tmp"
+    )
+
+
+def _limit(name: str, text: str, unit: int) -> str:
+    """Return ", and" with the limit of this process; "" where there is none."""
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    soft, _ = resource.getrlimit(getattr(resource, name))
+    return "" if soft == resource.RLIM_INFINITY else f", and {text.format(soft // unit)}"

@@ -73,7 +73,7 @@ def train(
     try:
         outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
     except Exception as error:
-        if is_the_machines(error):
+        if is_the_machines(error, is_plugged_in=is_plugged_in(experiment.optimizer)):
             raise
         logger.exception("failed")
         outcome = {"status": "failed", "failure": Failure.of(error)}

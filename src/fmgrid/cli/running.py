@@ -20,8 +20,10 @@ from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import prepare
-from fmgrid.errors import InputError, MachineError, Problem, StoreError
+from fmgrid.errors import InputError, MachineError, Problem, RefusedError, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
+from fmgrid.memory import available_memory
+from fmgrid.quantities import format_bytes
 from fmgrid.records import Asked, Experiment, Run
 from fmgrid.runner import Found, count_trainings, run_all, survey
 from fmgrid.store import Store
@@ -146,13 +148,17 @@ def _train_all(
 
     Nothing is set aside before everything is there that training needs.
     """
-    from fmgrid.executors.processes import Processes
+    from fmgrid.executors.processes import Processes, workers_for
 
     wanted = [_made_ready(item, wishes) for item in found]
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
     workers = max(1, min(wishes.workers, len(trainings)))
-    with Processes(workers, preload=[PRELOAD]) as processes:
+    memory = available_memory()
+    if workers > (fitting := workers_for(memory)):
+        workers = fitting
+        warn(f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only")
+    with Processes(workers, preload=[PRELOAD], tell=warn) as processes:
         if not wishes.quiet:
             _announce(total, trainings, workers)
         # Meanwhile the workers' server imports torch.
@@ -169,7 +175,7 @@ def _train_all(
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command), store)
         _set_aside([item for item in found if _is_wanted(item, wishes)], store)
-        train = partial(train_one, folders, _describe_caller(), wishes.memory or _all_memory())
+        train = partial(train_one, folders, _describe_caller(), wishes.memory or memory)
         progress = Progress(total, trainings, lambda: processes.running)
         with _shown(progress, wishes):
             for run in run_all(wanted, store, processes, train, timeouts):
@@ -177,13 +183,6 @@ def _train_all(
                 _report(run, progress, wishes)
                 if progress.failed == wishes.max_failures:
                     return
-
-
-def _all_memory() -> int:
-    """Return the machine's memory in bytes: what asks for more would have somebody killed."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
@@ -212,7 +211,7 @@ def _check_optimizers(
         try:
             objection = processes.call(check_optimizer, *arguments, seconds=seconds)
         except MachineError as error:
-            if not is_plugged_in(experiment.optimizer):
+            if isinstance(error, RefusedError) or not is_plugged_in(experiment.optimizer):
                 raise
             objection = str(error)
         if is_plugged_in(experiment.optimizer):
@@ -247,7 +246,10 @@ def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
-    live.start()
+    try:
+        live.start()
+    except RuntimeError:  # the machine refuses a thread, without which the runs go on
+        live.auto_refresh = False
     try:
         yield
     finally:
