@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from typing import Any
 
 
 def main() -> None:
@@ -16,24 +15,28 @@ def main() -> None:
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    cli = _import_cli()
-    if is_heard:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
-
-
-def _import_cli() -> Any:
-    """Return the package of the commands; end with exit code 3 if the machine refuses memory."""
     try:
         from fmgrid import cli
-    except (MemoryError, OSError, ImportError, RuntimeError) as error:
-        from fmgrid.errors import MachineError, explain_refusal
 
-        if refusal := explain_refusal(error):
-            print(f"fmgrid: {refusal}", file=sys.stderr)  # noqa: T201 - nobody else can say it
-            sys.exit(MachineError.exit_code)
+        if is_heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        cli.main()
+    except (MemoryError, SystemError, RuntimeError, ImportError, OSError) as error:
+        _end_if_refused(error)
         raise
-    return cli
+
+
+def _end_if_refused(error: Exception) -> None:
+    """End with exit code 3 if the machine refused so much that no command could say it."""
+    try:
+        from fmgrid.errors import explain_refusal
+
+        refusal = explain_refusal(error)
+    except (MemoryError, SystemError, ImportError, OSError):
+        refusal = "the machine refused memory; raise the limit (ulimit -v unlimited) or free some"
+    if refusal:
+        os.write(2, f"fmgrid: {refusal}\n".encode(errors="backslashreplace"))
+        os._exit(3)  # what Python does at its exit may need memory, too
 
 
 def _restore_signals() -> None:

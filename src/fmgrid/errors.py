@@ -129,7 +129,10 @@ _ASKED_FOR_MEMORY = (
     "failed to map segment",
     "bad_alloc",
     "memoryerror",
+    "without exception set",
+    "without setting an exception",  # Python's SystemError, which follows a MemoryError
 )
+_LEAST_ADDRESSES = 200_000_000  # bytes; with fewer OpenBLAS ends the process by itself
 _ASKED_FOR_PROCESS = ("can't start new thread", "resource temporarily unavailable")
 _ASKED_FOR_FILE = ("too many open files",)
 _ASKED_FOR_FOLDER = ("no usable temporary directory", "af_unix path too long")
@@ -152,25 +155,36 @@ def explain_refusal(error: BaseException | str) -> str | None:
         (_ASKED_FOR_FOLDER, _explain_folder),
     ):
         if any(phrase in said for phrase in phrases):
-            return f"the machine refused {sentence()} ({text[:_LONGEST_REASON]})"
+            return f"the machine refused {sentence()} (it said: {text[:_LONGEST_REASON]})"
     if isinstance(error, ImportError):
         return f"a module cannot be imported; install fmgrid again ({text[:_LONGEST_REASON]})"
     return None
 
 
+def check_address_space() -> None:
+    """Raise `RefusedError` if this process may have too few addresses to load numpy."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise RefusedError(f"the machine refused {_explain_memory()}")
+
+
 def _explain_memory() -> str:
     return (
         "memory: training needs about 5 GB of address space and 500 MB of memory, and 150 MB for "
-        f"each further worker{_limit('RLIMIT_AS', 'ulimit -v allows {} kB', 1024)}; raise the "
-        "limit (ulimit -v unlimited), free memory, or start fewer workers (-j 1)"
+        f"each further worker; a report needs 1 GB of address space{_address_space()}; "
+        "raise the limit (ulimit -v unlimited), free memory, or start fewer workers (-j 1)"
     )
 
 
 def _explain_processes() -> str:
     return (
         "a process or thread: fmgrid needs 4 processes, and 4 processes and threads for each "
-        f"worker{_limit('RLIMIT_NPROC', 'ulimit -u allows {} for the user', 1)}; raise the limit "
-        "(ulimit -u, or the container's pids limit), or start fewer workers (-j 1)"
+        "worker; raise the limit (ulimit -u, or pids of the container), "
+        "or start fewer workers (-j 1)"
     )
 
 
@@ -188,11 +202,11 @@ def _explain_folder() -> str:
     )
 
 
-def _limit(name: str, text: str, unit: int) -> str:
-    """Return ", and" with the limit of this process; "" where there is none."""
+def _address_space() -> str:
+    """Return the limit of this process's address space, "" if there is none."""
     if sys.platform == "win32":
         return ""
     import resource
 
-    soft, _ = resource.getrlimit(getattr(resource, name))
-    return "" if soft == resource.RLIM_INFINITY else f", and {text.format(soft // unit)}"
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return "" if limit == resource.RLIM_INFINITY else f", and ulimit -v allows {limit // 1024} kB"

@@ -56,8 +56,8 @@ def count_kills_for_memory(statistics: Path = Path("/proc/vmstat")) -> int:
 
 def _group_limits(proc: Path, groups: Path) -> Iterator[int]:
     """Yield the limits of this process's control group and of those around it."""
-    for line in _read(proc / "self" / "cgroup").splitlines():
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+    memberships = re.findall(r"^\d+:(.*?):(/.*)$", _read(proc / "self" / "cgroup"), re.MULTILINE)
+    for controllers, path in memberships:
         if controllers == "":  # version 2
             mount, name = groups, "memory.max"
         elif "memory" in controllers.split(","):

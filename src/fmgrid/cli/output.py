@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, ParamSpec, TextIO
 
 import typer
 
-from fmgrid.errors import FmgridError, InputError, MachineError, explain_refusal
+from fmgrid.errors import (
+    FmgridError,
+    InputError,
+    MachineError,
+    check_address_space,
+    explain_refusal,
+)
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -87,6 +93,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            check_address_space()
             _check_working_folder()
             command(*args, **kwargs)
             sys.stdout.flush()  # here, where it can still be told that nothing takes it

@@ -61,9 +61,15 @@ def _cannot_begin(error: Exception) -> RefusedError:
 
 
 def _use_scratch(scratch: Path) -> None:
-    """Keep temporary files in *scratch*, and say everything to a log there."""
-    os.environ["TMPDIR"], tempfile.tempdir = str(scratch), None
+    """Keep temporary files in a folder of this worker's own, and say everything to a log there.
+
+    Of its own, since only so the worker can tell whether somebody removed the folder.
+    """
+    own = scratch / str(os.getpid())
+    # Said to tempfile too, which would look elsewhere while the folder is gone.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(own)
     try:
+        own.mkdir(mode=0o700, exist_ok=True)
         _redirect(scratch / "workers.log")
     except OSError:  # the folder is gone, where the command has ended in the meantime
         _redirect(Path(os.devnull))
@@ -81,8 +87,9 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         raise StoreError(f"{task.log}: {error.strerror}") from error
     if attempt > 1:
         print(f"The worker died; attempt {attempt} begins here.", file=sys.stderr)  # noqa: T201
-    name, scratch = task.experiment.run_name, Path(tempfile.gettempdir())
+    name, scratch = task.experiment.run_name, Path(os.environ["TMPDIR"])
     for _ in range(_BEGINNINGS):
+        make_scratch(scratch.parent)
         make_scratch(scratch)
         run, reason = _attempt(train, task)
         if scratch.is_dir() or (run and run.status == "complete"):

@@ -40,7 +40,7 @@ _LONGEST_WAIT = 3600.0  # seconds; the system waits for no more than 24 days at 
 _FILES = 48  # that fmgrid itself may have open at once, importing included
 _FILES_PER_WORKER = 8
 # Bytes: measured with torch 2.14, the small networks of the study and all of Fashion-MNIST.
-_MEMORY = 300_000_000  # the command and the server of workers
+_MEMORY = 350_000_000  # the command and the server of workers
 _MEMORY_PER_WORKER = 150_000_000
 _MOST_SERVERS = 3  # that may die one after the other, with no run ended in between
 _SERVER_ENDED = 255  # multiprocessing's exit code of a worker whose server is dead
@@ -61,13 +61,14 @@ class Processes:
     tell: Callable[[str], None] = lambda _: None  # is told when fewer workers go on
     _servers_lost: int = field(default=0, repr=False)  # since the last run that ended
     _server: int | None = field(default=None, repr=False)  # process id
-    _kills: int = field(default_factory=count_kills_for_memory, repr=False)
+    _kills: int = field(default=0, repr=False)  # for lack of memory, that the kernel has counted
     _context: Any = field(init=False, repr=False)
     _crew: list[Worker] = field(default_factory=list, repr=False)
     # Where workers keep temporary files, so that those of a killed one don't stay for ever.
     _scratch: "tempfile.TemporaryDirectory[str]" = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
+        self._kills = count_kills_for_memory()
         _allow_files(_FILES + _FILES_PER_WORKER * self.workers)
         # Inherited by the workers and their server, which looks whether this is its parent still.
         os.environ.update(ONE_THREAD | QUIET | {"FMGRID_PARENT": str(os.getpid())})
@@ -222,7 +223,7 @@ class Processes:
             try:
                 return Worker(self._context, self._scratch.name, self._server)
             except MachineError as error:
-                if not _has_ended(self._server):
+                if not _ends_soon(self._server):
                     raise RefusedError(str(error)) from error
 
     def _ensure_server(self) -> None:
@@ -248,9 +249,8 @@ class Processes:
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )
-        lines = _last_lines(self._server_log)
-        line = lines[-1] if lines else "it left no word"
-        return f": {explain_refusal(line) or line}"
+        reason = _last_line(self._server_log)
+        return f": {explain_refusal(reason) or reason}"
 
     def _go_on_with_fewer(self, reason: str) -> None:
         if self.workers > 1:
@@ -264,12 +264,7 @@ class Processes:
         for lack of memory while others needed some too.
         """
         if worker.server is not None and worker.process.exitcode == _SERVER_ENDED:
-            deadline = time.monotonic() + _SERVER_SECONDS  # its end shows a moment later
-            while worker.server == self._server and time.monotonic() < deadline:
-                if _has_ended(worker.server):
-                    return True
-                time.sleep(0.01)
-            return worker.server != self._server
+            return worker.server != self._server or _ends_soon(self._server)
         before, self._kills = self._kills, count_kills_for_memory()
         if self._kills > before and self.workers > 1 and worker.process.exitcode == -_SIGKILL:
             self._go_on_with_fewer("the kernel killed a worker for lack of memory")
@@ -312,6 +307,14 @@ def _has_ended(pid: int | None) -> bool:
         return True
 
 
+def _ends_soon(pid: int | None) -> bool:
+    """Tell whether a process has ended; its files are closed a moment before that shows."""
+    deadline = time.monotonic() + _SERVER_SECONDS
+    while not (ended := _has_ended(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return ended
+
+
 def _was_killed(pid: int | None) -> bool:
     """Tell whether a process that has ended, and that nobody has waited for, was killed."""
     if sys.platform != "linux" or pid is None:
@@ -322,11 +325,12 @@ def _was_killed(pid: int | None) -> bool:
     return False
 
 
-def _last_lines(log: Path) -> list[str]:
+def _last_line(log: Path) -> str:
     try:
-        return log.read_text(encoding="utf-8", errors="replace").split("\n")[-20:]
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
-        return []
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")
 
 
 def _wait_for(busy: Sequence[Worker]) -> list[Worker]:
