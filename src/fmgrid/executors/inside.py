@@ -215,6 +215,8 @@ def _be_killed_with(sentinel: int) -> None:
     A thread that waits for the same cannot run while C code holds the interpreter's lock.
     F_SETSIG and O_ASYNC are Linux's: fcntl(2), "Signals".
     """
+    if sys.platform != "linux":
+        return
     import fcntl
 
     fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpgrp())

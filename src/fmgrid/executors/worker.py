@@ -56,7 +56,7 @@ class Worker:
         if code is None or code >= 0:
             return f"exit code {code}"
         cause = signal.strsignal(-code)
-        who = ", by hand or for lack of memory" if code == -signal.SIGKILL else ""
+        who = ", by hand or for lack of memory" if cause == "Killed" else ""
         return f"signal {-code}, {cause}{who}"
 
     def start(self, train: Train, task: Task | None, attempt: int = 1) -> None:
