@@ -36,10 +36,11 @@ def fmgrid(*words: object, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def start(*words: object) -> subprocess.Popen[str]:
+def start(*words: object, **environment: str) -> subprocess.Popen[str]:
     """Start a command; what a failing test leaves of it is killed by the fixture `elsewhere`."""
     process = subprocess.Popen(
         ["fmgrid", *map(str, words)],
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import psutil
 import pytest
 
 import worker_tasks as tasks
-from fmgrid.errors import MachineError, StoreError
+from fmgrid.errors import MachineError, RefusedError, StoreError
 from fmgrid.executors import Task
 from fmgrid.executors.processes import Processes
+from fmgrid.memory import count_kills_for_memory
 from fmgrid.records import Experiment, Run
 
 TESTS = Path(__file__).parent
@@ -420,6 +422,120 @@ def test_a_full_disk_is_not_the_runs_failure(
 ) -> None:
     with pytest.raises(StoreError, match=r"mlp_1 cannot be trained: .*No space left on device"):
         list(processes.run(tasks.fill_the_disk, [make_task(1)]))
+
+
+OF_THE_MACHINE = [
+    *(
+        f"OSError(errno.{name}, 'refused')"
+        for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENFILE", "EMFILE", "EACCES", "EAGAIN")
+    ),
+    "FileNotFoundError(errno.ENOENT, 'No usable temporary directory found')",
+    'RuntimeError("can\'t start new thread")',
+    "ModuleNotFoundError('No module named torch.nn')",
+    "ImportError('libtorch_cpu.so: failed to map segment from shared object')",
+]
+OF_THE_RUN = [
+    "OSError('of a plug-in')",
+    "MemoryError()",
+    "OSError(errno.ENOMEM, 'Cannot allocate memory')",
+    "RuntimeError('of a plug-in')",
+]
+
+
+def test_a_refusal_of_the_machine_is_no_failure_of_a_run(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    for error in OF_THE_MACHINE:
+        with pytest.raises(StoreError, match="mlp_1 cannot be trained: "):
+            list(processes.run(tasks.raise_as_told, [make_task(optimizer=error)]))
+    for error in OF_THE_RUN:
+        (run,) = processes.run(tasks.raise_as_told, [make_task(optimizer=error)])
+        assert run.status == "failed", error
+
+
+def test_the_files_that_plugged_in_code_lacks_are_its_own_matter(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    for error in OF_THE_MACHINE[5:]:
+        alone = replace(make_task(optimizer=error), is_alone=True)
+        (run,) = processes.run(tasks.raise_as_told, [alone])
+        assert run.status == "failed", error
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_temporary_files_that_are_removed_cost_no_run(
+    is_alone: bool, processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    work = [replace(make_task(n), is_alone=is_alone) for n in range(1, 5)]
+    runs = list(processes.run(tasks.remove_scratch_afterwards, work))
+    lost = [make_task(2, name, optimizer=str(tmp_path / name)) for name in "ab"]
+    runs += processes.run(tasks.lose_scratch, [replace(task, is_alone=is_alone) for task in lost])
+    assert [run.status for run in runs] == ["complete"] * 6
+    lasting = replace(make_task(1, optimizer=str(tmp_path / "c")), is_alone=is_alone)
+    with pytest.raises(StoreError, match=r"temporary folder .* was removed while it trained"):
+        list(processes.run(tasks.lose_scratch, [lasting]))
+
+
+def test_a_worker_that_cannot_begin_is_the_machines_fault(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = types.ModuleType("gone_in_the_meantime")
+    exec("def work(): pass", vars(gone))  # noqa: S102
+    monkeypatch.setitem(sys.modules, gone.__name__, gone)
+    with pytest.raises(RefusedError, match=r"cannot begin: .*gone_in_the_meantime"):
+        processes.call(gone.work)
+    assert processes.call(tasks.double, 1) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
+    workers: int, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    with Processes(workers, ["fmgrid.executors"], tell=told.append) as processes:
+        deadly = make_task(2, optimizer=str(tmp_path / "killed"))
+        work = [deadly, make_task(2, "b", str(tmp_path)), make_task(2, "c", str(tmp_path))]
+        runs = list(processes.run(tasks.kill_server, work))
+        assert processes.workers == 1
+    assert sorted(names(runs)) == ["b_2", "c_2", "mlp_2"]
+    assert {(run.status, run.attempts) for run in runs} == {("complete", 1)}
+    assert [text.endswith("; going on with 1 worker") for text in told] == [True] * (workers - 1)
+
+
+def test_a_server_that_is_killed_again_and_again_ends_the_grid_with_a_word_of_memory(
+    processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    deadly = make_task(1, optimizer=str(tmp_path / "killed"))
+    with pytest.raises(
+        RefusedError, match=r"died 3 times .*lack of memory.*one worker needs.*-j 1"
+    ):
+        list(processes.run(tasks.kill_server, [deadly, make_task(2)]))
+
+
+def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
+    make_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = tmp_path / "vmstat"
+    counter.write_text("oom_kill 0\n")
+    monkeypatch.setattr(
+        "fmgrid.executors.processes.count_kills_for_memory",
+        lambda: count_kills_for_memory(counter),
+    )
+    with Processes(2, preload=["fmgrid.executors"]) as processes:
+        (run,) = processes.run(tasks.die_of_memory, [make_task(2, optimizer=str(counter))])
+        assert (run.status, run.attempts, processes.workers) == ("complete", 1, 1)
+        (run,) = processes.run(tasks.die_of_memory, [make_task(1, optimizer=str(counter))])
+        assert (run.status, run.attempts) == ("failed", 2)
+
+
+def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..., Task]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with Processes(2, preload=["fmgrid.executors"]) as processes:
+            runs = list(processes.run(tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert [run.status for run in runs] == ["complete"] * 3
 
 
 def test_too_few_open_files_are_noticed_at_the_start() -> None:

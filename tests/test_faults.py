@@ -4,14 +4,18 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from command import QUICK, bits, fmgrid, start, write
+from command import QUICK, SLOW, bits, fmgrid, start, wait_for, write
 from conftest import CACHE
 from fmgrid.records import Experiment, Failure
 from fmgrid.store import read_results, to_results
@@ -483,6 +487,94 @@ def test_too_few_open_files_are_noticed_before_any_training() -> None:
     assert done.returncode == 3
     assert "too few open files are allowed: 40, and 56 are needed" in done.stderr
     assert list(Path("modellogs").glob("*")) in ([], [Path("modellogs/.fmgrid.lock")])
+
+
+@pytest.mark.parametrize(
+    ("command", "kilobytes"),
+    [("run", 30_000), ("run", 100_000), ("run", 300_000), ("report", 40_000), ("report", 100_000)],
+)
+def test_too_little_address_space_is_a_refusal_of_the_machine(command: str, kilobytes: int) -> None:
+    grid = write(QUICK)
+    what = f"run {grid}" if command == "run" else "report modellogs"
+    script = f"ulimit -v {kilobytes}; fmgrid {what}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "fmgrid: the machine refused memory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(Path("modellogs").glob("*/*_results.toml"))
+
+
+# Runs a command on a machine where no folder takes temporary files.
+NO_FOLDER = """
+import sys, tempfile
+tempfile._candidate_tempdir_list = lambda: ["/nowhere/to/be/found"]
+from fmgrid.__main__ import main
+sys.argv[0] = "fmgrid"
+main()
+"""
+
+
+def test_no_temporary_folder_is_said_to_be_one_by_those_who_need_it() -> None:
+    grid = write(QUICK)
+    Path("modellogs/grid").mkdir(parents=True)
+    stored = make_run(Experiment(name="grid", epochs=2))
+    Path("modellogs/grid/grid_results.toml").write_bytes(to_results(stored))
+    for words, code in (
+        (["plan", grid], 0),
+        (["summarize", "modellogs"], 0),
+        (["report", "modellogs"], 0),
+        (["run", grid, "--logdir", "other"], 3),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", NO_FOLDER, *map(str, words)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+    assert "the machine refused a temporary folder; set TMPDIR" in done.stderr
+    assert "output" not in done.stderr
+
+
+def test_a_temporary_folder_whose_path_is_too_long_is_named() -> None:
+    Path("x" * 110).mkdir()
+    done = fmgrid("run", write(QUICK), TMPDIR=str(Path("x" * 110).absolute()))
+    assert done.returncode == 3
+    assert "the machine refused a temporary folder; set TMPDIR" in done.stderr
+
+
+def test_temporary_files_that_a_cleaner_removes_cost_no_run() -> None:
+    temporary = Path("t")
+    temporary.mkdir()
+    grid = write(QUICK.replace("train_steps = 3", "train_steps = 200"))
+    process = start("run", grid, "--seeds", "0,1", "-j", "1", TMPDIR=str(temporary.absolute()))
+    wait_for(Path("modellogs/grid/run.log"), process)
+    for folder in temporary.glob("fmgrid-*"):
+        shutil.rmtree(folder)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert len(bits(Path("modellogs"))) == 2
+
+
+def test_a_server_of_workers_that_is_killed_costs_no_run_and_then_names_memory() -> None:
+    grid = write(SLOW)
+    process = start("run", grid, "-j", "1")
+    wait_for(Path("modellogs/grid/run.log"), process)
+    killed: set[int] = set()
+    while process.poll() is None:
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.Error):
+                if child.pid not in killed and "forkserver" in " ".join(child.cmdline()):
+                    killed.add(child.pid)
+                    child.kill()
+        time.sleep(0.05)
+    told = process.communicate(timeout=10)[1]
+    assert process.returncode == 3
+    assert "the server of workers died 3 times" in told
+    assert "lack of memory" in told
+    assert "-j 1" in told
+    assert len(killed) == 3
+    assert bits(Path("modellogs")) == {}
 
 
 # Damaged and foreign files

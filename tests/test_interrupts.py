@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from command import QUICK, SLOW, bits, fmgrid, start, start_in_terminal, wait_for, write
+from command import QUICK, SLOW, STARTED, bits, fmgrid, start, start_in_terminal, wait_for, write
+from fmgrid.store import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -125,6 +126,57 @@ def test_what_nohup_ignores_stays_ignored() -> None:
     _, told = process.communicate(timeout=100)
     assert process.returncode == 0, told
     assert "1 of 1 run complete" in told
+
+
+# Starts a command with signals that are blocked or ignored, as a service manager or a trap does.
+LAUNCHER = """
+import os, signal, sys
+how, names, *command = sys.argv[1:]
+chosen = signal.valid_signals() if names == "all" else [getattr(signal, names)]
+for number in set(chosen) - {signal.SIGKILL, signal.SIGSTOP}:
+    if how == "blocked":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    else:
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except OSError:  # the C library's own
+            pass
+os.execvp(command[0], command)
+"""
+
+
+def start_with_signals(how: str, names: str, *words: object) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, how, names, "fmgrid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    STARTED.append(process)
+    return process
+
+
+@pytest.mark.parametrize("how", ["blocked", "ignored"])
+def test_a_grid_ends_whatever_signals_its_caller_has_blocked_or_ignored(how: str) -> None:
+    process = start_with_signals(how, "all", "run", write(QUICK))
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert "1 of 1 run complete" in told
+    run = read_results(Path("modellogs/grid/grid_results.toml"))
+    assert "git" not in run.software  # git said no, which its exit code alone tells
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_that_the_caller_has_blocked_is_heard(name: str) -> None:
+    os.mkfifo("reference.csv")  # for which the command waits
+    process = start_with_signals(
+        "blocked", name, "report", "modellogs", "--reference", "reference.csv"
+    )
+    with Path("reference.csv").open("w"):
+        process.send_signal(getattr(signal, name))
+        _, told = process.communicate(timeout=10)
+    assert (process.returncode, told) == (130, "fmgrid: interrupted\n")
 
 
 def read_until(terminal: int, text: str) -> Iterator[str]:

@@ -1,9 +1,14 @@
-"""A ceiling for what a process may allocate: in processes of their own, which it can't harm."""
+"""How much memory there is, and a ceiling for it in processes of their own, which it can't harm."""
 
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
+
+from fmgrid.executors.processes import memory_for, workers_for
+from fmgrid.memory import available_memory, count_kills_for_memory
 
 CODE = """
 import mmap, sys
@@ -31,3 +36,54 @@ def test_what_exceeds_the_ceiling_is_refused_and_only_within_it(limit: int, expe
         [sys.executable, "-c", CODE, str(limit)], capture_output=True, text=True, check=False
     )
     assert done.stdout == f"{expected}\n400000000\n", done.stderr
+
+
+TOTAL = psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("membership", "limits", "expected"),
+    [
+        ("0::/job\n", {"job/memory.max": "600000000"}, 600_000_000),
+        ("0::/a/b\n", {"a/memory.max": "5000000", "a/b/memory.max": "max"}, 5_000_000),
+        ("0::/a\n", {"memory.max": "7000000", "a/memory.max": "9000000"}, 7_000_000),
+        (
+            "5:cpu:/\n4:memory:/job\n0::/\n",
+            {"memory/job/memory.limit_in_bytes": "600000000"},
+            600_000_000,
+        ),
+        (
+            "4:cpu,memory:/of/the/host\n",
+            {"memory/memory.limit_in_bytes": "600000000"},
+            600_000_000,
+        ),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": str(2**63 - 4096)}, TOTAL),
+        ("0::/\n", {"memory.max": "max"}, TOTAL),
+        ("0::/\n", {}, TOTAL),
+        ("nonsense\n", {"memory.max": "1"}, TOTAL),
+        ("", {}, TOTAL),
+    ],
+)
+def test_the_memory_is_the_machines_or_what_a_control_group_leaves_of_it(
+    membership: str, limits: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    if membership:
+        (tmp_path / "proc/self/cgroup").write_text(membership)
+    for name, limit in limits.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(f"{limit}\n")
+    assert available_memory(tmp_path / "proc", tmp_path / "groups") == expected
+
+
+def test_kills_for_lack_of_memory_are_counted_where_the_kernel_tells(tmp_path: Path) -> None:
+    (tmp_path / "vmstat").write_text("pgfault 12\noom_kill 3\n")
+    assert count_kills_for_memory(tmp_path / "vmstat") == 3
+    assert count_kills_for_memory(tmp_path / "nothing") == 0
+
+
+def test_only_as_many_workers_are_started_as_have_room() -> None:
+    for workers in (1, 2, 7):
+        assert workers_for(memory_for(workers)) == workers
+    assert workers_for(0) == 1
+    assert workers_for(600_000_000) == 1

@@ -9,6 +9,7 @@ import errno
 import inspect
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,56 @@ def leave_a_daemon(experiment: Experiment) -> Run:
 
 def fill_the_disk(experiment: Experiment) -> Run:
     raise OSError(errno.ENOSPC, "No space left on device", experiment.name)
+
+
+def raise_as_told(experiment: Experiment) -> Run:
+    """Raise the error that the name of the optimizer spells."""
+    raise eval(experiment.optimizer)  # noqa: S307 - the test's own words
+
+
+def remove_scratch() -> None:
+    """Remove the temporary files of all workers, as a cleaner does, and nothing else."""
+    scratch = Path(os.environ["TMPDIR"]).parent
+    if not scratch.name.startswith("fmgrid-"):
+        raise RuntimeError("this is not the workers' own folder")
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_scratch_afterwards(experiment: Experiment) -> Run:
+    """Use a temporary folder, and remove what all workers have, as a cleaner does."""
+    tempfile.mkdtemp()
+    remove_scratch()
+    return succeed(experiment)
+
+
+def lose_scratch(experiment: Experiment) -> Run:
+    """Lose the temporary files in the middle of the work: always, or with two epochs once."""
+    marker = Path(experiment.optimizer)
+    if experiment.epochs == 1 or not marker.exists():
+        marker.touch()
+        remove_scratch()
+    tempfile.mkdtemp()
+    return succeed(experiment)
+
+
+def kill_server(experiment: Experiment) -> Run:
+    """Kill the server of workers as the kernel does: always, or with two epochs once."""
+    marker = Path(experiment.optimizer)
+    if experiment.epochs == 1 or not marker.exists():
+        marker.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    return succeed(experiment)
+
+
+def die_of_memory(experiment: Experiment) -> Run:
+    """Die as by the kernel's hand: with one epoch always, else if it counts no kill before."""
+    counter = Path(experiment.optimizer)
+    kills = int(counter.read_text().split()[1])
+    if experiment.epochs == 1 or kills == 0:
+        counter.write_text(f"oom_kill {kills + 1}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return succeed(experiment)
 
 
 def leave_a_temporary_folder(experiment: Experiment) -> Run:

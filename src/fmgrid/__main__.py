@@ -1,6 +1,7 @@
 """Where `fmgrid` and `python -m fmgrid` begin."""
 
 import os
+import sys
 
 from fmgrid.environment import shield
 
@@ -11,15 +12,50 @@ def main() -> None:
     shield()  # before all other imports, which a file in the current folder could pass for
     import signal
 
+    _restore_signals()
+    # With more threads OpenBLAS interrupts the process where the machine refuses to start them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Until the command line is there to say something, Ctrl-C just ends the process.
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from fmgrid import cli
+    try:
+        from fmgrid import cli
 
-    if is_heard:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
+        if is_heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        cli.main()
+    except (MemoryError, SystemError, RuntimeError, ImportError, OSError) as error:
+        _end_if_refused(error)
+        raise
+
+
+def _end_if_refused(error: Exception) -> None:
+    """End with exit code 3 if the machine refused so much that no command could say it."""
+    try:
+        from fmgrid.errors import explain_refusal
+
+        refusal = explain_refusal(error)
+    except (MemoryError, SystemError, ImportError, OSError):
+        refusal = "the machine refused memory; raise the limit (ulimit -v unlimited) or free some"
+    if refusal:
+        os.write(2, f"fmgrid: {refusal}\n".encode(errors="backslashreplace"))
+        os._exit(3)  # what Python does at its exit may need memory, too
+
+
+def _restore_signals() -> None:
+    """Let every signal through, and wait for children as usual.
+
+    A process inherits the signals that its caller blocks or ignores. The workers' server waits
+    for SIGCHLD, and Ctrl-C must arrive. With SIGCHLD ignored the exit code of a child is lost.
+    Other signals that are ignored stay ignored, as SIGHUP under nohup.
+    """
+    if sys.platform != "win32":
+        import signal
+
+        if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _occupy_standard_files() -> None:

@@ -1,4 +1,7 @@
-"""What a process may allocate, so that a network too large fails instead of being killed."""
+"""How much memory there is, and a ceiling for a process, so that it fails instead of being killed.
+
+A container has a control group with a limit of its own, which the kernel enforces with a kill.
+"""
 
 import re
 import sys
@@ -35,3 +38,45 @@ def _allocated_at_first() -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     found = re.search(r"^VmData:\s*(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that the machine has, or its control group may use if they are fewer."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    return min(total, *_group_limits(proc, groups), total)
+
+
+def count_kills_for_memory(statistics: Path = Path("/proc/vmstat")) -> int:
+    """Return how many processes the kernel has killed for lack of memory; 0 where none tells."""
+    found = re.search(r"^oom_kill (\d+)$", _read(statistics), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _group_limits(proc: Path, groups: Path) -> Iterator[int]:
+    """Yield the limits of this process's control group and of those around it."""
+    memberships = re.findall(r"^\d+:(.*?):(/.*)$", _read(proc / "self" / "cgroup"), re.MULTILINE)
+    for controllers, path in memberships:
+        if controllers == "":  # version 2
+            mount, name = groups, "memory.max"
+        elif "memory" in controllers.split(","):
+            mount, name = groups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        # Within a container the path may be the host's, and only the mount itself is there.
+        folder = mount / path.strip("/")
+        for group in (folder, *folder.parents):
+            text = _read(group / name).strip()
+            if text.isdigit():  # version 2 writes "max" where there is no limit
+                yield int(text)
+            if group == mount:
+                break
+
+
+def _read(path: Path) -> str:
+    """Return a file of the system, "" if it has none."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

@@ -14,6 +14,16 @@ if sys.platform == "linux":
     if os.environ.get("FMGRID_PARENT") not in (None, str(os.getppid())):
         os._exit(1)  # it had died already
 
+if log := os.environ.get("FMGRID_SERVER_LOG"):
+    # Whatever ends the server is the command's to say, in its own words.
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        pass  # the folder was removed; its words go to the command's stderr
+    else:
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
+
 # Nothing that torch's import makes becomes garbage, yet looking for some takes a sixth of its time.
 gc.disable()
 import_module("fmgrid.training")

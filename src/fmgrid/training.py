@@ -31,7 +31,7 @@ from fmgrid.components import (
     training_arguments,
 )
 from fmgrid.data import PIXELS, Batches, Images, load_images
-from fmgrid.errors import is_the_machines
+from fmgrid.errors import explain_refusal, is_the_machines
 from fmgrid.networks import MLP
 from fmgrid.postponed import postponed
 from fmgrid.records import EpochRecord, Experiment, Failure, Run, subseed
@@ -75,7 +75,7 @@ def train(
     try:
         outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
     except Exception as error:
-        if is_the_machines(error):
+        if is_the_machines(error, is_plugged_in=is_plugged_in(experiment.optimizer)):
             raise
         logger.exception("failed")
         outcome = {"status": "failed", "failure": Failure.of(error)}
@@ -107,8 +107,10 @@ def check_optimizer(experiment: Experiment) -> str | None:
             for _ in range(0 if is_plugged_in(experiment.optimizer) else 2):
                 steps.loss(torch.ones(1, PIXELS), torch.zeros(1, dtype=torch.int64))
                 steps.update()
-        except BaseException as error:  # noqa: BLE001 - a plugged-in class may even call sys.exit
-            return printable(on_one_line(error), 300)
+        except BaseException as error:
+            if not is_plugged_in(experiment.optimizer) and explain_refusal(error):
+                raise  # the machine is to blame, and not the arguments
+            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
     return None
 
 

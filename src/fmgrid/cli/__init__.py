@@ -14,7 +14,15 @@ import typer
 from fmgrid import __version__
 from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
-from fmgrid.cli.output import INTERRUPTED, open_closed_streams, refuse, reported, say, warn
+from fmgrid.cli.output import (
+    INTERRUPTED,
+    REFUSALS,
+    open_closed_streams,
+    refuse,
+    reported,
+    say,
+    warn,
+)
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.words import counted, printable
 
@@ -35,7 +43,7 @@ def main() -> None:
             app()
         except KeyboardInterrupt:  # these two where no command is there to report them
             sys.exit(INTERRUPTED)
-        except OSError as error:
+        except REFUSALS as error:
             sys.exit(refuse(error))
         finally:
             deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more

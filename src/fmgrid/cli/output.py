@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, ParamSpec, TextIO
 
 import typer
 
-from fmgrid.errors import FmgridError, InputError, MachineError
+from fmgrid.errors import (
+    FmgridError,
+    InputError,
+    MachineError,
+    check_address_space,
+    explain_refusal,
+)
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -107,6 +113,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            check_address_space()
             _check_working_folder()
             command(*args, **kwargs)
             sys.stdout.flush()  # here, where it can still be told that nothing takes it
@@ -123,14 +130,28 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             give_up(sys.stdout)  # the reader has what it wanted
             raise typer.Exit from None
-        except OSError as error:
+        except typer.Exit:  # which is a RuntimeError
+            raise
+        except REFUSALS as error:
             raise typer.Exit(refuse(error)) from None
 
     return wrapped
 
 
-def refuse(error: OSError) -> int:
-    """Say that the system took no more, most often of what was printed; return the exit code."""
+# Among these are the errors with which the machine refuses something.
+REFUSALS = (OSError, MemoryError, RuntimeError, ImportError)
+
+
+def refuse(error: BaseException) -> int:
+    """Say what the machine refused, most often to print; return the exit code.
+
+    Raises the error if it means something else.
+    """
+    if refusal := explain_refusal(error):
+        say(f"fmgrid: {refusal}")
+        return MachineError.exit_code
+    if not isinstance(error, OSError):
+        raise error
     give_up(sys.stdout)
     where = "" if error.filename else "the output cannot be written: "
     say(f"fmgrid: {where}{error}")

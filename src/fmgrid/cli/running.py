@@ -22,8 +22,10 @@ from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import is_plugged_in, on_one_line
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import Prepared, prepare
-from fmgrid.errors import InputError, MachineError, StoreError
+from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.grid import Definition, Plan, to_asked
+from fmgrid.memory import available_memory
+from fmgrid.quantities import format_bytes
 from fmgrid.records import Asked, Command, Experiment, Run
 from fmgrid.runner import (
     Found,
@@ -131,13 +133,17 @@ def _train_all(
 
     Nothing is set aside before everything is there that training needs.
     """
-    from fmgrid.executors.processes import Processes
+    from fmgrid.executors.processes import Processes, workers_for
 
     wanted = [as_wanted(item, wishes.policy) for item in found]
     trainings = count_trainings(wanted)
     total = sum(item.state == "pending" for item in wanted)
     workers = max(1, min(wishes.workers, len(trainings)))
-    with Processes(workers, preload=[PRELOAD]) as processes:
+    memory = available_memory()
+    if workers > (fitting := workers_for(memory)):
+        workers = fitting
+        warn(f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only")
+    with Processes(workers, preload=[PRELOAD], tell=warn) as processes:
         if not wishes.quiet:
             _announce(total, trainings, workers)
         # Meanwhile the workers' server imports torch.
@@ -154,7 +160,7 @@ def _train_all(
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, wishes.command), store)
         _set_aside([item for item in found if is_set_aside(item, wishes.policy)], store)
-        train = partial(train_one, data, _describe_caller(), wishes.memory or _all_memory())
+        train = partial(train_one, data, _describe_caller(), wishes.memory or memory)
         ranking = Ranking(item.run for item in found if item.run and item.state == "complete")
         progress = Progress(total, trainings, lambda: processes.running, ranking=ranking)
         with _shown(progress, wishes):
@@ -163,13 +169,6 @@ def _train_all(
                 _report(run, progress, wishes)
                 if progress.failed == wishes.max_failures:
                     return
-
-
-def _all_memory() -> int:
-    """Return the machine's memory in bytes: what asks for more would have somebody killed."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
@@ -197,7 +196,7 @@ def _check_optimizers(
         try:
             objection = processes.call(check_optimizer, experiment, seconds=seconds)
         except Exception as error:
-            if not is_plugged_in(experiment.optimizer):
+            if isinstance(error, RefusedError) or not is_plugged_in(experiment.optimizer):
                 raise
             objection = str(error) if isinstance(error, MachineError) else on_one_line(error)
         if is_plugged_in(experiment.optimizer):
@@ -238,7 +237,10 @@ def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
-    live.start()
+    try:
+        live.start()
+    except RuntimeError:  # the machine refuses a thread, without which the runs go on
+        live.auto_refresh = False
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.disk import open_regular
-from fmgrid.errors import FmgridError, MachineError
+from fmgrid.errors import FmgridError, MachineError, explain_refusal
 from fmgrid.executors.answers import LARGEST, AnswerError, checked, load
 from fmgrid.executors.inside import attempt_task, serve
 from fmgrid.executors.tasks import Task, Train
@@ -27,7 +27,8 @@ _LAST_BYTES = 8_000
 class Worker:
     """Holds a process, the line to it, and the task that it is at."""
 
-    def __init__(self, context: Any, scratch: str) -> None:
+    def __init__(self, context: Any, scratch: str, server: int | None = None) -> None:
+        self.server = server  # the process that it is forked from
         self.line, far_end = context.Pipe()
         self.task: Task | None = None
         self.attempt = 0  # at the task, from 1
@@ -39,7 +40,8 @@ class Worker:
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.line.close()
-            raise MachineError(f"a worker process cannot be started: {error!r}") from error
+            reason = explain_refusal(error) or repr(error)
+            raise MachineError(f"a worker process cannot be started: {reason}") from error
         finally:
             far_end.close()  # so that the line ends when the worker does
 
@@ -55,7 +57,7 @@ class Worker:
         if code is None or code >= 0:
             return f"exit code {code}"
         cause = signal.strsignal(-code)
-        who = ", by hand or for lack of memory" if code == -signal.SIGKILL else ""
+        who = ", by hand or for lack of memory" if cause == "Killed" else ""
         return f"signal {-code}, {cause}{who}"
 
     def start(self, train: Train, task: Task | None, attempt: int = 1) -> None:
@@ -68,10 +70,11 @@ class Worker:
             self.deadline = self._started + task.seconds
         self.send(attempt_task, train, task, attempt)
 
-    def finish(self) -> Run | None:
+    def finish(self, is_excused: Callable[["Worker"], bool] = lambda _: False) -> Run | None:
         """Return the run of the task that has ended, or None if it deserves another attempt.
 
         That is where the process didn't survive it. One that has exceeded its seconds is killed.
+        A death for which *is_excused* returns true is no attempt.
         """
         if self.task is None:
             raise ValueError("the worker has no task")
@@ -84,6 +87,9 @@ class Worker:
             run = checked(self.receive(), task)
         except EOFError:
             self.kill()
+            if is_excused(self):
+                self.attempt -= 1
+                return None
             if self.attempt < ATTEMPTS:
                 return None
             died = f"its worker process died twice ({self.death})"
