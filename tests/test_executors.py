@@ -505,11 +505,11 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
 def test_a_server_that_is_killed_again_and_again_ends_the_grid_with_a_word_of_memory(
     processes: Processes, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    deadly = make_task(1, optimizer=str(tmp_path / "killed"))
+    work = [make_task(n, optimizer=str(tmp_path / f"killed_{n}")) for n in (1, 2)]
     with pytest.raises(
         RefusedError, match=r"died 3 times .*lack of memory.*one worker needs.*-j 1"
     ):
-        list(processes.run(tasks.kill_server, [deadly, make_task(2)]))
+        list(processes.run(tasks.kill_server, work))
 
 
 def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
