@@ -108,7 +108,9 @@ Timeout: TypeAlias = Annotated[
 Memory: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--memory", metavar="2GB", help="What a training may allocate; default: all there is."
+        "--memory",
+        metavar="2GB",
+        help="What a training may allocate; default: what the machine or its container has.",
     ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
