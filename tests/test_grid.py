@@ -198,7 +198,21 @@ def test_an_exclusion_tells_true_from_one(load: Load) -> None:
     text = "[grid]\noptimizer_args.amsgrad = [true, false]\n[[exclude]]\noptimizer_args.amsgrad = "
 
     assert names(load(text + "true\n")) == ["amsgrad_False"]
-    assert names(load(text + "1\n")) == ["amsgrad_True", "amsgrad_False"]
+    with pytest.raises(InputError, match="1 is not true or false; write true"):
+        load(text + "1\n")
+
+
+def test_an_exclusion_is_judged_by_the_optimizers_that_it_is_about(load: Load) -> None:
+    grid = "[grid]\noptimizer = ['Adam', 'Adafactor']\n"
+    arguments = "optimizer_args.eps = [1e-8, [1e-30, 1e-3]]\n"
+    with pytest.raises(InputError, match="is not a list of 2 numbers"):
+        load(grid + arguments)
+    rule = "[[exclude]]\noptimizer_args.eps = [[1e-30, 1e-3], [1e-30, 1e-2]]\n"
+
+    assert names(load(grid + rule)) == ["optimizer_Adam", "optimizer_Adafactor"]
+    assert names(load(grid + rule, overrides=["optimizer=Adam"])) == ["g"]
+    with pytest.raises(InputError, match="is not a number"):
+        load(grid + rule + "optimizer = 'Adam'\n")
 
 
 PLUG_IN = """
@@ -209,7 +223,9 @@ class Mine(optim.SGD):
 """
 
 
-@pytest.mark.parametrize("axis", ["[1, true]", "[0, 0.0]", "[0, false]", "[[1], [true]]"])
+@pytest.mark.parametrize(
+    "axis", ["[1, true]", "[0, 0.0]", "[0, false]", "[[1], [true]]", "[0.0, -0.0]"]
+)
 def test_values_that_train_differently_are_never_one_run(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axis: str
 ) -> None:

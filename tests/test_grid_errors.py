@@ -336,6 +336,31 @@ def test_what_is_no_file_is_refused_without_reading_it(
             id="a rule that never matches",
         ),
         pytest.param(
+            "[base]\n[[exclude]]\noptimizer_args.amsgrad = 'False'",
+            '3: exclude.optimizer_args.amsgrad: "False" is not true or false; write false',
+            id="text for false in a rule",
+        ),
+        pytest.param(
+            "[base]\n[[exclude]]\noptimizer_args = { eps = 1e-8, maximize = [true, 0] }",
+            "3: exclude.optimizer_args.maximize: 0 is not true or false; write false",
+            id="a number for false among the values of a rule",
+        ),
+        pytest.param(
+            "[base]\n[[exclude]]\noptimizer_args.betas = [0.9, '.99']",
+            "3: exclude.optimizer_args.betas: 0.9 is not a list of 2 numbers",
+            id="a list that is none in a rule",
+        ),
+        pytest.param(
+            "[base]\n[[exclude]]\noptimizer_args.eps = '.99'",
+            '3: exclude.optimizer_args.eps: ".99" is not a number; write 0.99',
+            id="text for a number in a rule",
+        ),
+        pytest.param(
+            "[base]\n[[exclude]]\noptimizer = ['Adam', 'SDG']",
+            '3: exclude.optimizer: torch.optim has no optimizer "SDG"; did you mean SGD?',
+            id="an unknown optimizer in a rule",
+        ),
+        pytest.param(
             "[[exclude]]\nname = 3",
             '2: exclude.name: 3 is no name; write a pattern as in "units_*"',
             id="a number as pattern",

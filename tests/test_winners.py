@@ -19,14 +19,15 @@ from fmgrid.plots import draw_all
 from fmgrid.plots.overfitting import describe_overfitting
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.winners import describe_winners
-from fmgrid.records import Experiment
+from fmgrid.records import Asked, Experiment
 from fmgrid.report import weigh
 from fmgrid.report.findings import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
 from fmgrid.study import Ranking, Study
+from fmgrid.summary import natural_order
 from fmgrid.verdicts import judge
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, rows, study_of
+from made_up_studies import Row, row, rows, study_of
 from test_questions import stated
 
 
@@ -296,6 +297,20 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
     )
     assert "good scores best, with 70.00%" in said(summary_section(weigh(study)))
     assert Ranking(runs).best()[0].name == "good"
+
+
+@pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])
+def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[str, ...]) -> None:
+    first, *_, last = sorted(names, key=natural_order)
+    asked = Asked(path="a.toml", names=(*names, "low"))  # in the order of the grid
+    equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
+    study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
+    evidence = weigh(study)
+    results = said(results_section(evidence, {}, {}))
+    assert f"{first} scores best" in said(summary_section(evidence))
+    assert f"{first} is best with" in results
+    assert f"{first} is highest at" in caption(study, "configuration_summary")
+    assert [one.name for one in study.groups[0].ranked("accuracy")][-2:] == [last, "low"]
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:

@@ -145,7 +145,7 @@ def _to_number(value: Any, kind: str) -> str | None:
     except ValueError:
         return None
     if kind == "number":
-        return value.strip() if math.isfinite(number) else None
+        return str(number) if math.isfinite(number) else None
     return str(int(number)) if number.is_integer() else None
 
 

@@ -264,12 +264,15 @@ class Experiment(Record):
 
 
 def typed(value: Any) -> Hashable:
-    """Return a key that is equal for values that TOML writes alike: not for true, 1 and 1.0."""
+    """Return a key that is equal for values that TOML writes alike: not for true, 1 and 1.0.
+
+    Nor for 0.0 and -0.0, which have two fingerprints.
+    """
     if isinstance(value, Mapping):
         return frozenset((key, typed(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return tuple(map(typed, value))
-    return type(value), value
+    return type(value), str(value) if type(value) is float and not value else value
 
 
 def subseed(seed: int, purpose: str) -> int:

@@ -348,14 +348,15 @@ def images_of(one: Repeated) -> str:
 
 
 def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
-    """Return the experiments that have the metric, in order of its mean."""
+    """Return the experiments that have the metric, in order of its mean; equals by their names."""
     scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
     sign = -1 if is_higher_better(metric) else 1
-    return [one for _, one in sorted(scored, key=lambda pair: sign * pair[0])]
+    in_order = sorted(scored, key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
+    return [one for _, one in in_order]
 
 
 def best_by_images(experiments: Iterable[Repeated], metric: str) -> list[list[Repeated]]:
-    """Return the configurations that have the metric, best mean first, of equals by their names.
+    """Return the configurations that have the metric, best mean first.
 
     Those together that the same images judge, the largest such set first.
     """

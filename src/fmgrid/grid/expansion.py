@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from fnmatch import translate
 from typing import Any
 
@@ -27,6 +27,7 @@ from fmgrid.grid.blocks import (
     overlay,
     show,
     show_key,
+    takes,
 )
 from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
 from fmgrid.records import Experiment, typed
@@ -61,6 +62,8 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
             remaining = True
             for seed in block.seeds if block.sound else ():
                 yield Definition(with_seed(experiment, seed), block.place, written, block.timeout)
+    if _OPTIMIZER not in grid.overrides:  # the rules were written for those of the file
+        problems += _excluded_in_vain(grid.excludes, exclusions)
     if dropped and not remaining:
         place = next(iter(grid.excludes[0].values())).place
         problems.append(Problem(place, "exclude", "leaves no experiment; drop less"))
@@ -218,6 +221,33 @@ def _is_argument(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _excluded_in_vain(
+    rules: Iterable[Mapping[Keys, Written]], optimizers: Collection[str]
+) -> Iterator[Problem]:
+    """Yield the values in rules that no optimizer takes for the argument: they match nothing."""
+    for rule in rules:
+        names = _choices(rule[_OPTIMIZER].value) if _OPTIMIZER in rule else optimizers
+        for keys, written in rule.items():
+            if keys[0] != "optimizer_args" or len(keys) != 2:  # noqa: PLR2004
+                continue
+            objections = [
+                _objection_to_choices(name, keys[1], written.value)
+                for name in optimizers
+                if name in names and takes(name, keys[1])
+            ]
+            if objections and all(objections):
+                yield written.problem(str(objections[0]))
+
+
+def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | None:
+    """Return why one of the values that a rule allows can be no value of an argument."""
+    *each, whole = _choices(allowed)
+    if objection_to_value(optimizer, argument, whole) is None:
+        return None
+    wrong = ((value, objection_to_value(optimizer, argument, value)) for value in each or [whole])
+    return next((f"{show(value)} {objection}" for value, objection in wrong if objection), None)
+
+
 class _Exclusions:
     """All [[exclude]] rules of a grid for one optimizer, indexed by the values that they name.
 
@@ -264,6 +294,7 @@ class _Exclusions:
 
 
 _NAME: Keys = ("name",)
+_OPTIMIZER: Keys = ("optimizer",)
 
 
 def _choices(allowed: Any) -> list[Any]:

@@ -51,6 +51,9 @@ def describe_marginal_means(group: Group) -> str:
             continue
         best = max(means, key=lambda level: means[level].mean)
         worst = min(means, key=lambda level: means[level].mean)
+        if means[best].mean == means[worst].mean:
+            parts.append(f"All levels of {axis.name} have {percent_of(means[best])}.")
+            continue
         parts.append(
             f"{at_level(axis.name, best)} is highest at {percent_of(means[best])}, "
             f"{show_level(worst)} lowest at {percent_of(means[worst])}."

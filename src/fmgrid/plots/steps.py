@@ -90,6 +90,8 @@ def _meaning_of_lines(group: Group, curves: Curves) -> str:
 
 def _highest_and_lowest(when: str, means: Mapping[int, float]) -> str:
     best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    if means[best] == means[worst]:
+        return f"{when} all have {percent(means[best])}."
     return (
         f"{when} {at_level('batch_size', best)} is highest at {percent(means[best])}, "
         f"{worst} lowest at {percent(means[worst])}."
