@@ -621,6 +621,13 @@ def test_a_full_disk_behind_stdout_is_a_matter_of_the_machine(command: str, fini
     assert done.stderr.splitlines()[-1] == f"fmgrid: {reason}"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stderr_changes_no_exit_code(unbuffered: str, finished: Path) -> None:
+    script = f"fmgrid summarize {finished} 2> /dev/full"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    assert subprocess.run(["bash", "-c", script], check=False, env=environment).returncode == 0
+
+
 def test_help_that_nothing_takes_is_a_matter_of_the_machine() -> None:
     script = "fmgrid run --help > /dev/full"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)

@@ -117,6 +117,15 @@ def test_a_device_and_a_pipe_are_written_to_as_ever() -> None:
     assert received == ["a,b\n"]
 
 
+def test_a_pipe_that_has_no_path_is_written_to_by_its_number() -> None:
+    reading, writing = os.pipe()
+    check_outputs({"-o": Path(f"/dev/fd/{writing}")})
+    write(Path(f"/dev/fd/{writing}"), "a,b\n")
+    os.close(writing)
+    assert os.read(reading, 100) == b"a,b\n"
+    os.close(reading)
+
+
 def test_a_place_that_cannot_be_looked_at_is_the_machines_matter() -> None:
     Path("one").symlink_to("two")
     Path("two").symlink_to("one")

@@ -48,6 +48,10 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
         b"name,accuracy\na,83.6\n",
         [":2: accuracy: 83.6 is more than 1; write accuracies as fractions, 0.836"],
     ),
+    "of decimal commas": (
+        b"name,accuracy\na,0,836\nb,0.8,\nc,0.8\n",
+        [":2: has more values than the table has columns; write decimals as in 0.21"],
+    ),
     "of text": (
         b"name,accuracy,valid_loss\na,good,low\n",
         [

@@ -49,9 +49,10 @@ def say(text: str, style: str | None = None) -> None:
     in silence: a reader that left a pipe, or a closed terminal, is no reason to lose it.
     """
     target = console(stderr=True)
-    with target.capture() as capture:
-        target.print("\n".join(map(printable, text.split("\n"))), soft_wrap=True, style=style)
     try:
+        # Rich writes an empty text to stderr even here, and an unbuffered full file refuses that.
+        with target.capture() as capture:
+            target.print("\n".join(map(printable, text.split("\n"))), soft_wrap=True, style=style)
         sys.stderr.write(capture.get())
         sys.stderr.flush()
     except OSError:

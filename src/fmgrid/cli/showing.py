@@ -328,8 +328,10 @@ def write(path: Path, content: str | bytes) -> None:
     target = resolve(path)  # where a link leads, which stays one
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():  # a device or a pipe, not to be replaced
-            target.write_bytes(encoded)
+        # A device or a pipe is not to be replaced. Only /dev/stdout itself leads to a pipe: its
+        # target is no path.
+        if path.exists() and not path.is_file():
+            path.write_bytes(encoded)
             return
         write_whole(target, encoded)
     except OSError as error:

@@ -68,6 +68,10 @@ def read_reference(path: Path) -> Reference:
                 told = f'"{printable(name)}" stands there twice' if name else "is empty"
                 problems.append(Problem(place, "name", f"{told}; write each experiment once"))
                 continue
+            if any(row.get(None) or ()):  # where DictReader keeps the cells that have no column
+                told = "has more values than the table has columns; write decimals as in 0.21"
+                problems.append(Problem(place, "", told))
+                continue
             figures[name] = _figures(row, place, problems)
             of_network = [name for name in row if name and name.startswith(NETWORK)]
             settings = tuple((row[name] or "").strip() for name in of_network) + tuple(
