@@ -145,7 +145,7 @@ def _to_number(value: Any, kind: str) -> str | None:
     except ValueError:
         return None
     if kind == "number":
-        return str(number) if math.isfinite(number) else None
+        return str(number).removesuffix(".0") if math.isfinite(number) else None
     return str(int(number)) if number.is_integer() else None
 
 
