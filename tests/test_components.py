@@ -307,6 +307,19 @@ def test_a_module_is_imported_once_for_all_its_optimizers(write_module: Write) -
     assert Path("imports").read_text() == "once"
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("random", "random.py"), ("filelock", "filelock/__init__.py")]
+)
+def test_a_file_that_an_installed_module_hides_is_named(
+    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).touch()
+    with pytest.raises(ComponentError, match=f"rename {Path(file).parts[0]} of the current folder"):
+        resolve_optimizer(f"{name}:Mine")
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Rprop"])
 def test_an_optimizer_accepts_its_defaults(name: str) -> None:
     assert objection(name) is None

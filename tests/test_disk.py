@@ -110,6 +110,14 @@ def test_a_flush_that_the_file_system_does_not_offer_is_no_error(
     assert np.load(tmp_path / "cache" / "array.npy").tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("error", ["EBADF", "EISDIR", "EACCES", "EPERM"])
+def test_a_flush_that_is_offered_for_files_alone_is_no_error(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", refusing(error))
+    sync_folder(tmp_path)
+
+
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EDQUOT"])
 def test_a_flush_that_fails_is_an_error(
     error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,7 +127,7 @@ def test_a_flush_that_fails_is_an_error(
         sync_folder(tmp_path)
 
 
-@pytest.mark.parametrize("error", ["EACCES", "EPERM", *NOT_OFFERED])
+@pytest.mark.parametrize("error", ["EACCES", "EPERM", "EBADF", "EISDIR", *NOT_OFFERED])
 def test_a_folder_that_cannot_be_opened_is_written_to_all_the_same(
     error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

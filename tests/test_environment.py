@@ -22,6 +22,7 @@ from torch.optim import SGD
 class Mine(SGD):
     pass
 """
+ABSENT = {"colorama", "redis", "pycute", "numba"}  # modules that torch tries
 RUNS = '[[point]]\nname = "theirs"\n[[point]]\nname = "own"\noptimizer = "own_optimizer:Mine"\n'
 SPAWNING = """
 import multiprocessing
@@ -44,10 +45,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 def write_shadows(but: set[str]) -> None:
-    """Write a file for every module of Python and of the libraries, and a package fmgrid."""
+    """Write a file for every module that Python and the libraries have or try, and a fmgrid."""
     Path("imported").mkdir()
     shadow = SHADOW.format(folder=str(Path("imported").absolute()))
-    for name in {*sys.stdlib_module_names, *packages_distributions()} - {"fmgrid"} - but:
+    for name in {*sys.stdlib_module_names, *packages_distributions(), *ABSENT} - {"fmgrid"} - but:
         if name.isidentifier():
             write(shadow, f"{name}.py")
     Path("fmgrid").mkdir()

@@ -502,6 +502,15 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
     assert [text.endswith("; going on with 1 worker") for text in told] == [True] * (workers - 1)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_server_that_a_task_stops_goes_on(
+    epochs: int, processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    stopping = replace(make_task(epochs), seconds=1.0, is_alone=True)
+    assert len(list(processes.run(tasks.stop_server, [stopping]))) == 1
+    assert processes.call(tasks.double, 1) == 2
+
+
 def test_a_server_that_is_killed_again_and_again_ends_the_grid_with_a_word_of_memory(
     processes: Processes, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from fmgrid.errors import DataError, StoreError
 from fmgrid.locks import Lock
 from fmgrid.store import LOCK, Store
 
-NO_LOCKS = ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "ENOTSUP", "EINVAL"]
+NO_LOCKS = ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL", "EPERM", "EIO", "EPROTO"]
 
 
 def refuse_locks(monkeypatch: pytest.MonkeyPatch, error: str = "ENOLCK") -> None:

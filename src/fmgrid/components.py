@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from fmgrid.apart import NoAnswerError, ask
@@ -43,6 +44,7 @@ Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
 _LONGEST_REASON = 300  # characters
 _TORCHS = "torch.optim:"
+_INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
 _SCALARS = frozenset({"bool", "int", "float", "str"})
 # What people write for true and false; "none" means that an argument keeps its default.
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -227,7 +229,17 @@ def _no_class(module_name: str, class_name: str, classes: Iterable[str]) -> Comp
     hint = or_near_match(class_name, list(classes), "it has")
     return ComponentError(
         f'module {module_name} has no optimizer class "{printable(class_name, 80)}"{hint}'
+        f"{_hint_at_hidden_file(module_name)}"
     )
+
+
+def _hint_at_hidden_file(module_name: str) -> str:
+    """Say that an installed module hides one of the current folder, "" if it hides none."""
+    name = module_name.partition(".")[0]
+    place = next((path for path in (Path(f"{name}.py"), Path(name)) if path.exists()), None)
+    if place is None or not (name in sys.stdlib_module_names or PathFinder.find_spec(name)):
+        return ""
+    return f"; an installed module has that name, so rename {place} of the current folder"
 
 
 @dataclass(frozen=True)
@@ -374,6 +386,7 @@ class _LastPlace:
     """Finds the modules of a folder where nothing else has found them.
 
     At the end of sys.path, a google.py would come before an installed google without __init__.py.
+    Installed code tries modules that need not be there, such as colorama: not those of the folder.
     """
 
     folder: str
@@ -383,7 +396,18 @@ class _LastPlace:
         # Python tries modules of its own that other systems have: a _winapi.py is none of them.
         if path is not None or name in sys.stdlib_module_names:
             return None
+        if _is_asked_by_installed_code(sys._getframe(1)):
+            return None
         return PathFinder.find_spec(name, [self.folder], target)
+
+
+def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
+    """Tell whether the first caller outside importlib is installed, and not this module."""
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == "importlib":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename == __file__:
+        return False
+    return not _INSTALLED.isdisjoint(Path(frame.f_code.co_filename).parts)
 
 
 def _import(module_name: str) -> Any:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 # A file system that does not offer an operation says so with one of these.
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+# One that flushes files alone refuses a folder with one of these, too.
+_NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
 
 
 def open_regular(path: Path, most: int | None = None) -> BufferedReader:
@@ -73,15 +75,14 @@ def sync_folder(folder: Path) -> None:
     if os.name == "nt":  # where folders cannot be opened
         return
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)  # where one may write, and perhaps not read
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno in {errno.EACCES, errno.EPERM, *_NOT_OFFERED}:
-            return  # one may write into it, and not read it
-        raise
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
+        if error.errno not in _NO_FOLDERS:
+            raise
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -17,8 +17,6 @@ from pathlib import Path
 from fmgrid.disk import read_regular
 
 _POLL_SECONDS = 0.05
-# What a file system says that offers no locks, or none at this moment.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _MOST_BYTES = 1_000  # of a file that names an owner
 
 
@@ -84,7 +82,8 @@ class Lock:
         except filelock.Timeout:
             return False
         except OSError as error:
-            if sys.platform == "win32" or error.errno not in _NO_LOCKS:
+            # An error without a file's name is that of the lock itself, which is not offered.
+            if sys.platform == "win32" or error.filename is not None:
                 raise
             self.is_of_the_system = False
             return self._try_marker()

@@ -150,6 +150,9 @@ class Worker:
             # A worker that has just started is not a leader yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            if self.server is not None:  # which tells the end, unless somebody has stopped it
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.server, signal.SIGCONT)
         self.process.kill()
         self.process.join()
 
