@@ -287,7 +287,7 @@ def test_what_only_the_optimizer_can_judge_is_refused_before_the_first_run() -> 
     assert done.returncode == 2
     assert (
         "grid.toml:12: point.optimizer_args.momentum: SGD refuses this: "
-        "ValueError: Invalid momentum value: -1\n"
+        "ValueError: Invalid momentum value: -1.0\n"
     ) in done.stderr
     assert not list(Path("modellogs").glob("*/*"))
 
