@@ -94,11 +94,12 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         make_scratch(scratch.parent)
         make_scratch(scratch)
         run, reason = _attempt(train, task)
-        if scratch.is_dir() or (run and run.status == "complete"):
+        status = getattr(run, "status", None)  # code of the task's own may return anything
+        if scratch.is_dir() or status == "complete":
             break
         reason = f"its temporary folder {scratch} was removed while it trained"
         print(f"{name}: {reason}.", file=sys.stderr)  # noqa: T201
-    if run is None or run.status == "failed":
+    if run is None or status == "failed":
         reason = reason or _lost_installation()
     if run is None or reason:
         raise StoreError(
