@@ -520,7 +520,7 @@ def test_no_temporary_folder_is_said_to_be_one_by_those_who_need_it() -> None:
     stored = make_run(Experiment(name="grid", epochs=2))
     Path("modellogs/grid/grid_results.toml").write_bytes(to_results(stored))
     for words, code in (
-        (["plan", grid], 0),
+        (["plan", grid, "--logdir", "other"], 0),
         (["summarize", "modellogs"], 0),
         (["report", "modellogs"], 0),
         (["run", grid, "--logdir", "other"], 3),
