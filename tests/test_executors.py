@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import util
 from pathlib import Path
 
 import psutil
@@ -415,6 +417,23 @@ def test_workers_come_from_a_new_server_when_theirs_was_killed(
         runs = list(processes.run(tasks.succeed, [make_task(n) for n in range(1, 6)]))
         assert {run.status for run in runs} == {"complete"}
         assert len(runs) == 5
+
+
+def test_workers_come_from_a_new_server_when_nobody_can_reach_theirs(
+    make_task: Callable[..., Task],
+) -> None:
+    told: list[str] = []
+    with Processes(2, preload=["fmgrid.executors"], tell=told.append) as processes:
+        work = [replace(make_task(n), is_alone=True) for n in range(1, 6)]
+        runs = []
+        for run in processes.run(tasks.succeed, work):
+            runs.append(run)
+            if len(runs) == 2:
+                shutil.rmtree(util.get_temp_dir())  # as cleaners of temporary files do
+        shutil.rmtree(util.get_temp_dir())
+    assert sorted((run.status, run.attempts) for run in runs) == [("complete", 1)] * 5
+    assert told == []
+    assert Path(util.get_temp_dir()).is_dir()  # Python removes it at its end, or tells of an error
 
 
 def test_a_full_disk_is_not_the_runs_failure(

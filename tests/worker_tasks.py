@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fmgrid.records import EpochRecord, Experiment, Run
+from fmgrid.records import Experiment, Run
+from made_up_runs import make_record
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 kept: list[Any] = []
@@ -36,19 +37,10 @@ class StubbornError(Exception):
 
 def succeed(experiment: Experiment, **software: str | int) -> Run:
     software |= {"pid": os.getpid()}
-    last = EpochRecord(
-        epoch=1,
-        train_loss=1.0,
-        valid_loss=1.0,
-        accuracy=0.5,
-        learning_rate=0.001,
-        images_seen=64,
-        seconds=0.0,
-    )
     return Run(
         experiment=experiment,
         status="complete",
-        history=(last,),
+        history=(make_record(1),),
         started=datetime.now(UTC),
         seconds=0.0,
         software=software,

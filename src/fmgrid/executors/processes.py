@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection
+from multiprocessing import connection, util
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -98,6 +98,9 @@ class Processes:
             worker.retire(max(0.0, deadline - time.monotonic()))
         self._crew = []
         self._scratch.cleanup()
+        if self._server is not None:
+            with suppress(OSError, MachineError):  # at its end Python removes it, and must find it
+                make_scratch(Path(util.get_temp_dir()))
 
     def call(self, function: Callable[..., T], *args: Any, seconds: float | None = None) -> T:
         """Return the function's result, computed in a worker. Raises what it raises.
@@ -228,7 +231,11 @@ class Processes:
 
     def _ensure_server(self) -> None:
         """Have a living server. Raises `RefusedError` if one after the other has died."""
-        if self._server is not None and _has_ended(self._server):
+        if self._server is not None and not _is_reachable():
+            # Somebody has removed temporary files. Its workers' tasks begin again with others.
+            os.kill(self._server, _SIGKILL)
+            _ends_soon(self._server)
+        elif self._server is not None and _has_ended(self._server):
             self._servers_lost += 1
             cause = self._server_cause()
             if self._servers_lost >= _MOST_SERVERS:
@@ -295,6 +302,16 @@ def memory_for(workers: int) -> int:
 def workers_for(memory: int) -> int:
     """Return how many workers have room in so many bytes, at least one."""
     return max(1, (memory - _MEMORY) // _MEMORY_PER_WORKER)
+
+
+def _is_reachable() -> bool:
+    """Tell whether the server can be asked for a worker, which it is through a file."""
+    if sys.platform == "win32":
+        return True
+    from multiprocessing import forkserver
+
+    address: str | None = getattr(forkserver._forkserver, "_forkserver_address", None)
+    return address is None or os.path.exists(address)  # noqa: PTH110 - it may be no path at all
 
 
 def _has_ended(pid: int | None) -> bool:
@@ -373,6 +390,7 @@ def _start_server() -> int | None:
         return None
     from multiprocessing import forkserver, resource_tracker
 
+    make_scratch(Path(util.get_temp_dir()))  # where it listens, and which somebody may have removed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     resource_tracker.ensure_running()  # first, since it would lift the block
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
