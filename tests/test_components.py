@@ -1,3 +1,4 @@
+import errno
 import inspect
 import os
 import subprocess
@@ -19,6 +20,7 @@ from fmgrid.components import (
     resolve_optimizer,
     value_as_taken,
 )
+from fmgrid.errors import MachineError
 from fmgrid.records import Experiment
 from fmgrid.training import check_optimizer
 
@@ -291,6 +293,26 @@ def test_a_module_that_spoils_its_process_spoils_no_other(write_module: Write) -
     assert "SPOILED" not in os.environ
     assert not {"spoiling_module"} & sys.modules.keys()
     assert has_ended(int(Path("pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "ulimit -v"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found"), "TMPDIR"),
+    ],
+)
+def test_a_machine_that_refuses_a_process_for_a_module_is_told_with_the_remedy(
+    error: OSError, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(MachineError, match=f"plugged-in code cannot be started: .*{remedy}"):
+        optimizer_signature("module_without_a_process:Mine")
 
 
 def test_a_module_is_imported_once_for_all_its_optimizers(write_module: Write) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing import util
+from multiprocessing import forkserver, util
 from pathlib import Path
 
 import psutil
@@ -521,6 +522,18 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
     assert [text.endswith("; going on with 1 worker") for text in told] == [True] * (workers - 1)
 
 
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_temporary_folder_that_holds_no_sockets_is_named(
+    error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(forkserver, "ensure_running", refuse)
+    with pytest.raises(RefusedError, match=r"cannot be started: .*set TMPDIR"), Processes(1):
+        pass
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_server_that_a_task_stops_goes_on(
     epochs: int, processes: Processes, make_task: Callable[..., Task]
@@ -657,6 +670,7 @@ def test_a_call_that_kills_its_worker_is_the_machines_fault(processes: Processes
 
 PARENT = """
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
 from fmgrid.executors import Task

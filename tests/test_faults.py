@@ -491,7 +491,7 @@ def test_too_few_open_files_are_noticed_before_any_training() -> None:
 
 @pytest.mark.parametrize(
     ("command", "kilobytes"),
-    [("run", 30_000), ("run", 100_000), ("run", 300_000), ("report", 40_000), ("report", 100_000)],
+    [("run", 30_000), ("run", 100_000), ("run", 300_000), ("report", 40_000), ("report", 205_000)],
 )
 def test_too_little_address_space_is_a_refusal_of_the_machine(command: str, kilobytes: int) -> None:
     grid = write(QUICK)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import MachineError, explain_refusal
 
 _LARGEST_ANSWER = 10_000_000  # bytes
 _START = "import sys; sys.path[:] = {!r}; from fmgrid.apart import answer; answer(*sys.argv[1:])"
@@ -50,7 +50,8 @@ def ask(function: str, argument: Any, seconds: float) -> Any:
                 _kill(process)
             return _read(file, process.returncode)
     except OSError as error:
-        raise MachineError(f"a process for plugged-in code cannot be started: {error}") from error
+        reason = explain_refusal(error) or error
+        raise MachineError(f"a process for plugged-in code cannot be started: {reason}") from error
 
 
 def answer(function: str, argument: str, file: str, parent: str) -> None:

@@ -140,7 +140,7 @@ _ASKED_FOR_MEMORY = (
     "without exception set",
     "without setting an exception",  # Python's SystemError, which follows a MemoryError
 )
-_LEAST_ADDRESSES = 200_000_000  # bytes; with fewer OpenBLAS ends the process by itself
+_LEAST_ADDRESSES = 240_000_000  # bytes; with fewer OpenBLAS may end the process by itself
 _ASKED_FOR_PROCESS = ("can't start new thread", "resource temporarily unavailable")
 _ASKED_FOR_FILE = ("too many open files",)
 _ASKED_FOR_FOLDER = ("no usable temporary directory", "af_unix path too long")

@@ -244,7 +244,7 @@ class Processes:
         try:
             self._server = _start_server()
         except OSError as error:
-            reason = explain_refusal(error) or error
+            reason = explain_refusal(error) or f"{error}; set TMPDIR to a folder on a local disk"
             raise RefusedError(f"the server of workers cannot be started: {reason}") from error
 
     def _server_cause(self) -> str:
