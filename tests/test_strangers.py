@@ -313,3 +313,16 @@ def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
     found, unread = read_asked(tmp_path)
     assert found == []
     assert "g.toml: does not fit this fmgrid" in unread[0]
+
+
+@pytest.mark.parametrize(
+    "resolved", ["good > other > good", "good < other < good", 'best of optimizer = "A" > 0.1']
+)
+def test_a_record_that_resolves_another_expectation_than_it_shows_ends_no_report(
+    resolved: str, tmp_path: Path
+) -> None:
+    root = good_runs(tmp_path)
+    hypothesis = STATED.model_copy(update={"resolved": resolved})
+    note(root, [Asked(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))])
+    (verdict,) = weigh(load_study(root)).verdicts
+    assert verdict.stated == hypothesis
