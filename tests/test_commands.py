@@ -14,6 +14,9 @@ import pytest
 from fmgrid.cli import app
 from fmgrid.cli.options import load, run_command
 from fmgrid.cli.reporting import load_study
+from fmgrid.cli.showing import find_run
+from fmgrid.commands import as_argument
+from fmgrid.errors import InputError
 from fmgrid.grid import to_asked
 from fmgrid.pages.document import Code, Items, Text
 from fmgrid.questions import note, read_asked
@@ -215,3 +218,10 @@ def test_a_record_keeps_the_values_of_a_command_and_its_text(
     assert (command.text,) == asked.commands == (line,)
     assert (command.grids, command.seeds) == (("a b.toml",), (3, 1))
     assert command.options == (("--set", "epochs=2"),)
+
+
+def test_a_log_folder_whose_name_begins_as_an_option_does_is_no_option_of_a_named_command() -> None:
+    assert as_argument(Path("-logs")) == "./-logs"
+    assert as_argument(Path("logs/-a")) == "logs/-a"
+    with pytest.raises(InputError, match=r"fmgrid status \./-logs names them"):
+        find_run("a", Store(Path("-logs")))

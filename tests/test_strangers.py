@@ -18,8 +18,8 @@ from fmgrid.cli.comparing import find_repeated, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
-from fmgrid.questions import FOLDER_OF_GRIDS, note
-from fmgrid.records import Asked, Experiment, Failure, Run, Stated
+from fmgrid.questions import FOLDER_OF_GRIDS, note, read_asked, to_file
+from fmgrid.records import Asked, Command, Experiment, Failure, Run, Stated
 from fmgrid.report import to_document, weigh
 from fmgrid.store import Store, read_results, seal, to_results
 from fmgrid.study import by_experiment
@@ -89,7 +89,7 @@ def replaced(before: str, after: str) -> bytes:
 
 MANY_DIGITS = f"0x{'f' * 5_000}"
 LATE = "started = 2026-01-01T12:00:00Z"
-DEEP_TABLE = f"[experiment.optimizer_args{'.a' * 500}]\nb = 1\n[metrics]"
+DEEP_TABLE = f"[experiment.optimizer_args{'.a' * 15}]\na{'.a' * 15} = 1\n[metrics]"
 DAMAGE = {
     "a_number_of_5000_digits": replaced("batch_size = 64", f"batch_size = {MANY_DIGITS}"),
     "an_argument_of_5000_digits": replaced("momentum = 0.9", f"momentum = {'9' * 4_000}"),
@@ -102,6 +102,8 @@ DAMAGE = {
     "fewer_images_than_none": replaced("images_seen = 6400\n", "images_seen = -1\n"),
     "a_loss_beyond_single_precision": replaced("valid_loss = 1.5", "valid_loss = 1e308"),
     "a_test_loss_beyond_single_precision": replaced("test_loss = 1.0", "test_loss = -1e308"),
+    "a_test_loss_without_its_accuracy": replaced("test_accuracy = 0.5\n", ""),
+    "a_test_accuracy_without_its_loss": replaced("test_loss = 1.0\n", ""),
     "an_accuracy_above_1": replaced("accuracy = 0.51\n", "accuracy = 1.01\n"),
     "an_accuracy_that_is_none": replaced("accuracy = 0.51\n", "accuracy = nan\n"),
     "endless_seconds": replaced("seconds = 3.25", "seconds = inf"),
@@ -110,7 +112,7 @@ DAMAGE = {
     "epochs_that_never_end": replaced("seconds = 1.0", "seconds = inf"),
     "a_time_without_a_zone": replaced(LATE, LATE.removesuffix("Z")),
     "a_day_for_a_time": replaced(LATE, "started = 2026-01-01"),
-    "tables_500_deep": replaced("[metrics]", DEEP_TABLE),
+    "tables_30_deep": replaced("[metrics]", DEEP_TABLE),
     "lists_80_deep": replaced("momentum = 0.9", f"momentum = {'[' * 80}{']' * 80}"),
     "a_name_of_a_million_characters": replaced('name = "odd"', f'name = "{"x" * 10**6}"'),
     "an_optimizer_of_a_million_characters": replaced(
@@ -277,3 +279,50 @@ def test_whatever_a_record_of_a_grid_says_no_report_ends_in_a_traceback(
     place = data.draw(st.sampled_from([one for one in places(values) if one != ("path",)]))
     record.write_bytes(seal(changed(values, place, data.draw(hostile))))
     read_all(root)
+
+
+PLACES_OF_PATHS = [
+    ("path",),
+    ("file",),
+    ("root",),
+    ("runs", 0, "folder"),
+    ("runs", 0, "logdir"),
+    ("runs", 0, "grids", 0),
+    ("runs", 0, "options", 0, 1),
+]
+
+
+@pytest.mark.parametrize("place", PLACES_OF_PATHS, ids=str)
+def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
+    place: tuple[str | int, ...], tmp_path: Path
+) -> None:
+    command = Command(
+        text="fmgrid run g.toml",
+        folder="/a",
+        grids=("g.toml",),
+        logdir="logs",
+        options=(("--data-dir", "data"),),
+    )
+    asked = Asked(path="g.toml", names=("good",), runs=(command,), file="/a/g.toml", root="/a/b")
+    values = tomllib.loads(to_file(asked).decode())
+    for name in ("digest", "format"):
+        del values[name]
+    folder = tmp_path / FOLDER_OF_GRIDS
+    folder.mkdir()
+    (folder / "g.toml").write_bytes(seal(changed(values, place, "a\0b")))
+    found, unread = read_asked(tmp_path)
+    assert found == []
+    assert "g.toml: does not fit this fmgrid" in unread[0]
+
+
+@pytest.mark.parametrize(
+    "resolved", ["good > other > good", "good < other < good", 'best of optimizer = "A" > 0.1']
+)
+def test_a_record_that_resolves_another_expectation_than_it_shows_ends_no_report(
+    resolved: str, tmp_path: Path
+) -> None:
+    root = good_runs(tmp_path)
+    hypothesis = STATED.model_copy(update={"resolved": resolved})
+    note(root, [Asked(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))])
+    (verdict,) = weigh(load_study(root)).verdicts
+    assert verdict.stated == hypothesis

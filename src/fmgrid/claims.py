@@ -149,7 +149,10 @@ def read_resolved(text: str) -> Expectation:
 
     Raises `ClaimError` where that is no expectation.
     """
-    return _Parser(text).expectation()
+    expectation = _Parser(text).expectation()
+    if any(selection.conditions for selection in selections(expectation)):
+        raise ClaimError("has a condition where it should name experiments")
+    return expectation
 
 
 # Values of a setting, by their optimizer and what equals them.

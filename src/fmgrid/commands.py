@@ -74,7 +74,12 @@ def path_word(path: Path | str) -> str:
     text = str(path)
     if not is_inside(text):
         return absolute(text)
-    return f"./{text}" if text.startswith("-") else text
+    return as_argument(text)
+
+
+def as_argument(path: Path | str) -> str:
+    """Return a path as a word of a command that is not taken for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def is_here(command: Command) -> bool:
@@ -102,7 +107,7 @@ def option_words(command: Command, *, here: bool, without: Iterable[str] = ()) -
 def grid_words(command: Command, *, here: bool) -> list[str]:
     """Return the grids of a command."""
     if here:
-        return [f"./{grid}" if grid.startswith("-") else grid for grid in command.grids]
+        return [*map(as_argument, command.grids)]
     return [absolute(grid, command.folder) for grid in command.grids]
 
 
@@ -138,7 +143,7 @@ def grid_word(asked: Asked, command: Command | None) -> tuple[str, bool]:
     is_known = not asked.file or _is_same(absolute(asked.path, folder), asked.file)
     here = is_known and is_inside(asked.path) and folder == current_folder()
     if here or not asked.file:
-        return (f"./{asked.path}" if asked.path.startswith("-") else asked.path), here
+        return as_argument(asked.path), here
     return (absolute(asked.path, folder) if is_known else asked.file), False
 
 

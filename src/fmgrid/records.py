@@ -59,6 +59,8 @@ Whole = Annotated[int, Field(ge=0, lt=_LARGEST_WHOLE)]
 Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
 ShortText = Annotated[str, Field(max_length=10_000)]
 LongText = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+# A path or a word of a command: the system takes none with a zero byte.
+Word = Annotated[str, Field(max_length=_LONGEST_TEXT, pattern=r"\A[^\x00]*\z")]
 Loss = Annotated[float, AfterValidator(_check_loss)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=_LONGEST_RUN)]
@@ -337,18 +339,18 @@ class Command(Record):
     """An `fmgrid run` as values: what it meant can be said again from any folder."""
 
     text: LongText  # as it was typed
-    folder: LongText  # in which it was typed
-    grids: tuple[LongText, ...]  # files and folders, as they were typed
-    logdir: LongText
+    folder: Word  # in which it was typed
+    grids: tuple[Word, ...]  # files and folders, as they were typed
+    logdir: Word
     # the others with their values, "" for a flag
-    options: tuple[tuple[LongText, LongText], ...] = ()
+    options: tuple[tuple[Word, Word], ...] = ()
     seeds: tuple[int, ...] = ()  # of --seeds
 
 
 class Asked(Record):
     """What a grid file asked when it was last run."""
 
-    path: ShortText  # as it was named, with forward slashes
+    path: Annotated[Word, Field(max_length=10_000)]  # as it was named, with forward slashes
     question: ShortText = ""  # its first comment
     names: Annotated[
         tuple[Name, ...], Field(max_length=_MOST_NAMES)
@@ -357,8 +359,8 @@ class Asked(Record):
     withdrawn: tuple[Stated, ...] = ()  # hypotheses that it stated before, and no longer does
     commands: tuple[LongText, ...] = ()  # that ran it, in order
     runs: tuple[Command, ...] = ()  # those of the commands that are known as values
-    file: LongText = ""  # the grid's absolute path without links, "" where it is not known
-    root: LongText = ""  # the log folder's, to which the others are relative if all of it moves
+    file: Word = ""  # the grid's absolute path without links, "" where it is not known
+    root: Word = ""  # the log folder's, to which the others are relative if all of it moves
 
 
 class Run(Record):
@@ -379,7 +381,7 @@ class Run(Record):
 
     @model_validator(mode="after")
     def _check_history(self) -> Self:
-        """Refuse a history that skips or repeats an epoch, or that a complete run lacks."""
+        """Refuse a history with a gap, one that a complete run lacks, and half a score."""
         if any(record.epoch != number for number, record in enumerate(self.history, 1)):
             raise ValueError("the epochs of the history are not 1, 2, 3 and so on")
         if len(self.history) > self.experiment.epochs:
@@ -389,6 +391,8 @@ class Run(Record):
             )
         if self.status == "complete" and not self.history:
             raise ValueError("the run is complete, and has no history")
+        if (self.test_accuracy is None) != (self.test_loss is None):
+            raise ValueError("test_accuracy and test_loss stand together, and one is missing")
         return self
 
     def answers(self, experiment: Experiment) -> bool:

@@ -228,7 +228,10 @@ def _weigh(stated: Stated, expectation: Expectation, study: Study) -> _Evidence 
             found = _weigh_alike(expectation, study, stated.metric)
         else:
             written = parse_expectation(stated.expect)
-            called = written.sides if isinstance(written, Chain) else expectation.sides
+            # A stranger's record may resolve another expectation than it shows.
+            called = expectation.sides
+            if isinstance(written, Chain) and len(written.sides) == len(called):
+                called = written.sides
             found = _weigh_chain(expectation, called, study, stated.metric)
         return replace(found, compared=tuple(_with_images(one, study) for one in found.compared))
     except (ClaimError, _NoRunsError, _OtherImagesError) as error:

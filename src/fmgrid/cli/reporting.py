@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from fmgrid.cli.output import say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
+from fmgrid.commands import as_argument
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
@@ -92,7 +93,7 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
     states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
     told = ", ".join(f"{number:,} {state}" for number, state in states if number)
     if failed:
-        status = command_line(["fmgrid", "status", str(logdir)])
+        status = command_line(["fmgrid", "status", as_argument(logdir)])
         raise FmgridError(
             f"{logdir}: has no complete run: {told}; "
             f"{status} names them, and fmgrid show says why one failed"

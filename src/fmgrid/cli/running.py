@@ -19,6 +19,7 @@ from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
 from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
+from fmgrid.commands import as_argument
 from fmgrid.components import is_plugged_in, on_one_line
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import Prepared, prepare
@@ -276,16 +277,16 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         told = f"; best: {describe_best(best)}" if best else ""
         say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
         if complete and not failed and not missing:
-            steps = (["fmgrid", step, str(store.root)] for step in ("summarize", "report"))
+            steps = (["fmgrid", step, as_argument(store.root)] for step in ("summarize", "report"))
             say(f"next: {' && '.join(map(command_line, steps))}")
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:FAILURES_SHOWN]:
             say(f"  {run.experiment.run_name}: {describe_run(run)}")
         if len(failed) > FAILURES_SHOWN:
-            status = ["fmgrid", "status", str(store.root)]
+            status = ["fmgrid", "status", as_argument(store.root)]
             say(f"  and {len(failed) - FAILURES_SHOWN} more; see {command_line(status)}")
-        where = [] if store.root == Path("modellogs") else ["--logdir", str(store.root)]
+        where = [] if store.root == Path("modellogs") else ["--logdir", as_argument(store.root)]
         show = command_line(["fmgrid", "show", "RUN", *where])
         say(f"{show} tells more of one; --retry-failed runs them again")
     if missing and not wishes.quiet:

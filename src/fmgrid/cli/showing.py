@@ -12,6 +12,7 @@ from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.cli.refusals import find_refusals
 from fmgrid.cli.tables import to_lines
+from fmgrid.commands import as_argument
 from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.grid import Plan
@@ -205,7 +206,7 @@ def find_run(name: str, store: Store) -> Run:
     names = _names_in(folder)
     if path.name not in (names or ()):
         reason = f"no such run in {folder.parent}" if names is None else "is not finished"
-        status = command_line(["fmgrid", "status", str(folder.parent)])
+        status = command_line(["fmgrid", "status", as_argument(folder.parent)])
         message = f"{reason}; {status} names them"
         raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])
     try:
