@@ -1,6 +1,7 @@
 """The command as a user meets it: whole processes, real training on the sample's images."""
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -487,6 +489,13 @@ def test_a_failed_run_costs_itself_alone_and_is_retried_on_demand() -> None:
     assert "NonFiniteLossError" in fmgrid("show", "bad").stdout
 
 
+def test_what_is_missing_beside_what_failed_needs_another_command() -> None:
+    done = fmgrid("run", write(QUICK), "--retry-failed")
+    assert done.returncode == 1
+    rest = "1 not run; the command without --retry-failed does the rest"
+    assert done.stderr.splitlines()[-1] == rest
+
+
 def test_fail_fast_stops_at_the_first_failure() -> None:
     grid = write(FAILING + 'epochs = 2000\ntrain_steps = "full"\n')
     done = fmgrid("run", grid, "--fail-fast")
@@ -626,6 +635,39 @@ def test_a_full_disk_behind_stderr_changes_no_exit_code(unbuffered: str, finishe
     script = f"fmgrid summarize {finished} 2> /dev/full"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     assert subprocess.run(["bash", "-c", script], check=False, env=environment).returncode == 0
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_table_that_is_cut_off_is_never_said_to_be_whole(unbuffered: str, finished: Path) -> None:
+    limit = "trap '' XFSZ; ulimit -f 1"  # a file of a kilobyte at most, as on a disk that fills up
+    script = f"{limit}; fmgrid summarize {finished} -o - > table.csv"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    assert subprocess.run(["bash", "-c", script], check=False, env=environment).returncode == 3
+    assert Path("table.csv").stat().st_size == 1024
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_its_reader_made_non_blocking_gets_everything(unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    process = subprocess.Popen(
+        ["fmgrid", "plan", TINY, "--seeds", ",".join(map(str, range(200)))],
+        stdout=writing,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    os.close(writing)
+    while process.poll() is None and waiting_bytes(reading) < size:
+        time.sleep(0.01)
+    with os.fdopen(reading, encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
+    assert process.wait() == 0
+    assert len(lines) == 1 + 200 * len(NAMES)
+
+
+def waiting_bytes(pipe: int) -> int:
+    answer = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def test_help_that_nothing_takes_is_a_matter_of_the_machine() -> None:

@@ -7,6 +7,7 @@ import pytest
 from fmgrid.claims import parse_expectation, selections
 from fmgrid.errors import InputError
 from fmgrid.grid import Plan, load_grids, load_plan
+from fmgrid.words import printable
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -231,6 +232,15 @@ def test_all_mistakes_of_hypotheses_are_told_with_those_of_the_grid(write: Write
     write(g=BAD)
 
     assert refusal("g.toml") == COMPLAINTS.splitlines()
+
+
+@pytest.mark.parametrize("code", ["U+200B", "U+200D", "U+00A0", "U+0009", "U+202E"])
+def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> None:
+    claim = f"more{chr(int(code[2:], 16))}epochs"
+    write(g=f"[base]\n[[hypothesis]]\nclaim = '{claim}'\nexpect = 'g > 0.5'\n")
+
+    problem = f"holds a character that cannot be seen, {code}; leave it out, or write a space"
+    assert refusal("g.toml") == [f'g.toml:3: hypothesis.claim: "{printable(claim)}" {problem}']
 
 
 @pytest.mark.parametrize(

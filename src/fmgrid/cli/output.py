@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TextIO
@@ -49,10 +50,9 @@ def say(text: str, style: str | None = None) -> None:
     in silence: a reader that left a pipe, or a closed terminal, is no reason to lose it.
     """
     target = console(stderr=True)
+    with target.capture() as capture:
+        target.print("\n".join(map(printable, text.split("\n"))), soft_wrap=True, style=style)
     try:
-        # Rich writes an empty text to stderr even here, and an unbuffered full file refuses that.
-        with target.capture() as capture:
-            target.print("\n".join(map(printable, text.split("\n"))), soft_wrap=True, style=style)
         sys.stderr.write(capture.get())
         sys.stderr.flush()
     except OSError:
@@ -95,10 +95,28 @@ def open_closed_streams() -> None:
     # Python has None for them; these stay open as long as the process.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout, sys.stderr = _lossless(sys.stdout), _lossless(sys.stderr)
     codecs.register_error("fmgrid", _in_few_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="fmgrid")
+
+
+def _lossless(stream: TextIO) -> TextIO:
+    """Return a stream that writes all of a text, or raises an error.
+
+    A caller may have made its pipe non-blocking, or Python's streams unbuffered, as containers
+    do with PYTHONUNBUFFERED. Python then drops what the system does not take at once.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    if sys.platform != "win32":
+        with suppress(OSError):  # of a stream that is no file
+            os.set_blocking(stream.fileno(), True)
+    if not isinstance(stream.buffer, io.RawIOBase):
+        return stream
+    buffered = io.BufferedWriter(stream.buffer)
+    return io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=True)
 
 
 def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:

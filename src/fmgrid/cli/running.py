@@ -290,5 +290,6 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         show = command_line(["fmgrid", "show", "RUN", *where])
         say(f"{show} tells more of one; --retry-failed runs them again")
     if missing and not wishes.quiet:
-        say(f"{missing} not run; the same command does the rest")
+        command = "the command without --retry-failed" if wishes.retry_failed else ""
+        say(f"{missing} not run; {command or 'the same command'} does the rest")
     return FAILED if failed or missing else 0

@@ -111,8 +111,11 @@ def _line(written: Written) -> str:
         raise ClaimError(f"{show(text)} is not text in quotes")
     if not text.strip():
         raise ClaimError("is empty")
-    if not text.isprintable():
+    if any(letter in text for letter in "\r\n"):
         raise ClaimError(f'{show(text)} is not one line of text; in """, end each line with \\')
+    if hidden := [letter for letter in text if not letter.isprintable()]:
+        told = f"holds a character that cannot be seen, U+{ord(hidden[0]):04X}"
+        raise ClaimError(f"{show(text)} {told}; leave it out, or write a space")
     return text
 
 
