@@ -631,3 +631,20 @@ def test_results_that_cannot_be_looked_at_are_no_unfinished_run(
     monkeypatch.setattr(Path, "lstat", lstat)
     with pytest.raises(StoreError, match=r"mlp_results\.toml: Permission denied"):
         store.read("mlp")
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_results_that_cannot_be_read_now_are_not_called_damaged(
+    error: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, make_run())
+    original = os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path == store.results_file("mlp"):
+            raise OSError(error, os.strerror(error), str(path))
+        return original(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match=r"mlp_results\.toml: cannot be read: "):
+        store.read("mlp")

@@ -37,6 +37,8 @@ FOLDER_OF_GRIDS = ".grids"  # holds what the grids ask
 ASIDE = ".replaced"  # holds what --replace and damage took out of the way
 LOCK = ".fmgrid.lock"
 
+# Of results that are none, such as a folder or a terabyte; any other error says nothing of them.
+_NO_RESULTS = {errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOENT, errno.ELOOP}
 # Of a path that leads to nothing; any other error may hide something.
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -92,7 +94,12 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 _check_unfinished(self.folder(run_name))
                 return None
-        return read_results(path)
+        try:
+            return read_results(path)
+        except DamagedFileError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NO_RESULTS:
+                raise StoreError(str(error)) from error  # they may be whole
+            raise
 
     def begin(self, run_name: str) -> Path:
         """Clear what an unfinished run of this name left; return the log file to print to."""
