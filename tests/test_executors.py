@@ -512,7 +512,7 @@ def test_a_temporary_folder_that_holds_no_sockets_is_named(
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(forkserver, "ensure_running", refuse)
-    with pytest.raises(RefusedError, match="cannot be started: .*set TMPDIR"), Processes(1):
+    with pytest.raises(RefusedError, match=r"cannot be started: .*set TMPDIR"), Processes(1):
         pass
 
 
