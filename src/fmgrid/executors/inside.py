@@ -94,6 +94,8 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         make_scratch(scratch.parent)
         make_scratch(scratch)
         run, reason = _attempt(train, task)
+        if run is not None and not isinstance(run, Run):
+            return run  # the parent says that it is none
         if scratch.is_dir() or (run and run.status == "complete"):
             break
         reason = f"its temporary folder {scratch} was removed while it trained"
