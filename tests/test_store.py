@@ -74,19 +74,21 @@ in_steps = st.builds(
 in_images = st.builds(Experiment, train_images=st.integers(64, 9999), **settings_of_all)
 outcomes: dict[str, Any] = {
     "weights": st.none() | counted,
-    "test_loss": st.none() | losses,
     "started": st.datetimes(timezones=zones).map(lambda moment: moment.replace(fold=0)),
     "seconds": seconds,
     "software": st.dictionaries(texts, texts | counted, max_size=3),
     "failure": st.none() | st.builds(Failure, message=texts, traceback=texts),
     "trained_as": st.none() | texts,
 }
-runs = histories.flatmap(
-    lambda history: st.builds(
+scores = st.none() | st.tuples(losses, st.floats(0, 1))  # of the test images
+runs = st.tuples(histories, scores).flatmap(
+    lambda drawn: st.builds(
         Run,
         experiment=in_steps | in_images,
-        status=st.sampled_from([*["complete"][: len(history)], "failed", "timeout"]),
-        history=st.just(history),
+        status=st.sampled_from([*["complete"][: len(drawn[0])], "failed", "timeout"]),
+        history=st.just(drawn[0]),
+        test_loss=st.just(drawn[1] and drawn[1][0]),
+        test_accuracy=st.just(drawn[1] and drawn[1][1]),
         **outcomes,
     )
 )

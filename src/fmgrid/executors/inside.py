@@ -94,12 +94,13 @@ def attempt_task(train: Train, task: Task, attempt: int) -> Run:
         make_scratch(scratch.parent)
         make_scratch(scratch)
         run, reason = _attempt(train, task)
-        status = getattr(run, "status", None)  # code of the task's own may return anything
-        if scratch.is_dir() or status == "complete":
+        if run is not None and not isinstance(run, Run):
+            return run  # the parent says that it is none
+        if scratch.is_dir() or (run and run.status == "complete"):
             break
         reason = f"its temporary folder {scratch} was removed while it trained"
         print(f"{name}: {reason}.", file=sys.stderr)  # noqa: T201
-    if run is None or status == "failed":
+    if run is None or run.status == "failed":
         reason = reason or _lost_installation()
     if run is None or reason:
         raise StoreError(

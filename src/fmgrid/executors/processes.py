@@ -84,7 +84,11 @@ class Processes:
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(list(self.preload))
             os.environ["FMGRID_SERVER_LOG"] = str(self._server_log)
-            self._ensure_server()
+            try:
+                self._ensure_server()
+            except RefusedError:
+                self._scratch.cleanup()
+                raise
         else:
             self._context = multiprocessing.get_context("spawn")
         return self

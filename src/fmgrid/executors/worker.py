@@ -37,6 +37,7 @@ class Worker:
         self._started = 0.0
         self._is_over = False
         try:
+            _continue(server)
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.line.close()
@@ -150,9 +151,7 @@ class Worker:
             # A worker that has just started is not a leader yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            if self.server is not None:  # which tells the end, unless somebody has stopped it
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.server, signal.SIGCONT)
+        _continue(self.server)  # which tells the end
         self.process.kill()
         self.process.join()
 
@@ -178,6 +177,13 @@ class Worker:
             failure=Failure(message=message, traceback=_last_words(task.log)),
             attempts=self.attempt,
         )
+
+
+def _continue(server: int | None) -> None:
+    """Let the server of workers go on if somebody has stopped it: fmgrid would wait for ever."""
+    if sys.platform != "win32" and server is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGCONT)
 
 
 def _last_words(log: Path) -> str:
