@@ -131,3 +131,10 @@ def test_a_place_that_cannot_be_looked_at_is_the_machines_matter() -> None:
     Path("two").symlink_to("one")
     with pytest.raises(StoreError):
         check_outputs({"-o": Path("one")})
+
+
+def test_a_path_that_the_system_refuses_to_look_at_is_named_without_its_error_number() -> None:
+    path = Path("x" * 300)
+    with pytest.raises(StoreError) as raised:
+        write(path, "a table")
+    assert str(raised.value) == f"{path}: cannot be written: File name too long"

@@ -48,9 +48,12 @@ def kept(root: Path) -> Asked:
     return one
 
 
+paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path with it
+
+
 @settings(max_examples=30, deadline=None)
 @given(
-    one=st.builds(Asked, path=texts, question=texts, names=st.lists(texts, max_size=3).map(tuple))
+    one=st.builds(Asked, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple))
 )
 def test_what_was_asked_is_read_as_it_was_noted(
     one: Asked, tmp_path_factory: pytest.TempPathFactory

@@ -309,7 +309,7 @@ def resolve(path: Path) -> Path:
     """Return where a path leads in the end. Raises `StoreError` if that is back to itself."""
     # Not Path.resolve, which some versions of Python let fail and others don't.
     target = Path(os.path.realpath(path))
-    if target.is_symlink():
+    if os.path.islink(target):  # noqa: PTH114 - Path.is_symlink raises where it may not look
         raise StoreError(f"{path}: is a link that leads back to itself")
     return target
 
