@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import filelock
 import psutil
 import pytest
 
@@ -67,14 +68,28 @@ def test_a_signal_ends_the_command_with_how_to_go_on(number: signal.Signals, mom
     assert fmgrid("run", write(QUICK)).returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_report_with_a_word_and_no_trace(number: signal.Signals) -> None:
-    os.mkfifo("reference.csv")  # for which the command waits
-    process = start("report", "modellogs", "--reference", "reference.csv")
-    with Path("reference.csv").open("w"):
-        process.send_signal(number)
-        _, told = process.communicate(timeout=10)
+@pytest.fixture
+def prepared_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hold the lock for which `fmgrid data` waits."""
+    cache = tmp_path / "busy"
+    cache.mkdir()
+    monkeypatch.setenv("FMGRID_CACHE", str(cache))
+    with filelock.FileLock(cache / "fashion-mnist-sample.lock"):
+        yield
+
+
+def end_while_it_waits(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    assert process.stderr is not None
+    assert "waiting for another process" in process.stderr.readline()
+    process.send_signal(number)
+    _, told = process.communicate(timeout=10)
     assert (process.returncode, told) == (130, "fmgrid: interrupted\n")
+
+
+@pytest.mark.usefixtures("prepared_elsewhere")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_any_command_with_a_word_and_no_trace(number: signal.Signals) -> None:
+    end_while_it_waits(start("data", "fashion-mnist-sample"), number)
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
@@ -167,16 +182,11 @@ def test_a_grid_ends_whatever_signals_its_caller_has_blocked_or_ignored(how: str
     assert "git" not in run.software  # git said no, which its exit code alone tells
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_that_the_caller_has_blocked_is_heard(name: str) -> None:
-    os.mkfifo("reference.csv")  # for which the command waits
-    process = start_with_signals(
-        "blocked", name, "report", "modellogs", "--reference", "reference.csv"
-    )
-    with Path("reference.csv").open("w"):
-        process.send_signal(getattr(signal, name))
-        _, told = process.communicate(timeout=10)
-    assert (process.returncode, told) == (130, "fmgrid: interrupted\n")
+@pytest.mark.usefixtures("prepared_elsewhere")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_the_caller_has_blocked_is_heard(number: signal.Signals) -> None:
+    process = start_with_signals("blocked", number.name, "data", "fashion-mnist-sample")
+    end_while_it_waits(process, number)
 
 
 def read_until(terminal: int, text: str) -> Iterator[str]:
