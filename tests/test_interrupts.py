@@ -69,8 +69,11 @@ def test_a_signal_ends_the_command_with_how_to_go_on(number: signal.Signals, mom
 
 
 @pytest.fixture
-def prepared_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def prepared_elsewhere(
+    elsewhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Hold the lock for which `fmgrid data` waits."""
+    del elsewhere  # which comes first, and names a cache, too
     cache = tmp_path / "busy"
     cache.mkdir()
     monkeypatch.setenv("FMGRID_CACHE", str(cache))
