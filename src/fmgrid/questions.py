@@ -217,7 +217,16 @@ def _relocated(asked: Asked, root: str) -> Asked:
             return path
         return Path(moved).as_posix() if _exists(moved) else path
 
-    runs = tuple(one.model_copy(update={"folder": now(one.folder)}) for one in asked.runs)
+    def moved(command: Command) -> Command:
+        paths = {
+            "folder": now(command.folder),
+            "grids": tuple(now(one) if Path(one).is_absolute() else one for one in command.grids),
+        }
+        if Path(command.logdir).is_absolute():
+            paths["logdir"] = now(command.logdir)
+        return command.model_copy(update=paths)
+
+    runs = tuple(map(moved, asked.runs))
     return asked.model_copy(update={"file": now(asked.file), "root": root, "runs": runs})
 
 
