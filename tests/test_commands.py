@@ -237,6 +237,21 @@ def test_commands_with_absolute_paths_follow_a_project_that_moves(
         assert plan(line)
 
 
+def test_commands_follow_a_grid_that_was_run_from_two_folders_and_then_renamed(
+    top: Path, run: Run, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(top / "sub dir")
+    run("fmgrid run gs/one.toml --logdir logs")
+    logs = Path.cwd() / "logs"
+    monkeypatch.chdir("gs")
+    note(logs, to_asked(load([Path("one.toml")], None, None, None, None), datetime.now(UTC)))
+    Path("one.toml").rename("new.toml")
+    note(logs, to_asked(load([Path("new.toml")], None, None, None, None), datetime.now(UTC)))
+    monkeypatch.chdir("..")
+    for line in suggested(Path("logs")):
+        assert plan(line)
+
+
 def test_a_record_keeps_the_values_of_a_command_and_its_text(
     top: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

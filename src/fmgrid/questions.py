@@ -318,7 +318,8 @@ def _with_path(command: Command, before: Asked, now: Asked) -> Command:
     """Return a command with the path that a grid has now."""
     if before.path == now.path and before.file == now.file:
         return command
-    grids = tuple(now.file or now.path if grid == before.path else grid for grid in command.grids)
+    known = (before.path, before.file)
+    grids = tuple(now.file or now.path if grid in known else grid for grid in command.grids)
     text = _renamed(command.text, before, now)
     return command.model_copy(update={"grids": grids, "text": text})
 
