@@ -326,8 +326,8 @@ def test_equal_figures_are_told_as_equal() -> None:
     )
     evidence = weigh(study)
     assert said(luck_section(evidence, {})) == (
-        "With one run of each experiment, 3 experiments would have been called the best, since "
-        "they are equal with every seed: e1, e2 and e3."
+        "With one run of each experiment, 3 experiments would have been called the best, depending "
+        "on the seed: e1, e2 and e3. They are equal with every seed."
     )
     assert "both steps between neighbouring levels are too small" in said(summary_section(evidence))
     assert "The gap of all is" in said(overfitting_section(evidence, {}))

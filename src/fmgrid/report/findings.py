@@ -89,10 +89,10 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
         return None
     best = list(dict.fromkeys(name for names in winners.values() for name in names))
     are_equal = all(len(names) == len(best) for names in winners.values())
-    why = "since they are equal with every seed" if are_equal else "depending on the seed"
     told = (
         f"With one run of each experiment, {counted(len(best), 'experiment')} would have been "
-        f"called the best, {why}: {some(best)}."
+        f"called the best, depending on the seed: {some(best)}."
+        f"{' They are equal with every seed.' if are_equal else ''}"
         if len(best) > 1
         else f"With any of {len(winners)} seeds alone, {code(best[0])} would have been called the "
         "best."
