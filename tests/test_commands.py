@@ -24,6 +24,7 @@ from fmgrid.report import weigh
 from fmgrid.report.closing import reproduce_section
 from fmgrid.report.suggestions import next_section
 from fmgrid.store import Store
+from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 
 SAMPLE = '[base]\ndataset = "fashion-mnist-sample"\ntrain_steps = 3\n'
@@ -204,6 +205,50 @@ def test_commands_follow_a_project_that_moves(
     (top / "sub dir").rename(top / "moved")
     for line in suggested(top / "moved" / "logs"):
         assert str(top / "moved" / "gs" / "one.toml") in line
+        assert plan(line)
+
+
+@pytest.mark.parametrize("is_called_from_elsewhere", [True, False])
+def test_commands_with_absolute_paths_follow_a_project_that_moves(
+    top: Path,
+    run: Run,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_called_from_elsewhere: bool,
+) -> None:
+    project = top / "sub dir"
+    monkeypatch.chdir(project)
+    if is_called_from_elsewhere:  # which makes the path of the first command absolute
+        run("fmgrid run gs/one.toml --logdir logs")
+        monkeypatch.chdir(project / "gs")
+        note(
+            Path("../logs"),
+            to_asked(load([Path("one.toml")], None, None, None, None), datetime.now(UTC)),
+        )
+    else:
+        run(
+            command_line(["fmgrid", "run", f"{project}/gs/one.toml", "--logdir", f"{project}/logs"])
+        )
+    monkeypatch.chdir(top)
+    project.rename(top / "moved")
+    for line in suggested(top / "moved" / "logs"):
+        assert "sub dir" not in line
+        assert plan(line)
+
+
+def test_commands_follow_a_grid_that_was_run_from_two_folders_and_then_renamed(
+    top: Path, run: Run, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(top / "sub dir")
+    run("fmgrid run gs/one.toml --logdir logs")
+    logs = Path.cwd() / "logs"
+    monkeypatch.chdir("gs")
+    note(logs, to_asked(load([Path("one.toml")], None, None, None, None), datetime.now(UTC)))
+    Path("one.toml").rename("new.toml")
+    note(logs, to_asked(load([Path("new.toml")], None, None, None, None), datetime.now(UTC)))
+    monkeypatch.chdir("..")
+    for line in suggested(Path("logs")):
         assert plan(line)
 
 

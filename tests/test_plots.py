@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -635,6 +636,22 @@ def test_importing_the_pictures_does_not_import_matplotlib() -> None:
         "import sys, fmgrid.plots; sys.exit('matplotlib' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pictures_without_a_home_are_drawn_in_silence() -> None:
+    code = (
+        "from fmgrid.plots.paper import _import_matplotlib; _import_matplotlib(); "
+        "import matplotlib; matplotlib.get_cachedir()"
+    )
+    unset = ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "HOME": "/dev/null"},
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_pyplot_is_never_imported() -> None:

@@ -16,11 +16,13 @@ from fmgrid.cli.showing import show_best
 from fmgrid.effects import compare_with, find_shares, find_winners
 from fmgrid.pages.document import Section, Text
 from fmgrid.plots import draw_all
+from fmgrid.plots.forest import describe_effects
 from fmgrid.plots.overfitting import describe_overfitting
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.winners import describe_winners
 from fmgrid.records import Asked, Experiment
 from fmgrid.report import weigh
+from fmgrid.report.behaviour import overfitting_section
 from fmgrid.report.findings import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
 from fmgrid.study import Ranking, Study
@@ -48,6 +50,8 @@ DESCRIBE: dict[str, Callable[[Study], str]] = {
 def caption(study: Study, name: str) -> str:
     return DESCRIBE[name](study)
 
+
+EQUAL_ONCE = {"a": [0.6, 0.6], "bb": [0.6, 0.5], "ccc": [0.4, 0.4]}
 
 # Text and pictures
 
@@ -311,6 +315,37 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     assert f"{first} is best with" in results
     assert f"{first} is highest at" in caption(study, "configuration_summary")
     assert [one.name for one in study.groups[0].ranked("accuracy")][-2:] == [last, "low"]
+
+
+# Equal figures
+
+
+def test_equal_figures_are_told_as_equal() -> None:
+    study = study_of(
+        one for number in (1, 2, 3) for one in rows(f"e{number}", [0.5, 0.6], epochs=number)
+    )
+    evidence = weigh(study)
+    assert said(luck_section(evidence, {})) == (
+        "With one run of each experiment, 3 experiments would have been called the best, depending "
+        "on the seed: e1, e2 and e3. They are equal with every seed."
+    )
+    assert "both steps between neighbouring levels are too small" in said(summary_section(evidence))
+    assert "The gap of all is" in said(overfitting_section(evidence, {}))
+    told = "2 seeds give 3 different winners, equal with every seed: e1 (2), e2 (2) and e3 (2)."
+    assert told in caption(study, "winners_by_seed")
+    assert "All gaps are +0.100 in the mean." in caption(study, "overfitting_gap")
+    assert "No setting changes anything" in describe_effects(evidence.effects)
+
+
+def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
+    study = study_of(
+        one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
+    )
+    told = "With one run of each experiment, 2 experiments would have been called the best, "
+    assert said(luck_section(weigh(study), {})) == f"{told}depending on the seed: a and bb."
+    assert "2 seeds give 2 different winners: a (2) and bb (1)." in caption(
+        study, "winners_by_seed"
+    )
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:

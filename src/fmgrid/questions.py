@@ -217,7 +217,16 @@ def _relocated(asked: Asked, root: str) -> Asked:
             return path
         return Path(moved).as_posix() if _exists(moved) else path
 
-    runs = tuple(one.model_copy(update={"folder": now(one.folder)}) for one in asked.runs)
+    def moved(command: Command) -> Command:
+        paths = {
+            "folder": now(command.folder),
+            "grids": tuple(now(one) if Path(one).is_absolute() else one for one in command.grids),
+        }
+        if Path(command.logdir).is_absolute():
+            paths["logdir"] = now(command.logdir)
+        return command.model_copy(update=paths)
+
+    runs = tuple(map(moved, asked.runs))
     return asked.model_copy(update={"file": now(asked.file), "root": root, "runs": runs})
 
 
@@ -309,7 +318,8 @@ def _with_path(command: Command, before: Asked, now: Asked) -> Command:
     """Return a command with the path that a grid has now."""
     if before.path == now.path and before.file == now.file:
         return command
-    grids = tuple(now.file or now.path if grid == before.path else grid for grid in command.grids)
+    known = (before.path, before.file)
+    grids = tuple(now.file or now.path if grid in known else grid for grid in command.grids)
     text = _renamed(command.text, before, now)
     return command.model_copy(update={"grids": grids, "text": text})
 

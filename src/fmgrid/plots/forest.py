@@ -64,7 +64,9 @@ def describe_effects(effects: Sequence[Effect]) -> str:
     best, worst = named(show_level(first.best)), named(show_level(first.worst))
     parts = [
         f"Marks are differences in points of accuracy (percentage points), {bars}.",
-        f"{named(first.setting)} changes most: {best} is {size} points above {worst}.",
+        f"{named(first.setting)} changes most: {best} is {size} points above {worst}."
+        if first.difference.mean
+        else "No setting changes anything: the means of all levels are equal.",
     ]
     if any(one.noise is not None for one in shown):
         parts.append(

@@ -90,6 +90,8 @@ def _widest_and_narrowest(gaps: Sequence[Gap]) -> str:
     told = f"The widest gap is that of {named(widest.of.names[0])}, {_signed(widest.found)}"
     if len(gaps) == 1:
         return f"{told}."
+    if widest.found.mean == narrowest.found.mean:
+        return f"All gaps are {_signed(Estimate(1, widest.found.mean))} in the mean."
     return (
         f"{told}; the narrowest that of {named(narrowest.of.names[0])}, {_signed(narrowest.found)}."
     )

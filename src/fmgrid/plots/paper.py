@@ -5,6 +5,7 @@ text; data colours keep a contrast of 3 to white and to near-black alike. Nothin
 matplotlib for others, or is changed by a user's matplotlibrc, and equal figures are equal bytes.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import chdir, contextmanager, nullcontext
@@ -265,7 +266,9 @@ def _import_matplotlib() -> None:
     """Import matplotlib with its own defaults.
 
     It looks for a matplotlibrc in the current folder first, and one that it cannot read ends it.
+    It says at length where its cache is, if it cannot write to the home: that is nothing to act on.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     spec = find_spec("matplotlib")
     own = Path(spec.origin).parent / "mpl-data" if spec and spec.origin else Path()
     with chdir(own) if own.is_dir() else nullcontext():

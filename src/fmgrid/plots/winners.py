@@ -65,8 +65,10 @@ def describe_winners(study: Study) -> str:
     best = ranks.notable[0].names[0]
     places = ranks.of[best]
     seeds = len(ranks.seeds)
+    are_equal = wins.total() == seeds * len(ranks.winners)
     told = (
-        f"{seeds} seeds give {len(ranks.winners)} different winners: {won}."
+        f"{seeds} seeds give {len(ranks.winners)} different winners"
+        f"{', equal with every seed' if are_equal else ''}: {won}."
         if len(ranks.winners) > 1
         else f"All {seeds} seeds give the same winner: {won}."
     )

@@ -111,6 +111,8 @@ def _largest_and_smallest(ranked: Sequence[Repeated], *, of_several: bool) -> st
     lead = f"Scored on {images_of(of)}, the" if of_several else "The"
     if len(ranked) == 1:
         return f"{lead} gap of {code(of.name)} is {largest}."
+    if of.mean(_GAP) == least.mean(_GAP):
+        return f"{lead} gap of all is {show_value(of.mean(_GAP), _GAP)} in the mean."
     return (
         f"{lead} largest gap is {largest}, of {code(of.name)}; the smallest {smallest}, of "
         f"{code(least.name)}."

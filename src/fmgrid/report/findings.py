@@ -88,9 +88,11 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
     if len(winners) < 2:  # noqa: PLR2004
         return None
     best = list(dict.fromkeys(name for names in winners.values() for name in names))
+    are_equal = all(len(names) == len(best) for names in winners.values())
     told = (
         f"With one run of each experiment, {counted(len(best), 'experiment')} would have been "
         f"called the best, depending on the seed: {some(best)}."
+        f"{' They are equal with every seed.' if are_equal else ''}"
         if len(best) > 1
         else f"With any of {len(winners)} seeds alone, {code(best[0])} would have been called the "
         "best."
@@ -221,7 +223,7 @@ def _what_is_noise(evidence: Evidence) -> str:
         f"{show_size(beyond * 2**0.5 * typical, evidence.metric)} apart before that says anything"
     )
     steps = [gain.difference for gain in evidence.gains if gain.difference.sd is not None]
-    small = sum(abs(step.mean) < beyond * (step.sd or 0.0) for step in steps)
+    small = sum(abs(step.mean) <= beyond * (step.sd or 0.0) for step in steps)
     if len(steps) == 1:
         told += (
             f", and the only step between two levels is too {'small' if small else 'large'} for "
