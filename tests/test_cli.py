@@ -532,7 +532,7 @@ def test_a_killed_grid_ends_complete_with_the_same_command(finished: Path) -> No
 def next_results(logdir: Path, process: subprocess.Popen[str]) -> Path:
     """Wait for the first run that is finished and return its results file."""
     while process.poll() is None:
-        if found := list(logdir.glob("*/*_results.toml")):
+        if found := list(logdir.glob("*/[!.]*_results.toml")):
             return found[0]
         time.sleep(0.02)
     raise AssertionError(process.communicate()[1])
