@@ -67,7 +67,7 @@ def answer(function: str, argument: str, file: str, parent: str) -> None:
         with open(unfinished, "w", encoding="utf-8") as stream:  # noqa: PTH123
             json.dump(result, stream)
         os.replace(unfinished, file)  # noqa: PTH105
-        _kill_descendants(os.getpid())
+        kill_descendants(os.getpid())
         code = 0
     finally:
         os._exit(code)  # no exit handler of somebody else's code runs
@@ -95,7 +95,7 @@ def _ending(code: int) -> str:
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill the process, if it still runs, and those of its group and its children that do."""
     if process.poll() is None:
-        _kill_descendants(process.pid)
+        kill_descendants(process.pid)
     if sys.platform != "win32":
         # The group's number stays taken as long as it has members, and there is none otherwise.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -104,7 +104,8 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _kill_descendants(pid: int) -> None:
+def kill_descendants(pid: int) -> None:
+    """Kill what a process and its children have started, their group left or not."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):

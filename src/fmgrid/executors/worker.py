@@ -12,6 +12,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from fmgrid.apart import kill_descendants
 from fmgrid.disk import open_regular
 from fmgrid.errors import FmgridError, MachineError, explain_refusal
 from fmgrid.executors.answers import LARGEST, AnswerError, checked, load
@@ -159,12 +160,8 @@ class Worker:
         """Kill what the process and its children have started, their group left or not."""
         if self._is_over or not self.process.is_alive():
             return
-        import psutil
-
-        with contextlib.suppress(psutil.Error, OSError):
-            for descendant in psutil.Process(self.process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error, OSError):
-                    descendant.kill()
+        if self.process.pid is not None:
+            kill_descendants(self.process.pid)
 
     def _unanswered(self, task: Task, status: Status, message: str) -> Run:
         """Return the run of a task whose process had no say in it."""
