@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fmgrid.errors import InputError
+from fmgrid.experiment import Experiment
 from fmgrid.grid import MAX_RUNS, Definition, load_grids
-from fmgrid.records import Experiment
 from unlistable import refuse
 
 Load = Callable[..., list[Definition]]

@@ -9,60 +9,39 @@ from pathlib import Path
 
 import pytest
 
+from fmgrid.experiment import Experiment
 from fmgrid.grid import load_grids
-from fmgrid.records import Experiment
-from fmgrid.summary import COLUMNS
+from fmgrid.results.summary import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "fmgrid"
 README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
-    *(
-        "words",
-        "errors",
-        "environment",
-        "apart",
-        "paths",
-        "quantities",
-        "disk",
-        "locks",
-        "toml",
-        "memory",
-        "postponed",
-        "records",
-        "commands",
-        "components",
-        "claims",
-        "grid",
-        "data",
-        "networks",
-        "steps",
-        "training",
-        "preload",
-    ),
-    *("events", "store", "questions", "costs", "executors", "runner", "worker", "summary"),
-    *("statistics", "study", "effects", "verdicts", "pages", "plots", "report", "cli"),
+    *("words", "errors", "quantities", "system", "experiment", "components"),
+    *("results", "hypotheses", "grid", "data", "training", "execution"),
+    *("analysis", "pages", "plots", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {
     "mltrainer": {"training"},
     "loguru": {"training"},
-    "tensorboard": {"events"},
-    "pandas": {"summary", "statistics"},
-    "scipy": {"statistics"},
-    "statsmodels": {"statistics"},
+    "tensorboard": {"results"},
+    "pandas": {"results", "analysis"},
+    "scipy": {"analysis"},
+    "statsmodels": {"analysis"},
     "matplotlib": {"plots"},
-    "tomlkit": {"store"},
+    "tomlkit": {"results"},
     "rich": {"cli"},
     "typer": {"cli"},
     "tree_sitter": {"grid"},
     "jinja2": {"pages"},
     "markdown_it": {"pages"},
-    "pydantic": {"records", "grid", "store"},
-    "torch": {"components", "data", "networks", "steps", "training"},
+    "pydantic": {"experiment", "hypotheses", "grid", "results"},
+    "torch": {"components", "data", "training"},
 }
 
 
@@ -90,6 +69,11 @@ MODULES = [
 
 def test_every_room_has_its_place_in_the_order() -> None:
     assert {room(path) for path in MODULES} == set(ROOMS)
+
+
+def test_the_architecture_lists_the_rooms_in_their_order() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", ARCHITECTURE, flags=re.M)
+    assert re.findall(r"`(\w+)/?`", " ".join(rows)) == ROOMS
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -124,7 +108,7 @@ def section(title: str) -> str:
 def test_the_tree_shows_every_file_and_no_other() -> None:
     shown: set[str] = set()
     stack: list[str] = []
-    for line in section("How it works").split("```")[1].splitlines()[2:]:
+    for line in ARCHITECTURE.split("```")[1].splitlines()[2:]:
         match = re.match(r"([│├└─ ]*)([\w./-]+)", line)
         assert match, line
         stack[len(match[1]) // 4 - 1 :] = [match[2].rstrip("/")]
@@ -203,6 +187,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
     "page",
     [
         "README.md",
+        "docs/architecture.md",
         "docs/grids.md",
         "docs/replication/README.md",
         "docs/replication/report.md",
@@ -240,8 +225,8 @@ def test_nothing_is_unpickled_but_what_comes_from_our_own_workers() -> None:
     assert "allow_pickle" not in (SOURCE / "data.py").read_text()
     assert {path: set(calls) for path, calls in found.items()} == {
         "data.py": {"np.load"},
-        "executors/answers.py": {"pickle.Unpickler"},  # which makes values of known classes only
-        "executors/inside.py": {"pickle.loads"},
+        "execution/answers.py": {"pickle.Unpickler"},  # which makes values of known classes only
+        "execution/local/child.py": {"pickle.loads"},
     }
 
 

@@ -93,9 +93,9 @@ def run(
     A finished run is never run again: the same command goes on where it was interrupted.
     """
     from fmgrid.cli import running, showing
+    from fmgrid.execution.runner import Policy
     from fmgrid.quantities import parse_bytes, parse_seconds
-    from fmgrid.runner import Policy
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
     memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
@@ -153,7 +153,7 @@ def plan(
 ) -> None:
     """Show what run would do: names, settings that differ, state, estimated cost."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     planned = options.load(grids, overrides, only, seeds, max_runs)
     showing.show_plan(planned, Store(logdir), options.count_workers(jobs), json=json)
@@ -192,8 +192,8 @@ def summarize(
     ] = None,
 ) -> None:
     """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
-    from fmgrid import summary as tables
     from fmgrid.cli import showing
+    from fmgrid.results import summary as tables
 
     showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
     summary = tables.summarize(logdir, with_history=history is not None)
@@ -209,7 +209,7 @@ def summarize(
         csv = tables.to_csv(tables.to_table(summary.history, tables.HISTORY_COLUMNS))
         showing.put_csv(history, csv, counted(len(summary.history), "epoch"))
     if by_experiment is not None:
-        from fmgrid import study
+        from fmgrid.analysis import study
 
         experiments = study.to_study(summary, [])
         for text in experiments.uncounted:
@@ -292,8 +292,8 @@ def status(
 ) -> None:
     """Count the runs of a folder by their state, and name those that are not complete."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
-    from fmgrid.summary import summarize as read_all
+    from fmgrid.results.store import Store
+    from fmgrid.results.summary import summarize as read_all
 
     summary = read_all(logdir)
     states: dict[str, list[str]] = {}
@@ -329,7 +329,7 @@ def show(
 ) -> None:
     """Show one run: its settings, its epochs, its software, and why it failed if it did."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     showing.show_run(showing.find_run(name, Store(logdir)), json=json)
 

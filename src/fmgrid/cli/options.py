@@ -11,14 +11,14 @@ import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.paths import HomeError, expand_home
+from fmgrid.system.paths import HomeError, expand_home
 from fmgrid.words import command_line, printable
 
 MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.records import Asked, Command
+    from fmgrid.hypotheses.records import Asked, Command
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ def run_command(
     grids: Sequence[Path], logdir: Path, given: Mapping[str, object], seeds: str | None
 ) -> "Command | None":
     """Return a run as the values that its grids are noted with."""
-    from fmgrid.commands import to_command
+    from fmgrid.hypotheses.commands import to_command
 
     typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
     text = command_line(["fmgrid", *sys.argv[1:]])
@@ -151,7 +151,7 @@ def report_command(
     logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
 ) -> str:
     """Return the command that makes a report, as typed unless a path leads out of this folder."""
-    from fmgrid.commands import absolute, is_inside
+    from fmgrid.hypotheses.commands import absolute, is_inside
 
     paths = [("--output", output), ("--reference", reference)]
     paths += [("--grid", grid) for grid in grids or ()]

@@ -13,15 +13,16 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
-from fmgrid.claims import Hypothesis, to_text
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
 from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.records import Asked, Command, Experiment, Stated, typed
+from fmgrid.hypotheses.claims import Hypothesis, to_text
+from fmgrid.hypotheses.records import Asked, Command, Stated
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]

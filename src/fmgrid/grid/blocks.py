@@ -9,10 +9,10 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.claims import Expectation
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
-from fmgrid.records import Experiment
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.claims import Expectation
 from fmgrid.words import printable
 
 Keys: TypeAlias = tuple[str, ...]  # ("optimizer_args", "momentum"), ("hidden_units", "0")

@@ -17,6 +17,7 @@ from fmgrid.components import (
     setting_as_taken,
 )
 from fmgrid.errors import InputError, Problem
+from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import (
     Block,
     Definition,
@@ -30,7 +31,6 @@ from fmgrid.grid.blocks import (
     takes,
 )
 from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
-from fmgrid.records import Experiment, typed
 from fmgrid.words import or_near_match
 
 MAX_LAYERS = 1_000

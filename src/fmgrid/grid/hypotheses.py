@@ -7,7 +7,10 @@ them are known, and before any is chosen with --only.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.claims import (
+from fmgrid.errors import InputError, Problem
+from fmgrid.experiment import Experiment
+from fmgrid.grid.blocks import Statement, Written, show
+from fmgrid.hypotheses.claims import (
     MAX_COMPARISONS,
     MAX_HYPOTHESES,
     ClaimError,
@@ -21,9 +24,6 @@ from fmgrid.claims import (
     resolve,
     selections,
 )
-from fmgrid.errors import InputError, Problem
-from fmgrid.grid.blocks import Statement, Written, show
-from fmgrid.records import Experiment
 from fmgrid.words import or_near_match
 
 MAX_CLAIM = 200  # characters

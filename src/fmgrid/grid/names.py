@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import RIVALS, show
-from fmgrid.records import Experiment
 from fmgrid.words import or_near_match, printable
 
 MAX_LENGTH = 100

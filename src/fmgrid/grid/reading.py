@@ -21,6 +21,7 @@ from fmgrid.components import (
     optimizer_signature,
 )
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import (
     KINDS,
     RIVALS,
@@ -41,7 +42,6 @@ from fmgrid.grid.hypotheses import read_statement
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
 from fmgrid.quantities import parse_seconds
-from fmgrid.records import Experiment
 from fmgrid.words import or_near_match, printable
 
 MAX_BYTES = 1_000_000

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmgrid import __version__
-from fmgrid.effects import find_effects, find_gains
+from fmgrid.analysis.effects import find_effects, find_gains
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import judge
 from fmgrid.pages.document import Document, Picture, plain
 from fmgrid.report.behaviour import overfitting_section, returns_section
 from fmgrid.report.closing import left_out_section, reproduce_section
@@ -20,8 +22,6 @@ from fmgrid.report.published import published_section
 from fmgrid.report.reference import Reference, read_reference
 from fmgrid.report.results import design_section, results_section
 from fmgrid.report.suggestions import next_section
-from fmgrid.study import Study
-from fmgrid.verdicts import judge
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import log2
 
-from fmgrid.effects import Gain
+from fmgrid.analysis.effects import Gain
+from fmgrid.analysis.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
+from fmgrid.analysis.study import Repeated, distinct, images_of, scored_alike, show_level
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -18,8 +20,6 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
-from fmgrid.study import Repeated, distinct, images_of, scored_alike, show_level
 
 SHOWN = 5
 _GAP = "overfitting_gap"

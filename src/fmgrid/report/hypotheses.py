@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from fmgrid.claims import ClaimError, read_resolved, selections
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import WORDS, Compared, Verdict, open_over_all
+from fmgrid.hypotheses.claims import ClaimError, read_resolved, selections
+from fmgrid.hypotheses.records import Stated
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
-from fmgrid.records import Stated
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
     difference_with_interval,
@@ -14,8 +16,6 @@ from fmgrid.report.phrases import (
     show_difference,
     show_p,
 )
-from fmgrid.study import Study
-from fmgrid.verdicts import WORDS, Compared, Verdict, open_over_all
 from fmgrid.words import counted
 
 CLAIMS_SHOWN = 3

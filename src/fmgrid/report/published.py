@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
+from fmgrid.analysis.statistics import ALPHA, Estimate, interval_of_one_more
+from fmgrid.analysis.study import LABELS, Repeated
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -17,9 +19,7 @@ from fmgrid.report.phrases import (
     unit_of,
 )
 from fmgrid.report.reference import METRICS, Reference
-from fmgrid.statistics import ALPHA, Estimate, interval_of_one_more
-from fmgrid.study import LABELS, Repeated
-from fmgrid.summary import as_text
+from fmgrid.results.summary import as_text
 from fmgrid.words import counted
 
 _TOLD = ("accuracy", "valid_loss")

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmgrid.disk import read_regular
+from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.statistics import Noise, pooled_noise
-from fmgrid.summary import NETWORK
+from fmgrid.results.summary import NETWORK
+from fmgrid.system.disk import read_regular
 from fmgrid.words import near_match, printable
 
 METRICS = ("accuracy", "valid_loss", "train_loss")

@@ -4,7 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fmgrid.effects import Against, compare_with, find_shares
+from fmgrid.analysis.effects import Against, compare_with, find_shares
+from fmgrid.analysis.statistics import ALPHA, Estimate
+from fmgrid.analysis.study import (
+    Axis,
+    Group,
+    Repeated,
+    Study,
+    are_scored_alike,
+    best_first,
+    by_configuration,
+    count_neighbours,
+    images_of,
+    level_of,
+    scored_alike,
+    show_level,
+    without,
+)
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -19,22 +35,6 @@ from fmgrid.report.phrases import (
     some,
     unit_of,
     with_interval,
-)
-from fmgrid.statistics import ALPHA, Estimate
-from fmgrid.study import (
-    Axis,
-    Group,
-    Repeated,
-    Study,
-    are_scored_alike,
-    best_first,
-    by_configuration,
-    count_neighbours,
-    images_of,
-    level_of,
-    scored_alike,
-    show_level,
-    without,
 )
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
