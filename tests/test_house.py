@@ -21,8 +21,8 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
-    *("words", "errors", "quantities", "system", "experiment", "components"),
-    *("results", "hypotheses", "grid", "data", "training", "execution"),
+    *("words", "errors", "quantities", "system", "experiment", "settings", "metrics"),
+    *("components", "results", "hypotheses", "grid", "data", "training", "execution"),
     *("analysis", "pages", "plots", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.

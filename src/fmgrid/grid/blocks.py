@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
-from fmgrid.experiment import Experiment
+from fmgrid.experiment import Experiment, about
 from fmgrid.hypotheses.claims import Expectation
 from fmgrid.words import printable
 
@@ -183,8 +183,7 @@ def takes(optimizer: Any, argument: str) -> bool:
 
 def expects(setting: str) -> str:
     """Return what a setting's value should be, for an error message."""
-    extra: Any = Experiment.model_fields[setting].json_schema_extra
-    return str(extra["expects"])
+    return about(setting).expects
 
 
 def show(value: Any) -> str:
