@@ -18,15 +18,10 @@ from fmgrid.execution.runner import Found, Policy, as_wanted, count_trainings, i
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    NOT_THERE,
-    Store,
-    is_own_file,
-    read_results,
-    write_whole,
-)
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
 from fmgrid.results.summary import Summary
+from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import command_line, counted, first_few, printable
 
