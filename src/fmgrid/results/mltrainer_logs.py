@@ -106,26 +106,25 @@ def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
 
 def _to_settings(written: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     """Return the settings that fmgrid accepts, by their names in fmgrid."""
-    given = [(name, name, written[name]) for name in ("epochs", "train_steps") if name in written]
+    given = {name: {name: written[name]} for name in ("epochs", "train_steps") if name in written}
     settings: dict[str, Any] = {}
     arguments = written.get("optimizer_kwargs")
     if isinstance(arguments, dict):
         settings["optimizer_args"] = {}
         for name, value in arguments.items():
-            if value != "None":  # as tomlserializer writes None: the optimizer's own default
-                setting = (
-                    ("learning_rate", value) if name == "lr" else ("optimizer_args", {name: value})
-                )
-                given.append((f"optimizer_kwargs.{name}", *setting))
-    for path, name, value in given:
+            if name == "lr":
+                given["optimizer_kwargs.lr"] = {"learning_rate": value}
+            elif value != "None":  # as tomlserializer writes None: the optimizer's own default
+                given[f"optimizer_kwargs.{name}"] = {"optimizer_args": {name: value}}
+    for path, setting in given.items():
         try:
-            experiment = Experiment.model_validate({"name": "", name: value})
+            accepted = Experiment.model_validate({"name": "", **setting})
         except ValidationError as error:
             warnings.append(f"settings.toml: {path}: {error.errors()[0]['msg']}")
             continue
-        accepted = getattr(experiment, name)
-        is_table = isinstance(accepted, dict)
-        settings[name] = settings[name] | accepted if is_table else accepted
+        for name in setting:
+            value = getattr(accepted, name)
+            settings[name] = settings[name] | value if isinstance(value, dict) else value
     return settings
 
 
