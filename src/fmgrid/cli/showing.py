@@ -23,14 +23,13 @@ from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
 from fmgrid.results.summary import Summary
 from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import command_line, counted, first_few, printable
+from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
-NAMES_SHOWN = 6
 _AS_EVER = Policy()
 
 
@@ -339,11 +338,6 @@ def write(path: Path, content: str | bytes) -> None:
         write_whole(target, encoded)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    return first_few(names, NAMES_SHOWN)
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:
