@@ -103,7 +103,7 @@ def text_of(error: BaseException) -> str:
 
 
 _LONGEST_REASON = 300  # characters
-_DISK_OR_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
+_MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
 
 
 def is_the_machines(error: BaseException, *, is_plugged_in: bool = True) -> bool:
@@ -112,9 +112,7 @@ def is_the_machines(error: BaseException, *, is_plugged_in: bool = True) -> bool
     Without plugged-in code it is to blame for every refusal except that of memory, of which a
     network may need too much.
     """
-    if isinstance(error, MachineError) or (
-        isinstance(error, OSError) and error.errno in _DISK_OR_SYSTEM
-    ):
+    if isinstance(error, MachineError) or (isinstance(error, OSError) and error.errno in _MACHINES):
         return True
     if is_plugged_in or is_lack_of_memory(error):
         return False
@@ -127,17 +125,15 @@ def is_lack_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that the machine has too little memory."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    text = text_of(error)
-    is_torchs = isinstance(error, RuntimeError)
-    return isinstance(error, MemoryError) or (
-        is_torchs and ("can't allocate memory" in text or "bad_alloc" in text)
-    )
+    if isinstance(error, RuntimeError):  # of torch
+        return any(words in text_of(error) for words in ("can't allocate memory", "bad_alloc"))
+    return isinstance(error, MemoryError)
 
 
 _LEAST_ADDRESSES = 240_000_000  # bytes; with fewer OpenBLAS may end the process by itself
 _MEMORY = (
     "memory: training needs about 5 GB of address space and 500 MB of memory, and 150 MB for "
-    "each further worker; a report needs 1 GB of address space{limit}; "
+    "each further worker; a report needs 1 GB of address space; "
     "raise the limit (ulimit -v unlimited), free memory, or start fewer workers (-j 1)"
 )
 # What the machine refused, with the remedy, by the words of Python and the libraries for it
@@ -175,7 +171,7 @@ def explain_refusal(error: BaseException | str) -> str | None:
         words += os.strerror(error.errno).lower()
     for phrases, refusal in _REFUSALS.items():
         if any(phrase in words for phrase in phrases):
-            return f"{_refused(refusal)} (it said: {text[:_LONGEST_REASON]})"
+            return f"the machine refused {refusal} (it said: {text[:_LONGEST_REASON]})"
     if isinstance(error, ImportError):
         return f"a module cannot be imported; install fmgrid again ({text[:_LONGEST_REASON]})"
     return None
@@ -183,22 +179,9 @@ def explain_refusal(error: BaseException | str) -> str | None:
 
 def check_address_space() -> None:
     """Raise `RefusedError` if this process may have too few addresses to load numpy."""
-    limit = _address_space()
-    if limit is not None and limit < _LEAST_ADDRESSES:
-        raise RefusedError(_refused(_MEMORY))
+    if sys.platform != "win32":
+        import resource
 
-
-def _refused(refusal: str) -> str:
-    limit = _address_space()
-    allowed = "" if limit is None else f", and ulimit -v allows {limit // 1024} kB"
-    return f"the machine refused {refusal.format(limit=allowed)}"
-
-
-def _address_space() -> int | None:
-    """Return the limit of this process's address space in bytes, None if there is none."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if limit == resource.RLIM_INFINITY else limit
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+            raise RefusedError(f"the machine refused {_MEMORY}")

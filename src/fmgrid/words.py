@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import count, takewhile
 
-_NAMES_SHOWN = 6
 _LEAST_ROOM = 4  # characters for the part in which names differ
 
 
@@ -31,7 +30,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def first_few(names: Sequence[str], limit: int = _NAMES_SHOWN) -> str:
+def first_few(names: Sequence[str], limit: int = 6) -> str:
     """Return the first *limit* names, and the number of the others."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -31,13 +31,8 @@ TAGS = {
     "metric/Accuracy": "accuracy",
     "learning_rate": "learning_rate",
 }
-# The fields for values of a type in TensorBoard's message
-_FIELDS = {
-    bool: "bool_value",
-    int: "number_value",
-    float: "number_value",
-    str: "string_value",
-}
+# The field of TensorBoard's message for a value of each type
+_FIELDS = {bool: "bool_value", int: "number_value", float: "number_value", str: "string_value"}
 # Arguments of torch's optimizers that are numbers, or true and false, in the HParams table. Any
 # other argument is text there, because it may be a number in one run and a word in another.
 _NUMBERS = {

@@ -66,19 +66,20 @@ class Lock:
         if not self.path.exists() and not self._marker.exists():
             return False
         try:
-            is_free = self._try()
+            is_free = self._try(is_noted=False)
         except OSError:  # a folder that one may only read
             return False
-        self.release()
+        self._system.release()
+        self._by_marker.release()
         return not is_free
 
-    def _try(self) -> bool:
+    def _try(self, *, is_noted: bool = True) -> bool:
         has_lock = False
         self.is_of_the_system = True
         try:
             if _take(self._system, self.path):
-                # The note comes first: whoever takes the marker looks for the note afterwards.
-                self._note(f"{os.getpid()}\n{_host()}\n")
+                if is_noted:  # before the look at the marker, whose owner looks for the note then
+                    self._note(f"{os.getpid()}\n{_host()}\n")
                 has_lock = not os.path.lexists(self._marker) or _take(self._by_marker, self._marker)
                 self._by_marker.release()
                 self.is_of_the_system = has_lock
