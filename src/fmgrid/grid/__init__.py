@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.experiment import Experiment, typed
-from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
+from fmgrid.experiment import Experiment
+from fmgrid.grid.blocks import Definition, Grid
 from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
@@ -23,6 +23,7 @@ from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.hypotheses.claims import Hypothesis, to_text
 from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.settings import SETTINGS, is_same, show_toml
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
@@ -231,10 +232,10 @@ def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
         differing = [
-            name for name in SETTINGS if typed(getattr(one, name)) != typed(getattr(other, name))
+            name for name in SETTINGS if not is_same(getattr(one, name), getattr(other, name))
         ]
         told = ", ".join(
-            f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
+            f"{name} {show_toml(getattr(one, name))} and {show_toml(getattr(other, name))}"
             for name in differing
         )
         # A setting that one of them lacks would not do: no template may ask for it.

@@ -5,7 +5,6 @@ reading goes on, so that a user sees all of them at once.
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,24 +23,19 @@ from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import (
     KINDS,
-    RIVALS,
-    SETTINGS,
     Block,
     Grid,
-    Keys,
     Kind,
     Statement,
     Written,
-    expects,
     overlay,
-    show,
-    show_key,
     takes,
 )
 from fmgrid.grid.hypotheses import read_statement
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
 from fmgrid.quantities import parse_seconds
+from fmgrid.settings import RIVALS, SETTINGS, Keys, objection_to, show_key, show_toml
 from fmgrid.words import or_near_match, printable
 
 MAX_BYTES = 1_000_000
@@ -257,14 +251,14 @@ class _Reader:
         if named is None:
             return []
         if not named or not isinstance(named, list):
-            wrong = f'{show(named)} is not a list of files; write grids = ["epochs.toml"]'
+            wrong = f'{show_toml(named)} is not a list of files; write grids = ["epochs.toml"]'
             self._problem(("grids",), wrong)
             return []
         members = []
         for index, name in enumerate(named):
             written = self._written(("grids", index), name)
             if objection := _objection_to_member(self.path.parent, name):
-                self._report(written.problem(f"{show(name)} {objection}"))
+                self._report(written.problem(f"{show_toml(name)} {objection}"))
             else:
                 members.append(replace(written, value=self.path.parent / name))
         return members
@@ -291,7 +285,7 @@ class _Reader:
         table = self.document.values.get("base", {})
         if isinstance(table, dict):
             return self._settings(("base",), table)
-        self._problem(("base",), f"{show(table)} is not a table; write [base]")
+        self._problem(("base",), f"{show_toml(table)} is not a table; write [base]")
         return {}
 
     def _tables(self, kind: str) -> list[tuple[TomlPath, dict[str, Any]]]:
@@ -303,7 +297,7 @@ class _Reader:
             return [((kind,), found)]
         if found and isinstance(found, list) and all(isinstance(table, dict) for table in found):
             return [((kind, index), table) for index, table in enumerate(found)]
-        self._problem((kind,), f"{show(found)} is not a table; write [{kind}] or [[{kind}]]")
+        self._problem((kind,), f"{show_toml(found)} is not a table; write [{kind}] or [[{kind}]]")
         return []
 
     def _template(self, table: Mapping[str, Any], path: TomlPath) -> Written | None:
@@ -322,13 +316,13 @@ class _Reader:
         elif repeats is not None:
             if _is_whole(repeats, 1):
                 return range(repeats)
-            self._problem((*path, "repeats"), f"{show(repeats)} is not a whole number from 1")
+            self._problem((*path, "repeats"), f"{show_toml(repeats)} is not a whole number from 1")
         elif seeds is not None:
             is_list = isinstance(seeds, list) and seeds and all(_is_whole(s, 0) for s in seeds)
             if is_list and len(set(seeds)) == len(seeds):
                 return list(seeds)
             wanted = "names a seed twice" if is_list else "is not a list of whole numbers from 0"
-            self._problem((*path, "seeds"), f"{show(seeds)} {wanted}; write seeds = [0, 1, 2]")
+            self._problem((*path, "seeds"), f"{show_toml(seeds)} {wanted}; write seeds = [0, 1, 2]")
         return []
 
     def _timeout(self, table: Mapping[str, Any], path: TomlPath) -> float | None:
@@ -337,7 +331,7 @@ class _Reader:
             return None
         seconds = parse_seconds(table["timeout"])
         if seconds is None:
-            wrong = f'{show(table["timeout"])} is no duration; write "60s", "5min" or "2h"'
+            wrong = f'{show_toml(table["timeout"])} is no duration; write "60s", "5min" or "2h"'
             self._problem((*path, "timeout"), wrong)
         return seconds
 
@@ -351,7 +345,8 @@ class _Reader:
     ) -> Block:
         """Read one block; *asked_seeds* overrule its own, those of *whole* stand in for them."""
         before = len(self.problems)
-        settled = {*self.overrides, *(RIVALS[keys] for keys in self.overrides if keys in RIVALS)}
+        rivals = {(RIVALS[keys[0]],) for keys in self.overrides if keys[0] in RIVALS}
+        settled = {*self.overrides, *rivals}
         settings = {
             keys: written
             for keys, written in self._settings(path, table).items()
@@ -443,8 +438,7 @@ class _Reader:
                     continue
                 elif objection := _objection_to_key(keys, derived):
                     self._report(written.problem(objection))
-                elif RIVALS.get(keys) in found:
-                    rival = ".".join(RIVALS[keys])
+                elif (rival := RIVALS.get(key)) and (rival,) in found:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))
                 else:
                     found[keys] = written
@@ -508,24 +502,11 @@ def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
         return "no such setting; write seeds = [0, 1, 2] at the top of the file"
     if setting in _BESIDE:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
-    if setting == "depth" and "depth" not in derived:
+    if setting not in SETTINGS and setting not in derived and objection_to(keys) is None:
         return "follows from hidden_units; write those"
-    if setting not in SETTINGS:
-        return f"no such setting{or_near_match(setting, [*SETTINGS, *derived], 'there are')}"
-    return _objection_to_part(setting, rest) if rest else None
-
-
-def _objection_to_part(setting: str, rest: Sequence[str]) -> str | None:
-    if setting == "hidden_units":
-        is_index = len(rest) == 1 and re.fullmatch(r"0|[1-9][0-9]{0,3}", rest[0])
-        return None if is_index else "is no layer; write hidden_units.0 for the first"
-    if setting != "optimizer_args":
-        return f"{setting} is one value; write {setting} = ..."
-    if rest[0] in RESERVED_ARGUMENTS:
+    if setting == "optimizer_args" and rest and rest[0] in RESERVED_ARGUMENTS:
         return f"{rest[0]} does not belong here: {RESERVED_ARGUMENTS[rest[0]]}"
-    if not all(re.fullmatch(r"\w+", part, re.ASCII) for part in rest):
-        return "is no name of an argument; write letters, digits and _"
-    return None
+    return objection_to(keys)
 
 
 def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
@@ -536,15 +517,17 @@ def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
         return None
     if setting == "name":
         wrong = [one for one in values if not isinstance(one, str)]
-        return f'{show(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
+        return (
+            f'{show_toml(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
+        )
     if setting == "depth" or rest:
         wrong = [one for one in values if not _is_whole(one, 0)]
-        return f"{show(wrong[0])} is not a whole number" if wrong else None
+        return f"{show_toml(wrong[0])} is not a whole number" if wrong else None
     if setting == "hidden_units" and not all(isinstance(one, list) for one in values):
         values = [value]  # one network
     wrong = [one for one in values if not _is_value(setting, one)]
     if wrong or setting != "optimizer":
-        return f"{show(wrong[0])} is not {expects(setting)}" if wrong else None
+        return f"{show_toml(wrong[0])} is not {SETTINGS[setting].about.expects}" if wrong else None
     return next(filter(None, map(_objection_to_torchs, values)), None)
 
 
