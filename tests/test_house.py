@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fmgrid.experiment import Experiment
-from fmgrid.grid import load_grids
 from fmgrid.results.summary import COLUMNS
+from loading import load_grids
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "fmgrid"

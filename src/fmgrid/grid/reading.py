@@ -1,12 +1,11 @@
-"""Grid files and --set options -> blocks, with everything that shows without expanding them.
+"""Grid files -> blocks, with everything that shows without expanding them.
 
 Problems are collected in a list that the caller passes in; what has one is left out, and
 reading goes on, so that a user sees all of them at once.
 """
 
 import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,9 @@ from fmgrid.grid.blocks import (
     Kind,
     Statement,
     Written,
-    overlay,
     takes,
 )
+from fmgrid.grid.files import first_comment, read_text, refusal
 from fmgrid.grid.hypotheses import read_statement
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
@@ -38,9 +37,7 @@ from fmgrid.quantities import parse_seconds
 from fmgrid.settings import RIVALS, SETTINGS, Keys, objection_to, show_key, show_toml
 from fmgrid.words import or_near_match, printable
 
-MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
-MAX_QUESTION = 200  # characters of a file's first line that go into reports
 
 _TOP_LEVEL = [
     *("name", "seeds", "repeats", "timeout", "base", *KINDS, "exclude"),
@@ -48,12 +45,6 @@ _TOP_LEVEL = [
 ]
 _BESIDE = ("name", "seeds", "repeats", "timeout")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
-# What --set would take for text.
-_PYTHONS_WORDS = {
-    "True": "write true",
-    "False": "write false",
-    "None": "leave the setting out, and it keeps its default",
-}
 # What tomllib says, and what was probably meant.
 _HINTS = {
     "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
@@ -67,42 +58,6 @@ _HINTS = {
 }
 
 
-def grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    """Return the files that *paths* mean, each once; a folder means the *.toml in it."""
-    files: list[Path] = []
-    for path in paths:
-        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            files.append(path)
-            continue
-        try:
-            found = _grids_in(path)
-        except OSError as error:  # Path.glob would find nothing
-            message = f"cannot be listed: {error.strerror or error}"
-            problems.append(Problem(Place(str(path)), "", message))
-            continue
-        files += found
-        if not found:
-            message = "holds no grids; name a grid file, or a folder with *.toml files in it"
-            problems.append(Problem(Place(str(path)), "", message))
-    distinct: dict[str, Path] = {}
-    for file in files:
-        distinct.setdefault(os.path.realpath(file), file)
-    return list(distinct.values())
-
-
-def _grids_in(folder: Path) -> list[Path]:
-    """Return the *.toml files in a folder, without hidden ones, which are no person's grids."""
-    with os.scandir(folder) as listing:
-        names = [
-            entry.name
-            for entry in listing
-            if os.path.normcase(entry.name).endswith(".toml")
-            and not entry.name.startswith(".")
-            and not os.path.isdir(entry.path)  # noqa: PTH112 - as in grid_files
-        ]
-    return [folder / name for name in sorted(names)]
-
-
 def read_grid(
     path: Path,
     overrides: Mapping[Keys, Written],
@@ -111,9 +66,9 @@ def read_grid(
 ) -> Grid | None:
     """Return what the file says, None if it isn't TOML at all."""
     try:
-        text = _read_text(path)
+        text = read_text(path)
         reader = _Reader(path, parse(text), overrides)
-        grid = replace(reader.read(seeds), question=_first_comment(text))
+        grid = replace(reader.read(seeds), question=first_comment(text))
     except InputError as error:
         problems += error.problems
         return None
@@ -124,73 +79,6 @@ def read_grid(
         return None
     problems += reader.problems
     return grid
-
-
-def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, Written]:
-    """Read "setting=value", the value as TOML writes it; bare words need no quotes."""
-    found: dict[Keys, Written] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        keys = tuple(part.strip() for part in key.split("."))
-        place = Place(f"--set {printable(text, 100)}")
-        written = Written(_toml_value(value.strip()), place, "")
-        if keys == ("name",) and not isinstance(written.value, str):
-            written = replace(written, value=value.strip())  # a name that looks like a number
-        if objection := _objection_to_override(keys, equals, value.strip(), written.value):
-            problems.append(written.problem(objection))
-        else:
-            found = overlay(found, {keys: written})
-    return found
-
-
-def _objection_to_override(keys: Keys, equals: str, text: str, value: Any) -> str | None:
-    if not equals:
-        return "has no value; write --set setting=value"
-    if keys[0] in ("seed", "seeds", "repeats"):
-        return "seeds are given as --seeds 0,1,2"
-    if keys[0] == "timeout":
-        return "a time limit is given as --timeout 60s"
-    if keys == ("name",):
-        return check_template(value)
-    if instead := _PYTHONS_WORDS.get(text):
-        return f"{text} is Python's word; {instead}"
-    return _objection_to_key(keys)
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        values = parse(f"value = {text}").values
-    except ValueError:  # a bare word, or what no terminal should have sent
-        return text
-    return values["value"] if len(values) == 1 else text
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device may never end
-            raise _refused(path, "is not a file; name a grid file or a folder of them")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise _refused(path, f"is larger than {MAX_BYTES:,} bytes; no grid needs to be")
-        return content.decode("utf-8-sig")  # Windows' editors put a byte order mark in front
-    except FileNotFoundError as error:
-        raise _refused(path, "no such file; name a grid file or a folder of them") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise _refused(path, "is not UTF-8 text; save it as UTF-8", line) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _refused(path, f"cannot be read: {reason}") from error
-
-
-def _first_comment(text: str) -> str:
-    first = text.lstrip().partition("\n")[0]
-    return printable(first.strip("# \t\r"), MAX_QUESTION) if first.startswith("#") else ""
-
-
-def _refused(path: Path, message: str, line: int | None = None) -> InputError:
-    return InputError([Problem(Place(str(path), line), "", message)])
 
 
 class _Reader:
@@ -211,7 +99,7 @@ class _Reader:
         """Read the whole document; *seeds* from the command line replace those in it."""
         values = self.document.values
         if not values:
-            raise _refused(self.path, "spells out nothing; write [grid], [[point]] or [base]")
+            raise refusal(self.path, "spells out nothing; write [grid], [[point]] or [base]")
         for key in values:
             if key not in _TOP_LEVEL:
                 self._problem((key,), _unknown_at_top(key))
@@ -436,7 +324,7 @@ class _Reader:
                     found[keys] = written
                 elif key in beside:
                     continue
-                elif objection := _objection_to_key(keys, derived):
+                elif objection := objection_to_key(keys, derived):
                     self._report(written.problem(objection))
                 elif (rival := RIVALS.get(key)) and (rival,) in found:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))
@@ -495,7 +383,7 @@ def _unknown_at_top(key: str) -> str:
     return f"no such key{or_near_match(key, _TOP_LEVEL, 'there are')}"
 
 
-def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
+def objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
     """Return what is wrong with a setting's dotted key."""
     setting, *rest = keys
     if setting == "seed":
