@@ -17,7 +17,7 @@ UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 
 # The errors of a file system that does not offer an operation
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-# The errors of one that flushes files and no folders
+# The errors of one that flushes files and no folders, and of Windows
 _NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
 
 
@@ -75,8 +75,6 @@ def sync(descriptor: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Flush the names in a folder to the disk, if its file system offers that."""
-    if os.name == "nt":  # which opens no folders
-        return
     try:
         descriptor = os.open(folder, os.O_RDONLY)  # refused if one may only write into it
         try:

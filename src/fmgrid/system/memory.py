@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextmanager
 def memory_ceiling(limit: int) -> Iterator[None]:
-    """Raise `MemoryError` for more than *limit* bytes beyond those of the first call.
+    """Let allocations fail beyond *limit* bytes more than the process had at the first call.
 
     All private writable memory counts, used or not. Only Linux has such a ceiling.
     """
