@@ -102,8 +102,7 @@ def scale_values(axes: "Axes", along: Along, values: Sequence[float], *, log: bo
     (axes.set_xscale if along == "x" else axes.set_yscale)("log")
     factor = (high / low) ** _MARGIN if high > low else 1.1
     limit(low / factor, high * factor)
-    ratio = high / low
-    line.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 30 else (1, 3)))  # noqa: PLR2004
+    line.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 10 * low else (1, 3)))
     line.set_minor_locator(NullLocator())
     line.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
 

@@ -105,7 +105,7 @@ def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
     if False in tested:
         handles.append(Patch(color=style.COLOURS[0], label="not significant"))
     if any(one.noise is not None for one in shown):
-        handles.append(Line2D([], [], label="noise alone stays below in 95%", **_NOISE))
+        handles.append(Line2D([], [], label="noise alone stays below this in 95%", **_NOISE))
     if any(one.images for one in shown):
         hollow = Patch(facecolor="none", edgecolor=style.GREY, label="images seen differ, too")
         handles.append(hollow)

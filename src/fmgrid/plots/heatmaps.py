@@ -9,7 +9,7 @@ from fmgrid.analysis.effects import as_good_as_best
 from fmgrid.analysis.study import Axis, Group, Repeated, best_first, level_of, show_level
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
-from fmgrid.plots.captions import intervals
+from fmgrid.plots.captions import intervals, over_seeds
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -72,9 +72,10 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     figure.supxlabel(axis_label(column))
     figure.supylabel(axis_label(row))
     means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
-    half = intervals((mean.n for mean in means), "± is half the 95% interval")
-    ties = "; thin ones are not significantly lower" if _TIED in frames.values() else ""
-    caption = f"A cell is the mean accuracy in %; {half}. Thick frame: the highest{ties}."
+    counts = {mean.n for mean in means}
+    bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
+    ties = "; thin frames: not significantly lower" if _TIED in frames.values() else ""
+    caption = f"A cell is the mean accuracy in %, {bars}. Thick frame: the highest{ties}."
     without = len(group.distinct) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     return style.Plot(figure, caption + grey)

@@ -53,14 +53,18 @@ def plot_levels(group: Group) -> style.Plot | None:
         height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
     figure = style.new_figure(title, 0.7 + height * math.ceil(len(means) / columns))
     grid = style.panels(figure, len(means), columns, sharey=True)
-    runs = {} if others else _runs(group, first)
+    has_dots = not others and any(mean.n > 1 for mean in estimates)
+    runs = _runs(group, first) if has_dots else {}
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
     limit_accuracies(grid[0], "y", [percent_span(value) for value in values])
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
         _draw_levels(axes, axis, of_axis, runs)
+        if not others and len(estimates) <= _MOST_FIGURES:
+            _write_means(axes, axis, of_axis, runs)
         label_levels(axes, level_places(axis), _WIDTH / columns)
     figure.supylabel("Accuracy (%)")
-    what = "all experiments that share the level" if others else "a level, a dot is a run"
+    what = "all experiments that share the level" if others else "a level"
+    what += ", a dot is a run" if has_dots else ""
     missing = sum(len(axis.levels) - len(of_axis) for axis, of_axis in means.items())
     caption = f"A diamond is the mean of {what}; {intervals(mean.n for mean in estimates)}."
     return style.Plot(figure, caption + beyond(grid[0], "y", values) + unmeasured(missing, "level"))
@@ -104,7 +108,7 @@ def _runs(group: Group, axis: Axis) -> dict[Any, list[Estimate]]:
 def _draw_levels(
     axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
 ) -> None:
-    """Draw means with their intervals, and a dot for each run; few means have their figures."""
+    """Draw means with their intervals, and a dot for each run."""
     places = level_places(axis)
     low, high = min(places.values()), max(places.values())
     edge = max(0.1, 0.5 / len(places)) * (high - low)
@@ -114,16 +118,23 @@ def _draw_levels(
     if axis.is_numeric:
         line = [100 * mean.mean for mean in means.values()]
         axes.plot([places[level] for level in means], line, color=style.COLOURS[1], linewidth=0.8)
-    bottom, ceiling = axes.get_ylim()
     for level, mean in means.items():
-        x, of_level = places[level], runs.get(level, [])
-        for run in of_level:
+        x = places[level]
+        for run in runs.get(level, []):
             draw_accuracy(axes, "y", x, run, color=style.COLOURS[4], marker="o", alpha=0.6)
         draw_accuracy(axes, "y", x, mean, color=style.COLOURS[1], marker="D")
-        if of_level and len(means) <= _MOST_FIGURES:
-            top = max(percent_span(one)[1] for one in [mean, *of_level])
-            place = x, min(max(top, bottom), ceiling)
-            style.write(axes, f"{100 * mean.mean:.1f}", place, 5, va="bottom")
+
+
+def _write_means(
+    axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+) -> None:
+    """Write each mean above all that is drawn of its level."""
+    bottom, ceiling = axes.get_ylim()
+    for level, place in level_places(axis).items():
+        if mean := means.get(level):
+            top = max(percent_span(one)[1] for one in [mean, *runs.get(level, [])])
+            y = min(max(top, bottom), ceiling)
+            style.write(axes, f"{100 * mean.mean:.1f}", (place, y), 5, va="bottom")
 
 
 def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:

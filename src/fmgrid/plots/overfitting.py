@@ -30,21 +30,23 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     axes.grid(axis="y")
     names = name_configurations(study)
     looks = {gap: style.look(at) for at, gap in enumerate(_notable(gaps))}
+    has_tests = any(gap.estimate.n > 1 for gap in gaps)
     named = []
     for gap in gaps:
         look = looks.get(gap, {"color": style.GREY, "marker": "o", "alpha": 0.6})
-        look |= {"fillstyle": "full" if gap.sign else "none", "zorder": 3 if gap in looks else 2}
+        fill = "full" if gap.sign or not has_tests else "none"
+        look |= {"fillstyle": fill, "zorder": 3 if gap in looks else 2}
         x, label = gap.train_loss, names[gap.experiment.configuration]
         axes.plot([x, x], gap.estimate.span, color=look["color"], linewidth=1, alpha=0.6)
         mark = axes.plot([x], [gap.estimate.mean], linestyle="none", label=label, **look)
         named += mark if gap in looks else []
     style.name_curves(axes, named)
-    few = "" if len(named) == len(gaps) else " The widest, the narrowest and the ends have names."
-    bars = intervals(gap.estimate.n for gap in gaps)
-    caption = (
-        f"A mark is the mean of an experiment, filled if significantly above or below zero; {bars}."
-    )
-    return style.Plot(figure, caption + few)
+    filled = ", filled if significantly above or below zero" if has_tests else ""
+    caption = f"A mark is the mean of an experiment{filled}; "
+    caption += f"{intervals(gap.estimate.n for gap in gaps)}."
+    if len(named) < len(gaps):
+        caption += " The widest, the narrowest and the ends have names."
+    return style.Plot(figure, caption)
 
 
 def _notable(gaps: Sequence[Gap]) -> list[Gap]:

@@ -28,7 +28,7 @@ BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page 
 # Okabe and Ito's, without those that are too light on white, their sky blue darker, and two that
 # everyone can tell from these.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4a9ad4", "#8a3ffc", "#d2003c")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "d", "p")
+MARKERS = ("o", "s", "^", "D", "v", "P", "d", "X", "p", "h")
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)))
 COLOUR_MAP = "cividis"  # perceptually uniform, and the same to the colour-blind
 SMALL = 7.5  # points of text beside marks
