@@ -10,8 +10,8 @@ from command import QUICK, Call, write
 from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
 from fmgrid.execution.runner import Policy, as_wanted, count_trainings, run_all, survey
-from fmgrid.grid import load_grids
 from fmgrid.results.store import Store, seal
+from loading import load_grids
 from made_up_runs import InTurn, make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -9,6 +9,7 @@ import math
 import traceback
 from collections.abc import Hashable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import date, time
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -72,9 +73,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
-def _expects(text: str, **bounds: Any) -> Any:
-    """Bound a field, with what an error message tells a user to write."""
-    return Field(json_schema_extra={"expects": text}, **bounds)
+@dataclass(frozen=True)
+class About:
+    """What the table of settings says of a field besides its type and its default."""
+
+    expects: str  # what to write, for error messages
+    label: str  # of an axis, with its unit
+    aliases: tuple[str, ...] = ()  # words that people write for it
+    is_length: bool = False  # a smaller value is the beginning of the same training
 
 
 def _check_arguments(arguments: Any) -> Any:
@@ -118,44 +124,63 @@ class Experiment(Record):
     # the images: all 70,000, or the 2,500 of them that come with fmgrid
     dataset: Annotated[
         Literal["fashion-mnist", "fashion-mnist-sample"],
-        _expects('"fashion-mnist" or "fashion-mnist-sample"'),
+        About('"fashion-mnist" or "fashion-mnist-sample"', "data set", ("data",)),
     ] = "fashion-mnist"
     # images scored after every epoch: the test images, or so many held out of the training images
     validation: Annotated[
-        Count | Literal["test"], _expects('a whole number of held-out images from 1, or "test"')
+        Count | Literal["test"],
+        About(
+            'a whole number of held-out images from 1, or "test"',
+            "images held out for validation",
+            ("valid", "val"),
+        ),
     ] = "test"
-    epochs: Annotated[Count, _expects("a whole number from 1")] = 5
+    epochs: Annotated[
+        Count, About("a whole number from 1", "epochs", ("epoch", "num_epochs"), is_length=True)
+    ] = 5
     # optimizer steps per epoch, or "full" for a pass over the training set
     train_steps: Annotated[
-        Count | Literal["full"] | None, _expects('a whole number from 1, or "full"')
+        Count | Literal["full"] | None,
+        About('a whole number from 1, or "full"', "steps per epoch", ("steps", "trainsteps")),
     ] = 100
     # training images per epoch instead, whatever the batch size; train_steps is None then
-    train_images: Annotated[Count | None, _expects("a whole number from 1")] = None
-    batch_size: Annotated[Count, _expects("a whole number from 1")] = 64  # images per step
+    train_images: Annotated[
+        Count | None, About("a whole number from 1", "images per epoch", ("images",))
+    ] = None
+    batch_size: Annotated[
+        Count, About("a whole number from 1", "batch size (images)", ("batchsize", "batch"))
+    ] = 64  # images per step
     # units per hidden layer, input side first; () is a linear model
     hidden_units: Annotated[
         tuple[Count, ...],
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-        _expects("a list of whole numbers from 1", max_length=_MOST_LAYERS),
+        About("a list of whole numbers from 1", "units per hidden layer", ("units", "layers")),
+        Field(max_length=_MOST_LAYERS),
     ] = (256, 256)
-    learning_rate: Annotated[FiniteFloat, _expects("a number greater than 0", gt=0)] = 1e-3
+    learning_rate: Annotated[
+        FiniteFloat, About("a number greater than 0", "learning rate", ("lr",)), Field(gt=0)
+    ] = 1e-3
     # a class of torch.optim by name, or anyone else's as "package.module:Class"
     optimizer: Annotated[
         str,
-        _expects(
+        About(
             'a class of torch.optim such as "Adam", or "package.module:Class"',
-            max_length=_LONGEST_MESSAGE,
+            "optimizer",
+            ("optim",),
         ),
+        Field(max_length=_LONGEST_MESSAGE),
     ] = "Adam"
     # what is absent takes the optimizer's own default
     optimizer_args: Annotated[
         dict[str, Any],
         BeforeValidator(_check_arguments),
         AfterValidator(deepcopy),
-        _expects("a table of arguments"),
+        About("a table of arguments", "optimizer arguments"),
     ] = {}
     # owns all randomness: initial weights and the order of the images
-    seed: Annotated[int, _expects("a whole number from 0 to 2147483647", ge=0, lt=2**31)] = 0
+    seed: Annotated[
+        int, About("a whole number from 0 to 2147483647", "seed"), Field(ge=0, lt=2**31)
+    ] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -238,7 +263,7 @@ class Experiment(Record):
         is: no such training contains a shorter one.
         """
         if self.validation == "test":
-            return self._digest(without={"name", "epochs"})
+            return self._digest(without={"name", *_LENGTHS})
         return self.fingerprint
 
     def __eq__(self, other: object) -> bool:
@@ -262,6 +287,17 @@ class Experiment(Record):
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def about(field: str) -> About:
+    """Return what the table of settings says of a field of `Experiment`."""
+    metadata = Experiment.model_fields[field].metadata
+    return next(entry for entry in metadata if isinstance(entry, About))
+
+
+_LENGTHS = {
+    field for field in Experiment.model_fields if field != "name" and about(field).is_length
+}
 
 
 def typed(value: Any) -> Hashable:
