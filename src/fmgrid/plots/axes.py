@@ -52,7 +52,8 @@ def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **l
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
     mean = 100 * estimate.mean
     if low <= mean <= high:
-        draw(percent_span(estimate), color=look["color"], solid_capstyle="butt")
+        if estimate.low is not None:
+            draw(percent_span(estimate), color=look["color"], solid_capstyle="butt")
         draw([mean], **look)
     else:
         arrow = ("<>" if along == "x" else "v^")[int(mean > high)]

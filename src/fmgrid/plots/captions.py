@@ -19,11 +19,11 @@ def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> st
     return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
 
 
-def left_out(number: int, noun: str, plural: str = "") -> str:
+def left_out(number: int, noun: str) -> str:
     """Return a sentence on what a picture leaves out, nothing where that is none."""
-    return f" {counted(number, noun, plural)} left out." if number else ""
+    return f" {counted(number, noun)} left out." if number else ""
 
 
 def unmeasured(number: int, noun: str) -> str:
     """Return a sentence on what has no accuracy, nothing where all have one."""
-    return left_out(number, f"{noun} without an accuracy", f"{noun}s without an accuracy")
+    return f" {counted(number, noun)} without an accuracy left out." if number else ""

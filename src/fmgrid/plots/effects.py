@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MOST = 40
 _LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
 _TICKS = (1, 2, 5, 10, 20, 50, 100)
+_MINUS = str.maketrans("-", "\N{MINUS SIGN}")
 _NOISE: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": ":"}
 
 
@@ -53,7 +54,7 @@ def _limit(axes: "Axes", shown: Sequence[Effect]) -> None:
     if means and max(ends) > 2 * _LINEAR and is_wide([*means, max(ends)]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         ticks = [*(-tick for tick in _TICKS), 0, *_TICKS]
-        axes.set_xticks(ticks, [_signed(f"{tick}") for tick in ticks])
+        axes.set_xticks(ticks, [f"{tick}".translate(_MINUS) for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
         axes.set_xlim(1.3 * min(ends), 1.2 * max(ends))
@@ -86,12 +87,8 @@ def _label(one: Effect, shown: Sequence[Effect]) -> str:
 
 def _figures(one: Effect) -> str:
     # Rounding may leave a minus before zero, which adding zero takes away.
-    mean, *ends = (_signed(f"{round(end, 1) + 0.0:.1f}") for end in _points(one))
+    mean, *ends = (f"{round(end, 1) + 0.0:.1f}".translate(_MINUS) for end in _points(one))
     return f"{mean} ({' to '.join(ends)})" if ends else mean
-
-
-def _signed(number: str) -> str:
-    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:

@@ -1,6 +1,6 @@
 """All experiments by accuracy, best first."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fmgrid.analysis.study import Repeated, Study, best_by_images, by_configuration, images_of
@@ -32,8 +32,7 @@ def plot_experiments(study: Study) -> style.Plot | None:
     means = {y: mean for y, one in shown.items() if (mean := one.estimate(METRIC))}
     marks = _marks(study)
     figure = style.new_figure("All experiments by accuracy", 1.5 + _ROW * len(rows))
-    keys = {one.configuration for one in shown.values()}
-    _explain(figure, [mark for key, mark in marks.items() if key in keys])
+    _explain(figure, dict(marks.values()))
     axes = figure.subplots()
     axes.set_xlabel("Accuracy (%)")
     axes.grid()
@@ -86,12 +85,9 @@ def _marks(study: Study) -> dict[str, Mark]:
     return marks
 
 
-def _explain(figure: "Figure", marks: Collection[Mark]) -> None:
+def _explain(figure: "Figure", looks: dict[str, dict[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
-    legend = dict(marks)
-    if len(legend) > 1:
-        handles = [
-            Line2D([], [], linewidth=1.3, label=label, **look) for label, look in legend.items()
-        ]
-        style.add_legend(figure, handles)
+    if len(looks) > 1:
+        lines = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+        style.add_legend(figure, lines)

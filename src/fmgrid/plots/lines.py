@@ -53,8 +53,7 @@ def plot_levels(group: Group) -> style.Plot | None:
         height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
     figure = style.new_figure(title, 0.7 + height * math.ceil(len(means) / columns))
     grid = style.panels(figure, len(means), columns, sharey=True)
-    has_dots = not others and any(mean.n > 1 for mean in estimates)
-    runs = _runs(group, first) if has_dots else {}
+    runs = {} if others or all(mean.n == 1 for mean in estimates) else _runs(group, first)
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
     limit_accuracies(grid[0], "y", [percent_span(value) for value in values])
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
@@ -64,7 +63,7 @@ def plot_levels(group: Group) -> style.Plot | None:
         label_levels(axes, level_places(axis), _WIDTH / columns)
     figure.supylabel("Accuracy (%)")
     what = "all experiments that share the level" if others else "a level"
-    what += ", a dot is a run" if has_dots else ""
+    what += ", a dot is a run" if runs else ""
     missing = sum(len(axis.levels) - len(of_axis) for axis, of_axis in means.items())
     caption = f"A diamond is the mean of {what}; {intervals(mean.n for mean in estimates)}."
     return style.Plot(figure, caption + beyond(grid[0], "y", values) + unmeasured(missing, "level"))
