@@ -109,18 +109,24 @@ def scale_values(axes: "Axes", along: Along, values: Sequence[float], *, log: bo
 
 
 def level_places(axis: Axis) -> dict[Any, float]:
-    """Return where each level stands: at its logarithm, its value, or one after another."""
+    """Return where each level stands: at its logarithm, its value, or one after another.
+
+    Zero, which has no logarithm, stands one step before the others.
+    """
     if axis.is_logarithmic:
-        return {level: math.log10(level) for level in axis.levels}
+        above = [math.log10(level) for level in axis.levels if level]
+        before = min(above) - (max(above) - min(above)) / (len(above) - 1)
+        return {level: math.log10(level) if level else before for level in axis.levels}
     if axis.is_numeric:
         return {level: float(level) for level in axis.levels}
     return {level: float(number) for number, level in enumerate(axis.levels)}
 
 
-def axis_label(axis: Axis) -> str:
-    """Return what stands beside an axis of levels."""
+def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
+    """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
     label = to_label(axis.label, 60)
-    return f"{label[:1].upper()}{label[1:]}"
+    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if axis.is_logarithmic else ""
+    return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
 
 
 def level_labels(levels: Iterable[Any]) -> dict[Any, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmgrid.analysis.effects import as_good_as_best
+from fmgrid.analysis.statistics import estimate
 from fmgrid.analysis.study import Axis, Group, Repeated, best_first, level_of, show_level
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
@@ -69,8 +70,8 @@ def plot_heatmap(group: Group) -> style.Plot | None:
         axes.tick_params(labelbottom=True)
         places = {level: float(number) for number, level in enumerate(column.levels)}
         label_levels(axes, places, _ROOM / across)
-    figure.supxlabel(axis_label(column))
-    figure.supylabel(axis_label(row))
+    figure.supxlabel(axis_label(column, is_scaled=False))
+    figure.supylabel(axis_label(row, is_scaled=False))
     means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
     counts = {mean.n for mean in means}
     bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
@@ -138,11 +139,11 @@ def _draw_cells(
     from matplotlib.patches import Rectangle
 
     for (x, y), one in plane.cells():
-        mean = one.estimate(METRIC)
-        texts = [f"{100 * mean.mean:.1f}"] if mean else [""]
-        if mean and mean.low is not None:
-            texts.append(f"±{100 * (mean.mean - mean.low):.1f}")
-        fill = colour_of(mean.mean) if mean else style.GREY
+        values, fill, texts = one.series(METRIC).values(), style.GREY, [""]
+        if values:
+            whole = estimate(values)  # not cut off at 0 or 1
+            fill, texts = colour_of(whole.mean), [f"{100 * whole.mean:.1f}"]
+            texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
         style.draw_cell(axes, (x, y), fill, *texts[:lines])
         for ink, factor in ((style.BLACK, 2.4), (style.WHITE, 1.0)):
             if width := frames.get(one.name):

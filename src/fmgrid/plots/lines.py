@@ -112,7 +112,7 @@ def _draw_levels(
     low, high = min(places.values()), max(places.values())
     edge = max(0.1, 0.5 / len(places)) * (high - low)
     axes.set_xlim(low - edge, high + edge)
-    axes.set_xlabel(axis_label(axis) + (LOG if axis.is_logarithmic else ""))
+    axes.set_xlabel(axis_label(axis))
     axes.grid(axis="y")
     if axis.is_numeric:
         line = [100 * mean.mean for mean in means.values()]
