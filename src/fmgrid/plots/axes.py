@@ -64,11 +64,10 @@ def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **l
 def beyond(axes: "Axes", along: Along, estimates: Sequence[Estimate]) -> str:
     """Return sentences on what lies beyond an axis, nothing where all is shown."""
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
-    inside = [one for one in estimates if low <= 100 * one.mean <= high]
-    spans = [percent_span(one) for one in inside]
+    inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
     outside = len(estimates) - len(inside)
     arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
-    is_cut = any(span[0] < low or span[1] > high for span in spans)
+    is_cut = any(span[0] < low or span[1] > high for span in inside)
     return arrows + (" Longer bars are cut off." if is_cut else "")
 
 

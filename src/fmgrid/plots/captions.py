@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from fmgrid.words import counted
 
+UNMEASURED = " without an accuracy"
+
 
 def over_seeds(counts: Iterable[int]) -> str:
     """Say over how many seeds means are: "over 10 seeds", "over 1 to 3 seeds"."""
@@ -19,11 +21,6 @@ def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> st
     return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
 
 
-def left_out(number: int, noun: str) -> str:
+def left_out(number: int, noun: str, which: str = "") -> str:
     """Return a sentence on what a picture leaves out, nothing where that is none."""
-    return f" {counted(number, noun)} left out." if number else ""
-
-
-def unmeasured(number: int, noun: str) -> str:
-    """Return a sentence on what has no accuracy, nothing where all have one."""
-    return f" {counted(number, noun)} without an accuracy left out." if number else ""
+    return f" {counted(number, noun)}{which} left out." if number else ""

@@ -104,7 +104,6 @@ def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
     if any(one.noise is not None for one in shown):
         handles.append(Line2D([], [], label="noise alone stays below this in 95%", **_NOISE))
     if any(one.images for one in shown):
-        hollow = Patch(facecolor="none", edgecolor=style.GREY, label="images seen differ, too")
-        handles.append(hollow)
+        handles.append(Patch(fill=False, color=style.GREY, label="images seen differ, too"))
     if handles:
         style.add_legend(figure, handles)

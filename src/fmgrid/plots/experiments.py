@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fmgrid.analysis.study import Repeated, Study, best_by_images, by_configuration, images_of
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, beyond, draw_accuracy, limit_accuracies, percent_span
-from fmgrid.plots.captions import intervals, unmeasured
+from fmgrid.plots.captions import UNMEASURED, intervals, left_out
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def plot_experiments(study: Study) -> style.Plot | None:
     bars = intervals(mean.n for mean in means.values())
     caption = f"A mark is the mean of an experiment; {bars}."
     caption += beyond(axes, "x", list(means.values()))
-    return style.Plot(figure, caption + unmeasured(len(names) - sum(map(len, sets)), "experiment"))
+    without = len(names) - sum(map(len, sets))
+    return style.Plot(figure, caption + left_out(without, "experiment", UNMEASURED))
 
 
 def name_configurations(study: Study) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Two axes: a cell per experiment. With a third one that has few levels, a heat map for each."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fmgrid.analysis.effects import as_good_as_best
 from fmgrid.analysis.statistics import estimate
@@ -16,6 +16,8 @@ from fmgrid.words import counted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+ColourOf: TypeAlias = Callable[[float], str]  # of a mean
 
 _MOST_PLANES = 6
 _ROOM = 5.4  # inches for cells
@@ -39,9 +41,10 @@ class Plane:
 
     def cells(self) -> Iterator[tuple[tuple[int, int], Repeated]]:
         """Yield the place of each experiment: its column and its row."""
+        columns, rows = self.column.levels, self.row.levels
         for one in self.members:
-            x, y = (axis.levels.index(level_of(one, axis.name)) for axis in (self.column, self.row))
-            yield (x, y), one
+            x, y = level_of(one, self.column.name), level_of(one, self.row.name)
+            yield (columns.index(x), rows.index(y)), one
 
 
 @style.styled
@@ -60,7 +63,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     title = style.to_label(f"Mean accuracy by {', '.join(names)} and {last}", 76)
     room = max(_LEAST_HEIGHT, down * (0.3 + height * len(row.levels)))
     figure = style.new_figure(title, 1.1 + room)
-    grid = style.panels(figure, len(planes), across, sharex=True, sharey=True)
+    grid = style.panels(figure, len(planes), across, share="xy")
     colour_of = _add_colours(figure, grid, group)
     frames = _frames(group)
     for axes, plane in zip(grid, planes, strict=True):
@@ -100,7 +103,7 @@ def to_planes(group: Group) -> list[Plane]:
     return []
 
 
-def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> Callable[[float], str]:
+def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf:
     """Add a bar of colours, and return the colour of a mean; outliers have those of its ends."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -129,11 +132,7 @@ def _frames(group: Group) -> dict[str, float]:
 
 
 def _draw_cells(
-    axes: "Axes",
-    plane: Plane,
-    colour_of: Callable[[float], str],
-    frames: Mapping[str, float],
-    lines: int,
+    axes: "Axes", plane: Plane, colour_of: ColourOf, frames: dict[str, float], lines: int
 ) -> None:
     """Draw cells with so many lines of text; frames are white in black, legible on any colour."""
     from matplotlib.patches import Rectangle

@@ -23,7 +23,7 @@ from fmgrid.plots.axes import (
     percent_span,
     scale_values,
 )
-from fmgrid.plots.captions import intervals, left_out, over_seeds, unmeasured
+from fmgrid.plots.captions import UNMEASURED, intervals, left_out, over_seeds
 from fmgrid.plots.heatmaps import to_planes
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ _MOST_FIGURES = 12  # levels; more have no room for figures beside them
 
 @style.styled
 def plot_levels(group: Group) -> style.Plot | None:
-    """Plot the mean accuracy at each level of each axis, where no heat map shows it.
-
-    Of a single axis every run is a dot.
-    """
+    """Plot the mean accuracy at each level of each axis, where no heat map shows it."""
     if group.shape not in ("one axis", "factorial") or to_planes(group):
         return None
     means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
@@ -52,7 +49,7 @@ def plot_levels(group: Group) -> style.Plot | None:
         title = "Mean accuracy at each level of each axis"
         height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
     figure = style.new_figure(title, 0.7 + height * math.ceil(len(means) / columns))
-    grid = style.panels(figure, len(means), columns, sharey=True)
+    grid = style.panels(figure, len(means), columns, share="y")
     runs = {} if others or all(mean.n == 1 for mean in estimates) else _runs(group, first)
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
     limit_accuracies(grid[0], "y", [percent_span(value) for value in values])
@@ -64,9 +61,10 @@ def plot_levels(group: Group) -> style.Plot | None:
     figure.supylabel("Accuracy (%)")
     what = "all experiments that share the level" if others else "a level"
     what += ", a dot is a run" if runs else ""
-    missing = sum(len(axis.levels) - len(of_axis) for axis, of_axis in means.items())
+    missing = sum(len(axis.levels) for axis in means) - len(estimates)
     caption = f"A diamond is the mean of {what}; {intervals(mean.n for mean in estimates)}."
-    return style.Plot(figure, caption + beyond(grid[0], "y", values) + unmeasured(missing, "level"))
+    caption += beyond(grid[0], "y", values)
+    return style.Plot(figure, caption + left_out(missing, "level", UNMEASURED))
 
 
 @style.styled
@@ -80,7 +78,7 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
         return None
     shown = _spread(list(curves), style.MOST_CURVES)
     figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
-    left, right = style.panels(figure, 2, 2, sharey=True)
+    left, right = style.panels(figure, 2, 2, share="y")
     images = {size: [float(mean.images or 0) for mean in curves[size]] for size in shown}
     steps = {size: [float(math.ceil(seen / size)) for seen in images[size]] for size in shown}
     values = {size: [100 * mean.estimate.mean for mean in curves[size]] for size in shown}

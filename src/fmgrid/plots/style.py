@@ -128,12 +128,10 @@ def new_figure(title: str, height: float) -> "Figure":
     return figure
 
 
-def panels(
-    figure: "Figure", count: int, columns: int, *, sharex: bool = False, sharey: bool = False
-) -> "list[Axes]":
-    """Return the axes of so many panels, row by row."""
-    rows = math.ceil(count / columns)
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).flat)
+def panels(figure: "Figure", count: int, columns: int, share: str = "") -> "list[Axes]":
+    """Return the axes of so many panels, row by row; they share "x", "y" or "xy"."""
+    rows, x, y = math.ceil(count / columns), "x" in share, "y" in share
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=x, sharey=y).flat)
     for spare in axes[count:]:
         spare.remove()
     return axes[:count]
