@@ -43,7 +43,7 @@ def epoch_means(members: Iterable[Repeated], metric: str) -> list[EpochMean]:
 
     Runs without a history don't count.
     """
-    histories = [found for one in members if (found := _history(one, metric))]
+    histories = [history for one in members if (history := _history(one, metric))]
     runs = [rows for by_seed in histories for rows in by_seed.values()]
     if not runs:
         return []

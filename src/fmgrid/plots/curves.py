@@ -21,10 +21,10 @@ _MOST_PANELS = 24
 @style.styled
 def plot_learning_curves(study: Study) -> style.Plot | None:
     """Plot the validation loss after every epoch, a panel per group."""
-    found = [(group, curves) for group in study.groups if (curves := _curves(group))]
-    if not found:
+    panels = [(group, curves) for group in study.groups if (curves := _curves(group))]
+    if not panels:
         return None
-    shown = found[:_MOST_PANELS]
+    shown = panels[:_MOST_PANELS]
     rows = math.ceil(len(shown) / 2)
     figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * rows)
     grid = style.panels(figure, len(shown), min(2, len(shown)))
@@ -40,7 +40,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     caption += f"{intervals((point.estimate.n for point in points), bands)}."
     if any(len(curves) > style.MOST_CURVES for _, curves in shown):
         caption += " Of many curves the lowest and the highest at the end have names."
-    return style.Plot(figure, caption + left_out(len(found) - len(shown), "group"))
+    return style.Plot(figure, caption + left_out(len(panels) - len(shown), "group"))
 
 
 def _curves(group: Group) -> Curves:
