@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
 
-from fmgrid.data import Batches, Images, Prepared, load_images, prepare
+from fmgrid.components.mlp import MLP
+from fmgrid.data import Prepared, prepare
+from fmgrid.data.batches import Batches, Images, load_images
 from fmgrid.errors import DataError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training import loop as training
 from fmgrid.training.loop import score, train
-from fmgrid.training.networks import MLP
 from fmgrid.training.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
@@ -386,12 +387,13 @@ def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
 ) -> None:
     code = (
         "import sys, torch; from pathlib import Path\n"
+        "from fmgrid.components import check_component\n"
         "from fmgrid.training import loop as training\n"
         "from fmgrid.experiment import Experiment\n"
         "for name in ('Adam', 'SGD', 'RMSprop', 'NAdam'):\n"
         "    experiment = Experiment(name='x', dataset='fashion-mnist-sample', epochs=1,\n"
         "        train_steps=2, optimizer=name)\n"
-        "    assert training.check_optimizer(experiment) is None\n"
+        "    assert check_component('optimizer', experiment) is None\n"
         "    run = training.train(experiment, {experiment.dataset: Path(sys.argv[1])})\n"
         "    assert run.status == 'complete', run.failure\n"
         "print('torch._dynamo' in sys.modules)\n"

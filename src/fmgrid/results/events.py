@@ -23,7 +23,8 @@ from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
-from fmgrid.components import is_plugged_in
+from fmgrid.components.datasets import workload_of
+from fmgrid.components.plugins import is_plugged_in
 from fmgrid.errors import DamagedFileError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.system import toml
@@ -289,7 +290,7 @@ def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, bool | float | st
     for argument, value in experiment.optimizer_args.items():
         yield from _to_argument(argument, value, is_plugged_in(experiment.optimizer))
     yield "depth", experiment.depth
-    yield "steps_per_epoch", experiment.steps_per_epoch
+    yield "steps_per_epoch", workload_of(experiment).steps_per_epoch
     for layer, units in enumerate(experiment.hidden_units, 1):
         yield f"units{layer}", units
 
