@@ -13,8 +13,10 @@ import torch
 from torch import optim
 
 from fmgrid.components import (
+    KINDS,
     check_component,
-    objection_to_value,
+    find_distinct,
+    needs_own_process,
     optimizer_signature,
     plugins,
     setting_as_taken,
@@ -52,6 +54,10 @@ def objection(name: str, rate: float = 1e-3, args: dict[str, object] | None = No
         name="any", optimizer=name, learning_rate=rate, optimizer_args=args or {}
     )
     return check_component("optimizer", experiment)
+
+
+def objection_to_value(name: str, argument: str, value: object) -> str | None:
+    return optimizer_signature(name).objection_to(argument, value)
 
 
 def resolve_optimizer(name: str) -> type:
@@ -319,18 +325,20 @@ def test_a_machine_that_refuses_a_process_for_a_module_is_told_with_the_remedy(
         optimizer_signature("module_without_a_process:Mine")
 
 
-def test_a_module_is_imported_once_for_all_its_optimizers(write_module: Write) -> None:
+def test_a_class_is_asked_about_once_and_a_wrong_name_gets_a_near_match(
+    write_module: Write,
+) -> None:
     write_module(
         "counting_module",
         "from torch.optim import SGD, Adam\nopen('imports', 'a').write('once')\n",
     )
 
-    optimizer_signature("counting_module:SGD")
-    optimizer_signature("counting_module:Adam")
-    with pytest.raises(ComponentError, match='has no optimizer class "Adm"; did you mean Adam'):
-        optimizer_signature("counting_module:Adm")
+    for _ in range(2):
+        assert optimizer_signature("counting_module:Adam").takes("betas")
 
     assert Path("imports").read_text() == "once"
+    with pytest.raises(ComponentError, match='has no optimizer class "Adm"; did you mean Adam'):
+        optimizer_signature("counting_module:Adm")
 
 
 @pytest.mark.parametrize(
@@ -465,3 +473,39 @@ def test_a_whole_number_is_taken_for_a_float_where_torch_takes_a_float(
     name: str, argument: str, written: object, taken: object
 ) -> None:
     assert repr(setting_as_taken(name, ["optimizer_args", argument], written)) == repr(taken)
+
+
+# All kinds
+
+
+def test_every_kind_knows_its_built_in_components_and_a_near_match() -> None:
+    for setting, name, word in [
+        ("dataset", "fashion-mnist", "fashion-mnst"),
+        ("network", "MLP", "MPL"),
+        ("optimizer", "Adam", "Adm"),
+    ]:
+        assert not KINDS[setting].signature(name).takes("nonesuch")
+        with pytest.raises(ComponentError, match=f'has no .* "{word}"; did you mean {name}'):
+            KINDS[setting].signature(word)
+
+
+def test_a_class_of_another_kind_is_refused() -> None:
+    with pytest.raises(ComponentError, match=r"module torch\.optim has no network class"):
+        KINDS["network"].signature("torch.optim:SGD")
+    assert KINDS["network"].signature("torch.nn:Linear").takes("in_features")
+
+
+def test_whatever_is_plugged_in_needs_a_process_of_its_own() -> None:
+    assert not needs_own_process(Experiment(name="any"))
+    for setting in ("dataset", "optimizer"):
+        assert needs_own_process(Experiment(name="any", **{setting: "package.module:Class"}))
+
+
+def test_a_component_is_checked_once_whatever_else_differs() -> None:
+    experiments = [
+        Experiment(name="any", epochs=epochs, hidden_units=(epochs,), learning_rate=rate)
+        for epochs in (1, 2)
+        for rate in (0.1, 0.2)
+    ]
+    rates = [(setting, each.learning_rate) for setting, each in find_distinct(experiments)]
+    assert sorted(rates) == [("optimizer", 0.1), ("optimizer", 0.2)]

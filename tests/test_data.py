@@ -116,7 +116,8 @@ def damaged_copy(published: Path, tmp_path: Path) -> Callable[[str, bytes | None
 
 
 def bits(folder: Path) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ARRAYS}
+    arrays = {name: np.load(folder / name) for name in ARRAYS}
+    return {name: hashlib.sha256(array.data).hexdigest() for name, array in arrays.items()}
 
 
 def flip_a_byte(path: Path, place: int = -1) -> None:
@@ -280,9 +281,10 @@ def test_the_option_comes_before_the_environment_variable(
 def test_a_wrong_choice_is_an_error_although_the_cache_is_good(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data.prepare("fashion-mnist", tmp_path)
-    for file in data.DATASETS["fashion-mnist"].files:
-        assert file.name in str(caught.value)
-        assert file.sha256 in str(caught.value)
+    checksums = data.DATASETS["fashion-mnist"].sha256
+    for name, sha256 in zip(PUBLISHED, checksums, strict=True):
+        assert name in str(caught.value)
+        assert sha256 in str(caught.value)
 
 
 def test_the_sample_comes_from_fmgrid_whatever_the_choice(tmp_path: Path) -> None:
@@ -307,11 +309,11 @@ def test_the_sample_comes_from_fmgrid_whatever_the_choice(tmp_path: Path) -> Non
         ),
         pytest.param(lambda _: HTML, "Not a gzipped file", id="a web page"),
         pytest.param(
-            lambda good: gzip.compress(good + bytes(10**8), 1), "more than 7,840,016", id="a bomb"
+            lambda good: gzip.compress(good + bytes(10**8), 1), "more than 100,000,000", id="a bomb"
         ),
         pytest.param(
-            lambda good: gzip.compress(good, 1) + bytes(10**7),
-            "larger than 8,840,016",
+            lambda good: gzip.compress(good, 1) + bytes(10**8),
+            "larger than 100,000,000",
             id="padding",
         ),
         pytest.param(lambda _: b"", "its SHA-256 is", id="an empty file"),
@@ -341,7 +343,7 @@ def test_a_published_file_of_a_terabyte_is_not_read(published: Path, tmp_path: P
         content = gzip.decompress((published / f"{name}.gz").read_bytes())
         (tmp_path / name).write_bytes(content)
     os.truncate(tmp_path / PUBLISHED[0], 10**12)
-    with pytest.raises(DataError, match=f"{PUBLISHED[0]}: cannot be read: larger than 47,040,016"):
+    with pytest.raises(DataError, match=f"{PUBLISHED[0]}: cannot be read: larger than 100,000,000"):
         data.prepare("fashion-mnist", tmp_path)
 
 
@@ -575,6 +577,53 @@ def test_a_damaged_cache_is_said_and_rebuilt(
     assert array in heard[0]
 
 
+@pytest.mark.usefixtures("no_torchvision")
+def test_a_cache_of_version_0_1_which_wrote_no_manifest_is_adopted(
+    real_data: data.Prepared, cache: Path
+) -> None:
+    folder = cache / "fashion-mnist"
+    folder.mkdir(parents=True)
+    for name in ARRAYS:
+        (folder / name).symlink_to(real_data.folder / name)
+    heard: list[str] = []
+    for _ in range(2):
+        assert data.prepare("fashion-mnist", say=heard.append).folder == folder
+        assert (folder / MANIFEST).is_file()
+        assert (folder / ARRAYS[0]).is_symlink()
+    assert heard == []
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+def test_arrays_without_a_manifest_that_hold_other_numbers_are_made_again(
+    array: str, sample_data: data.Prepared
+) -> None:
+    folder = data.prepare("fashion-mnist-sample").folder
+    (folder / MANIFEST).unlink()
+    numbers = np.load(folder / array)
+    numbers.flat[7] += 1e-6 if numbers.ndim == 2 else 256
+    np.save(folder / array, numbers)
+    heard: list[str] = []
+    assert bits(data.prepare("fashion-mnist-sample", say=heard.append).folder) == bits(
+        sample_data.folder
+    )
+    assert "manifest.json: missing" in heard[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff", b'{"origin": [], "arrays": []}', b"[" * 10**5, b" " * 10**6],
+    ids=["empty", "a list", "no text", "of other files", "deep", "large"],
+)
+def test_a_damaged_manifest_is_said_and_made_again(content: bytes) -> None:
+    folder = data.prepare("fashion-mnist-sample").folder
+    whole = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).write_bytes(content)
+    heard: list[str] = []
+    data.prepare("fashion-mnist-sample", say=heard.append)
+    assert "manifest.json: missing or damaged" in heard[0]
+    assert (folder / MANIFEST).read_bytes() == whole
+
+
 def test_a_rebuilt_array_is_a_new_file_so_that_a_mapping_of_the_old_one_stays_as_it_is() -> None:
     array = data.prepare("fashion-mnist-sample").folder / "test_pixels.npy"
     array.write_text("damage")
@@ -649,6 +698,18 @@ def test_a_cache_that_one_may_only_read_is_verified_and_used(
     (cache / "fashion-mnist-sample.lock").unlink()
     assert somebody() == prepared
     assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
+
+
+def test_a_cache_of_version_0_1_that_one_may_only_read_is_verified_and_used(
+    somebody: Callable[[], data.Prepared], cache: Path
+) -> None:
+    (cache / "fashion-mnist-sample" / MANIFEST).unlink()
+    prepared = somebody()
+    check_unchanged(prepared)
+    assert not (prepared.folder / MANIFEST).exists()
+    flip_a_byte(prepared.folder / "train_labels.npy")
+    with pytest.raises(DataError, match="train_labels.npy: damaged"):
+        check_unchanged(prepared)
 
 
 def test_a_cache_that_one_may_only_read_and_that_is_damaged_is_said_to_be(

@@ -1,14 +1,13 @@
 """A name in a grid -> a data set, a network or an optimizer: built in, or "package.module:Class".
 
-Each kind is an entry in the table of kinds, which says where its built-in ones are, and how one
-is looked up, checked before the first training, and built.
+The table of kinds says how each is looked up, checked before the first training, and built.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fmgrid.components.datasets import DATASET
-from fmgrid.components.kinds import Kind, signature
+from fmgrid.components.kinds import Kind
 from fmgrid.components.networks import NETWORK
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.plugins import ComponentError, is_plugged_in, on_one_line
@@ -18,27 +17,19 @@ from fmgrid.experiment import Experiment, typed
 from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
-# Those with a setting in a grid, and those with a table of arguments besides.
-NAMED = [kind for setting, kind in KINDS.items() if setting in Experiment.model_fields]
-WITH_ARGUMENTS = [kind for kind in NAMED if f"{kind.setting}_args" in Experiment.model_fields]
-
+NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
 RESERVED_ARGUMENTS = OPTIMIZER.reserved
 
 
 def optimizer_signature(name: str) -> Signature:
     """Return what an optimizer takes. Raises `ComponentError` if the name means none."""
-    return signature(OPTIMIZER, name)
-
-
-def objection_to_value(name: str, argument: str, value: Any) -> str | None:
-    """Return why an optimizer cannot take *value* and what to write, None if it can."""
-    return optimizer_signature(name).objection_to(argument, value)
+    return OPTIMIZER.signature(name)
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
     """Return why no experiment has this value of a setting that names a built-in component."""
     try:
-        _ = setting not in KINDS or is_plugged_in(name) or signature(KINDS[setting], name)
+        _ = setting not in KINDS or is_plugged_in(name) or KINDS[setting].signature(name)
     except ComponentError as error:
         return str(error)
     return None
@@ -50,9 +41,9 @@ def as_taken(experiment: Experiment) -> Experiment:
     Where torch takes a float, 0 becomes 0.0: both train to the same bits.
     """
     changed = {}
-    for kind in WITH_ARGUMENTS:
-        args = getattr(experiment, f"{kind.setting}_args")
-        taken = _arguments_as_taken(kind, getattr(experiment, kind.setting), args)
+    for kind in NAMED:
+        args = vars(experiment).get(f"{kind.setting}_args", {})
+        taken = kind.as_taken(getattr(experiment, kind.setting), args) if args else args
         if typed(taken) != typed(args):
             changed[f"{kind.setting}_args"] = taken
     return experiment.model_copy(update=changed) if changed else experiment
@@ -64,9 +55,9 @@ def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
         case ["learning_rate"]:
             return as_float(value, frozenset({"float"}))
         case ["optimizer_args", argument]:
-            return _arguments_as_taken(OPTIMIZER, optimizer, {argument: value})[argument]
+            return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
         case ["optimizer_args"] if isinstance(value, dict):
-            return _arguments_as_taken(OPTIMIZER, optimizer, value)
+            return OPTIMIZER.as_taken(optimizer, value)
         case ["optimizer_args", *_]:
             return value
     return _as_whole(value)
@@ -79,27 +70,20 @@ def _as_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _arguments_as_taken(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as a built-in component takes them; others know better."""
-    if not kind.is_built_in(name) or objection_to_name(kind.setting, name):
-        return dict(args)
-    takes = signature(kind, name)
-    return {argument: takes.as_taken(argument, value) for argument, value in args.items()}
-
-
 def needs_own_process(experiment: Experiment) -> bool:
     """Return whether anything of an experiment is somebody else's code."""
     return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
 
 
 def find_distinct(experiments: Iterable[Experiment]) -> Iterator[tuple[str, Experiment]]:
-    """Yield each kind's setting with an experiment for every distinct component to check."""
-    everything = list(experiments)
-    for setting, kind in KINDS.items():
-        if kind.check is not None:
-            components = [(kind.of(experiment), experiment) for experiment in everything]
-            distinct = {repr((c.name, sorted(c.args.items()))): e for c, e in components}
-            yield from ((setting, experiment) for experiment in distinct.values())
+    """Yield an experiment for every distinct component to check, with the setting that names it."""
+    components = {
+        repr((kind.setting, kind.of(experiment))): (kind.setting, experiment)
+        for experiment in experiments
+        for kind in KINDS.values()
+        if kind.check is not None
+    }
+    yield from components.values()
 
 
 def check_component(setting: str, experiment: Experiment) -> str | None:

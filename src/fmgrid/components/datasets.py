@@ -11,9 +11,11 @@ from fmgrid.experiment import Experiment
 DATASET = Kind(
     setting="dataset",
     expected=Expected("data set", "fmgrid.data.catalogue:DatasetInfo"),
-    library="fmgrid",
-    built_in=lambda: dict.fromkeys(DATASETS, Signature()),
     of=lambda experiment: Component(experiment.dataset, {}),
+    library="fmgrid",
+    built_in=lambda: DATASETS,
+    read=lambda _: Signature(),
+    reserved={},
 )
 
 

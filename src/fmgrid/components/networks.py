@@ -65,8 +65,9 @@ NETWORKS: Mapping[str, Network] = {
 NETWORK = Kind(
     setting="network",
     expected=Expected("network", "torch.nn:Module"),
-    library="fmgrid",
-    built_in=lambda: {name: network.signature for name, network in NETWORKS.items()},
     of=lambda experiment: Component("MLP", {"hidden_units": experiment.hidden_units}),
+    library="fmgrid",
+    built_in=lambda: NETWORKS,
+    read=lambda name: NETWORKS[name].signature,
     reserved={"hidden_units": "it is a setting of its own"},
 )

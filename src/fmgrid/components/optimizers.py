@@ -1,14 +1,12 @@
 """The kind "optimizer": the classes of torch.optim, and anyone's that are derived from theirs."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.components.kinds import Component, Kind, signature
+from fmgrid.components.kinds import Component, Kind
 from fmgrid.components.plugins import Expected, is_plugged_in, load_class
 from fmgrid.components.signatures import Signature, inspected, parsed, torch_sources
-from fmgrid.experiment import Experiment
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -20,21 +18,18 @@ EXPECTED = Expected("optimizer", "torch.optim:Optimizer")
 def build(optimizer: Component, parameters: "Iterable[Parameter]") -> "Optimizer":
     """Return an optimizer of these parameters."""
     leave_out_compiler()
-    name = optimizer.name if is_plugged_in(optimizer.name) else f"torch.optim:{optimizer.name}"
-    make: Callable[..., Optimizer] = load_class(name, EXPECTED)
-    return make(parameters, **_with_fused_step(optimizer))
+    name, args = optimizer
+    make: Callable[..., Optimizer] = load_class(_with_module(name), EXPECTED)
+    return make(parameters, **args, **_fused(name, args))
 
 
-def _with_fused_step(optimizer: Component) -> dict[str, Any]:
-    """Return the arguments; torch's own optimizers are asked for their fused step.
+def _fused(name: str, args: Collection[str]) -> dict[str, Any]:
+    """Return the argument that asks torch's own optimizers for their fused step.
 
     It takes half the time of the loop that is torch's default, and rounds differently.
     """
-    excluding = {"fused", "foreach", "differentiable"} & optimizer.args.keys()
-    if is_plugged_in(optimizer.name) or excluding:
-        return dict(optimizer.args)
-    takes_fused = signature(OPTIMIZER, optimizer.name).takes("fused")
-    return {**optimizer.args, **({"fused": True} if takes_fused else {})}
+    is_excluded = is_plugged_in(name) or {"fused", "foreach", "differentiable"} & {*args}
+    return {} if is_excluded or not OPTIMIZER.signature(name).takes("fused") else {"fused": True}
 
 
 def _check(optimizer: Component) -> None:
@@ -71,40 +66,36 @@ def take_step(optimizer: "Optimizer") -> None:
     """Take a step of one of torch's optimizers without its hooks, which import the compiler."""
     import torch
 
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # or a schedule warns of no step
     with torch.no_grad():
         inspect.unwrap(type(optimizer).step)(optimizer)
 
 
-def _of_torch() -> Mapping[str, Callable[[], Signature]]:
-    sources = torch_sources("optim")
-    return {name: partial(_read, name) for name in sources if name != "Optimizer"}
+def _with_module(name: str) -> str:
+    return name if is_plugged_in(name) else f"torch.optim:{name}"
 
 
 def _read(name: str) -> Signature:
-    source = torch_sources("optim")[name]
-    return parsed(source, name) or inspected(load_class(f"torch.optim:{name}", EXPECTED))
+    parsed_source = parsed(torch_sources("optim")[name], name)
+    return parsed_source or inspected(load_class(_with_module(name), EXPECTED))
 
 
 def _objection(signature: Signature) -> str | None:
     if signature.step_needs:
         return "calls the loss several times a step, which the training loop does not offer"
-    return (
-        None if signature.takes("lr") else "takes no lr, so that learning_rate would mean nothing"
-    )
-
-
-def _of_experiment(experiment: Experiment) -> Component:
-    args = {"lr": experiment.learning_rate, **experiment.optimizer_args}
-    return Component(experiment.optimizer, args)
+    if not signature.takes("lr"):
+        return "takes no lr, so that learning_rate would mean nothing"
+    return None
 
 
 OPTIMIZER = Kind(
     setting="optimizer",
     expected=EXPECTED,
+    of=lambda each: Component(each.optimizer, {"lr": each.learning_rate, **each.optimizer_args}),
     library="torch.optim",
-    built_in=_of_torch,
-    of=_of_experiment,
-    check=_check,
-    objection=_objection,
+    built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},
+    read=_read,
     reserved={"lr": "it is the setting learning_rate", "params": "it is the network's"},
+    objection=_objection,
+    check=_check,
 )

@@ -6,17 +6,15 @@ process; the class itself is imported by a worker that serves no other run.
 
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from fmgrid.components.signatures import Signature, inspected
 from fmgrid.errors import FmgridError, text_of
-from fmgrid.experiment import Record
 from fmgrid.system.apart import NoAnswerError, ask
 from fmgrid.words import or_near_match, printable
 
@@ -51,103 +49,50 @@ def load_class(name: str, expected: Expected) -> type:
     """
     module_name, _, class_name = name.rpartition(":")
     module = _import(module_name)
-    value = getattr(module, class_name, None)
-    if isinstance(value, type) and _is(value, expected):
-        return value
-    raise _no_class(module_name, class_name, _classes_of(module, expected), expected)
+    component = getattr(module, class_name, None)
+    if _is(component, expected):
+        return component
+    known = [each for each, value in vars(module).items() if _is(value, expected)]
+    raise ComponentError(
+        f'module {module_name} has no {expected.noun} class "{printable(class_name, 80)}"'
+        f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
+    )
 
 
 def ask_for_signature(name: str, expected: Expected) -> Signature:
     """Return what somebody else's class takes. Raises `ComponentError`."""
-    module_name, _, class_name = name.rpartition(":")
+    module_name = name.rpartition(":")[0]
     _check_module_name(module_name)
-    module = _ask(module_name, None, expected)
-    if isinstance(module, _Module) and module.makes_others and class_name not in module.classes:
-        module = _ask(module_name, class_name, expected)
-    if isinstance(module, str):
-        raise ComponentError(module)
-    signature = module.classes.get(class_name)
-    if signature is None:
-        raise _no_class(module_name, class_name, module.classes, expected)
-    if isinstance(signature, str):
-        raise ComponentError(f"{printable(name, 80)} cannot be inspected ({printable(signature)})")
+    try:
+        request = [name, *expected]
+        answer = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
+        objection, signature = answer["objection"], Signature.model_validate_json(answer["takes"])
+    except (NoAnswerError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
+        objection = f"module {printable(module_name, 80)} cannot be imported ({reason})"
+    if objection:
+        raise ComponentError(printable(str(objection)))
     return signature
 
 
-class _Module(Record):
-    """What another process has found in somebody else's module."""
-
-    classes: Mapping[str, Signature | str]  # those of the kind: what each takes, or an objection
-    makes_others: bool  # when it is asked for their names
-    objection: str = ""  # of the whole module
-
-
-@cache  # one process for all classes of a module
-def _ask(module_name: str, class_name: str | None, expected: Expected) -> _Module | str:
-    """Return what another process finds in the module when it imports it, or its objection."""
+def inspect_class(request: Iterable[str]) -> dict[str, str]:
+    """Return what a class takes as JSON, and an objection, "" if there is none."""
+    name, noun, base = request
+    signature, objection = Signature(), ""
     try:
-        request = [module_name, class_name, *expected]
-        answer = ask("fmgrid.components.plugins:inspect_module", request, _IMPORT_SECONDS)
-        module = _Module.model_validate_json(answer)
-    except NoAnswerError as error:
-        reason = str(error)
-    except (TypeError, ValueError):
-        reason = NoAnswerError.OTHER
-    else:
-        return printable(module.objection) or module
-    return f"module {printable(module_name, 80)} cannot be imported ({reason})"
-
-
-def inspect_module(request: Iterable[Any]) -> str:
-    """Return a `_Module` as JSON."""
-    module_name, class_name, *expectation = request
-    expected = Expected(*expectation)
-    objection = ""
-    classes: dict[str, type] = {}
-    makes_others = False
-    try:
-        module = _import(module_name)
-        classes = _classes_of(module, expected)
-        made: Any = getattr(module, class_name, None) if class_name else None
-        if _is(made, expected):
-            classes[class_name] = made
-        makes_others = hasattr(module, "__getattr__")
+        signature = inspected(load_class(name, Expected(noun, base)))
     except ComponentError as error:
         objection = str(error)
-    except BaseException as error:  # noqa: BLE001 - a module may be any object
-        objection = f"module {module_name} cannot be inspected ({on_one_line(error)})"
-    signatures = {each: _inspected(component) for each, component in classes.items()}
-    found = _Module(classes=signatures, makes_others=makes_others, objection=objection)
-    return found.model_dump_json()
+    except BaseException as error:  # noqa: BLE001 - modules and metaclasses may do anything
+        objection = f"{printable(name, 80)} cannot be inspected ({on_one_line(error)})"
+    return {"takes": signature.model_dump_json(), "objection": objection}
 
 
-def _inspected(component: type) -> Signature | str:
-    try:
-        return inspected(component)
-    except BaseException as error:  # noqa: BLE001 - a metaclass may do anything
-        return on_one_line(error)
-
-
-def _classes_of(module: Any, expected: Expected) -> dict[str, type]:
-    """Return the classes of a kind that a module has, its own and those that it imports."""
-    return {each: value for each, value in vars(module).items() if _is(value, expected)}
-
-
-def _is(value: Any, expected: Expected) -> bool:
+def _is(value: Any, expected: Expected) -> TypeGuard[type]:
     # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
     module_name, _, name = expected.base.partition(":")
     module = sys.modules.get(module_name)
     return module is not None and isinstance(value, type) and issubclass(value, vars(module)[name])
-
-
-def _no_class(
-    module_name: str, class_name: str, known: Iterable[str], expected: Expected
-) -> ComponentError:
-    hint = or_near_match(class_name, list(known), "it has")
-    return ComponentError(
-        f'module {module_name} has no {expected.noun} class "{printable(class_name, 80)}"{hint}'
-        f"{_hint_at_hidden_file(module_name)}"
-    )
 
 
 def _hint_at_hidden_file(module_name: str) -> str:

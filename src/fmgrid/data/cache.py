@@ -17,7 +17,7 @@ from typing import BinaryIO, TypeAlias
 
 from fmgrid.data.batches import load_split, map_array
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
-from fmgrid.data.sources import Arrays, is_decoded_from, read_arrays
+from fmgrid.data.sources import FILES, Arrays, is_published, read_arrays
 from fmgrid.errors import DataError
 from fmgrid.experiment import Record
 from fmgrid.system.disk import move_file, open_regular, read_regular, sync, sync_folder
@@ -71,13 +71,12 @@ def prepare(
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
-    *data_dir*, or else the environment variable FMGRID_DATA, is the user's choice of source:
-    its files are right, or it is an error. Without one, the cache is asked first, then the data
-    set's own sources. The sample comes from fmgrid itself, whatever the choice. *say* gets lines
-    for a person who waits.
+    The files of *data_dir*, or else of the environment variable FMGRID_DATA, are right, or it is
+    an error. Without such a choice the cache is asked first, then the data set's own sources.
+    *say* gets lines for a person who waits.
 
-    The cache is verified on every call, and a damaged one is made again. One process at a time
-    does so; a kill at any moment leaves a state that the next call mends.
+    The cache is verified on every call, and a damaged one is made again, by one process at a
+    time; a kill at any moment leaves a state that the next call mends.
 
     Raises `DataError`, with everything that was tried, or with the folder that cannot be used.
     """
@@ -169,15 +168,15 @@ def _read_manifest(folder: Path, info: DatasetInfo) -> Manifest:
     except (OSError, ValueError):
         return _NO_MANIFEST
     names = [file.name for file in manifest.arrays]
-    is_for_this = manifest.origin == _origin(info) and names == [file.array for file in info.files]
+    is_for_this = manifest.origin == _origin(info) and names == [*FILES.values()]
     return manifest if is_for_this else _NO_MANIFEST
 
 
 def _adopt(folder: Path, info: DatasetInfo) -> Manifest:
     """Return a manifest of arrays that hold the published numbers, an empty one of others."""
     try:
-        arrays = [map_array(folder / file.array) for file in info.files]
-        is_whole = all(map(is_decoded_from, info.files, arrays, repeat(info.shape)))
+        arrays = [map_array(folder / name) for name in FILES.values()]
+        is_whole = all(map(is_published, arrays, repeat(info.shape), info.sha256))
         return _describe(folder, info) if is_whole else _NO_MANIFEST
     except (OSError, ValueError, EOFError):
         return _NO_MANIFEST
@@ -188,7 +187,7 @@ def _origin(info: DatasetInfo) -> tuple[str, ...]:
 
 
 def _describe(folder: Path, info: DatasetInfo) -> Manifest:
-    paths = [folder / file.array for file in info.files]
+    paths = [folder / name for name in FILES.values()]
     arrays = [
         ArrayFile(name=path.name, size=path.stat().st_size, sha256=_sha256(path)) for path in paths
     ]
@@ -271,7 +270,7 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
     else:
         return None, ""
     try:
-        return read_arrays(folder, info.files), f"{folder} ({choice})"
+        return read_arrays(folder, info.sha256), f"{folder} ({choice})"
     except DataError as error:
         raise DataError(
             f"{folder}, chosen by {choice}, does not hold {dataset}:\n"
@@ -288,7 +287,7 @@ def _fetch(dataset: str, workspace: Path, say: Callable[[str], None]) -> tuple[A
         private = workspace / str(number)
         private.mkdir()
         try:
-            return read_arrays(find(private), info.files), name
+            return read_arrays(find(private), info.sha256), name
         except DataError as error:
             failures.append(f"{name}: {'; '.join(str(error).splitlines())}")
     raise DataError(

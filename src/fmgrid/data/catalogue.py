@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmgrid.data import sources
-from fmgrid.data.sources import PublishedFile
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class DatasetInfo:
     test_images: int
     shape: tuple[int, ...]  # of an image: rows, columns
     classes: tuple[str, ...]
-    sha256: tuple[str, ...]  # of the four published files, unpacked
+    sha256: tuple[str, ...]  # of the published files, unpacked, in the order of `sources.FILES`
     # By name, in the order of asking: functions that are given an empty folder to work in, and
     # return the folder with the published files.
     sources: Mapping[str, Callable[[Path], Path]]
@@ -29,20 +28,6 @@ class DatasetInfo:
     def pixels(self) -> int:
         """Numbers per image."""
         return math.prod(self.shape)
-
-    @property
-    def files(self) -> tuple[PublishedFile, ...]:
-        """The published files: images, whose numbers follow 16 bytes, and labels, after 8."""
-        layout = (
-            ("train-images-idx3-ubyte", 16 + self.train_images * self.pixels, "train_pixels.npy"),
-            ("train-labels-idx1-ubyte", 8 + self.train_images, "train_labels.npy"),
-            ("t10k-images-idx3-ubyte", 16 + self.test_images * self.pixels, "test_pixels.npy"),
-            ("t10k-labels-idx1-ubyte", 8 + self.test_images, "test_labels.npy"),
-        )
-        return tuple(
-            PublishedFile(name, size, sha256, array)
-            for (name, size, array), sha256 in zip(layout, self.sha256, strict=True)
-        )
 
 
 _CLOTHES = (

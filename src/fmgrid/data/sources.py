@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fmgrid.errors import DataError
 from fmgrid.system.disk import read_regular
@@ -25,44 +25,42 @@ if TYPE_CHECKING:
 _IN_PACKAGE = "usr/share/datasets/fashion-mnist"
 DEBIAN_FOLDER = Path("/", _IN_PACKAGE)  # where Debian's dataset-fashion-mnist puts the files
 
-_PACKED_SLACK = 1_000_000  # bytes by which a .gz file may exceed its content
+_LARGEST = 100_000_000  # bytes of a published file, packed or not
 _SILENCE_SECONDS = 20.0  # without a byte from the server, before a download is given up
 _DOWNLOAD_SECONDS = 600.0  # for 30 MB over a slow line
 
 Arrays: TypeAlias = Iterator[tuple[str, "np.ndarray[Any, Any]"]]  # by their names in the cache
 
+# The files of the idx format by their published names without .gz, and the arrays in them.
+FILES = {
+    "train-images-idx3-ubyte": "train_pixels.npy",
+    "train-labels-idx1-ubyte": "train_labels.npy",
+    "t10k-images-idx3-ubyte": "test_pixels.npy",
+    "t10k-labels-idx1-ubyte": "test_labels.npy",
+}
 
-class PublishedFile(NamedTuple):
-    """A file of the idx format, as published, and the array that it holds."""
 
-    name: str  # without .gz
-    size: int  # bytes, unpacked
-    sha256: str  # of the unpacked file
-    array: str  # its name in the cache
-
-
-def read_arrays(folder: Path, files: Sequence[PublishedFile]) -> Arrays:
+def read_arrays(folder: Path, sha256: Sequence[str]) -> Arrays:
     """Return the arrays of the published files in a folder, each decoded when it is asked for.
 
-    Raises `DataError` with a line for each file that is missing or wrong.
+    *sha256* is that of each file, unpacked. Raises `DataError` with a line for each that is
+    missing or wrong.
     """
     contents, problems = [], []
-    for file in files:
+    for (name, array), expected in zip(FILES.items(), sha256, strict=True):
         try:
-            contents.append((file.array, _read_verified(folder, file)))
+            contents.append((array, _read_verified(folder, name, expected)))
         except DataError as error:
-            problems.append(f"{error}; expected SHA-256 {file.sha256}")
+            problems.append(f"{error}; expected SHA-256 {expected}")
     if problems:
         raise DataError("\n".join(problems))
     return ((array, _decode(content)) for array, content in contents)
 
 
-def is_decoded_from(
-    file: PublishedFile, array: "np.ndarray[Any, Any]", shape: tuple[int, ...]
-) -> bool:
-    """Return whether an array holds the numbers of a published file, and nothing else.
+def is_published(array: "np.ndarray[Any, Any]", shape: tuple[int, ...], sha256: str) -> bool:
+    """Return whether an array holds the numbers of the published file with this checksum.
 
-    *shape* is that of one image in the file.
+    *shape* is that of an image there.
     """
     import numpy as np
 
@@ -71,8 +69,8 @@ def is_decoded_from(
         numbers = (array if is_labels else array * 255 + 0.5).astype(np.uint8)
     sizes = (len(array), *(() if is_labels else shape))
     content = bytes([0, 0, 8, len(sizes)]) + np.array(sizes, ">u4").tobytes() + numbers.tobytes()
-    is_published = hashlib.sha256(content).hexdigest() == file.sha256
-    return is_published and np.array_equal(_decode(content), array)
+    is_same = hashlib.sha256(content).hexdigest() == sha256
+    return is_same and np.array_equal(_decode(content), array)
 
 
 def _decode(content: bytes) -> "np.ndarray[Any, Any]":
@@ -88,30 +86,28 @@ def _decode(content: bytes) -> "np.ndarray[Any, Any]":
     return numbers.reshape(images, -1) / np.float32(255) if shape else numbers.astype(np.int64)
 
 
-def _read_verified(folder: Path, file: PublishedFile) -> bytes:
+def _read_verified(folder: Path, name: str, expected: str) -> bytes:
     """Read one file, gzipped or not, from *folder* or from torchvision's place within it."""
     places = (
-        place / name
+        place / file
         for place in (folder, folder / "FashionMNIST" / "raw")
-        for name in (file.name, f"{file.name}.gz")
+        for file in (name, f"{name}.gz")
     )
     try:
         path = next(filter(Path.is_file, places), None)
         if path is None:
-            raise DataError(f"{file.name}: found neither with nor without .gz")
+            raise DataError(f"{name}: found neither with nor without .gz")
+        content = read_regular(path, _LARGEST)
         if path.suffix == ".gz":
-            packed = read_regular(path, file.size + _PACKED_SLACK)
-            with gzip.open(io.BytesIO(packed)) as stream:
-                content = stream.read(file.size + 1)
-        else:
-            content = read_regular(path, file.size)
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{file.name}: cannot be read: {reason}") from error
-    if len(content) > file.size:
-        raise DataError(f"{file.name}: unpacked, it has more than {file.size:,} bytes")
+        raise DataError(f"{name}: cannot be read: {reason}") from error
+    if len(content) > _LARGEST:
+        raise DataError(f"{name}: unpacked, it has more than {_LARGEST:,} bytes")
     sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != file.sha256:
+    if sha256 != expected:
         raise DataError(f"{path.relative_to(folder)}: unpacked, its SHA-256 is {sha256}")
     return content
 

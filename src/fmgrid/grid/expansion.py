@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import NAMED, as_taken, objection_to_value, setting_as_taken
+from fmgrid.components import NAMED, as_taken, optimizer_signature, setting_as_taken
 from fmgrid.components.datasets import objection_to_workload
-from fmgrid.components.kinds import Kind, signature
+from fmgrid.components.kinds import Kind
 from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
@@ -190,7 +190,7 @@ def _component_problems(
         return []  # pydantic says so
     draft = Definition(_DRAFT, block.place, written)
     try:
-        takes = signature(kind, name)
+        takes = kind.signature(name)
     except ComponentError as error:
         return [draft.origin(kind.setting).problem(str(error))]
     problems = []
@@ -246,9 +246,10 @@ def _excluded_in_vain(
 def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | None:
     """Return why one of the values that a rule allows can be no value of an argument."""
     *each, whole = _choices(allowed)
-    if objection_to_value(optimizer, argument, whole) is None:
+    takes = optimizer_signature(optimizer)
+    if takes.objection_to(argument, whole) is None:
         return None
-    wrong = ((value, objection_to_value(optimizer, argument, value)) for value in each or [whole])
+    wrong = ((value, takes.objection_to(argument, value)) for value in each or [whole])
     return next(
         (f"{show_toml(value)} {objection}" for value, objection in wrong if objection), None
     )
