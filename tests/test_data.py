@@ -708,7 +708,7 @@ def test_a_cache_of_version_0_1_that_one_may_only_read_is_verified_and_used(
     check_unchanged(prepared)
     assert not (prepared.folder / MANIFEST).exists()
     flip_a_byte(prepared.folder / "train_labels.npy")
-    with pytest.raises(DataError, match="train_labels.npy: damaged"):
+    with pytest.raises(DataError, match=r"train_labels\.npy: damaged"):
         check_unchanged(prepared)
 
 
