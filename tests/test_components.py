@@ -497,8 +497,12 @@ def test_a_class_of_another_kind_is_refused() -> None:
 
 def test_whatever_is_plugged_in_needs_a_process_of_its_own() -> None:
     assert not needs_own_process(Experiment(name="any"))
-    for setting in ("dataset", "optimizer"):
-        assert needs_own_process(Experiment(name="any", **{setting: "package.module:Class"}))
+    assert needs_own_process(Experiment(name="any", optimizer="package.module:Class"))
+
+
+def test_no_data_set_can_be_plugged_in() -> None:
+    with pytest.raises(ComponentError, match=r"has no data set .package\.module:Class"):
+        KINDS["dataset"].signature("package.module:Class")
 
 
 def test_a_component_is_checked_once_whatever_else_differs() -> None:

@@ -29,7 +29,8 @@ def optimizer_signature(name: str) -> Signature:
 def objection_to_name(setting: str, name: Any) -> str | None:
     """Return why no experiment has this value of a setting that names a built-in component."""
     try:
-        _ = setting not in KINDS or is_plugged_in(name) or KINDS[setting].signature(name)
+        kind = KINDS.get(setting)
+        _ = kind and kind.is_built_in(name) and kind.signature(name)
     except ComponentError as error:
         return str(error)
     return None

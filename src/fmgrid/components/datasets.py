@@ -3,14 +3,13 @@
 from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.plugins import Expected
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.experiment import Experiment
 
 DATASET = Kind(
     setting="dataset",
-    expected=Expected("data set", "fmgrid.data.catalogue:DatasetInfo"),
+    noun="data set",
     of=lambda experiment: Component(experiment.dataset, {}),
     library="fmgrid",
     built_in=lambda: DATASETS,

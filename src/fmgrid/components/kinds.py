@@ -23,19 +23,23 @@ class Kind:
     """An entry of the table of kinds."""
 
     setting: str  # which names one; its arguments stand in the setting with _args behind it
-    expected: Expected
+    noun: str  # for people
     of: Callable[[Experiment], Component]
     library: str  # where the built-in ones are
     built_in: Callable[[], Collection[str]]  # their names
     read: Callable[[str], Signature]  # of a built-in one
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
+    base: str = (
+        ""  # the class of all plugged-in ones; nothing can be plugged in where there is none
+    )
     # Builds one in a worker before the first training, and raises what the component raises.
     check: Callable[[Component], None] | None = None
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
-        return not is_plugged_in(name) or name.removeprefix(f"{self.library}:") in self.built_in()
+        has_plugins = bool(self.base) and is_plugged_in(name)
+        return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
 
     def signature(self, name: str) -> Signature:
         """Return what a component takes; built-in ones are looked up without importing torch.
@@ -60,13 +64,13 @@ def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
     if not kind.is_built_in(name):
         try:
-            signature = ask_for_signature(name, kind.expected)
+            signature = ask_for_signature(name, Expected(kind.noun, kind.base))
         except ComponentError as error:
             return str(error)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
         hint = or_near_match(plain, kind.built_in(), "it has")
-        return f'{kind.library} has no {kind.expected.noun} "{printable(plain, 80)}"{hint}'
+        return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
     objection = kind.objection(signature)
     return f"{name} {objection}" if objection else signature

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmgrid.components.datasets import info_of
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.plugins import Expected
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DatasetInfo
 from fmgrid.experiment import Experiment
@@ -64,7 +63,8 @@ NETWORKS: Mapping[str, Network] = {
 }
 NETWORK = Kind(
     setting="network",
-    expected=Expected("network", "torch.nn:Module"),
+    noun="network",
+    base="torch.nn:Module",
     of=lambda experiment: Component("MLP", {"hidden_units": experiment.hidden_units}),
     library="fmgrid",
     built_in=lambda: NETWORKS,

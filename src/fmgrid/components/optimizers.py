@@ -90,7 +90,8 @@ def _objection(signature: Signature) -> str | None:
 
 OPTIMIZER = Kind(
     setting="optimizer",
-    expected=EXPECTED,
+    noun=EXPECTED.noun,
+    base=EXPECTED.base,
     of=lambda each: Component(each.optimizer, {"lr": each.learning_rate, **each.optimizer_args}),
     library="torch.optim",
     built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},
