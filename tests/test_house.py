@@ -114,7 +114,7 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
 def test_the_tree_shows_every_file_and_no_other() -> None:
     shown: set[str] = set()
     stack: list[str] = []
-    for line in ARCHITECTURE.split("```")[1].splitlines()[2:]:
+    for line in ARCHITECTURE.split("## Files")[1].split("```")[1].splitlines()[2:]:
         match = re.match(r"([│├└─ ]*)([\w./-]+)", line)
         assert match, line
         stack[len(match[1]) // 4 - 1 :] = [match[2].rstrip("/")]
