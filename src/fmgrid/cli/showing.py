@@ -239,15 +239,17 @@ def _names_in(folder: Path) -> list[str] | None:
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:
     """Print where a data set is, and how many images of each class it holds."""
-    from fmgrid.data import DATASETS, class_counts
+    from fmgrid.data import DATASETS
+    from fmgrid.data.batches import class_counts
 
-    counts = class_counts(prepared.folder)
+    info = DATASETS[prepared.dataset]
+    counts = class_counts(prepared.folder, info.classes)
     if json:
         where = {"folder": str(prepared.folder), "source": prepared.source}
         answer = {"dataset": prepared.dataset, **where, "counts": counts}
         print(json_format.dumps(answer, indent=2))
         return
-    print(f"{prepared.dataset}: {DATASETS[prepared.dataset].description}")
+    print(f"{prepared.dataset}: {info.description}")
     print(f"source   {prepared.source}")
     print(f"decoded  {prepared.folder}, checksums verified\n")
     table = Table("class", box=None, pad_edge=False)

@@ -8,7 +8,8 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.components import ComponentError, optimizer_signature
+from fmgrid.components import optimizer_signature
+from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.claims import Expectation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fmgrid.analysis.statistics import common_seeds
 from fmgrid.analysis.study import UNKNOWN_SEED, Axis, Group, Study, level_of, show_level
-from fmgrid.experiment import TRAIN_IMAGES
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import (
     absolute,
     grid_word,
@@ -183,10 +183,14 @@ def _round_up(number: int) -> int:
 
 
 def _selection(study: Study, logdir: Path) -> Iterator[str]:
-    chosen = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
+    chosen = [
+        one
+        for one in study.scored.values()
+        if one.settings.get("validation") == "test" and one.settings.get("dataset") in DATASETS
+    ]
     if len(study.scored) == 1 or not chosen:
         return
-    images = min(TRAIN_IMAGES[one.settings["dataset"]] for one in chosen)
+    images = min(DATASETS[one.settings["dataset"]].train_images for one in chosen)
     held_out = _round_up(images // 6)
     if max(one.settings["batch_size"] for one in chosen) > images - held_out:
         return

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args, get_origin
 
+from fmgrid.components.datasets import workload_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.settings import SETTINGS
@@ -153,7 +154,7 @@ def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, Cell]]:
     yield "name", experiment.name
     yield "seed", experiment.seed
     yield "depth", experiment.depth
-    yield "steps_per_epoch", experiment.steps_per_epoch
+    yield "steps_per_epoch", workload_of(experiment).steps_per_epoch
     for layer, units in enumerate(experiment.hidden_units, 1):
         yield f"units{layer}", units
     for setting in SETTINGS.values():
