@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fmgrid.analysis.study import Repeated
+from fmgrid.analysis.experiments import Repeated
 from fmgrid.cli import status
 from fmgrid.cli.comparing import find_repeated, show_comparison
 from fmgrid.cli.reporting import load_study

@@ -22,7 +22,7 @@ from fmgrid.errors import StoreError
 from fmgrid.execution.runner import Policy, as_wanted, is_set_aside, run_all, survey
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store, find_folders, read_results
-from fmgrid.results.summary import summarize, to_csv, to_table
+from fmgrid.results.summary import read_runs, to_csv, to_rows
 from made_up_runs import InTurn, make_run
 
 GRID = [
@@ -58,7 +58,7 @@ def run_grid(root: Path) -> None:
 
 
 def table(root: Path) -> str:
-    return to_csv(to_table(summarize(root).rows))
+    return to_csv(to_rows(read_runs(root).runs))
 
 
 class Disk:

@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from fmgrid.analysis.effects import (
-    as_good_as_best,
-    compare_with,
-    find_effects,
-    find_gains,
-    find_shares,
-)
+from fmgrid.analysis.comparisons import as_good_as_best, compare_with
+from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.statistics import compare, holm, shares_of_variance
 from fmgrid.analysis.study import Study
 from made_up_studies import row, rows, study_of

@@ -19,9 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from fmgrid.analysis.axes import Group
 from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.experiments import UNKNOWN_SEED, Repeated
 from fmgrid.analysis.statistics import Difference
-from fmgrid.analysis.study import UNKNOWN_SEED, Group, Repeated, Study
+from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
 from fmgrid.plots.paper import (
     COLOURS,

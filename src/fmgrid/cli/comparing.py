@@ -3,30 +3,27 @@
 import json as json_format
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from fmgrid.analysis.statistics import Difference, Estimate, compare, estimate, holm
-from fmgrid.analysis.study import (
-    ESTIMATED,
-    LABELS,
+from fmgrid.analysis.comparisons import Compared, compare_metrics
+from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
     Repeated,
-    Study,
     are_confounded,
     are_scored_alike,
     images_of,
-    show_level,
 )
+from fmgrid.analysis.study import Study
 from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
 from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.experiment import typed
+from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
     interval_of_difference,
     is_fraction,
@@ -34,20 +31,10 @@ from fmgrid.report.phrases import (
     show_p,
     show_value,
 )
+from fmgrid.settings import is_same, show
 from fmgrid.words import counted, near_match, printable
 
-_METRICS = (*ESTIMATED, "overfitting_gap")
 _SEEDS_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of both over the seeds that both have, or over all of each where they share none."""
-
-    first: Estimate
-    second: Estimate
-    difference: Difference | None  # second minus first
-    p: float | None = None  # Holm's over the metrics
 
 
 def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
@@ -74,29 +61,26 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
 
 def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    names_of_settings = dict.fromkeys([*first.settings, *second.settings])
-    differing = [
-        name
-        for name in names_of_settings
-        if typed(_setting(first, name)) != typed(_setting(second, name))
-    ]
+    settings = {
+        name: (first.settings.get(name), second.settings.get(name))
+        for name in {**first.settings, **second.settings}
+    }
+    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
     seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
-    measured = _measure(first, second, seeds)
+    metrics = compare_metrics(first, second, seeds)
     if json:
-        print(json_format.dumps(_to_json(first, second, differing, seeds, measured), indent=2))
+        answer = _to_json(first, second, differing, seeds, metrics)
+        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
         return
     names = printable(first.name), printable(second.name)
     if differing:
-        settings = [
-            (n, show_level(_setting(first, n)), show_level(_setting(second, n))) for n in differing
-        ]
-        _put(("setting", *names), settings)
+        _put(("setting", *names), [(name, *map(show, pair)) for name, pair in differing.items()])
     else:
         print("the same configuration")
     print()
     head = ("metric", *names, "difference", "95% interval", "p")
-    _put(head, [_to_cells(metric, found) for metric, found in measured.items()])
-    _say_how_sure(first, second, seeds, measured)
+    _put(head, [_to_cells(metric, found) for metric, found in metrics.items()])
+    _say_how_sure(first, second, seeds, metrics)
     if are_confounded(first, second):
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
@@ -122,16 +106,17 @@ def _split(name: str, logdir: Path) -> tuple[Path, str]:
 
 
 def _find(name: str, study: Study, root: Path) -> Repeated:
-    if name in study.scored:
-        return study.scored[name]
-    for one in study.scored.values():
-        for seed, row in one.runs.items():
-            if name in (row["run"], row.get("folder"), f"{one.name}_s{seed}"):
-                return replace(one, name=name, runs={seed: row}, curves={}, failures=())
+    scored = {known: one for known, one in study.experiments.items() if one.runs}
+    if name in scored:
+        return scored[name]
+    for one in scored.values():
+        for seed, run in one.runs.items():
+            if name in (run.run, run.folder, f"{one.name}_s{seed}"):
+                return replace(one, name=name, runs={seed: run}, failures=())
     if not name:
         raise _refusal(name, "an empty name; name an experiment or a run")
-    near = near_match(name, [*study.scored, *(row["run"] for row in study.rows)])
-    hint = f"did you mean {near}?" if near else f"there are {some(list(study.scored))}"
+    near = near_match(name, [*scored, *(run.run for run in study.runs)])
+    hint = f"did you mean {near}?" if near else f"there are {some(list(scored))}"
     raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
 
 
@@ -145,41 +130,14 @@ def _refusal(name: str, message: str) -> InputError:
     )
 
 
-def _setting(one: Repeated, name: str) -> Any:
-    return one.settings.get(name)
-
-
-def _measure(first: Repeated, second: Repeated, seeds: Sequence[int]) -> dict[str, Measured]:
-    """Return the metrics that both have, over *seeds* or, where there are none, over all."""
-    found = {}
-    for metric in _METRICS:
-        both = [one.series(metric) for one in (first, second)]
-        if seeds:
-            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
-        if all(both):
-            one, other = both
-            is_comparable = seeds and are_scored_alike([first, second], metric)
-            difference = compare(other, one) if is_comparable else None
-            found[metric] = Measured(estimate(one.values()), estimate(other.values()), difference)
-    tested = {
-        m: one.difference
-        for m, one in found.items()
-        if one.difference and one.difference.sd is not None
-    }
-    corrected = holm([difference.p for difference in tested.values()])
-    for metric, p in zip(tested, corrected, strict=True):
-        found[metric] = replace(found[metric], p=p)
-    return found
-
-
-def _to_cells(metric: str, found: Measured) -> tuple[str, ...]:
-    values = (show_value(one.mean, metric) for one in (found.first, found.second))
-    difference = found.difference
+def _to_cells(metric: str, compared: Compared) -> tuple[str, ...]:
+    label = METRICS[metric].label
+    values = (show_value(one.mean, metric) for one in (compared.first, compared.second))
+    difference = compared.difference
     if difference is None:
-        return LABELS[metric], *values, "", "", ""
-    told = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    interval = interval_of_difference(difference, metric)
-    return LABELS[metric], *values, told, interval, show_p(found.p)
+        return label, *values, "", "", ""
+    size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
+    return label, *values, size, interval_of_difference(difference, metric), show_p(compared.p)
 
 
 def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -196,31 +154,24 @@ def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_how_sure(
-    first: Repeated,
-    second: Repeated,
-    seeds: Sequence[int],
-    measured: Mapping[str, Measured],
+    first: Repeated, second: Repeated, seeds: Sequence[int], metrics: Mapping[str, Compared]
 ) -> None:
-    one, other = printable(first.name), printable(second.name)
-    if not seeds:
-        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
-        if other_images := _other_images(first, second):
-            say(other_images)
-            return
-        say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
-        return
     if other_images := _other_images(first, second):
         say(other_images)
-    if not any(found.difference for found in measured.values()):
+    elif not seeds:
+        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
+        say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
+    differences = [one.difference for one in metrics.values() if one.difference]
+    if not differences:
         return
     alone = [
-        f"{len(these.runs) - len(seeds)} of {name}"
-        for these, name in ((first, one), (second, other))
-        if len(these.runs) > len(seeds)
+        f"{len(one.runs) - len(seeds)} of {printable(one.name)}"
+        for one in (first, second)
+        if len(one.runs) > len(seeds)
     ]
     left_out = f"; {' and '.join(alone)} left out" if alone else ""
-    say(f"over {_seeds_in_words(seeds)}, paired{left_out}; differences are {other} minus {one}")
-    differences = [found.difference for found in measured.values() if found.difference]
+    order = f"differences are {printable(second.name)} minus {printable(first.name)}"
+    say(f"over {_seeds_in_words(seeds)}, paired{left_out}; {order}")
     if all(difference.is_none for difference in differences):
         say("identical in every run")
     elif len(seeds) == 1:
@@ -250,24 +201,24 @@ def _seeds_in_words(seeds: Sequence[int]) -> str:
 def _to_json(
     first: Repeated,
     second: Repeated,
-    differing: Sequence[str],
+    settings: Mapping[str, tuple[Any, Any]],
     seeds: Sequence[int],
-    measured: Mapping[str, Measured],
+    metrics: Mapping[str, Compared],
 ) -> dict[str, Any]:
     return {
         "first": first.name,
         "second": second.name,
         "seeds": list(seeds),
-        "settings": {name: [_setting(first, name), _setting(second, name)] for name in differing},
+        "settings": settings,
         "confounded": are_confounded(first, second),
         "not_compared": _other_images(first, second),
         "metrics": {
             metric: {
-                "first": asdict(found.first),
-                "second": asdict(found.second),
-                "difference": found.difference and found.difference.to_json(),
-                "p_holm": found.p,
+                "first": asdict(compared.first),
+                "second": asdict(compared.second),
+                "difference": compared.difference and compared.difference.to_json(),
+                "p_holm": compared.p,
             }
-            for metric, found in measured.items()
+            for metric, compared in metrics.items()
         },
     }

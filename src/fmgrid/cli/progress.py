@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.analysis.study import Ranking, Repeated, images_of
+from fmgrid.analysis.experiments import Ranking, Repeated, images_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training.costs import estimate_seconds
 from fmgrid.words import shortened
@@ -141,7 +141,7 @@ def _accuracy_of(one: Repeated, short: Mapping[str, str]) -> str:
 
 def _name_of(one: Repeated) -> str:
     """Return the name of a single run, or of an experiment of several."""
-    return next(iter(one.runs.values()))["run"] if len(one.runs) == 1 else one.name
+    return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
 
 
 def format_seconds(seconds: float) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.study import Study, are_scored_alike
+from fmgrid.analysis.experiments import are_scored_alike
+from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
 from fmgrid.plots.curves import describe_learning_curves, plot_learning_curves
 from fmgrid.plots.forest import describe_effects, plot_effects

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fmgrid.analysis.axes import Group, level_of
+from fmgrid.analysis.experiments import Repeated
 from fmgrid.analysis.statistics import Estimate, estimate
-from fmgrid.analysis.study import Group, Repeated, Study, level_of, measured
+from fmgrid.analysis.study import Study
+from fmgrid.metrics import finite
 from fmgrid.plots.paper import (
     GREY,
     LINES,
@@ -98,10 +101,10 @@ def points_of(one: Repeated, metric: str) -> list[Point]:
     curves = [rows for seed, rows in one.curves.items() if rows and seed in one.runs]
     for rows in curves:
         for row in rows:
-            value = measured(row, metric)
-            if value is not None and row.get("epoch") is not None:
-                values[row["epoch"]].append(value)
-                images[row["epoch"]] = row.get("images_seen")
+            value = finite(getattr(row, metric))
+            if value is not None:
+                values[row.epoch].append(value)
+                images[row.epoch] = row.images_seen
     return [
         Point(epoch, estimate(values[epoch]), images[epoch])
         for epoch in sorted(values)

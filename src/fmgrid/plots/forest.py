@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.study import show_level
 from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, readable, settled, styled
 from fmgrid.plots.scales import Span, stretches, value_axes
 from fmgrid.plots.wording import listed, named, points
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
         else "without intervals, since no two levels share two seeds"
     )
     size = points(first.difference.mean)
-    best, worst = named(show_level(first.best)), named(show_level(first.worst))
+    best, worst = named(show(first.best)), named(show(first.worst))
     parts = [
         f"Marks are differences in points of accuracy (percentage points), {bars}.",
         f"{named(first.setting)} changes most: {best} is {size} points above {worst}."
@@ -131,7 +131,7 @@ def _draw(axes: "Axes", y: int, one: Effect) -> None:
 def _label(one: Effect, shown: Sequence[Effect], between: str = "\n") -> str:
     several = Counter(other.setting for other in shown)[one.setting] > 1
     of_group = f" in {readable(one.group, 20)}" if several else ""
-    best, worst = readable(show_level(one.best), 20), readable(show_level(one.worst), 20)
+    best, worst = readable(show(one.best), 20), readable(show(one.worst), 20)
     return f"{readable(one.setting)}{of_group}{between}{best} over {worst}"
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.analysis.effects import as_good_as_best
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.comparisons import as_good_as_best
+from fmgrid.analysis.experiments import Repeated
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import Axis, Group, Repeated, level_of, show_level
 from fmgrid.plots.configurations import highest_first
 from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import (
@@ -23,6 +24,7 @@ from fmgrid.plots.paper import (
 )
 from fmgrid.plots.scales import label_levels, level_texts, main_stretch
 from fmgrid.plots.wording import have_intervals, listed, percent_of, repeats
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def planes(group: Group) -> list[Plane]:
             beside = min(group.axes, key=lambda axis: len(axis.levels))
             row, column = (axis for axis in group.axes if axis is not beside)
             found = [
-                Plane(readable(f"{beside.name} {show_level(level)}", 40), row, column, members)
+                Plane(readable(f"{beside.name} {show(level)}", 40), row, column, members)
                 for level, members in group.at(beside).items()
             ]
             return found if len(found) <= _MOST_PLANES else []
@@ -260,7 +262,7 @@ def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
 
 
 def _levels(group: Group, one: Repeated) -> str:
-    return listed((f"{axis.name} {show_level(level_of(one, axis.name))}" for axis in group.axes), 9)
+    return listed((f"{axis.name} {show(level_of(one, axis.name))}" for axis in group.axes), 9)
 
 
 def _all_axes(group: Group) -> str:

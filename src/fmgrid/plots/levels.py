@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.experiments import Repeated
 from fmgrid.analysis.statistics import Estimate, estimate
-from fmgrid.analysis.study import Axis, Group, Repeated, level_of
 from fmgrid.plots.paper import colour, new_figure, readable, settled, styled
 from fmgrid.plots.scales import (
     Span,

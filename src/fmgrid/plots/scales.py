@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fmgrid.analysis.study import Axis, show_level
+from fmgrid.analysis.axes import Axis
 from fmgrid.pages.document import INK
 from fmgrid.plots.paper import readable, tell_apart, text_width
+from fmgrid.settings import show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +97,7 @@ def level_texts(levels: Iterable[Any]) -> dict[Any, str]:
     levels = list(levels)
     for digits in _DIGITS:
         texts = {
-            level: f"{level:.{digits}g}" if isinstance(level, float) else show_level(level)
+            level: f"{level:.{digits}g}" if isinstance(level, float) else show(level)
             for level in levels
         }
         if len(set(texts.values())) == len(levels):

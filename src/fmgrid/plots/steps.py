@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fmgrid.analysis.axes import Group
+from fmgrid.analysis.experiments import TIME
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import TIME, Group
 from fmgrid.plots.curves import Point, points_of
 from fmgrid.plots.levels import LEAST
 from fmgrid.plots.paper import LINES, marker, new_figure, ramp, settled, styled, write_beside

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmgrid.analysis.effects import as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
 from fmgrid.analysis.study import Study
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC

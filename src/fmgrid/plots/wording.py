@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from fmgrid.analysis.experiments import Repeated, images_of
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import Repeated, images_of, show_level
+from fmgrid.settings import show
 from fmgrid.words import counted, printable, without_middle
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def named(name: str) -> str:
 
 def at_level(setting: str, level: object) -> str:
     """Write a level with its setting: batch_size 128."""
-    return named(f"{setting} {show_level(level)}")
+    return named(f"{setting} {show(level)}")
 
 
 def over(numbers: Iterable[int]) -> str:

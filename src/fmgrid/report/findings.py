@@ -3,15 +3,11 @@
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
 
-from fmgrid.analysis.effects import Effect, as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.experiments import Repeated, best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
-from fmgrid.analysis.study import (
-    Repeated,
-    Study,
-    best_by_images,
-    images_of,
-    show_level,
-)
+from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, open_over_all
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -27,6 +23,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 
@@ -195,7 +192,7 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     group = next(one for one in study.groups if one.title == effect.group)
     rates = {one.settings.get("learning_rate") for one in group.members}
     if effect.setting == "optimizer" and len(rates) == 1:
-        told.append(f"all at learning rate {show_level(rates.pop())}")
+        told.append(f"all at learning rate {show(rates.pop())}")
     return told
 
 
@@ -263,7 +260,7 @@ def _effect_row(rank: int, effect: Effect, evidence: Evidence) -> tuple[Cell, ..
     noise = "" if effect.noise is None else show_difference(effect.noise, metric).lstrip("+")
     known = effect.difference.sd is not None
     is_flat = abs(effect.difference.mean) <= ROUNDING
-    levels = (show_level(level) for level in (effect.best, effect.worst))
+    levels = (show(level) for level in (effect.best, effect.worst))
     best, worst = ("none", "none") if is_flat else levels
     return (
         figure(str(rank), rank),

@@ -1,26 +1,24 @@
 """What was asked and what came of it: the design, and the results of every group."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fmgrid.analysis.effects import Against, compare_with, find_shares
-from fmgrid.analysis.statistics import ALPHA, Estimate
-from fmgrid.analysis.study import (
-    Axis,
-    Group,
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.comparisons import Against, compare_with
+from fmgrid.analysis.effects import find_shares
+from fmgrid.analysis.experiments import (
     Repeated,
-    Study,
     are_scored_alike,
     best_first,
     by_configuration,
     count_neighbours,
     images_of,
-    level_of,
     scored_alike,
-    show_level,
     without,
 )
+from fmgrid.analysis.statistics import ALPHA, Estimate
+from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -36,6 +34,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
 SHOWN = 5
@@ -54,7 +53,7 @@ def design_section(evidence: Evidence) -> Section:
     if study.baseline:
         base = study.baseline
         told = ", ".join(
-            f"{code(name)} {plain(show_level(value))}"
+            f"{code(name)} {plain(show(value))}"
             for name, value in base.settings.items()
             if value not in (None, {})
         )
@@ -120,7 +119,7 @@ def _neighbours_of(base: Repeated, study: Study) -> str:
 
 def _levels(axis: Axis) -> str:
     """Write an axis' levels, of many the first few and the last."""
-    shown = [plain(show_level(level)) for level in axis.levels]
+    shown = [plain(show(level)) for level in axis.levels]
     if len(shown) > LARGE:
         shown = [*shown[:SHOWN], "…", f"{shown[-1]} ({len(shown)})"]
     return ", ".join(shown)
@@ -175,7 +174,7 @@ def _terms(evidence: Evidence) -> list[str]:
 
 def _nested(experiments: Iterable[Repeated]) -> str:
     """Name the experiments of which one is the beginning of another."""
-    alike: dict[str, dict[str, str]] = defaultdict(dict)
+    alike: dict[Hashable, dict[Hashable, str]] = defaultdict(dict)
     for one in experiments:
         alike[without(one, "epochs")].setdefault(one.configuration, one.name)
     found = [some(list(names.values())) for names in alike.values() if len(names) > 1]
@@ -317,7 +316,7 @@ def _best_of_each(group: Group, metric: str) -> list[str]:
         if not are_words or len(ranked) > SHOWN:
             continue
         shown = [
-            f"{plain(show_level(level))} {show_value(members[0].mean(metric), metric)} "
+            f"{plain(show(level))} {show_value(members[0].mean(metric), metric)} "
             f"({code(members[0].name)})"
             for level, members in ranked.items()
             if members
@@ -380,7 +379,7 @@ def _without_blanks(table: Table) -> Table:
 
 def _level_cell(level: object) -> Cell:
     order = float(level) if isinstance(level, int | float) else None
-    return Cell(plain(show_level(level)), order)
+    return Cell(plain(show(level)), order)
 
 
 def _interval_cell(found: Estimate | None, metric: str) -> Cell:

@@ -93,7 +93,8 @@ class Scalars:
 class FoundEpoch:
     """What mltrainer logged at the end of one epoch; None throughout a run where it did not.
 
-    Loss and accuracy are means of batch means, unlike those of fmgrid's own runs.
+    Loss and accuracy are means of batch means, unlike those of fmgrid's own runs. Figures have the
+    seven digits that single precision keeps: 0.001, and not 0.0010000000474974513.
     """
 
     epoch: int  # from 1
@@ -102,6 +103,7 @@ class FoundEpoch:
     accuracy: float | None  # fraction
     learning_rate: float | None  # after the schedule's step, so that of the next epoch
     seconds: float | None  # since the event file was opened
+    images_seen: int | None = None  # which mltrainer does not say
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,20 @@ class FoundRun:
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
     network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
     objection: str | None = None  # why this is no run of mltrainer's
+    weights: None = None
+    test_loss: None = None
+    test_accuracy: None = None
+
+    @property
+    def final(self) -> FoundEpoch | None:
+        """The last epoch."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def best(self) -> FoundEpoch | None:
+        """The first epoch with the highest accuracy."""
+        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
+        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
 
 
 def events_file_name(run: Run) -> str:
@@ -631,10 +647,13 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
     history = []
     for step in sorted(steps):
         points = {word: column[step] for word, column in columns.items()}
-        values = {word: points[word].value if word in points else None for word in _TAGS.values()}
+        values = {
+            word: float(f"{points[word].value:.7g}") if word in points else None
+            for word in _TAGS.values()
+        }
         seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
         known = seconds if abs(seconds) <= _LONGEST_RUN else None
-        history.append(FoundEpoch(step + 1, seconds=known, **values))
+        history.append(FoundEpoch(step + 1, **values, seconds=known, images_seen=None))
     return tuple(history)
 
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from fmgrid.components import as_taken
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
+from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.quantities import format_bytes
 from fmgrid.results.events import events_file_name, to_events
 from fmgrid.system import toml
@@ -354,7 +355,7 @@ def to_results(run: Run) -> bytes:
             "fingerprint": run.experiment.fingerprint,
         },
         "failure": run.failure.model_dump() if run.failure else None,
-        "metrics": metrics(run),
+        "metrics": {name: METRICS[name].of(run) for name in COLUMNS},
         "software": run.software,
         "history": [record.model_dump() for record in run.history],
     }
@@ -434,23 +435,6 @@ def read_sealed(path: Path) -> dict[str, Any]:
         return _parse(content)
     except DamagedFileError as error:
         raise type(error)(f"{path}: {error}") from None
-
-
-def metrics(run: Run) -> dict[str, int | float | None]:
-    """Return the figures that a run comes down to, None where it has none."""
-    final, best = run.final, run.best
-    return {
-        "accuracy": final.accuracy if final else None,
-        "valid_loss": final.valid_loss if final else None,
-        "train_loss": final.train_loss if final else None,
-        "best_accuracy": best.accuracy if best else None,
-        "best_epoch": best.epoch if best else None,
-        "best_valid_loss": min((record.valid_loss for record in run.history), default=None),
-        "test_accuracy": run.test_accuracy,
-        "test_loss": run.test_loss,
-        "weights": run.weights,
-        "images_seen": final.images_seen if final else None,
-    }
 
 
 def _parse(content: bytes) -> dict[str, Any]:

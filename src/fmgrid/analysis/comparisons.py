@@ -1,0 +1,171 @@
+"""Who is better than whom: winners by seed, equals of the best, and comparisons with one of them.
+
+Experiments that different images judge are compared with nothing of each other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fmgrid.analysis.axes import Group
+from fmgrid.analysis.experiments import (
+    UNKNOWN_SEED,
+    Repeated,
+    are_scored_alike,
+    best_by_images,
+    best_first,
+    scored_alike,
+)
+from fmgrid.analysis.statistics import (
+    ALPHA,
+    Difference,
+    Estimate,
+    common_seeds,
+    compare,
+    estimate,
+    holm,
+)
+from fmgrid.analysis.study import Study
+from fmgrid.metrics import METRICS, WITH_SPREAD
+
+
+@dataclass(frozen=True)
+class Against:
+    """How the members of a group compare with one experiment.
+
+    p values are Holm's over the group, or, where the reference was picked by the same figures, for
+    all pairs of the group, as any of them might have been picked.
+    """
+
+    reference: Repeated
+    is_picked: bool  # for being the best
+    differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
+
+
+@dataclass(frozen=True)
+class Winners:
+    """The conclusions of single runs of experiments that the same images judge."""
+
+    seeds: tuple[int, ...]  # that all of them have
+    left_out: tuple[int, ...]  # seeds that only some of them have
+    ranked: tuple[Repeated, ...]  # each configuration once, best mean first
+    ranks: Mapping[str, tuple[int, ...]]  # by name, one for each seed; equals share the better one
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are best with one seed or more, most often first."""
+        won = [name for name in self.ranks if 1 in self.ranks[name]]
+        return sorted(won, key=lambda name: -self.ranks[name].count(1))
+
+    @property
+    def by_seed(self) -> dict[int, list[str]]:
+        """The best with each seed; equals all are."""
+        return {
+            seed: [name for name, places in self.ranks.items() if places[at] == 1]
+            for at, seed in enumerate(self.seeds)
+        }
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of two experiments over the seeds that both have, or else over all of each."""
+
+    first: Estimate
+    second: Estimate
+    difference: Difference | None  # second minus first; None where they cannot be compared
+    p: float | None = None  # Holm's over the metrics
+
+
+def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
+    """Compare a group's members with the study's baseline, or with the best where it has none.
+
+    None where there is nothing to compare.
+    """
+    ranked = group.ranked(metric)
+    if not ranked:
+        return None
+    baseline = study.baseline
+    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *ranked])):
+        baseline = None
+    reference = baseline or scored_alike(ranked)[0][0]
+    named = next((one for one in ranked if one.configuration == reference.configuration), reference)
+    differences = {
+        member.name: difference
+        for member in ranked
+        if member.configuration != reference.configuration
+        if member.scored_on == reference.scored_on
+        if (difference := compare(member.series(metric), reference.series(metric)))
+    }
+    if not differences:
+        return None
+    p_values = [difference.p for difference in differences.values()]
+    corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
+    pairs = zip(differences.values(), corrected, strict=True)
+    return Against(named, baseline is None, dict(zip(differences, pairs, strict=True)))
+
+
+def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
+    """Return the ranks of experiments with each seed alone, over the seeds that all of them have.
+
+    Of several sets of experiments that different images judge it is the largest. None where that
+    has fewer than two experiments, or shares no seed.
+    """
+    ranked, *_ = [*best_by_images(study.configurations, metric), []]
+    series = {one.name: one.series(metric) for one in ranked}
+    seeds = sorted(set(common_seeds(list(series.values()))) - {UNKNOWN_SEED})
+    if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
+        return None
+    ranks: dict[str, list[int]] = {name: [] for name in series}
+    for seed in seeds:
+        figures = [values[seed] for values in series.values()]
+        ordered = sorted(figures, reverse=bool(METRICS[metric].is_higher_better))
+        for name, values in series.items():
+            ranks[name].append(ordered.index(values[seed]) + 1)
+    known = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
+    return Winners(
+        seeds=tuple(seeds),
+        left_out=tuple(sorted(known - set(seeds))),
+        ranked=tuple(ranked),
+        ranks={name: tuple(places) for name, places in ranks.items()},
+    )
+
+
+def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> list[Repeated]:
+    """Return the best and those that do not differ significantly from it, best first.
+
+    Paired by seed. Any of them might have been the best of these figures, so that p values are
+    corrected for all pairs (Bonferroni).
+    """
+    best, *others = best_first(members, metric)
+    differences = [compare(best.series(metric), other.series(metric)) for other in others]
+    p_values = _for_all_pairs([difference.p if difference else 1.0 for difference in differences])
+    return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
+
+
+def compare_metrics(first: Repeated, second: Repeated, seeds: Sequence[int]) -> dict[str, Compared]:
+    """Compare the metrics that both have, over *seeds*, or the means of all runs without any."""
+    compared = {}
+    for metric in (*WITH_SPREAD, "overfitting_gap"):
+        both = [one.series(metric) for one in (first, second)]
+        if seeds:
+            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
+        if all(both):
+            one, other = both
+            is_comparable = seeds and are_scored_alike([first, second], metric)
+            difference = compare(other, one) if is_comparable else None
+            compared[metric] = Compared(
+                estimate(one.values()), estimate(other.values()), difference
+            )
+    tested = {
+        metric: one.difference.p
+        for metric, one in compared.items()
+        if one.difference and one.difference.sd is not None
+    }
+    for metric, p in zip(tested, holm(list(tested.values())), strict=True):
+        compared[metric] = replace(compared[metric], p=p)
+    return compared
+
+
+def _for_all_pairs(p_values: Sequence[float]) -> list[float]:
+    """Correct the p values of one that was picked against each of the others."""
+    pairs = len(p_values) * (len(p_values) + 1) // 2
+    return [min(1.0, pairs * p) for p in p_values]

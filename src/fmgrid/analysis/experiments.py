@@ -1,0 +1,220 @@
+"""Experiments with their runs: their figures, which of them are one, and which may be compared."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.experiment import EpochRecord, Run, typed
+from fmgrid.metrics import METRICS, finite
+from fmgrid.results.events import FoundEpoch
+from fmgrid.results.summary import StoredRun, natural_order, to_stored
+from fmgrid.settings import RIVALS, SETTINGS
+
+UNKNOWN_SEED = -1  # of a run that plain mltrainer left
+SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
+TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
+# Steps and images are two ways to say how long an epoch is, and count as one setting.
+SINGLE_SETTINGS = tuple(setting for setting in SETTINGS if setting != "train_images")
+
+
+@dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
+class Repeated:
+    """One experiment with its runs, one per seed."""
+
+    name: str
+    settings: Mapping[str, Any]  # by name; a setting that is not known is absent
+    runs: Mapping[int, StoredRun]  # complete ones, by seed in ascending order
+    failures: tuple[StoredRun, ...] = ()
+    other_names: tuple[str, ...] = ()  # of the same configuration, whose runs are among these
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the configuration."""
+        return (self.name, *self.other_names)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all of its runs come from trainings of other experiments."""
+        return all(run.trained_as for run in self.runs.values())
+
+    @property
+    def curves(self) -> dict[int, Sequence[EpochRecord | FoundEpoch]]:
+        """The epochs of the runs, by seed."""
+        return {seed: run.history for seed, run in self.runs.items()}
+
+    def series(self, metric: str) -> dict[int, float]:
+        """Return the finite values of a metric by seed."""
+        values = ((seed, finite(run.metrics.get(metric))) for seed, run in self.runs.items())
+        return {seed: value for seed, value in values if value is not None}
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """Return the metric's mean over seeds with its interval, None if no run has it."""
+        series = self.series(metric)
+        if not series:
+            return None
+        mean = estimate(series.values())
+        if mean.low is None or mean.high is None or not METRICS[metric].is_fraction:
+            return mean
+        # Student's interval of few repeats knows of no bounds.
+        return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+
+    def mean(self, metric: str) -> float | None:
+        """Return the metric's mean over seeds, None if no run has it."""
+        series = self.series(metric)
+        return fmean(series.values()) if series else None
+
+    @cached_property
+    def configuration(self) -> Hashable:
+        """Key shared by experiments with the same settings."""
+        return without(self)
+
+    @property
+    def scored_on(self) -> tuple[Any, ...]:
+        """The images that judge it: figures on others are not compared with its own."""
+        return tuple(self.settings.get(setting) for setting in SCORED_ON)
+
+    def scored_on_for(self, metric: str) -> tuple[Any, ...]:
+        """Return the images that a metric is of: `test_` metrics know one set of each data set."""
+        return self.scored_on[:1] if METRICS[metric].is_of_test_images else self.scored_on
+
+    @property
+    def images_seen(self) -> int | None:
+        """Training images until the end, repeats included."""
+        seen = next((run.metrics.get("images_seen") for run in self.runs.values()), None)
+        return None if seen is None else int(seen)
+
+
+def without(one: Repeated, setting: str = "") -> Hashable:
+    """Return a key of an experiment's settings, or of all but one.
+
+    An experiment whose settings are not all known shares its key with no other.
+    """
+    dropped = (setting, RIVALS.get(setting))
+    kept = {key: value for key, value in one.settings.items() if key not in dropped}
+    return typed(kept if one.settings.keys() >= SETTINGS.keys() else [one.name, kept])
+
+
+def by_configuration(experiments: Iterable[Repeated]) -> dict[Hashable, list[Repeated]]:
+    """Return the experiments, those with the same settings together."""
+    groups: dict[Hashable, list[Repeated]] = defaultdict(list)
+    for one in experiments:
+        groups[one.configuration].append(one)
+    return groups
+
+
+def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
+    """Return the first experiment of each configuration."""
+    return [same[0] for same in by_configuration(experiments).values()]
+
+
+def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
+    """Return every configuration once with the runs of all its names, in natural order.
+
+    It is called by the first name under which it was trained. Of a seed that several names have,
+    the run of that name counts: it is one training.
+    """
+    in_order = sorted(experiments, key=lambda one: (one.is_shared, natural_order(one.name)))
+    found = [_merge(same) for same in by_configuration(in_order).values()]
+    return sorted(found, key=lambda one: natural_order(one.name))
+
+
+def _merge(same: Sequence[Repeated]) -> Repeated:
+    first, *others = same
+    if not others:
+        return first
+    runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
+    names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
+    return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
+
+
+def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
+    """Return the experiments, those together that the same images judge; the largest set first."""
+    sets: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
+    for one in experiments:
+        sets[one.scored_on].append(one)
+    return sorted(sets.values(), key=lambda members: -len(members))
+
+
+def are_scored_alike(experiments: Iterable[Repeated], metric: str = "accuracy") -> bool:
+    """Return whether the same images give all experiments their figures of a metric."""
+    return len({one.scored_on_for(metric) for one in experiments}) <= 1
+
+
+def images_of(one: Repeated) -> str:
+    """Return in words which images judge an experiment."""
+    dataset, validation = one.scored_on
+    if validation is None:
+        return "unknown images"
+    of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
+    if validation == "test":
+        return f"the test images{of}"
+    return f"{validation:,} images{of} held out"
+
+
+def are_confounded(one: Repeated, other: Repeated) -> bool:
+    """Return whether two saw different numbers of images, though the same time was given them."""
+    if any(one.settings.get(name) != other.settings.get(name) for name in TIME):
+        return False
+    seen = one.images_seen, other.images_seen
+    return None not in seen and seen[0] != seen[1]
+
+
+def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
+    """Return how many others differ from each configuration in one setting only.
+
+    A setting that changes the images which judge a run does not count: such figures are not
+    compared.
+    """
+    candidates = distinct(experiments)
+    neighbours = Counter(dict.fromkeys(candidates, 0))
+    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
+        buckets: dict[Hashable, list[Repeated]] = defaultdict(list)
+        for one in candidates:
+            buckets[without(one, setting)].append(one)
+        for bucket in buckets.values():
+            for one in bucket:
+                neighbours[one] += len(bucket) - 1
+    return neighbours
+
+
+def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
+    """Return the experiments that have the metric, in order of its mean; equals by their names."""
+    scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
+    sign = -1 if METRICS[metric].is_higher_better else 1
+    in_order = sorted(scored, key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
+    return [one for _, one in in_order]
+
+
+def best_by_images(experiments: Iterable[Repeated], metric: str) -> list[list[Repeated]]:
+    """Return the configurations that have the metric, best mean first.
+
+    Those together that the same images judge, the largest such set first.
+    """
+    return scored_alike(best_first(merged(experiments), metric))
+
+
+class Ranking:
+    """The experiments of runs, as the report ranks them, while more runs come in."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self._experiments: dict[str, Repeated] = {}
+        for run in runs:
+            self.add(run)
+
+    def add(self, run: Run) -> None:
+        """Count a run, if it is complete."""
+        if run.status != "complete":
+            return
+        stored = replace(to_stored(run), history=())
+        known = self._experiments.get(stored.name)
+        runs = {**(known.runs if known else {}), run.experiment.seed: stored}
+        self._experiments[stored.name] = Repeated(stored.name, stored.settings, runs)
+
+    def best(self) -> list[Repeated]:
+        """Return the best of each set of experiments that the same images judge."""
+        sets = best_by_images(self._experiments.values(), "accuracy")
+        return [ranked[0] for ranked in sets]
