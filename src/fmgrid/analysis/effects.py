@@ -36,6 +36,7 @@ from fmgrid.analysis.statistics import (
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
+from fmgrid.settings import to_toml
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
@@ -146,7 +147,10 @@ def _contrasts_of(group: Group, baseline: Repeated | None) -> Iterator[tuple[Gro
         yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
     elif group.shape == "irregular":
         slices = list(_slices(group, baseline)) if baseline else []
-        yield from slices or _slices(group, count_neighbours(group.members).most_common(1)[0][0])
+        neighbours = count_neighbours(group.members)
+        # Of equals the settings decide, as a second name changes no result.
+        middle = min(neighbours, key=lambda one: (-neighbours[one], to_toml(one.settings)))
+        yield from slices or _slices(group, middle)
 
 
 def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis, str]]:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from statistics import fmean
 from typing import Any
 
@@ -37,9 +38,11 @@ class Repeated:
         return (self.name, *self.other_names)
 
     @property
-    def is_shared(self) -> bool:
-        """Whether all of its runs come from trainings of other experiments."""
-        return all(run.trained_as for run in self.runs.values())
+    def began(self) -> tuple[Any, ...]:
+        """Key by which the name under which a configuration was trained first comes first."""
+        is_shared = all(run.trained_as for run in self.runs.values())
+        times = [run.started.timestamp() for run in self.runs.values() if run.started]
+        return is_shared, min(times, default=inf), natural_order(self.name)
 
     @property
     def curves(self) -> dict[int, Sequence[EpochRecord | FoundEpoch]]:
@@ -114,18 +117,18 @@ def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
 def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
     """Return every configuration once with the runs of all its names, in natural order.
 
-    It is called by the first name under which it was trained. Of a seed that several names have,
+    It is called by the name under which it was trained first. Of a seed that several names have,
     the run of that name counts: it is one training.
     """
-    in_order = sorted(experiments, key=lambda one: (one.is_shared, natural_order(one.name)))
-    found = [_merge(same) for same in by_configuration(in_order).values()]
-    return sorted(found, key=lambda one: natural_order(one.name))
+    configurations = map(_merge, by_configuration(experiments).values())
+    return sorted(configurations, key=lambda one: natural_order(one.name))
 
 
 def _merge(same: Sequence[Repeated]) -> Repeated:
-    first, *others = same
-    if not others:
-        return first
+    if len(same) == 1:
+        return same[0]
+    same = sorted(same, key=lambda one: one.began)
+    first = same[0]
     runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
     names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
     return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))

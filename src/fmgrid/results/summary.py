@@ -57,6 +57,7 @@ class StoredRun:
     status: str | None = "complete"  # None where it is not known
     history: Sequence[EpochRecord | FoundEpoch] = ()
     seconds: float | None = None
+    started: datetime | None = None
     trained_as: str | None = None
     error: str | None = None  # in one line
     software: Mapping[str, str | int] = field(default_factory=dict)
@@ -136,6 +137,7 @@ def to_stored(run: Run, folder: str = "") -> StoredRun:
         status=run.status,
         history=run.history,
         seconds=run.seconds,
+        started=run.started,
         trained_as=run.trained_as,
         error=_in_one_line(run.failure.message) if run.failure else None,
         software=run.software,
@@ -259,6 +261,7 @@ def _from_found(run: FoundRun, name: str) -> StoredRun:
         metrics=_measure(run),
         status={True: "complete", False: "interrupted", None: None}[run.complete],
         history=run.history,
+        started=run.started,
         seconds=run.final.seconds if run.final else None,
         folder=name,
     )
