@@ -41,9 +41,8 @@ class Axis:
     @property
     def is_logarithmic(self) -> bool:
         """Whether the levels are numbers that span orders of magnitude."""
-        if not self.is_numeric or min(self.levels) <= 0:
-            return False
-        return bool(max(self.levels) / min(self.levels) > _LOG_SPAN)
+        is_positive = self.is_numeric and min(self.levels) > 0
+        return bool(is_positive and max(self.levels) / min(self.levels) > _LOG_SPAN)
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,8 @@ class Group:
     @cached_property
     def shape(self) -> Shape:
         """The shape that the members span together."""
-        if not self.axes:
-            return "single"
-        if len(self.axes) == 1:
-            return "one axis"
+        if len(self.axes) < 2:  # noqa: PLR2004 -- a product needs two
+            return "one axis" if self.axes else "single"
         cells = math.prod(len(axis.levels) for axis in self.axes)
         return "factorial" if cells == len(self.distinct) else "irregular"
 
@@ -134,34 +131,35 @@ def keep_types_apart(experiments: Mapping[str, Repeated]) -> dict[str, Repeated]
 
     Python takes these, and 1.0, for one level of an axis; they may train to different bits.
     """
-    types: dict[tuple[str, Any], set[type]] = defaultdict(set)
+    values: dict[str, set[Any]] = defaultdict(set)
     for one in experiments.values():
         for name, value in one.settings.get("optimizer_args", {}).items():
             if isinstance(value, int | float):
-                types[name, value].add(type(value))
-    mixed = {name for (name, _), kinds in types.items() if len(kinds) > 1}
+                values[name].add((type(value), value))
+    mixed = {name for name, pairs in values.items() if len(pairs) > len({x for _, x in pairs})}
     return {name: _with_text(one, mixed) for name, one in experiments.items()}
 
 
 def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
     values = one.settings.get("optimizer_args", {})
-    if arguments.isdisjoint(values):
-        return one
     texts = {name: to_toml(values[name]) for name in arguments & values.keys()}
+    if not texts:
+        return one
     return replace(one, settings={**one.settings, "optimizer_args": {**values, **texts}})
 
 
 def _layer_axes(members: Sequence[Repeated]) -> list[str]:
-    shapes = {one.settings.get("hidden_units") for one in members}
-    known = [units for units in shapes if units is not None]
-    if len(known) < len(shapes):
+    shapes: set[Any] = {one.settings.get("hidden_units") for one in members}
+    if None in shapes or not shapes:
         return ["hidden_units"]
-    if len({len(units) for units in known}) == 1:
-        if len(known[0]) > 1 and all(len(set(units)) == 1 for units in known):
-            return ["units"]  # which all layers share
-        return [f"units{layer}" for layer in range(1, len(known[0]) + 1)]
-    is_even = len({width for units in known for width in units}) <= 1
-    return ["depth" if is_even else "hidden_units"]
+    depths = {len(units) for units in shapes}
+    if len(depths) > 1:
+        is_even = len({width for units in shapes for width in units}) <= 1
+        return ["depth" if is_even else "hidden_units"]
+    (depth,) = depths
+    if depth > 1 and all(len(set(units)) == 1 for units in shapes):
+        return ["units"]  # which all layers share
+    return [f"units{layer}" for layer in range(1, depth + 1)]
 
 
 def _level_order(level: Any) -> tuple[Any, ...]:

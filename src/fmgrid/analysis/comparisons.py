@@ -5,11 +5,13 @@ Experiments that different images judge are compared with nothing of each other.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fmgrid.analysis.axes import Group
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
     Repeated,
+    are_confounded,
     are_scored_alike,
     best_by_images,
     best_first,
@@ -26,6 +28,7 @@ from fmgrid.analysis.statistics import (
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, WITH_SPREAD
+from fmgrid.settings import is_same
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,29 @@ class Winners:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A metric of two experiments over the seeds that both have, or else over all of each."""
+class MetricPair:
+    """A metric of two experiments."""
 
     first: Estimate
     second: Estimate
     difference: Difference | None  # second minus first; None where they cannot be compared
     p: float | None = None  # Holm's over the metrics
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two experiments over the seeds that both have, or over all of each where they share none."""
+
+    first: Repeated
+    second: Repeated
+    seeds: tuple[int, ...]  # that both have
+    settings: Mapping[str, tuple[Any, Any]]  # that differ
+    metrics: Mapping[str, MetricPair]  # that both have
+
+    @property
+    def is_confounded(self) -> bool:
+        """Whether they saw different numbers of images, time aside."""
+        return are_confounded(self.first, self.second)
 
 
 def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
@@ -141,28 +160,37 @@ def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> li
     return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
 
 
-def compare_metrics(first: Repeated, second: Repeated, seeds: Sequence[int]) -> dict[str, Compared]:
-    """Compare the metrics that both have, over *seeds*, or the means of all runs without any."""
-    compared = {}
+def compare_two(first: Repeated, second: Repeated) -> Comparison:
+    """Compare two experiments in their settings and in all metrics."""
+    settings = {
+        name: (first.settings.get(name), second.settings.get(name))
+        for name in {**first.settings, **second.settings}
+    }
+    seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
+    metrics = {}
     for metric in (*WITH_SPREAD, "overfitting_gap"):
-        both = [one.series(metric) for one in (first, second)]
-        if seeds:
-            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
-        if all(both):
-            one, other = both
+        one, other = (
+            {
+                seed: value
+                for seed, value in each.series(metric).items()
+                if not seeds or seed in seeds
+            }
+            for each in (first, second)
+        )
+        if one and other:
             is_comparable = seeds and are_scored_alike([first, second], metric)
             difference = compare(other, one) if is_comparable else None
-            compared[metric] = Compared(
-                estimate(one.values()), estimate(other.values()), difference
-            )
+            means = estimate(one.values()), estimate(other.values())
+            metrics[metric] = MetricPair(*means, difference)
     tested = {
-        metric: one.difference.p
-        for metric, one in compared.items()
-        if one.difference and one.difference.sd is not None
+        metric: pair.difference.p
+        for metric, pair in metrics.items()
+        if pair.difference and pair.difference.sd is not None
     }
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
-        compared[metric] = replace(compared[metric], p=p)
-    return compared
+        metrics[metric] = replace(metrics[metric], p=p)
+    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
+    return Comparison(first, second, seeds, differing, metrics)
 
 
 def _for_all_pairs(p_values: Sequence[float]) -> list[float]:

@@ -1,10 +1,10 @@
-"""What each setting does: the swing between its best and its worst level, beside the noise.
+"""The effect of each setting: the range from its best to its worst level, beside the noise.
 
 The best and the worst are the pair of levels furthest apart over the seeds that both have. They are
 picked after looking, so that their difference is tested as one of all pairs: its interval is
 corrected for their number (Bonferroni), its p value for the number of settings, too (Holm), and the
-swing that equals would show is Tukey's. In a factorial grid a level stands for the mean over all
-others, per seed.
+range that noise alone would show is Tukey's. In a factorial grid a level stands for the mean over
+all others, per seed.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -43,7 +43,7 @@ MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
 @dataclass(frozen=True)
 class Effect:
-    """The swing of a metric along one axis of a group."""
+    """The range of a metric along one axis of a group."""
 
     group: str  # title
     setting: str  # name of the axis
@@ -51,28 +51,28 @@ class Effect:
     worst: Any
     levels: int
     difference: Difference  # best minus worst; its interval holds for all pairs of levels at once
-    p: float  # that equals swing so far: for all pairs of levels, and Holm's over the effects
-    noise: float | None  # the swing of equals, at most, 19 times in 20
+    p: float  # corrected for all pairs of levels, and by Holm's method for the effects
+    noise: float | None  # the range that noise alone stays below in 95 % of cases
     images: tuple[int, int] | None  # fewest and most seen, where levels differ in it, time aside
     metric: str = "accuracy"
     through: str = ""  # the experiment that all others differ from in this setting only
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether best and worst can be told from equals."""
+        """Whether best and worst differ significantly."""
         return self.p <= ALPHA
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What one level is better by than the one before it on an ordered axis."""
+    """The difference between a level and the one before it on an ordered axis."""
 
     group: str
     setting: str
     before: Any
     after: Any
     difference: Difference  # after minus before
-    p: float  # Holm's, over the gains of all axes
+    p: float  # Holm's, over the steps of all axes
 
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
@@ -88,7 +88,7 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
 
 
 def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
-    """Return what each step along the ordered axes brings: diminishing returns, or not."""
+    """Return the difference that each step along the ordered axes makes."""
     steps = [
         (part.title, axis.name, before, after, difference)
         for part, axis, _ in _contrasts(study)
@@ -164,11 +164,9 @@ def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis, str
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
     """Return the metric by level and seed, as a mean over the members of a level."""
-    means = {
-        level: mean_by_seed([member.series(metric) for member in members])
-        for level, members in group.at(axis).items()
-    }
-    return {level: found for level, found in means.items() if found}
+    levels = group.at(axis).items()
+    means = {level: mean_by_seed([one.series(metric) for one in same]) for level, same in levels}
+    return {level: by_seed for level, by_seed in means.items() if by_seed}
 
 
 def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | None:

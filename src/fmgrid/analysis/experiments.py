@@ -32,10 +32,25 @@ class Repeated:
     failures: tuple[StoredRun, ...] = ()
     other_names: tuple[str, ...] = ()  # of the same configuration, whose runs are among these
 
+    @classmethod
+    def of(cls, runs: Sequence[StoredRun]) -> "Repeated":
+        """Return the experiment with these runs."""
+        complete = [run for run in runs if run.is_complete]
+        by_seed = {UNKNOWN_SEED if run.seed is None else run.seed: run for run in complete}
+        failures = tuple(run for run in runs if not run.is_complete)
+        return cls(runs[0].name, runs[0].settings, dict(sorted(by_seed.items())), failures)
+
     @property
     def names(self) -> tuple[str, ...]:
         """All names of the configuration."""
         return (self.name, *self.other_names)
+
+    def called(self, name: str) -> "Repeated":
+        """Return it under another of its names."""
+        if name == self.name:
+            return self
+        others = tuple(other for other in self.names if other != name)
+        return replace(self, name=name, other_names=others)
 
     @property
     def began(self) -> tuple[Any, ...]:
@@ -57,13 +72,11 @@ class Repeated:
     def estimate(self, metric: str) -> Estimate | None:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
-        if not series:
-            return None
-        mean = estimate(series.values())
-        if mean.low is None or mean.high is None or not METRICS[metric].is_fraction:
-            return mean
-        # Student's interval of few repeats knows of no bounds.
-        return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+        mean = estimate(series.values()) if series else None
+        if mean and mean.low is not None and mean.high is not None and METRICS[metric].is_fraction:
+            # Student's interval of few repeats knows of no bounds.
+            return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+        return mean
 
     def mean(self, metric: str) -> float | None:
         """Return the metric's mean over seeds, None if no run has it."""
@@ -80,15 +93,11 @@ class Repeated:
         """The images that judge it: figures on others are not compared with its own."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
 
-    def scored_on_for(self, metric: str) -> tuple[Any, ...]:
-        """Return the images that a metric is of: `test_` metrics know one set of each data set."""
-        return self.scored_on[:1] if METRICS[metric].is_of_test_images else self.scored_on
-
     @property
     def images_seen(self) -> int | None:
         """Training images until the end, repeats included."""
-        seen = next((run.metrics.get("images_seen") for run in self.runs.values()), None)
-        return None if seen is None else int(seen)
+        seen = (run.metrics.get("images_seen") for run in self.runs.values())
+        return next((int(images) for images in seen if images is not None), None)
 
 
 def without(one: Repeated, setting: str = "") -> Hashable:
@@ -144,7 +153,9 @@ def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
 
 def are_scored_alike(experiments: Iterable[Repeated], metric: str = "accuracy") -> bool:
     """Return whether the same images give all experiments their figures of a metric."""
-    return len({one.scored_on_for(metric) for one in experiments}) <= 1
+    # A data set has one set of test images, whichever others are held out for validation.
+    known = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
+    return len({one.scored_on[:known] for one in experiments}) <= 1
 
 
 def images_of(one: Repeated) -> str:
@@ -153,9 +164,7 @@ def images_of(one: Repeated) -> str:
     if validation is None:
         return "unknown images"
     of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
-    if validation == "test":
-        return f"the test images{of}"
-    return f"{validation:,} images{of} held out"
+    return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
 
 
 def are_confounded(one: Repeated, other: Repeated) -> bool:
@@ -204,20 +213,16 @@ class Ranking:
     """The experiments of runs, as the report ranks them, while more runs come in."""
 
     def __init__(self, runs: Iterable[Run] = ()) -> None:
-        self._experiments: dict[str, Repeated] = {}
+        self._runs: dict[str, list[StoredRun]] = defaultdict(list)
         for run in runs:
             self.add(run)
 
     def add(self, run: Run) -> None:
         """Count a run, if it is complete."""
-        if run.status != "complete":
-            return
-        stored = replace(to_stored(run), history=())
-        known = self._experiments.get(stored.name)
-        runs = {**(known.runs if known else {}), run.experiment.seed: stored}
-        self._experiments[stored.name] = Repeated(stored.name, stored.settings, runs)
+        if run.status == "complete":
+            self._runs[run.experiment.name].append(replace(to_stored(run), history=()))
 
     def best(self) -> list[Repeated]:
         """Return the best of each set of experiments that the same images judge."""
-        sets = best_by_images(self._experiments.values(), "accuracy")
-        return [ranked[0] for ranked in sets]
+        experiments = map(Repeated.of, self._runs.values())
+        return [ranked[0] for ranked in best_by_images(experiments, "accuracy")]

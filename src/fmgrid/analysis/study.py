@@ -5,7 +5,7 @@ of its names the same runs, and `Study.configurations` and `Group.members` have 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -58,7 +58,8 @@ class Study:
     @cached_property
     def scored(self) -> dict[str, Repeated]:
         """The same by each of their names, in natural order."""
-        return _by_name(self.experiments, self.configurations)
+        called = {name: one.called(name) for one in self.configurations for name in one.names}
+        return {name: called[name] for name in self.experiments if name in called}
 
     @cached_property
     def runs(self) -> list[StoredRun]:
@@ -68,11 +69,8 @@ class Study:
     @cached_property
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
-        return [
-            name
-            for name, one in self.experiments.items()
-            if any(run.status in ("failed", "timeout") for run in one.failures)
-        ]
+        experiments = self.experiments.values()
+        return [one.name for one in experiments if any(run.is_failed for run in one.failures)]
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -121,7 +119,7 @@ def to_study(contents: Contents, asked: Sequence[Asked]) -> Study:
     uncounted: list[str] = []
     copies: list[str] = []
     experiments = {
-        name: _to_experiment(name, _without_namesakes(by_name[name], copies, uncounted))
+        name: Repeated.of(_without_namesakes(by_name[name], copies, uncounted))
         for name in sorted(by_name, key=natural_order)
     }
     failures = [run for one in experiments.values() for run in one.failures]
@@ -131,11 +129,11 @@ def to_study(contents: Contents, asked: Sequence[Asked]) -> Study:
         uncounted.append(f"{same}: {', '.join(copies)}")
     experiments = keep_types_apart(experiments)
     left_out += uncounted
+    scored = {name for name, one in experiments.items() if one.runs}
     left_out += [
         f"{grid.path}: none of its experiments has a complete run here"
         for grid in asked
-        if grid.names
-        and not any(experiments[name].runs for name in grid.names if name in experiments)
+        if grid.names and scored.isdisjoint(grid.names)
     ]
     study = Study(
         experiments,
@@ -152,37 +150,16 @@ def to_study(contents: Contents, asked: Sequence[Asked]) -> Study:
 
 def by_experiment(study: Study) -> list[dict[str, Any]]:
     """Return a row per experiment, by `COLUMNS`: n, mean, sd and interval of every metric."""
-    return [_to_row(one) for one in study.experiments.values()]
-
-
-def _to_row(one: Repeated) -> dict[str, Any]:
-    any_run = next(iter([*one.runs.values(), *one.failures]))
-    row = {
-        **to_cells(any_run.settings),
-        "name": one.name,
-        "n": len(one.runs),
-        "failed": len(one.failures),
-        "weights": any_run.metrics.get("weights"),
-        "images_seen": one.images_seen,
-    }
-    for metric in WITH_SPREAD:
-        if estimate := one.estimate(metric):
-            row |= {f"{metric}_{part}": getattr(estimate, part) for part in _PARTS}
-    return row
-
-
-def _by_name(experiments: Iterable[str], configurations: Iterable[Repeated]) -> dict[str, Repeated]:
-    named = {
-        name: one if name == one.name else _called(one, name)
-        for one in configurations
-        for name in one.names
-    }
-    return {name: named[name] for name in experiments if name in named}
-
-
-def _called(one: Repeated, name: str) -> Repeated:
-    others = tuple(other for other in one.names if other != name)
-    return replace(one, name=name, other_names=others)
+    rows = []
+    for one in study.experiments.values():
+        first, *_ = (*one.runs.values(), *one.failures)
+        row = to_cells(first.settings) | {"name": one.name, "weights": first.metrics.get("weights")}
+        row |= {"n": len(one.runs), "failed": len(one.failures), "images_seen": one.images_seen}
+        for metric in WITH_SPREAD:
+            if estimate := one.estimate(metric):
+                row |= {f"{metric}_{part}": getattr(estimate, part) for part in _PARTS}
+        rows.append(row)
+    return rows
 
 
 def _without_namesakes(
@@ -190,31 +167,26 @@ def _without_namesakes(
 ) -> list[StoredRun]:
     """Return the runs of one name that count: of one configuration, and one of each seed.
 
-    Several log folders may hold runs of one name. The places of copies go to *copies*, and what
-    else does not count to *uncounted*.
+    Several log folders may hold runs of one name. The places of copies go to *copies*, and
+    everything else that does not count to *uncounted*.
     """
     by_configuration: dict[Hashable, list[StoredRun]] = defaultdict(list)
     for run in runs:
         by_configuration[typed(run.settings)].append(run)
     kept = max(by_configuration.values(), key=len)
     if others := [run for same in by_configuration.values() if same is not kept for run in same]:
-        told = f"{runs[0].name}: {len(others)} of its runs, whose settings differ from the others'"
-        elsewhere = [run.place for run in others if run.place != run.run]
-        uncounted.append(f"{told}: {', '.join(elsewhere)}" if elsewhere else told)
-    first: dict[int | None, StoredRun] = {}
-    counted = []
-    for run in kept:
-        known = first.setdefault(run.seed, run) if run.is_complete else run
-        if known is run:
-            counted.append(run)
-        elif _bits(run) == _bits(known):
+        places = ", ".join(run.place for run in others if run.place != run.run)
+        reason = f"{len(others)} of its runs, whose settings differ from the others'"
+        uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
+    counted: dict[int | None, StoredRun] = {}
+    for run in [run for run in kept if run.is_complete]:
+        known = counted.setdefault(run.seed, run)
+        if known is not run and _bits(run) == _bits(known):
             copies.append(run.place)
-        else:
-            uncounted.append(
-                f"{run.place}: not counted, as {known.place} has the same name and seed, "
-                "and other figures"
-            )
-    return counted
+        elif known is not run:
+            same = f"as {known.place} has the same name and seed, and other figures"
+            uncounted.append(f"{run.place}: not counted, {same}")
+    return [run for run in kept if not run.is_complete or counted[run.seed] is run]
 
 
 def _bits(run: StoredRun) -> Hashable:
@@ -224,31 +196,17 @@ def _bits(run: StoredRun) -> Hashable:
     return typed([run.metrics, epochs])
 
 
-def _to_experiment(name: str, runs: Sequence[StoredRun]) -> Repeated:
-    by_seed = {
-        UNKNOWN_SEED if run.seed is None else run.seed: run for run in runs if run.is_complete
-    }
-    failures = tuple(run for run in runs if not run.is_complete)
-    return Repeated(name, runs[0].settings, dict(sorted(by_seed.items())), failures)
-
-
 def _titles(asked: Sequence[Asked]) -> list[str]:
     """Return a title for each grid: its file's name, after its folder's where several have it."""
-    paths = [PurePosixPath(one.path) for one in asked]
+    paths = [PurePosixPath(grid.path) for grid in asked]
     stems = Counter(path.stem for path in paths)
-    titles = [
-        path.stem if stems[path.stem] == 1 else f"{_folder_name(path, one)}/{path.stem}"
-        for path, one in zip(paths, asked, strict=True)
-    ]
-    seen: Counter[str] = Counter()
-    for at, title in enumerate(titles):
-        seen[title] += 1
-        titles[at] = title if seen[title] == 1 else f"{title} ({seen[title]})"
-    return titles
-
-
-def _folder_name(path: PurePosixPath, asked: Asked) -> str:
-    return path.parent.name or PurePosixPath(asked.file).parent.name
+    titles = []
+    for path, grid in zip(paths, asked, strict=True):
+        folder = path.parent.name or PurePosixPath(grid.file).parent.name
+        titles.append(path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}")
+    earlier = [titles[:at].count(title) for at, title in enumerate(titles)]
+    pairs = zip(titles, earlier, strict=True)
+    return [f"{title} ({number + 1})" if number else title for title, number in pairs]
 
 
 def _find_groups(study: Study) -> Iterator[Group]:

@@ -2,26 +2,17 @@
 
 import json as json_format
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from fmgrid.analysis.comparisons import Compared, compare_metrics
-from fmgrid.analysis.experiments import (
-    UNKNOWN_SEED,
-    Repeated,
-    are_confounded,
-    are_scored_alike,
-    images_of,
-)
+from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
+from fmgrid.analysis.experiments import Repeated, are_scored_alike, images_of
 from fmgrid.analysis.study import Study
-from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
+from fmgrid.cli.output import put_rows, say, warn
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import some
-from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
@@ -31,8 +22,8 @@ from fmgrid.report.phrases import (
     show_p,
     show_value,
 )
-from fmgrid.settings import is_same, show
-from fmgrid.words import counted, near_match, printable
+from fmgrid.settings import show
+from fmgrid.words import counted, first_few, near_match, printable
 
 _SEEDS_SHOWN = 10
 
@@ -61,27 +52,23 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
 
 def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    settings = {
-        name: (first.settings.get(name), second.settings.get(name))
-        for name in {**first.settings, **second.settings}
-    }
-    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
-    seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
-    metrics = compare_metrics(first, second, seeds)
+    comparison = compare_two(first, second)
     if json:
-        answer = _to_json(first, second, differing, seeds, metrics)
+        answer = _to_json(comparison)
         print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
         return
     names = printable(first.name), printable(second.name)
-    if differing:
-        _put(("setting", *names), [(name, *map(show, pair)) for name, pair in differing.items()])
+    if comparison.settings:
+        settings = [[name, *map(show, pair)] for name, pair in comparison.settings.items()]
+        put_rows(("setting", *names), (), lambda _: settings)
     else:
         print("the same configuration")
     print()
     head = ("metric", *names, "difference", "95% interval", "p")
-    _put(head, [_to_cells(metric, found) for metric, found in metrics.items()])
-    _say_how_sure(first, second, seeds, metrics)
-    if are_confounded(first, second):
+    rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
+    put_rows(head, (), lambda _: rows)
+    _say_how_sure(comparison)
+    if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
 
@@ -113,11 +100,10 @@ def _find(name: str, study: Study, root: Path) -> Repeated:
         for seed, run in one.runs.items():
             if name in (run.run, run.folder, f"{one.name}_s{seed}"):
                 return replace(one, name=name, runs={seed: run}, failures=())
-    if not name:
-        raise _refusal(name, "an empty name; name an experiment or a run")
     near = near_match(name, [*scored, *(run.run for run in study.runs)])
     hint = f"did you mean {near}?" if near else f"there are {some(list(scored))}"
-    raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
+    missing = f"no complete run or experiment in {root}; {hint}"
+    raise _refusal(name, missing if name else "an empty name; name an experiment or a run")
 
 
 def _is_part_of(one: Repeated, other: Repeated) -> bool:
@@ -130,38 +116,24 @@ def _refusal(name: str, message: str) -> InputError:
     )
 
 
-def _to_cells(metric: str, compared: Compared) -> tuple[str, ...]:
+def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     label = METRICS[metric].label
-    values = (show_value(one.mean, metric) for one in (compared.first, compared.second))
-    difference = compared.difference
+    values = (show_value(one.mean, metric) for one in (pair.first, pair.second))
+    difference = pair.difference
     if difference is None:
-        return label, *values, "", "", ""
+        return [label, *values, "", "", ""]
     size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    return label, *values, size, interval_of_difference(difference, metric), show_p(compared.p)
+    return [label, *values, size, interval_of_difference(difference, metric), show_p(pair.p)]
 
 
-def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, or where it is too wide a block of lines for each row: no figure is cut."""
-    table = Table(*head, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(printable, row))
-    target = console()
-    wanted = target.measure(table, options=target.options.update(max_width=PIPE_WIDTH)).maximum
-    if wanted <= target.width:
-        put(table)
-    else:
-        print(to_blocks(head, [list(map(printable, row)) for row in rows]))
-
-
-def _say_how_sure(
-    first: Repeated, second: Repeated, seeds: Sequence[int], metrics: Mapping[str, Compared]
-) -> None:
-    if other_images := _other_images(first, second):
+def _say_how_sure(comparison: Comparison) -> None:
+    first, second, seeds = comparison.first, comparison.second, comparison.seeds
+    if other_images := _other_images(comparison):
         say(other_images)
     elif not seeds:
         means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
         say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
-    differences = [one.difference for one in metrics.values() if one.difference]
+    differences = [pair.difference for pair in comparison.metrics.values() if pair.difference]
     if not differences:
         return
     alone = [
@@ -181,44 +153,41 @@ def _say_how_sure(
         say("p values are Holm's over the metrics")
 
 
-def _other_images(first: Repeated, second: Repeated) -> str:
-    """Say why figures of two experiments are not compared; "" where they are."""
-    if are_scored_alike([first, second]):
+def _other_images(comparison: Comparison) -> str:
+    """Return the reason why figures of two experiments are not compared; "" where they are."""
+    both = comparison.first, comparison.second
+    if are_scored_alike(both):
         return ""
-    one, other = (f"{printable(one.name)} is scored on {images_of(one)}" for one in (first, second))
-    return f"{one}, {other}: figures of different images are not compared"
+    images = ", ".join(f"{printable(one.name)} is scored on {images_of(one)}" for one in both)
+    return f"{images}: figures of different images are not compared"
 
 
 def _seeds_in_words(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
         return f"seed {seeds[0]} alone"
-    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):  # noqa: PLR2004
-        return f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
-    more = f" and {len(seeds) - _SEEDS_SHOWN} more" if len(seeds) > _SEEDS_SHOWN else ""
-    return f"{len(seeds)} seeds, {', '.join(map(str, seeds[:_SEEDS_SHOWN]))}{more}"
+    is_range = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))  # noqa: PLR2004
+    listed = (
+        f"{seeds[0]} to {seeds[-1]}" if is_range else first_few(list(map(str, seeds)), _SEEDS_SHOWN)
+    )
+    return f"{len(seeds)} seeds, {listed}"
 
 
-def _to_json(
-    first: Repeated,
-    second: Repeated,
-    settings: Mapping[str, tuple[Any, Any]],
-    seeds: Sequence[int],
-    metrics: Mapping[str, Compared],
-) -> dict[str, Any]:
+def _to_json(comparison: Comparison) -> dict[str, Any]:
+    metrics = {
+        metric: {
+            "first": asdict(pair.first),
+            "second": asdict(pair.second),
+            "difference": pair.difference and pair.difference.to_json(),
+            "p_holm": pair.p,
+        }
+        for metric, pair in comparison.metrics.items()
+    }
     return {
-        "first": first.name,
-        "second": second.name,
-        "seeds": list(seeds),
-        "settings": settings,
-        "confounded": are_confounded(first, second),
-        "not_compared": _other_images(first, second),
-        "metrics": {
-            metric: {
-                "first": asdict(compared.first),
-                "second": asdict(compared.second),
-                "difference": compared.difference and compared.difference.to_json(),
-                "p_holm": compared.p,
-            }
-            for metric, compared in metrics.items()
-        },
+        "first": comparison.first.name,
+        "second": comparison.second.name,
+        "seeds": comparison.seeds,
+        "settings": comparison.settings,
+        "confounded": comparison.is_confounded,
+        "not_compared": _other_images(comparison),
+        "metrics": metrics,
     }

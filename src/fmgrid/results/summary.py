@@ -15,14 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid import metrics
-from fmgrid.errors import (
-    DamagedFileError,
-    InputError,
-    NewerFormatError,
-    Place,
-    Problem,
-    StoreError,
-)
+from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
 from fmgrid.experiment import EpochRecord, Run
 from fmgrid.results.events import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside, read_results
@@ -69,6 +62,11 @@ class StoredRun:
         return self.status in ("complete", None)
 
     @property
+    def is_failed(self) -> bool:
+        """Whether fmgrid gave it up."""
+        return self.status in ("failed", "timeout")
+
+    @property
     def place(self) -> str:
         """What it is called where names may occur twice."""
         return self.folder or self.run
@@ -82,38 +80,38 @@ class Contents:
     warnings: list[str] = field(default_factory=list)  # each names a file or a folder
     unfinished: list[str] = field(default_factory=list)  # runs without results
     damaged: list[str] = field(default_factory=list)  # runs that fmgrid run trains again
-    begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
+    begun: dict[str, datetime] = field(default_factory=dict)  # first run, by experiment
     grids: list[Path] = field(default_factory=list)  # log folders with records of grids
 
 
 def read_runs(root: Path, *, with_history: bool = False) -> Contents:
     """Read every run below *root*.
 
-    A damaged file costs its run and a warning. Only *with_history* are epochs kept, and is it known
-    when the first run of each experiment began, a replaced run included. Raises `InputError` if
-    there is no such folder.
+    A damaged file costs its run and a warning. Epochs are kept, and runs that were replaced are
+    looked for, only *with_history*. Raises `InputError` if there is no such folder.
     """
     _check_folder(root)
     listing = find_folders(root)
     contents = Contents(warnings=[*listing.unread], grids=listing.grids)
     for folder, results, is_unfinished in listing.runs:
-        name = folder.relative_to(root).as_posix() if folder != root else _real_name(root)
-        name = printable(name)  # a name that isn't Unicode could not be written to a file
+        below = folder.relative_to(root).as_posix()
+        # A name that isn't Unicode could not be written to a file.
+        name = printable(Path(os.path.realpath(root)).name if below == "." else below)
         if is_unfinished:
             contents.unfinished.append(name)
             continue
         try:
-            run = read_results(results) if results else _read_found(folder)
+            if results:
+                run = read_results(results)
+                _note_beginning(run, contents.begun)
+                stored = to_stored(run, name)
+            else:
+                stored = _read_found(folder, name, contents.warnings)
         except DamagedFileError as error:
             contents.warnings.append(str(error))
             if results and not isinstance(error, NewerFormatError):
                 contents.damaged.append(name)
             continue
-        if isinstance(run, FoundRun):
-            contents.warnings += [f"{folder}/{warning}" for warning in run.warnings]
-        elif with_history:
-            _note_beginning(run, contents.begun)
-        stored = _from_found(run, name) if isinstance(run, FoundRun) else to_stored(run, name)
         contents.runs.append(stored if with_history else replace(stored, history=()))
     for folder in listing.replaced if with_history else ():
         replaced, unread = find_set_aside(folder)
@@ -233,25 +231,15 @@ def _check_folder(root: Path) -> None:
     raise InputError([Problem(Place(str(root)), "", message)])
 
 
-def _real_name(folder: Path) -> str:
-    return Path(os.path.realpath(folder)).name
+def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
+    """Return a run that plain mltrainer left, as far as it is known.
 
-
-def _read_found(folder: Path) -> FoundRun:
-    """Return the run that plain mltrainer left. Raises `DamagedFileError` if it is none."""
+    Raises `DamagedFileError` if it is none.
+    """
     run = read_mltrainer_folder(folder)
     if run.objection:
         raise DamagedFileError(f"{folder}: left out: {run.objection}")
-    return run
-
-
-def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
-    name = run.experiment.name
-    begun[name] = min(begun.get(name, run.started), run.started)
-
-
-def _from_found(run: FoundRun, name: str) -> StoredRun:
-    """Return what can be known of a run that plain mltrainer left."""
+    warnings += [f"{folder}/{warning}" for warning in run.warnings]
     settings = {key: run.settings[key] for key in SETTINGS if key in run.settings}
     name = _in_one_line(name)
     return StoredRun(
@@ -265,6 +253,11 @@ def _from_found(run: FoundRun, name: str) -> StoredRun:
         seconds=run.final.seconds if run.final else None,
         folder=name,
     )
+
+
+def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
+    name = run.experiment.name
+    begun[name] = min(begun.get(name, run.started), run.started)
 
 
 def _measure(run: Run | FoundRun) -> dict[str, metrics.Value]:
