@@ -7,21 +7,19 @@ range that noise alone would show is Tukey's. In a factorial grid a level stands
 all others, per seed.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from statistics import fmean
 from typing import Any
 
-from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.axes import Axis, Group, find_axes, level_of
 from fmgrid.analysis.experiments import (
     SCORED_ON,
-    SINGLE_SETTINGS,
     Repeated,
     are_scored_alike,
-    count_neighbours,
     distinct,
-    without,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -36,7 +34,7 @@ from fmgrid.analysis.statistics import (
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
-from fmgrid.settings import to_toml
+from fmgrid.settings import SETTINGS, is_same, to_toml
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
@@ -147,19 +145,42 @@ def _contrasts_of(group: Group, baseline: Repeated | None) -> Iterator[tuple[Gro
         yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
     elif group.shape == "irregular":
         slices = list(_slices(group, baseline)) if baseline else []
-        neighbours = count_neighbours(group.members)
-        # Of equals the settings decide, as a second name changes no result.
-        middle = min(neighbours, key=lambda one: (-neighbours[one], to_toml(one.settings)))
-        yield from slices or _slices(group, middle)
+        yield from slices or _slices(group, _middle(group))
 
 
-def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis, str]]:
-    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
-        rest = without(baseline, setting)
-        alike = [one for one in group.members if without(one, setting) == rest]
-        part = Group(group.title, "", tuple(distinct([baseline, *alike])))
-        if part.shape == "one axis":
-            yield part, part.axes[0], baseline.name
+def _middle(group: Group) -> Repeated:
+    """Return the member that most others differ from along one axis only.
+
+    Of equals it is the one closest to the defaults: a name decides nothing.
+    """
+    axes = [axis for axis in group.axes if axis.name not in SCORED_ON]
+    lines = {
+        one: [(axis.name, _levels(one, group.axes, axis)) for axis in axes] for one in group.members
+    }
+    near = Counter(line for of_one in lines.values() for line in of_one)
+
+    def order(one: Repeated) -> tuple[int, int, str]:
+        defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
+        return sum(near[line] for line in lines[one]), sum(defaults), to_toml(one.settings)
+
+    return max(group.members, key=order)
+
+
+def _slices(group: Group, middle: Repeated) -> Iterator[tuple[Group, Axis, str]]:
+    """Yield the members that differ from *middle* along one axis only, for each axis."""
+    members = distinct([middle, *group.members])
+    axes = list(find_axes(members))
+    for axis in axes:
+        rest = _levels(middle, axes, axis)
+        near = [one for one in members if _levels(one, axes, axis) == rest]
+        part = Group(group.title, "", tuple(near))
+        if part.shape == "one axis" and axis.name not in SCORED_ON:
+            yield part, part.axes[0], middle.name
+
+
+def _levels(one: Repeated, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
+    """Return the levels of an experiment on all axes but one."""
+    return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
 
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
