@@ -161,32 +161,22 @@ def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> li
 
 
 def compare_two(first: Repeated, second: Repeated) -> Comparison:
-    """Compare two experiments in their settings and in all metrics."""
-    settings = {
-        name: (first.settings.get(name), second.settings.get(name))
-        for name in {**first.settings, **second.settings}
-    }
+    """Compare two experiments in their settings and metrics."""
+    names = {**first.settings, **second.settings}
+    settings = {name: (first.settings.get(name), second.settings.get(name)) for name in names}
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
     metrics = {}
     for metric in (*WITH_SPREAD, "overfitting_gap"):
-        one, other = (
-            {
-                seed: value
-                for seed, value in each.series(metric).items()
-                if not seeds or seed in seeds
-            }
-            for each in (first, second)
-        )
-        if one and other:
+        both = [one.series(metric) for one in (first, second)]
+        if seeds:
+            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
+        if all(both):
             is_comparable = seeds and are_scored_alike([first, second], metric)
-            difference = compare(other, one) if is_comparable else None
-            means = estimate(one.values()), estimate(other.values())
-            metrics[metric] = MetricPair(*means, difference)
-    tested = {
-        metric: pair.difference.p
-        for metric, pair in metrics.items()
-        if pair.difference and pair.difference.sd is not None
-    }
+            difference = compare(both[1], both[0]) if is_comparable else None
+            first_mean, second_mean = (estimate(one.values()) for one in both)
+            metrics[metric] = MetricPair(first_mean, second_mean, difference)
+    known = {metric: pair.difference for metric, pair in metrics.items() if pair.difference}
+    tested = {metric: one.p for metric, one in known.items() if one.sd is not None}
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
         metrics[metric] = replace(metrics[metric], p=p)
     differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}

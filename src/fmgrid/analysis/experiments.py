@@ -1,4 +1,4 @@
-"""Experiments with their runs: their figures, which of them are one, and which may be compared."""
+"""Experiments with their runs: their figures, configurations and order."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -18,8 +18,6 @@ from fmgrid.settings import RIVALS, SETTINGS
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
-# Steps and images are two ways to say how long an epoch is, and count as one setting.
-SINGLE_SETTINGS = tuple(setting for setting in SETTINGS if setting != "train_images")
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
@@ -178,18 +176,15 @@ def are_confounded(one: Repeated, other: Repeated) -> bool:
 def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     """Return how many others differ from each configuration in one setting only.
 
-    A setting that changes the images which judge a run does not count: such figures are not
-    compared.
+    Settings that change the images which judge a run do not count. Steps and images, two ways to
+    say how long an epoch is, count as one setting.
     """
     candidates = distinct(experiments)
     neighbours = Counter(dict.fromkeys(candidates, 0))
-    for setting in (name for name in SINGLE_SETTINGS if name not in SCORED_ON):
-        buckets: dict[Hashable, list[Repeated]] = defaultdict(list)
-        for one in candidates:
-            buckets[without(one, setting)].append(one)
-        for bucket in buckets.values():
-            for one in bucket:
-                neighbours[one] += len(bucket) - 1
+    for setting in SETTINGS.keys() - {*SCORED_ON, "train_images"}:
+        keys = {one: without(one, setting) for one in candidates}
+        alike = Counter(keys.values())
+        neighbours.update({one: alike[key] - 1 for one, key in keys.items()})
     return neighbours
 
 
