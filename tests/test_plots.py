@@ -42,6 +42,9 @@ from fmgrid.plots.paper import (
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.scales import axis_label, level_places, stretches
 from fmgrid.plots.winners import rank_by_seed
+from fmgrid.settings import RIVALS, SETTINGS
+from made_up_runs import make_record
+from made_up_studies import run_of
 
 BASE: dict[str, Any] = {
     "dataset": "fashion-mnist",
@@ -61,9 +64,13 @@ def made_up(
     name: str, settings: Mapping[str, Any], seeds: int = 3, about: float = 0.8, **row: Any
 ) -> Repeated:
     """Return an experiment whose runs scatter around an accuracy by a point or so."""
-    settings = {**BASE, **settings}
+    settings = {setting: entry.default for setting, entry in SETTINGS.items()} | {
+        **BASE,
+        **settings,
+    }
+    settings = {key: value for key, value in settings.items() if value is not None or key in RIVALS}
     dice = Random(name)
-    runs, curves = {}, {}
+    runs = {}
     for seed in range(seeds):
         value = about + dice.gauss(0, 0.008)
         loss = 1.3 * (1 - value) + 0.2
@@ -73,17 +80,22 @@ def made_up(
             "valid_loss": loss,
             "train_loss": loss - 0.02 * dice.random(),
         }
-        runs[seed] = {**measured, "images_seen": images, "seed": seed, "name": name, **row}
-        curves[seed] = [
-            {
-                "epoch": epoch,
-                "accuracy": value * epoch / settings["epochs"],
-                "valid_loss": loss * settings["epochs"] / epoch,
-                "images_seen": epoch * 100 * settings["batch_size"],
-            }
+        history = [
+            make_record(
+                epoch,
+                accuracy=value * epoch / settings["epochs"],
+                valid_loss=loss * settings["epochs"] / epoch,
+                images_seen=epoch * 100 * settings["batch_size"],
+            )
             for epoch in range(1, settings["epochs"] + 1)
         ]
-    return Repeated(name, settings, runs, curves)
+        identity = {"name": name, "run": f"{name}_s{seed}", "seed": seed, "history": history}
+        runs[seed] = run_of({**measured, "images_seen": images, **identity, **row})
+    return Repeated(name, settings, runs)
+
+
+def without_history(one: Repeated) -> Repeated:
+    return replace(one, runs={seed: replace(run, history=()) for seed, run in one.runs.items()})
 
 
 def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
@@ -167,7 +179,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "an accuracy that is no number": lambda: study_of(
         [*grid(batch_size=[32, 64, 128]), made_up("broken", {"batch_size": 8}, accuracy=nan)]
     ),
-    "no history": lambda: study_of([replace(one, curves={}) for one in grid(batch_size=BATCHES)]),
+    "no history": lambda: study_of(list(map(without_history, grid(batch_size=BATCHES)))),
     "one epoch": lambda: study_of(grid(batch_size=BATCHES, epochs=[1])),
     "all values equal": lambda: study_of(
         [made_up(f"b{size}", {"batch_size": size}, accuracy=0.5) for size in BATCHES],
@@ -203,10 +215,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
         ]
     ),
     "runs of unknown seeds": lambda: study_of(
-        [
-            replace(one, runs={UNKNOWN_SEED: one.runs[0]}, curves={UNKNOWN_SEED: one.curves[0]})
-            for one in grid(1, batch_size=BATCHES)
-        ]
+        [replace(one, runs={UNKNOWN_SEED: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
     ),
     "levels that are default or true": lambda: study_of(
         [
@@ -448,7 +457,12 @@ def test_half_an_interval_is_whole_where_the_interval_goes_beyond_what_an_accura
             (8, 1, (0.40, 0.90)),
             (8, 2, (0.50, 0.51)),
         )
-        for runs in [dict(enumerate({"accuracy": value} for value in values))]
+        for runs in [
+            {
+                seed: run_of({"name": "", "run": "", "accuracy": value})
+                for seed, value in enumerate(values)
+            }
+        ]
     ]
     pictures = draw_all(study_of(cells), [])
     figure = next(one.figure for one in pictures if one.name.endswith("heatmap"))
@@ -582,7 +596,8 @@ def test_the_winners_of_seeds_are_counted() -> None:
     def of(name: str, *accuracies: float) -> Repeated:
         one = made_up(name, {"optimizer": name}, seeds=len(accuracies))
         rows = {
-            seed: {**one.runs[seed], "accuracy": value} for seed, value in enumerate(accuracies)
+            seed: replace(one.runs[seed], metrics={**one.runs[seed].metrics, "accuracy": value})
+            for seed, value in enumerate(accuracies)
         }
         return replace(one, runs=rows)
 

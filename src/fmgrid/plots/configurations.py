@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fmgrid.analysis.experiments import Repeated, best_first, by_configuration, merged
+from fmgrid.analysis.experiments import Repeated, best_first
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.analysis.study import Study
 from fmgrid.plots.paper import LONGEST, readable, tell_apart
@@ -27,12 +27,8 @@ def configurations(study: Study) -> list[Configuration]:
     for group in study.groups:
         for member in group.members:
             titles[member.name].append(group.title)
-    found = list(by_configuration(study.scored.values()).values())
-    labels = tell_apart(same[0].name for same in found)
-    return [
-        _called(one, [other.name for other in same], titles, labels[one.name])
-        for one, same in zip(merged(study.scored.values()), found, strict=True)
-    ]
+    labels = tell_apart(one.name for one in study.configurations)
+    return [_called(one, one.names, titles, labels[one.name]) for one in study.configurations]
 
 
 def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeated, Estimate]]:
