@@ -49,7 +49,7 @@ def figures_of(study: Study) -> dict[str, Any]:
                 group.shape,
                 len(group.members),
                 sorted(against.differences.values(), key=str) if against else None,
-                find_shares(group),
+                [(one.source, *map(rounded, (one.share, one.p))) for one in find_shares(group)],
                 group.confounded,
             )
         )
@@ -68,6 +68,11 @@ def figures_of(study: Study) -> dict[str, Any]:
         "noise": (study.noise("accuracy"), study.scatter("accuracy")),
         "baseline": study.baseline and study.baseline.configuration,
     }
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a figure of a least-squares fit, whose last digit depends on the order of its rows."""
+    return value if value is None else round(value, 9)
 
 
 def grid(names: Sequence[str]) -> list[Asked]:

@@ -5,7 +5,7 @@ from itertools import groupby
 from math import log2
 
 from fmgrid.analysis.effects import Gain
-from fmgrid.analysis.experiments import Repeated, distinct, images_of, scored_alike
+from fmgrid.analysis.experiments import Repeated, images_of, scored_alike
 from fmgrid.analysis.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -29,7 +29,7 @@ _GAP = "overfitting_gap"
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is from the train loss."""
     study = evidence.study
-    experiments = distinct(study.scored.values())
+    experiments = study.configurations
     gaps = [(found, one) for one in experiments if (found := one.estimate(_GAP))]
     if not gaps:
         nothing = "No run has both a train loss and a validation loss, so that nothing can be said."

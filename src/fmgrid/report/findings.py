@@ -127,7 +127,7 @@ def _what_was_run(evidence: Evidence) -> str:
 
 def _what_is_best(evidence: Evidence) -> str:
     """Say which experiments are best, of those that the same images judge."""
-    sets = best_by_images(evidence.study.scored.values(), evidence.metric)
+    sets = best_by_images(evidence.study.configurations, evidence.metric)
     if len(sets) == 1:
         return _best_of(sets[0], evidence.metric)
     shown = [f"Scored on {images_of(one[0])}, {_best_of(one, evidence.metric)}" for one in sets[:2]]

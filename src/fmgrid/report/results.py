@@ -110,7 +110,7 @@ def _design_row(group: Group) -> tuple[Cell, ...]:
 
 def _neighbours_of(base: Repeated, study: Study) -> str:
     """Say how many experiments differ from the baseline in one setting."""
-    counts = count_neighbours(study.scored.values())
+    counts = count_neighbours(study.configurations)
     near, others = counts[base], len(counts) - 1
     if 2 * near > others:
         return "Most experiments differ"
