@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.records import Asked
@@ -57,7 +57,7 @@ def study_of(rows: Iterable[Row | StoredRun], asked: Sequence[Asked] = (), **res
     return to_study(Contents(list(map(run_of, rows)), **rest), asked)
 
 
-def members(**settings_by_name: Mapping[str, Any]) -> list[Repeated]:
+def members(**settings_by_name: Mapping[str, Any]) -> list[ExperimentRuns]:
     """Return an experiment of one run for each name."""
     made = study_of(row(name, **settings) for name, settings in settings_by_name.items())
     return [made.experiments[name] for name in settings_by_name]

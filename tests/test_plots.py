@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from fmgrid.analysis.axes import Axis, Group
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import UNKNOWN_SEED, Repeated
+from fmgrid.analysis.experiments import UNKNOWN_SEED, ExperimentRuns
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
@@ -62,7 +62,7 @@ WHITE, NEAR_BLACK = "#ffffff", "#14171a"
 
 def made_up(
     name: str, settings: Mapping[str, Any], seeds: int = 3, about: float = 0.8, **row: Any
-) -> Repeated:
+) -> ExperimentRuns:
     """Return an experiment whose runs scatter around an accuracy by a point or so."""
     settings = {setting: entry.default for setting, entry in SETTINGS.items()} | {
         **BASE,
@@ -91,14 +91,14 @@ def made_up(
         ]
         identity = {"name": name, "run": f"{name}_s{seed}", "seed": seed, "history": history}
         runs[seed] = run_of({**measured, "images_seen": images, **identity, **row})
-    return Repeated(name, settings, runs)
+    return ExperimentRuns(name, settings, runs)
 
 
-def without_history(one: Repeated) -> Repeated:
+def without_history(one: ExperimentRuns) -> ExperimentRuns:
     return replace(one, runs={seed: replace(run, history=()) for seed, run in one.runs.items()})
 
 
-def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
+def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[ExperimentRuns]:
     """Return every combination of levels; later levels are more accurate."""
     found = []
     for levels in product(*axes.values()):
@@ -111,7 +111,7 @@ def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
     return found
 
 
-def study_of(*groups: Sequence[Repeated], titles: Sequence[str] = ()) -> Study:
+def study_of(*groups: Sequence[ExperimentRuns], titles: Sequence[str] = ()) -> Study:
     experiments = {one.name: one for members in groups for one in members}
     named = titles or [f"group_{number}" for number in range(len(groups))]
     made = (Group(title, "", tuple(members)) for title, members in zip(named, groups, strict=True))
@@ -450,7 +450,7 @@ def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Dra
 
 def test_half_an_interval_is_whole_where_the_interval_goes_beyond_what_an_accuracy_can_be() -> None:
     cells = [
-        Repeated(f"b{size}_e{epochs}", {**BASE, "batch_size": size, "epochs": epochs}, runs)
+        ExperimentRuns(f"b{size}_e{epochs}", {**BASE, "batch_size": size, "epochs": epochs}, runs)
         for size, epochs, values in (
             (4, 1, (0.10, 0.16)),  # 0.13 with 0.38 on both sides
             (4, 2, (0.95, 0.99)),
@@ -593,7 +593,7 @@ def test_names_of_pictures_are_safe_for_files() -> None:
 
 
 def test_the_winners_of_seeds_are_counted() -> None:
-    def of(name: str, *accuracies: float) -> Repeated:
+    def of(name: str, *accuracies: float) -> ExperimentRuns:
         one = made_up(name, {"optimizer": name}, seeds=len(accuracies))
         rows = {
             seed: replace(one.runs[seed], metrics={**one.runs[seed].metrics, "accuracy": value})

@@ -400,7 +400,7 @@ def test_steps_and_images_are_one_setting_when_neighbours_are_counted() -> None:
             *(row(f"batch_{n}", batch_size=n) for n in (8, 16, 32)),
         ]
     )
-    counts = {one.name: n for one, n in count_neighbours(made.scored.values()).items()}
+    counts = {one.name: n for one, n in count_neighbours(made.configurations).items()}
     assert counts["base"] == 5
     assert counts["steps_50"] == 2
 

@@ -226,8 +226,8 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
-    assert {study.scored[name].scored_on for name in against.differences} == {
-        against.reference.scored_on
+    assert {study.scored[name].evaluation_set for name in against.differences} == {
+        against.reference.evaluation_set
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.analysis.experiments import TIME, Repeated, best_first, distinct
+from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first, distinct
 from fmgrid.results.summary import NETWORK, natural_order
 from fmgrid.settings import SETTINGS, label_of, to_toml, value_at
 
@@ -53,7 +53,7 @@ class Group:
 
     title: str
     question: str
-    members: tuple[Repeated, ...]  # each configuration once, in the order of the grid
+    members: tuple[ExperimentRuns, ...]  # each configuration once, in the order of the grid
     missing: tuple[str, ...] = ()  # of the grid's experiments, those without a complete run
 
     @cached_property
@@ -62,7 +62,7 @@ class Group:
         return tuple(find_axes(self.members))
 
     @cached_property
-    def distinct(self) -> tuple[Repeated, ...]:
+    def distinct(self) -> tuple[ExperimentRuns, ...]:
         """The members."""
         return tuple(distinct(self.members))
 
@@ -74,14 +74,14 @@ class Group:
         cells = math.prod(len(axis.levels) for axis in self.axes)
         return "factorial" if cells == len(self.distinct) else "irregular"
 
-    def at(self, axis: Axis) -> dict[Any, list[Repeated]]:
+    def at(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
         """Return the members by their level on an axis, in its order."""
-        by_level: dict[Any, list[Repeated]] = {level: [] for level in axis.levels}
+        by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
         for member in self.distinct:
             by_level[level_of(member, axis.name)].append(member)
         return by_level
 
-    def ranked(self, metric: str) -> list[Repeated]:
+    def ranked(self, metric: str) -> list[ExperimentRuns]:
         """Return the members that have the metric, best first."""
         return best_first(self.members, metric)
 
@@ -105,7 +105,7 @@ class Group:
         return (low, high) if low < high else None
 
 
-def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:
+def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
     """Yield the settings in which the experiments differ."""
     members = list(members)
     for setting in (*SETTINGS, NETWORK):
@@ -121,14 +121,14 @@ def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:
                 yield Axis(name, tuple(sorted(levels, key=_level_order)))
 
 
-def level_of(one: Repeated, name: str) -> Any:
+def level_of(one: ExperimentRuns, name: str) -> Any:
     """Return an experiment's level on an axis; one that no axis can show as text."""
     value = value_at(one.settings, name.split("."))
     is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
     return to_toml(value) if isinstance(value, list | Mapping) or is_too_large else value
 
 
-def keep_types_apart(experiments: Mapping[str, Repeated]) -> dict[str, Repeated]:
+def keep_types_apart(experiments: Mapping[str, ExperimentRuns]) -> dict[str, ExperimentRuns]:
     """Return the experiments, with an argument as text where it is 1 in one and true in another.
 
     Python takes these, and 1.0, for one level of an axis; they may train to different bits.
@@ -142,7 +142,7 @@ def keep_types_apart(experiments: Mapping[str, Repeated]) -> dict[str, Repeated]
     return {name: _with_text(one, mixed) for name, one in experiments.items()}
 
 
-def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
+def _with_text(one: ExperimentRuns, arguments: set[str]) -> ExperimentRuns:
     values = one.settings.get("optimizer_args", {})
     texts = {name: to_toml(values[name]) for name in arguments & values.keys()}
     if not texts:
@@ -150,7 +150,7 @@ def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
     return replace(one, settings={**one.settings, "optimizer_args": {**values, **texts}})
 
 
-def _layer_axes(members: Sequence[Repeated]) -> list[str]:
+def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
     shapes: set[Any] = {one.settings.get("hidden_units") for one in members}
     if None in shapes or not shapes:
         return ["hidden_units"]

@@ -10,7 +10,7 @@ from typing import Any
 from fmgrid.analysis.axes import Group
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
-    Repeated,
+    ExperimentRuns,
     are_confounded,
     are_scored_alike,
     best_by_images,
@@ -39,7 +39,7 @@ class Against:
     all pairs of the group, as any of them might have been picked.
     """
 
-    reference: Repeated
+    reference: ExperimentRuns
     is_picked: bool  # for being the best
     differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
 
@@ -50,7 +50,7 @@ class Winners:
 
     seeds: tuple[int, ...]  # that all of them have
     left_out: tuple[int, ...]  # seeds that only some of them have
-    ranked: tuple[Repeated, ...]  # each configuration once, best mean first
+    ranked: tuple[ExperimentRuns, ...]  # each configuration once, best mean first
     ranks: Mapping[str, tuple[int, ...]]  # by name, one for each seed; equals share the better one
 
     @property
@@ -82,8 +82,8 @@ class MetricPair:
 class Comparison:
     """Two experiments over the seeds that both have, or over all of each where they share none."""
 
-    first: Repeated
-    second: Repeated
+    first: ExperimentRuns
+    second: ExperimentRuns
     seeds: tuple[int, ...]  # that both have
     settings: Mapping[str, tuple[Any, Any]]  # that differ
     metrics: Mapping[str, MetricPair]  # that both have
@@ -111,7 +111,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
         member.name: difference
         for member in ranked
         if member.configuration != reference.configuration
-        if member.scored_on == reference.scored_on
+        if member.evaluation_set == reference.evaluation_set
         if (difference := compare(member.series(metric), reference.series(metric)))
     }
     if not differences:
@@ -148,7 +148,9 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     )
 
 
-def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> list[Repeated]:
+def as_good_as_best(
+    members: Iterable[ExperimentRuns], metric: str = "accuracy"
+) -> list[ExperimentRuns]:
     """Return the best and those that do not differ significantly from it, best first.
 
     Paired by seed. Any of them might have been the best of these figures, so that p values are
@@ -160,7 +162,7 @@ def as_good_as_best(members: Iterable[Repeated], metric: str = "accuracy") -> li
     return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
 
 
-def compare_two(first: Repeated, second: Repeated) -> Comparison:
+def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     """Compare two experiments in their settings and metrics."""
     names = {**first.settings, **second.settings}
     settings = {name: (first.settings.get(name), second.settings.get(name)) for name in names}

@@ -17,20 +17,20 @@ from typing import Any
 from fmgrid.analysis.axes import Axis, Group, find_axes, level_of
 from fmgrid.analysis.experiments import (
     SCORED_ON,
-    Repeated,
+    ExperimentRuns,
     are_scored_alike,
     distinct,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
     Difference,
-    Share,
+    VarianceComponent,
     common_seeds,
     compare,
     holm,
     mean_by_seed,
     shares_of_variance,
-    swing_of_equals,
+    studentized_range_bound,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
@@ -56,13 +56,13 @@ class Effect:
     through: str = ""  # the experiment that all others differ from in this setting only
 
     @property
-    def is_told_apart(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether best and worst differ significantly."""
         return self.p <= ALPHA
 
 
 @dataclass(frozen=True)
-class Gain:
+class StepEffect:
     """The difference between a level and the one before it on an ordered axis."""
 
     group: str
@@ -85,7 +85,7 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
     return sorted(effects, key=lambda effect: -abs(effect.difference.mean))
 
 
-def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
+def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
     """Return the difference that each step along the ordered axes makes."""
     steps = [
         (part.title, axis.name, before, after, difference)
@@ -95,10 +95,10 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[Gain]:
         if (difference := compare(high, low))
     ]
     corrected = holm([difference.p for *_, difference in steps])
-    return [Gain(*step, p) for step, p in zip(steps, corrected, strict=True)]
+    return [StepEffect(*step, p) for step, p in zip(steps, corrected, strict=True)]
 
 
-def find_shares(group: Group, metric: str = "accuracy") -> list[Share]:
+def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:
     """Return what the axes of a factorial group and their interactions contribute.
 
     p values are Holm's over all of them. Empty where the group isn't factorial, where different
@@ -139,7 +139,9 @@ def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
                 yield part, axis, through
 
 
-def _contrasts_of(group: Group, baseline: Repeated | None) -> Iterator[tuple[Group, Axis, str]]:
+def _contrasts_of(
+    group: Group, baseline: ExperimentRuns | None
+) -> Iterator[tuple[Group, Axis, str]]:
     if group.shape in ("one axis", "factorial"):
         # Figures of other images differ for that alone.
         yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
@@ -148,7 +150,7 @@ def _contrasts_of(group: Group, baseline: Repeated | None) -> Iterator[tuple[Gro
         yield from slices or _slices(group, _middle(group))
 
 
-def _middle(group: Group) -> Repeated:
+def _middle(group: Group) -> ExperimentRuns:
     """Return the member that most others differ from along one axis only.
 
     Of equals it is the one closest to the defaults: a name decides nothing.
@@ -159,14 +161,14 @@ def _middle(group: Group) -> Repeated:
     }
     near = Counter(line for of_one in lines.values() for line in of_one)
 
-    def order(one: Repeated) -> tuple[int, int, str]:
+    def order(one: ExperimentRuns) -> tuple[int, int, str]:
         defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
         return sum(near[line] for line in lines[one]), sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)
 
 
-def _slices(group: Group, middle: Repeated) -> Iterator[tuple[Group, Axis, str]]:
+def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis, str]]:
     """Yield the members that differ from *middle* along one axis only, for each axis."""
     members = distinct([middle, *group.members])
     axes = list(find_axes(members))
@@ -178,7 +180,7 @@ def _slices(group: Group, middle: Repeated) -> Iterator[tuple[Group, Axis, str]]
             yield part, part.axes[0], middle.name
 
 
-def _levels(one: Repeated, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
+def _levels(one: ExperimentRuns, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
     """Return the levels of an experiment on all axes but one."""
     return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
 
@@ -208,7 +210,7 @@ def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | Non
         levels=len(series),
         difference=difference,
         p=min(1.0, difference.p * pairs),
-        noise=swing_of_equals(list(series.values())),
+        noise=studentized_range_bound(list(series.values())),
         images=group.confounded.get(axis.name),
         metric=metric,
         through=through,

@@ -21,7 +21,7 @@ TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that cha
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
-class Repeated:
+class ExperimentRuns:
     """One experiment with its runs, one per seed."""
 
     name: str
@@ -31,7 +31,7 @@ class Repeated:
     other_names: tuple[str, ...] = ()  # of the same configuration, whose runs are among these
 
     @classmethod
-    def of(cls, runs: Sequence[StoredRun]) -> "Repeated":
+    def of(cls, runs: Sequence[StoredRun]) -> "ExperimentRuns":
         """Return the experiment with these runs."""
         complete = [run for run in runs if run.is_complete]
         by_seed = {UNKNOWN_SEED if run.seed is None else run.seed: run for run in complete}
@@ -43,7 +43,7 @@ class Repeated:
         """All names of the configuration."""
         return (self.name, *self.other_names)
 
-    def called(self, name: str) -> "Repeated":
+    def called(self, name: str) -> "ExperimentRuns":
         """Return it under another of its names."""
         if name == self.name:
             return self
@@ -87,7 +87,7 @@ class Repeated:
         return without(self)
 
     @property
-    def scored_on(self) -> tuple[Any, ...]:
+    def evaluation_set(self) -> tuple[Any, ...]:
         """The images that judge it: figures on others are not compared with its own."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
 
@@ -98,7 +98,7 @@ class Repeated:
         return next((int(images) for images in seen if images is not None), None)
 
 
-def without(one: Repeated, setting: str = "") -> Hashable:
+def without(one: ExperimentRuns, setting: str = "") -> Hashable:
     """Return a key of an experiment's settings, or of all but one.
 
     An experiment whose settings are not all known shares its key with no other.
@@ -108,20 +108,20 @@ def without(one: Repeated, setting: str = "") -> Hashable:
     return typed(kept if one.settings.keys() >= SETTINGS.keys() else [one.name, kept])
 
 
-def by_configuration(experiments: Iterable[Repeated]) -> dict[Hashable, list[Repeated]]:
+def by_configuration(experiments: Iterable[ExperimentRuns]) -> dict[Hashable, list[ExperimentRuns]]:
     """Return the experiments, those with the same settings together."""
-    groups: dict[Hashable, list[Repeated]] = defaultdict(list)
+    groups: dict[Hashable, list[ExperimentRuns]] = defaultdict(list)
     for one in experiments:
         groups[one.configuration].append(one)
     return groups
 
 
-def distinct(experiments: Iterable[Repeated]) -> list[Repeated]:
+def distinct(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     """Return the first experiment of each configuration."""
     return [same[0] for same in by_configuration(experiments).values()]
 
 
-def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
+def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     """Return every configuration once with the runs of all its names, in natural order.
 
     It is called by the name under which it was trained first. Of a seed that several names have,
@@ -131,7 +131,7 @@ def merged(experiments: Iterable[Repeated]) -> list[Repeated]:
     return sorted(configurations, key=lambda one: natural_order(one.name))
 
 
-def _merge(same: Sequence[Repeated]) -> Repeated:
+def _merge(same: Sequence[ExperimentRuns]) -> ExperimentRuns:
     if len(same) == 1:
         return same[0]
     same = sorted(same, key=lambda one: one.began)
@@ -141,31 +141,31 @@ def _merge(same: Sequence[Repeated]) -> Repeated:
     return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
 
 
-def scored_alike(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
+def scored_alike(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the experiments, those together that the same images judge; the largest set first."""
-    sets: dict[tuple[Any, ...], list[Repeated]] = defaultdict(list)
+    sets: dict[tuple[Any, ...], list[ExperimentRuns]] = defaultdict(list)
     for one in experiments:
-        sets[one.scored_on].append(one)
+        sets[one.evaluation_set].append(one)
     return sorted(sets.values(), key=lambda members: -len(members))
 
 
-def are_scored_alike(experiments: Iterable[Repeated], metric: str = "accuracy") -> bool:
+def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
     """Return whether the same images give all experiments their figures of a metric."""
     # A data set has one set of test images, whichever others are held out for validation.
     known = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
-    return len({one.scored_on[:known] for one in experiments}) <= 1
+    return len({one.evaluation_set[:known] for one in experiments}) <= 1
 
 
-def images_of(one: Repeated) -> str:
+def images_of(one: ExperimentRuns) -> str:
     """Return in words which images judge an experiment."""
-    dataset, validation = one.scored_on
+    dataset, validation = one.evaluation_set
     if validation is None:
         return "unknown images"
     of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
     return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
 
 
-def are_confounded(one: Repeated, other: Repeated) -> bool:
+def are_confounded(one: ExperimentRuns, other: ExperimentRuns) -> bool:
     """Return whether two saw different numbers of images, though the same time was given them."""
     if any(one.settings.get(name) != other.settings.get(name) for name in TIME):
         return False
@@ -173,7 +173,7 @@ def are_confounded(one: Repeated, other: Repeated) -> bool:
     return None not in seen and seen[0] != seen[1]
 
 
-def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
+def count_neighbours(experiments: Iterable[ExperimentRuns]) -> Counter[ExperimentRuns]:
     """Return how many others differ from each configuration in one setting only.
 
     Settings that change the images which judge a run do not count. Steps and images, two ways to
@@ -188,7 +188,7 @@ def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     return neighbours
 
 
-def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
+def best_first(experiments: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
     sign = -1 if METRICS[metric].is_higher_better else 1
@@ -196,7 +196,9 @@ def best_first(experiments: Iterable[Repeated], metric: str) -> list[Repeated]:
     return [one for _, one in in_order]
 
 
-def best_by_images(experiments: Iterable[Repeated], metric: str) -> list[list[Repeated]]:
+def best_by_images(
+    experiments: Iterable[ExperimentRuns], metric: str
+) -> list[list[ExperimentRuns]]:
     """Return the configurations that have the metric, best mean first.
 
     Those together that the same images judge, the largest such set first.
@@ -217,7 +219,7 @@ class Ranking:
         if run.status == "complete":
             self._runs[run.experiment.name].append(replace(to_stored(run), history=()))
 
-    def best(self) -> list[Repeated]:
+    def best(self) -> list[ExperimentRuns]:
         """Return the best of each set of experiments that the same images judge."""
-        experiments = map(Repeated.of, self._runs.values())
+        experiments = map(ExperimentRuns.of, self._runs.values())
         return [ranked[0] for ranked in best_by_images(experiments, "accuracy")]

@@ -50,7 +50,7 @@ class Difference(Estimate):
     p: float = 1.0  # two-sided, for no difference at all
 
     @property
-    def is_told_apart(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
@@ -73,7 +73,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Share:
+class VarianceComponent:
     """The contribution of a part of a factorial grid to the variance of its results."""
 
     source: str  # "units1", "units1 x units2", "seed", "noise"
@@ -198,7 +198,7 @@ def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
     return Noise(math.sqrt(squares / degrees), degrees)
 
 
-def swing_of_equals(series: Sequence[Mapping[int, float]]) -> float | None:
+def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | None:
     """Return the best-to-worst range that noise alone stays below in 95 % of cases.
 
     Tukey's studentized range, over the seeds that all have, with the scatter that is left when
@@ -221,7 +221,7 @@ def swing_of_equals(series: Sequence[Mapping[int, float]]) -> float | None:
 
 def shares_of_variance(
     axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], values: Sequence[float]
-) -> list[Share]:
+) -> list[VarianceComponent]:
     """Return the analysis of variance of a complete factorial grid, the seed as a block.
 
     The i-th value has the level *axes*[name][i] on each axis, and the seed *seeds*[i]. Main
@@ -242,9 +242,9 @@ def shares_of_variance(
     total = float(anova["sum_sq"].sum()) or 1.0
     parts = {key: (float(square) / total, float(p)) for key, square, p in anova.itertuples()}
     return [
-        *(Share(source, *parts[key]) for key, source in sources.items()),
-        Share("seed", parts["seed"][0], None),
-        Share("noise", parts["Residual"][0], None),
+        *(VarianceComponent(source, *parts[key]) for key, source in sources.items()),
+        VarianceComponent("seed", parts["seed"][0], None),
+        VarianceComponent("noise", parts["Residual"][0], None),
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from fmgrid.analysis.axes import Group, keep_types_apart
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
-    Repeated,
+    ExperimentRuns,
     count_neighbours,
     distinct,
     merged,
@@ -41,7 +41,9 @@ COLUMNS = (
 class Study:
     """A folder of runs, put in order."""
 
-    experiments: Mapping[str, Repeated]  # by name, in natural order, with the runs of that name
+    experiments: Mapping[
+        str, ExperimentRuns
+    ]  # by name, in natural order, with the runs of that name
     groups: tuple[Group, ...]
     asked: tuple[Asked, ...]
     left_out: tuple[str, ...]  # everything in the folder that is not in these figures, and why
@@ -51,12 +53,12 @@ class Study:
     uncounted: tuple[str, ...] = ()  # and runs that stand in the way of others
 
     @cached_property
-    def configurations(self) -> tuple[Repeated, ...]:
+    def configurations(self) -> tuple[ExperimentRuns, ...]:
         """Each configuration with a complete run, by its first name, with the runs of all names."""
         return tuple(merged(one for one in self.experiments.values() if one.runs))
 
     @cached_property
-    def scored(self) -> dict[str, Repeated]:
+    def scored(self) -> dict[str, ExperimentRuns]:
         """The same by each of their names, in natural order."""
         called = {name: one.called(name) for one in self.configurations for name in one.names}
         return {name: called[name] for name in self.experiments if name in called}
@@ -79,7 +81,7 @@ class Study:
         return sorted(seeds - {UNKNOWN_SEED})
 
     @cached_property
-    def baseline(self) -> Repeated | None:
+    def baseline(self) -> ExperimentRuns | None:
         """The experiment that most others differ from in one setting only; None if none is."""
         match count_neighbours(self.configurations).most_common(2):
             case [(first, most), (_, second)] if most > second:
@@ -119,7 +121,7 @@ def to_study(contents: Contents, asked: Sequence[Asked]) -> Study:
     uncounted: list[str] = []
     copies: list[str] = []
     experiments = {
-        name: Repeated.of(_without_namesakes(by_name[name], copies, uncounted))
+        name: ExperimentRuns.of(_without_namesakes(by_name[name], copies, uncounted))
         for name in sorted(by_name, key=natural_order)
     }
     failures = [run for one in experiments.values() for run in one.failures]

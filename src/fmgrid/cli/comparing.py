@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
-from fmgrid.analysis.experiments import Repeated, are_scored_alike, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, are_scored_alike, images_of
 from fmgrid.analysis.study import Study
 from fmgrid.cli.output import put_rows, say, warn
 from fmgrid.cli.reporting import load_study
@@ -28,7 +28,7 @@ from fmgrid.words import counted, first_few, near_match, printable
 _SEEDS_SHOWN = 10
 
 
-def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
+def find_repeated(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     """Return the experiments of these names, or single runs of them; their folders will do as well.
 
     Raises `InputError` if one has no complete run, or if they are the same runs.
@@ -50,7 +50,7 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
     return found
 
 
-def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
+def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
     comparison = compare_two(first, second)
     if json:
@@ -92,7 +92,7 @@ def _split(name: str, logdir: Path) -> tuple[Path, str]:
     return (path.parent, path.name) if is_folder else (logdir, name)
 
 
-def _find(name: str, study: Study, root: Path) -> Repeated:
+def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
     scored = {known: one for known, one in study.experiments.items() if one.runs}
     if name in scored:
         return scored[name]
@@ -106,7 +106,7 @@ def _find(name: str, study: Study, root: Path) -> Repeated:
     raise _refusal(name, missing if name else "an empty name; name an experiment or a run")
 
 
-def _is_part_of(one: Repeated, other: Repeated) -> bool:
+def _is_part_of(one: ExperimentRuns, other: ExperimentRuns) -> bool:
     return all(other.runs.get(seed) == row for seed, row in one.runs.items())
 
 

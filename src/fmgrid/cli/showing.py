@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fmgrid.analysis.experiments import Repeated, best_by_images, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.study import to_study
 from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
@@ -151,10 +151,10 @@ def show_best(contents: Contents) -> None:
         target.print(_best_table(ranked[:BEST_SHOWN], target.width), soft_wrap=True)
 
 
-def _best_table(ranked: Sequence[Repeated], width: int) -> Table | str:
+def _best_table(ranked: Sequence[ExperimentRuns], width: int) -> Table | str:
     is_repeated = any(len(one.runs) > 1 for one in ranked)
 
-    def name_of(one: Repeated) -> str:
+    def name_of(one: ExperimentRuns) -> str:
         return printable(one.name if is_repeated else next(iter(one.runs.values())).run)
 
     def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:

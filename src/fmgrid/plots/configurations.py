@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fmgrid.analysis.experiments import Repeated, best_first
+from fmgrid.analysis.experiments import ExperimentRuns, best_first
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.analysis.study import Study
 from fmgrid.plots.paper import LONGEST, readable, tell_apart
@@ -17,7 +17,7 @@ class Configuration:
 
     names: tuple[str, ...]
     groups: tuple[str, ...]  # titles of the groups that any of them is in
-    repeated: Repeated  # the first of them, with the runs of all
+    repeated: ExperimentRuns  # the first of them, with the runs of all
     label: str  # what a picture calls it
 
 
@@ -31,14 +31,16 @@ def configurations(study: Study) -> list[Configuration]:
     return [_called(one, one.names, titles, labels[one.name]) for one in study.configurations]
 
 
-def highest_first(members: Iterable[Repeated], metric: str) -> list[tuple[Repeated, Estimate]]:
+def highest_first(
+    members: Iterable[ExperimentRuns], metric: str
+) -> list[tuple[ExperimentRuns, Estimate]]:
     """Return those that have the metric, with what it is."""
     found = ((one, one.estimate(metric)) for one in best_first(members, metric))
     return [(one, estimated) for one, estimated in found if estimated]
 
 
 def _called(
-    one: Repeated, names: Sequence[str], titles: dict[str, list[str]], label: str
+    one: ExperimentRuns, names: Sequence[str], titles: dict[str, list[str]], label: str
 ) -> Configuration:
     more = len(names) - 1
     others = f" (+{counted(more, 'name')})" if more else ""

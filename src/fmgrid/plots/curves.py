@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmgrid.analysis.axes import Group, level_of
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import finite
@@ -94,7 +94,7 @@ def describe_learning_curves(study: Study) -> str:
     return " ".join(parts)
 
 
-def points_of(one: Repeated, metric: str) -> list[Point]:
+def points_of(one: ExperimentRuns, metric: str) -> list[Point]:
     """Return the epochs that all runs with a history have, with the metric over them."""
     values: dict[int, list[float]] = defaultdict(list)
     images: dict[int, int | None] = {}

@@ -74,7 +74,7 @@ def describe_effects(effects: Sequence[Effect]) -> str:
             "alone, at most, 19 times in 20."
         )
     if any(one.difference.sd is not None for one in shown):
-        apart = [one for one in shown if one.is_told_apart]
+        apart = [one for one in shown if one.is_significant]
         parts.append(
             "Squares are told apart, by p values for all pairs of levels of all settings: "
             f"{listed(_label(one, shown, ' ') for one in apart)}."
@@ -114,13 +114,13 @@ def _draw(axes: "Axes", y: int, one: Effect) -> None:
     found = one.difference
     if one.noise is not None:
         axes.barh([y], [100 * one.noise], height=0.62, color=GREY, alpha=0.35, linewidth=0)
-    ink = colour(1) if one.is_told_apart else colour(0)
+    ink = colour(1) if one.is_significant else colour(0)
     if found.low is not None and found.high is not None:
         axes.plot([100 * found.low, 100 * found.high], [y, y], color=ink, linewidth=1.6)
     axes.plot(
         [100 * found.mean],
         [y],
-        marker="s" if one.is_told_apart else "o",
+        marker="s" if one.is_significant else "o",
         color=ink,
         markersize=6,
         markerfacecolor="none" if one.images else ink,
@@ -147,7 +147,7 @@ def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
     from matplotlib.patches import Patch
 
     measured = [one for one in shown if one.noise is not None]
-    looks = {one.is_told_apart for one in measured}
+    looks = {one.is_significant for one in measured}
     handles: list[Line2D | Patch] = []
     if True in looks:
         handles.append(Line2D([], [], color=colour(1), marker="s", label="told apart"))

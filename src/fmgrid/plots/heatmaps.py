@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.axes import Axis, Group, level_of
 from fmgrid.analysis.comparisons import as_good_as_best
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.plots.configurations import highest_first
 from fmgrid.plots.levels import LEAST, METRIC
@@ -50,9 +50,9 @@ class Plane:
     title: str
     row: Axis
     column: Axis
-    members: Sequence[Repeated]
+    members: Sequence[ExperimentRuns]
 
-    def placed(self) -> Iterator[tuple[int, int, Repeated | None]]:
+    def placed(self) -> Iterator[tuple[int, int, ExperimentRuns | None]]:
         """Yield what is in each cell, after its row and column."""
         cells = {
             (level_of(one, self.row.name), level_of(one, self.column.name)): one
@@ -175,7 +175,7 @@ def _draw_cells(axes: "Axes", plane: Plane, scale: Scale, width: float) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _estimate(one: Repeated) -> Estimate | None:
+def _estimate(one: ExperimentRuns) -> Estimate | None:
     """Return the mean with its whole interval; one that ends at 0 or 1 is wider than it looks."""
     series = one.series(METRIC)
     return estimate(series.values()) if series else None
@@ -243,7 +243,7 @@ def _add_bar(figure: "Figure", grid: "list[Axes]", scale: Scale) -> None:
     bar.outline.set_visible(False)
 
 
-def _meaning_of_cells(members: Sequence[Repeated]) -> str:
+def _meaning_of_cells(members: Sequence[ExperimentRuns]) -> str:
     if not have_intervals(members, METRIC):
         return "A cell is the accuracy of one run, in %, so that no intervals can be given."
     return (
@@ -252,7 +252,7 @@ def _meaning_of_cells(members: Sequence[Repeated]) -> str:
     )
 
 
-def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
+def _meaning_of_frames(group: Group, members: Sequence[ExperimentRuns]) -> str:
     best, framed = _marks(group)
     highest = (
         "The thick frame marks the highest" if len(best) == 1 else "Thick frames mark the highest"
@@ -267,7 +267,7 @@ def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
     return f"{highest}; repeats do not tell {equals} from it {test}."
 
 
-def _levels(group: Group, one: Repeated) -> str:
+def _levels(group: Group, one: ExperimentRuns) -> str:
     return listed((f"{axis.name} {show(level_of(one, axis.name))}" for axis in group.axes), 9)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.plots.paper import colour, new_figure, readable, settled, styled
 from fmgrid.plots.scales import (
@@ -112,11 +112,11 @@ def draw_estimate(axes: "Axes", x: float, found: Estimate, colour_: str, mark: s
     axes.plot([x], [100 * found.mean], marker=mark, color=colour_, markersize=5.5)
 
 
-def _scored(group: Group) -> list[Repeated]:
+def _scored(group: Group) -> list[ExperimentRuns]:
     return [one for one in group.distinct if one.estimate(METRIC) is not None]
 
 
-def _span(one: Repeated) -> Span:
+def _span(one: ExperimentRuns) -> Span:
     values = [100 * value for value in one.series(METRIC).values()]
     low, high = span_of(estimate(one.series(METRIC).values()))
     return min(low, *values), max(high, *values)
@@ -129,7 +129,7 @@ def _step(places: Sequence[float]) -> float:
     return max(min(apart), (ordered[-1] - ordered[0]) / 40)
 
 
-def _draw(axes: "Axes", one: Repeated, x: float, step: float) -> None:
+def _draw(axes: "Axes", one: ExperimentRuns, x: float, step: float) -> None:
     series = one.series(METRIC)
     shift = 0.22 * step if have_intervals([one], METRIC) else 0.0
     width = 0.2 * step
@@ -149,14 +149,14 @@ def _draw(axes: "Axes", one: Repeated, x: float, step: float) -> None:
         draw_estimate(axes, x, found, colour(1), "D")
 
 
-def _connect(axes: "Axes", axis: Axis, scored: Sequence[Repeated]) -> None:
+def _connect(axes: "Axes", axis: Axis, scored: Sequence[ExperimentRuns]) -> None:
     places = level_places(axis)
     means = [(places[level_of(one, axis.name)], 100 * (one.mean(METRIC) or 0.0)) for one in scored]
     x, y = zip(*sorted(means), strict=True)
     axes.plot(x, y, color=colour(1), linewidth=0.8, alpha=0.5)
 
 
-def _write_means(axes: "Axes", axis: Axis, scored: Sequence[Repeated]) -> None:
+def _write_means(axes: "Axes", axis: Axis, scored: Sequence[ExperimentRuns]) -> None:
     """Write means beside their marks, on the side that a line to the next level leaves free."""
     places = level_places(axis)
     low, high = axes.get_ylim()

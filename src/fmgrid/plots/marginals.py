@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.axes import Axis, Group
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import Estimate, estimate, mean_by_seed
 from fmgrid.plots.heatmaps import planes
 from fmgrid.plots.levels import LEAST, METRIC, draw_estimate, span_of
@@ -86,7 +86,7 @@ def _marginals(group: Group, axis: Axis) -> dict[Any, Estimate]:
     }
 
 
-def _mean_of_all(members: Sequence[Repeated]) -> Estimate | None:
+def _mean_of_all(members: Sequence[ExperimentRuns]) -> Estimate | None:
     """Return the mean over experiments; its interval is over seeds that all of them have."""
     series = [found for one in members if (found := one.series(METRIC))]
     if not series:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from fmgrid.analysis.experiments import Repeated, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, images_of
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.settings import show
 from fmgrid.words import counted, printable, without_middle
@@ -56,24 +56,26 @@ def over(numbers: Iterable[int]) -> str:
     return f"{min(found)} to {max(found)} seeds"
 
 
-def repeats(members: Iterable[Repeated], metric: str) -> str:
+def repeats(members: Iterable[ExperimentRuns], metric: str) -> str:
     """Say over how many seeds the experiments' means are."""
     return over(number for one in members if (number := len(one.series(metric))))
 
 
-def have_intervals(members: Iterable[Repeated], metric: str) -> bool:
+def have_intervals(members: Iterable[ExperimentRuns], metric: str) -> bool:
     """Return whether any experiment has the repeats that an interval takes."""
     return any(len(member.series(metric)) > 1 for member in members)
 
 
-def by_images(members: Sequence[T], judged: Callable[[T], Repeated]) -> list[tuple[str, list[T]]]:
+def by_images(
+    members: Sequence[T], judged: Callable[[T], ExperimentRuns]
+) -> list[tuple[str, list[T]]]:
     """Return the members that the same images judge together, after words that name the images.
 
     In the order of the members; no words are needed where all are judged alike.
     """
     sets: dict[object, list[T]] = {}
     for member in members:
-        sets.setdefault(judged(member).scored_on, []).append(member)
+        sets.setdefault(judged(member).evaluation_set, []).append(member)
     ordered = sorted(sets.values(), key=lambda same: -len(same))
     several = len(ordered) > 1
     return [
@@ -81,7 +83,7 @@ def by_images(members: Sequence[T], judged: Callable[[T], Repeated]) -> list[tup
     ]
 
 
-def meaning_of_bars(members: Sequence[Repeated], metric: str) -> str:
+def meaning_of_bars(members: Sequence[ExperimentRuns], metric: str) -> str:
     """Say what is drawn of the experiments: means with intervals, or single runs."""
     if not have_intervals(members, metric):
         return "There is one run of each, so that no intervals can be drawn."

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import log2
 
-from fmgrid.analysis.effects import Gain
-from fmgrid.analysis.experiments import Repeated, images_of, scored_alike
+from fmgrid.analysis.effects import StepEffect
+from fmgrid.analysis.experiments import ExperimentRuns, images_of, scored_alike
 from fmgrid.analysis.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -105,7 +105,7 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
-def _largest_and_smallest(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+def _largest_and_smallest(ranked: Sequence[ExperimentRuns], *, of_several: bool) -> str:
     """Name the ends of gaps, the largest first, of experiments that the same images judge."""
     of, least = ranked[0], ranked[-1]
     largest, smallest = (with_interval(one.estimate(_GAP), _GAP) for one in (of, least))
@@ -136,7 +136,7 @@ def _told_from_zero(gaps: Sequence[Mapping[int, float]]) -> str:
     )
 
 
-def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
+def _past_their_best(experiments: Iterable[ExperimentRuns]) -> list[str]:
     """Say how many runs had a lower validation loss before their end."""
     runs = [
         (loss, best, run.run)
@@ -162,7 +162,7 @@ def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
     ]
 
 
-def _course(steps: list[Gain], metric: str) -> str:
+def _course(steps: list[StepEffect], metric: str) -> str:
     """Say of one axis where its gains end."""
     name = f"{code(steps[0].setting)} in {plain(steps[0].group)}"
     apart = [step for step in steps if step.p <= ALPHA]
@@ -184,13 +184,13 @@ def _course(steps: list[Gain], metric: str) -> str:
     return f"{text}."
 
 
-def _per_doubling(gain: Gain) -> float | None:
+def _per_doubling(gain: StepEffect) -> float | None:
     if gain.before <= 0 or gain.after <= 0:
         return None
     return float(gain.difference.mean / log2(gain.after / gain.before))
 
 
-def _gain_row(gain: Gain, metric: str) -> tuple[Cell, ...]:
+def _gain_row(gain: StepEffect, metric: str) -> tuple[Cell, ...]:
     text = difference_with_interval(gain.difference, metric)
     doubling = _per_doubling(gain)
     known = gain.difference.sd is not None

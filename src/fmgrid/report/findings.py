@@ -5,7 +5,7 @@ from statistics import NormalDist, median
 
 from fmgrid.analysis.comparisons import as_good_as_best, find_winners
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import Repeated, best_by_images, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, open_over_all
@@ -134,7 +134,7 @@ def _what_is_best(evidence: Evidence) -> str:
     return " ".join(shown)
 
 
-def _best_of(ranked: Sequence[Repeated], metric: str) -> str:
+def _best_of(ranked: Sequence[ExperimentRuns], metric: str) -> str:
     best, *others = ranked
     told = with_interval(best.estimate(metric), metric)
     if not others:
@@ -163,8 +163,8 @@ def _what_matters(evidence: Evidence) -> str:
         return f"{_why_no_effect(evidence)}, so that none can be given credit."
     if all(effect.difference.sd is None for effect in effects):
         return "No two levels of a setting share two seeds, so that no effect can be called one."
-    apart = [effect for effect in effects if effect.is_told_apart]
-    within = [effect for effect in effects if not effect.is_told_apart]
+    apart = [effect for effect in effects if effect.is_significant]
+    within = [effect for effect in effects if not effect.is_significant]
     if not apart:
         if len(effects) == 1:
             return f"The effect of {_in_words(effects[0], evidence)} may be noise."
@@ -269,7 +269,7 @@ def _effect_row(rank: int, effect: Effect, evidence: Evidence) -> tuple[Cell, ..
         Cell(plain(worst)),
         figure(difference_with_interval(effect.difference, metric), effect.difference.mean),
         figure(show_p(effect.p) if known else "", effect.p),
-        Cell(("yes" if effect.is_told_apart else "no") if known else "one seed: not known"),
+        Cell(("yes" if effect.is_significant else "no") if known else "one seed: not known"),
         figure(noise, effect.noise),
         Cell(plain(effect.group)),
     )

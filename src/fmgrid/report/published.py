@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
-from fmgrid.analysis.experiments import Repeated
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import ALPHA, Estimate, interval_of_one_more
 from fmgrid.metrics import METRICS as TABLE
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
@@ -98,7 +98,7 @@ def set_beside(evidence: Evidence, reference: Reference, metric: str) -> list[Be
     return found
 
 
-def _by_name_in_tables(evidence: Evidence) -> dict[str, Repeated]:
+def _by_name_in_tables(evidence: Evidence) -> dict[str, ExperimentRuns]:
     """Return the experiments by name, and by the name that a table has for one like a formula."""
     scored = evidence.study.scored
     return {as_text(name): one for name, one in scored.items()} | scored

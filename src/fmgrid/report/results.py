@@ -8,7 +8,7 @@ from fmgrid.analysis.axes import Axis, Group, level_of
 from fmgrid.analysis.comparisons import Against, compare_with
 from fmgrid.analysis.effects import find_shares
 from fmgrid.analysis.experiments import (
-    Repeated,
+    ExperimentRuns,
     are_scored_alike,
     best_first,
     by_configuration,
@@ -108,7 +108,7 @@ def _design_row(group: Group) -> tuple[Cell, ...]:
     )
 
 
-def _neighbours_of(base: Repeated, study: Study) -> str:
+def _neighbours_of(base: ExperimentRuns, study: Study) -> str:
     """Say how many experiments differ from the baseline in one setting."""
     counts = count_neighbours(study.configurations)
     near, others = counts[base], len(counts) - 1
@@ -172,7 +172,7 @@ def _terms(evidence: Evidence) -> list[str]:
     return told
 
 
-def _nested(experiments: Iterable[Repeated]) -> str:
+def _nested(experiments: Iterable[ExperimentRuns]) -> str:
     """Name the experiments of which one is the beginning of another."""
     alike: dict[Hashable, dict[Hashable, str]] = defaultdict(dict)
     for one in experiments:
@@ -241,7 +241,7 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
     return [" ".join(told), *best_of_each, *_confounded(group), *_held_out(sets)]
 
 
-def _best_and_worst(ranked: Sequence[Repeated], metric: str) -> str:
+def _best_and_worst(ranked: Sequence[ExperimentRuns], metric: str) -> str:
     best, worst = (one.estimate(metric) for one in (ranked[0], ranked[-1]))
     first, last = code(ranked[0].name), code(ranked[-1].name)
     if len(ranked) == 1:
@@ -283,13 +283,13 @@ def _confounded(group: Group) -> list[str]:
     ]
 
 
-def _held_out(sets: Sequence[Sequence[Repeated]]) -> list[str]:
+def _held_out(sets: Sequence[Sequence[ExperimentRuns]]) -> list[str]:
     """Say of each set of held-out images whether the choice by them holds on the test images."""
     scored = [same for same in sets if same[0].mean("test_accuracy") is not None]
     return [_on_test_images(same, of_several=len(sets) > 1) for same in scored]
 
 
-def _on_test_images(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+def _on_test_images(ranked: Sequence[ExperimentRuns], *, of_several: bool) -> str:
     """Say what the best of experiments scores on the test images; *ranked* are scored alike."""
     best = ranked[0]
     told = with_interval(best.estimate("test_accuracy"), "test_accuracy")
@@ -331,7 +331,7 @@ def _best_of_each(group: Group, metric: str) -> list[str]:
 def _table(  # noqa: PLR0913 -- a table of what, and called what
     evidence: Evidence,
     group: Group,
-    members: Sequence[Repeated],
+    members: Sequence[ExperimentRuns],
     against: Against | None,
     caption: str,
     *,
@@ -386,7 +386,7 @@ def _interval_cell(found: Estimate | None, metric: str) -> Cell:
     return Cell(show_interval(found, metric), found.low if found else None)
 
 
-def _further_figures(one: Repeated, metric: str) -> list[Cell]:
+def _further_figures(one: ExperimentRuns, metric: str) -> list[Cell]:
     means = [(other, one.mean(other)) for other in ("test_accuracy", "valid_loss", "train_loss")]
     found, seen = one.estimate(metric), one.images_seen
     sd = found.sd if found else None
@@ -398,7 +398,7 @@ def _further_figures(one: Repeated, metric: str) -> list[Cell]:
     ]
 
 
-def _difference_cells(one: Repeated, against: Against | None, metric: str) -> list[Cell]:
+def _difference_cells(one: ExperimentRuns, against: Against | None, metric: str) -> list[Cell]:
     found = against.differences.get(one.name) if against else None
     if found is None:
         return [Cell(""), Cell("")]

@@ -58,7 +58,7 @@ def _nothing(evidence: Evidence) -> str:
     why = []
     if evidence.verdicts and all(one.word != "INCONCLUSIVE" for one in evidence.verdicts):
         why.append("every hypothesis is settled")
-    if any(effect.is_told_apart for effect in evidence.effects):
+    if any(effect.is_significant for effect in evidence.effects):
         why.append("no axis that could go on is best at its end")
     return f"Nothing suggests itself{f': {listed(why)}' if why else ''}."
 
@@ -131,7 +131,7 @@ def _edges(evidence: Evidence, group: Group) -> Iterator[str]:
     """Name axes whose best level is their last, with more to be had beyond."""
     for effect in evidence.effects:
         axis = next((axis for axis in group.axes if axis.name == effect.setting), None)
-        if effect.group != group.title or axis is None or not effect.is_told_apart:
+        if effect.group != group.title or axis is None or not effect.is_significant:
             continue
         if axis.is_numeric and effect.best in (axis.levels[0], axis.levels[-1]):
             beyond = _beyond(axis, effect.best)
