@@ -11,7 +11,7 @@ from typing import Any
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.experiment import EpochRecord, Run, typed
 from fmgrid.metrics import METRICS, finite
-from fmgrid.results.events import FoundEpoch
+from fmgrid.results.mltrainer_logs import FoundEpoch
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
 from fmgrid.settings import RIVALS, SETTINGS
 

@@ -10,7 +10,7 @@ from fmgrid.analysis.statistics import Estimate, estimate, mean_by_seed, told_fr
 from fmgrid.analysis.study import Study
 from fmgrid.experiment import EpochRecord
 from fmgrid.metrics import finite
-from fmgrid.results.events import FoundEpoch
+from fmgrid.results.mltrainer_logs import FoundEpoch
 
 GAP = "overfitting_gap"
 

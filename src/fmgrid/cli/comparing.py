@@ -12,7 +12,6 @@ from fmgrid.analysis.experiments import ExperimentRuns, are_scored_alike, images
 from fmgrid.analysis.study import Study
 from fmgrid.cli.output import put_rows, say, warn
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import some
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
@@ -101,7 +100,7 @@ def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
             if name in (run.run, run.folder, f"{one.name}_s{seed}"):
                 return replace(one, name=name, runs={seed: run}, failures=())
     near = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {near}?" if near else f"there are {some(list(scored))}"
+    hint = f"did you mean {near}?" if near else f"there are {first_few(list(scored))}"
     missing = f"no complete run or experiment in {root}; {hint}"
     raise _refusal(name, missing if name else "an empty name; name an experiment or a run")
 

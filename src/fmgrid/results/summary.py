@@ -17,8 +17,9 @@ from typing import Any
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
 from fmgrid.experiment import EpochRecord, Run
-from fmgrid.results.events import FoundEpoch, FoundRun, read_mltrainer_folder
-from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside, read_results
+from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
 from fmgrid.words import printable
 
@@ -249,7 +250,6 @@ def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
         metrics=_measure(run),
         status={True: "complete", False: "interrupted", None: None}[run.complete],
         history=run.history,
-        started=run.started,
         seconds=run.final.seconds if run.final else None,
         folder=name,
     )
