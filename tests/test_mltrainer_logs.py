@@ -20,11 +20,10 @@ from tomlserializer import TOMLSerializer
 from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.report import read_reference
 from fmgrid.results.mltrainer_logs import read_mltrainer_folder
-from fmgrid.results.summary import COLUMNS, summarize, to_csv, to_table
-from fmgrid.results.summary import Summary as Rows
+from fmgrid.results.summary import COLUMNS, Contents, read_runs, to_csv, to_rows
 from fmgrid.results.tensorboard import to_events
 from made_up_runs import make_run
-from test_tensorboard import single, to_record, to_scalar, write_records
+from test_tensorboard import to_record, to_scalar, write_records
 
 SETTINGS = """[model]
 epochs = 3
@@ -120,11 +119,11 @@ def make_scalars(folder: Path, *tags: str) -> None:
 
 
 def table(root: Path) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(to_csv(to_table(summarize(root).rows))))
+    return pd.read_csv(io.StringIO(to_csv(to_rows(read_runs(root).runs))))
 
 
-def names(summary: Rows) -> list[str]:
-    return [row["run"] for row in summary.rows]
+def names(summary: Contents) -> list[str]:
+    return [run.run for run in summary.runs]
 
 
 def test_a_folder_that_mltrainer_wrote_is_read(written: Path) -> None:
@@ -145,7 +144,7 @@ def test_a_folder_that_mltrainer_wrote_is_read(written: Path) -> None:
         assert record.valid_loss is not None
         assert 1 < record.valid_loss < 10
         assert record.accuracy in [correct / 16 for correct in range(17)]
-        assert record.learning_rate == single(0.01)
+        assert record.learning_rate == 0.01
         assert 0 < record.seconds < 60
 
 
@@ -437,7 +436,7 @@ def test_an_event_file_of_another_program_is_no_run_and_named_once(
 ) -> None:
     make_folder(tmp_path / "parent" / "run")
     make_scalars(tmp_path / place, *tags)
-    summary = summarize(tmp_path, with_history=True)
+    summary = read_runs(tmp_path, with_history=True)
     assert names(summary) == ["parent/run"]
     (warning,) = summary.warnings
     told = [tag.replace("\x1b", "\\u001b") for tag in tags[:5]]
@@ -450,8 +449,8 @@ def test_an_event_file_of_another_program_is_no_run_and_named_once(
 def test_an_event_file_of_texts_and_pictures_is_no_run(tmp_path: Path) -> None:
     picture = Summary.Value(tag="a picture", image=Summary.Image(height=1, width=1))
     write_records(tmp_path / "events.out.tfevents.1", to_record(picture))
-    summary = summarize(tmp_path)
-    assert summary.rows == []
+    summary = read_runs(tmp_path)
+    assert summary.runs == []
     (warning,) = summary.warnings
     assert warning.endswith("other tags: a picture")
 
@@ -496,7 +495,7 @@ def test_a_networks_own_attributes_are_columns(
 def test_whole_numbers_stay_whole_where_other_runs_have_none(tmp_path: Path) -> None:
     make_folder(tmp_path / "a", "in_channels = 1\nfilters = 64")
     make_folder(tmp_path / "b", "units = [8]")
-    text = to_csv(to_table(summarize(tmp_path).rows))
+    text = to_csv(to_rows(read_runs(tmp_path).runs))
     assert [line.split(",")[len(COLUMNS)] for line in text.splitlines()] == [
         *("network.filters", "64", "")
     ]
@@ -507,17 +506,17 @@ def test_a_network_of_a_thousand_attributes_makes_no_thousand_columns(tmp_path: 
         lines = [f"a{part}_{n} = 1" for n in range(1000)]
         make_folder(tmp_path / str(part), "\n".join(lines))
     assert len(table(tmp_path).columns) == len(COLUMNS) + 100
-    assert any("1000 attributes" in warning for warning in summarize(tmp_path).warnings)
+    assert any("1000 attributes" in warning for warning in read_runs(tmp_path).warnings)
 
 
 def test_networks_that_differ_are_no_repeats_of_one_configuration(tmp_path: Path) -> None:
     make_folder(tmp_path / "a", "units = [8]\ndropout = 0.1")
     make_folder(tmp_path / "b", "units = [8]\ndropout = 0.2")
-    study = to_study(summarize(tmp_path, with_history=True), [])
+    study = to_study(read_runs(tmp_path, with_history=True), [])
     one, other = study.experiments.values()
     assert one.configuration != other.configuration
     assert [axis.name for axis in study.groups[0].axes] == ["network.dropout"]
-    (tmp_path / "table.csv").write_text(to_csv(to_table(summarize(tmp_path).rows)))
+    (tmp_path / "table.csv").write_text(to_csv(to_rows(read_runs(tmp_path).runs)))
     assert read_reference(tmp_path / "table.csv").twins == ()
-    text = to_csv(to_table(by_experiment(study)))
+    text = to_csv(by_experiment(study))
     assert text.splitlines()[0].endswith(",network.dropout,network.units")

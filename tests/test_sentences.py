@@ -185,7 +185,7 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
     assert re.search(r"epochs \([\d.]+ points\)", summary)
     assert "none of the 2 steps between neighbouring levels are too small for one run" in summary
     (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e2_b8")
-    runs = [dict(run) for one in study.scored.values() for run in one.runs.values()]
+    runs = study.runs
     assert "confounded: 12,800 and 1,600 images seen" in told(
         study_of(runs, [stated]), "Hypotheses"
     )

@@ -25,7 +25,7 @@ from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_fil
 from fmgrid.report import to_document, weigh
 from fmgrid.results.results_file import read_results, seal, to_results
 from fmgrid.results.store import Store
-from fmgrid.results.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
+from fmgrid.results.summary import HISTORY_COLUMNS, read_runs, to_csv, to_history_rows, to_rows
 from made_up_runs import STARTED, make_run
 from test_store import signed
 
@@ -193,14 +193,14 @@ def test_whatever_an_optimizer_may_be_given_can_be_read_and_shown(
     read_all(logs)
     for words in (["show", "odd"], ["show", "odd", "--json"], ["compare", "odd", "good"]):
         assert call(*words, "--logdir", "logs").exit_code == 0
-    assert not summarize(logs).warnings
+    assert not read_runs(logs).warnings
 
 
 def read_all(logs: Path) -> None:
     """Do with a log folder what the commands do."""
-    summary = summarize(logs, with_history=True)
-    to_csv(to_table(summary.rows))
-    to_csv(to_table(summary.history, HISTORY_COLUMNS))
+    summary = read_runs(logs, with_history=True)
+    to_csv(to_rows(summary.runs))
+    to_csv(to_history_rows(summary.runs), HISTORY_COLUMNS)
     for run in ("odd", "good"):
         try:
             found = read_results(Store(logs).results_file(run))

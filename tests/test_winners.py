@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.effects import compare_with, find_shares, find_winners
-from fmgrid.analysis.study import Ranking, Study
+from fmgrid.analysis.comparisons import compare_with, find_winners
+from fmgrid.analysis.effects import find_shares
+from fmgrid.analysis.experiments import Ranking
+from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
@@ -26,9 +28,9 @@ from fmgrid.report import weigh
 from fmgrid.report.behaviour import overfitting_section
 from fmgrid.report.findings import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
-from fmgrid.results.summary import natural_order
+from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, row, rows, study_of
+from made_up_studies import Row, row, rows, run_of, study_of
 from test_questions import stated
 
 
@@ -154,7 +156,7 @@ def test_no_hypothesis_compares_figures_of_different_images(expect: str) -> None
 def test_what_the_same_images_judge_is_still_compared(expect: str, metric: str) -> None:
     held = [
         {**one, "test_accuracy": value + one["seed"] ** 2 / 1000}
-        for name, value, size in (("h", 0.7, 300), ("g", 0.6, 400))
+        for name, value, size in (("h", 0.7, 300), ("g", 0.6, 500))
         for one in rows(name, [0.5, 0.5, 0.5], validation=size)
     ]
     study = study_of([*mixed(), *rows("c", [0.4, 0.41, 0.43], epochs=9), *held])
@@ -217,8 +219,8 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
-    assert {study.scored[name].scored_on for name in against.differences} == {
-        against.reference.scored_on
+    assert {study.scored[name].evaluation_set for name in against.differences} == {
+        against.reference.evaluation_set
     }
 
 
@@ -346,7 +348,7 @@ def test_a_table_of_the_best_has_means_and_the_images_that_judge(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    show_best(mixed())
+    show_best(Contents(list(map(run_of, mixed()))))
     told = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err)
     assert re.search(r"scored on the test images\s+experiment +seeds.*\s+a +3 +51\.00%", told)
     assert re.search(r"scored on 400 images held out\s+experiment.*\s+b +3 +61\.00%", told)

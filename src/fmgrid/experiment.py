@@ -272,13 +272,13 @@ _LENGTHS = {
 def typed(value: Any) -> Hashable:
     """Return a key that is equal for values that TOML writes alike: not for true, 1 and 1.0.
 
-    Nor for 0.0 and -0.0, which have two fingerprints.
+    Nor for 0.0 and -0.0, which have two fingerprints. It is equal for two of nan.
     """
     if isinstance(value, Mapping):
         return frozenset((key, typed(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return tuple(map(typed, value))
-    return type(value), str(value) if type(value) is float and not value else value
+    return type(value), str(value) if type(value) is float else value
 
 
 def subseed(seed: int, purpose: str) -> int:

@@ -15,6 +15,7 @@ from math import ceil, inf, log2
 from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
+from fmgrid.analysis.experiments import are_confounded, are_scored_alike, distinct, images_of
 from fmgrid.analysis.statistics import (
     ALPHA,
     ROUNDING,
@@ -25,14 +26,7 @@ from fmgrid.analysis.statistics import (
     p_exceeds,
     seeds_needed,
 )
-from fmgrid.analysis.study import (
-    Study,
-    are_confounded,
-    are_scored_alike,
-    distinct,
-    images_of,
-    is_higher_better,
-)
+from fmgrid.analysis.study import Study
 from fmgrid.hypotheses.claims import (
     MAX_HYPOTHESES,
     Alike,
@@ -51,6 +45,7 @@ from fmgrid.hypotheses.claims import (
     side_text,
 )
 from fmgrid.hypotheses.records import Stated
+from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -222,6 +217,8 @@ def _weigh_all(hypotheses: Sequence[Stated], study: Study) -> Iterator[_Evidence
 
 def _weigh(stated: Stated, expectation: Expectation, study: Study) -> _Evidence | str:
     """Return the evidence for a hypothesis, or why there is none."""
+    if stated.metric not in METRICS:  # in a record that may be anybody's
+        return f"no run has {stated.metric}"
     try:
         _refuse_other_images(expectation, study, stated.metric)
         if isinstance(expectation, Alike):
@@ -319,7 +316,11 @@ def _weigh_chain(chain: Chain, called: Sequence[Side], study: Study, metric: str
 
 def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
     """Weigh that no two differ by more than the limit: two one-sided tests a pair (Schuirmann)."""
-    sides = [(name, _runs_of(name, study, metric)) for name in alike.selection.names]
+    names = alike.selection.names
+    sides = list(_series_of(names, study, metric).items())
+    is_one = len(sides) == 1  # one training under several names: more runs show nothing else
+    if is_one:
+        sides = [(name, _runs_of(name, study, metric)) for name in names]
     pairs = [
         (one, other, _paired(first, second))
         for (one, first), (other, second) in combinations(sides, 2)
@@ -337,8 +338,6 @@ def _weigh_alike(alike: Alike, study: Study, metric: str) -> _Evidence:
     apart = [abs(_mean(values)) for *_, values in pairs]
     at = max(range(len(pairs)), key=lambda at: (told[at], apart[at]))
     shown = _alike(*pairs[at], alike.limit)
-    # One training under several names, of which no further run can show anything else.
-    is_one = len({study.scored[name].configuration for name, _ in sides}) == 1
 
     def settled_by(alpha: float) -> int | None:
         if is_within:
@@ -375,8 +374,8 @@ def _link(greater: _Weighed, lesser: _Weighed, margin: float, metric: str) -> _L
     }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
-    some_above = greater.is_best and is_higher_better(metric)
-    some_below = lesser.is_best and not is_higher_better(metric)
+    some_above = greater.is_best and bool(METRICS[metric].is_higher_better)
+    some_below = lesser.is_best and not METRICS[metric].is_higher_better
     return _Link(
         _test(values, margin, 1, some_above=some_above, some_below=some_below),
         _test(values, margin, -1, some_above=not some_above, some_below=not some_below),
@@ -437,14 +436,22 @@ def _weighed(side: Side, written: Side, study: Study, metric: str) -> _Weighed:
     if side.quantifier in ("one", "mean"):
         name = side_text(written) if side.quantifier == "mean" else side.selection.names[0]
         return _Weighed({name: _mean_of(side, study, metric)})
-    series = {name: _runs_of(name, study, metric) for name in side.selection.names}
-    series = {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
+    series = _series_of(side.selection.names, study, metric)
     return _Weighed(series, is_best=side.quantifier == "best" and len(series) > 1)
 
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:
     """Return a term that is one series: an experiment, or the mean of several per seed."""
-    return mean_by_seed([_runs_of(name, study, metric) for name in term.selection.names])
+    return mean_by_seed(list(_series_of(term.selection.names, study, metric).values()))
+
+
+def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Series]:
+    """Return the runs of experiments by name, of several names of one configuration by the first.
+
+    What was trained once counts once.
+    """
+    series = {name: _runs_of(name, study, metric) for name in names}
+    return {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
 
 
 def _runs_of(name: str, study: Study, metric: str) -> Series:

@@ -19,7 +19,7 @@ from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
-from fmgrid.results.summary import Summary, summarize
+from fmgrid.results.summary import Contents, read_runs
 from fmgrid.words import command_line, counted
 
 _WARNINGS_SHOWN = 20
@@ -30,13 +30,13 @@ def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
-    summary = summarize(logdir, with_history=True)
+    contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_asked_in(dict.fromkeys([logdir, *summary.grids]))
-    summary.warnings += unread
-    study = to_study(summary, noted if asked is None else recall(asked, noted))
+    noted, unread = read_asked_in(dict.fromkeys([logdir, *contents.grids]))
+    contents.warnings += unread
+    study = to_study(contents, noted if asked is None else recall(asked, noted))
     if not study.scored:
-        _refuse(logdir, study, summary)
+        _refuse(logdir, study, contents)
     return study
 
 
@@ -84,12 +84,12 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
         print(path)
 
 
-def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
+def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     """Say why there is nothing to report on."""
-    for text in summary.warnings[:_WARNINGS_SHOWN]:
+    for text in contents.warnings[:_WARNINGS_SHOWN]:
         warn(text)
     failed = sum(len(one.failures) for one in study.experiments.values())
-    numbers = (failed, len(summary.unfinished), len(summary.damaged))
+    numbers = (failed, len(contents.unfinished), len(contents.damaged))
     states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
     told = ", ".join(f"{number:,} {state}" for number, state in states if number)
     if failed:
@@ -100,8 +100,8 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
         )
     if told:
         message = f"has no complete run yet: {told}; the same fmgrid run does them"
-    elif summary.warnings:
-        message = f"has no run that can be read: {counted(len(summary.warnings), 'warning')} above"
+    elif contents.warnings:
+        message = f"has no run that can be read: {counted(len(contents.warnings), 'warning')} above"
     else:
         message = "has no runs; fmgrid run trains some"
     raise InputError([Problem(Place(str(logdir)), "", message)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
-from fmgrid.analysis.study import Ranking
+from fmgrid.analysis.experiments import Ranking
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds

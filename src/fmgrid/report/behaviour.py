@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import log2
 
-from fmgrid.analysis.effects import Gain
+from fmgrid.analysis.effects import StepEffect
+from fmgrid.analysis.experiments import ExperimentRuns, images_of, scored_alike
 from fmgrid.analysis.statistics import ALPHA, estimate, mean_by_seed, told_from_zero
-from fmgrid.analysis.study import Repeated, distinct, images_of, scored_alike, show_level
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -20,6 +20,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 
 SHOWN = 5
 _GAP = "overfitting_gap"
@@ -28,7 +29,7 @@ _GAP = "overfitting_gap"
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is from the train loss."""
     study = evidence.study
-    experiments = distinct(study.scored.values())
+    experiments = study.configurations
     gaps = [(found, one) for one in experiments if (found := one.estimate(_GAP))]
     if not gaps:
         nothing = "No run has both a train loss and a validation loss, so that nothing can be said."
@@ -104,7 +105,7 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
-def _largest_and_smallest(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+def _largest_and_smallest(ranked: Sequence[ExperimentRuns], *, of_several: bool) -> str:
     """Name the ends of gaps, the largest first, of experiments that the same images judge."""
     of, least = ranked[0], ranked[-1]
     largest, smallest = (with_interval(one.estimate(_GAP), _GAP) for one in (of, least))
@@ -135,24 +136,24 @@ def _told_from_zero(gaps: Sequence[Mapping[int, float]]) -> str:
     )
 
 
-def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
+def _past_their_best(experiments: Iterable[ExperimentRuns]) -> list[str]:
     """Say how many runs had a lower validation loss before their end."""
     runs = [
-        row
+        (loss, best, run.run)
         for one in experiments
-        for row in one.runs.values()
-        if row.get("best_valid_loss") is not None and row.get("valid_loss") is not None
+        for run in one.runs.values()
+        if (loss := run.metrics.get("valid_loss")) is not None
+        if (best := run.metrics.get("best_valid_loss")) is not None
     ]
     if not runs:
         return []
-    past = [row for row in runs if row["best_valid_loss"] < row["valid_loss"]]
+    past = [(loss - best, run) for loss, best, run in runs if best < loss]
     if not past:
         every = "the only run" if len(runs) == 1 else f"all of {len(runs)} runs"
         return [f"In {every} the last epoch has the lowest validation loss."]
-    furthest = max(past, key=lambda row: row["valid_loss"] - row["best_valid_loss"])
-    rise = furthest["valid_loss"] - furthest["best_valid_loss"]
+    rise, furthest = max(past, key=lambda pair: pair[0])
     some = f"{len(past)} of {len(runs)} runs" if len(runs) > 1 else "the only run"
-    most = f" at most ({code(furthest['run'])})" if len(past) > 1 else ""
+    most = f" at most ({code(furthest)})" if len(past) > 1 else ""
     return [
         (
             f"In {some} an earlier epoch had a lower validation loss than the last, by "
@@ -161,7 +162,7 @@ def _past_their_best(experiments: Iterable[Repeated]) -> list[str]:
     ]
 
 
-def _course(steps: list[Gain], metric: str) -> str:
+def _course(steps: list[StepEffect], metric: str) -> str:
     """Say of one axis where its gains end."""
     name = f"{code(steps[0].setting)} in {plain(steps[0].group)}"
     apart = [step for step in steps if step.p <= ALPHA]
@@ -169,14 +170,13 @@ def _course(steps: list[Gain], metric: str) -> str:
         return f"{name}: no step is told from nothing."
     last = apart[-1]
     shown = [
-        f"{show_level(step.before)} to {show_level(step.after)} "
-        f"{show_difference(step.difference.mean, metric)}"
+        f"{show(step.before)} to {show(step.after)} {show_difference(step.difference.mean, metric)}"
         for step in steps
     ]
     text = f"{name}: {listed(shown)} {unit_of(metric)}"
     beyond = steps[steps.index(last) + 1 :]
     if beyond:
-        text += f"; beyond {show_level(last.after)} no step is told from nothing"
+        text += f"; beyond {show(last.after)} no step is told from nothing"
     doublings = [found for step in steps if (found := _per_doubling(step)) is not None]
     if len(doublings) == len(steps) > 1:
         first, final = (show_difference(doublings[at], metric) for at in (0, -1))
@@ -184,21 +184,21 @@ def _course(steps: list[Gain], metric: str) -> str:
     return f"{text}."
 
 
-def _per_doubling(gain: Gain) -> float | None:
+def _per_doubling(gain: StepEffect) -> float | None:
     if gain.before <= 0 or gain.after <= 0:
         return None
     return float(gain.difference.mean / log2(gain.after / gain.before))
 
 
-def _gain_row(gain: Gain, metric: str) -> tuple[Cell, ...]:
+def _gain_row(gain: StepEffect, metric: str) -> tuple[Cell, ...]:
     text = difference_with_interval(gain.difference, metric)
     doubling = _per_doubling(gain)
     known = gain.difference.sd is not None
     return (
         Cell(code(gain.setting)),
         Cell(plain(gain.group)),
-        figure(show_level(gain.before), gain.before),
-        figure(show_level(gain.after), gain.after),
+        figure(show(gain.before), gain.before),
+        figure(show(gain.after), gain.after),
         figure(f"**{text}**" if gain.p <= ALPHA else text, gain.difference.mean),
         figure(show_difference(doubling, metric), doubling),
         figure(show_p(gain.p) if known else "", gain.p),

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
-from fmgrid.analysis.study import UNKNOWN_SEED, Study
+from fmgrid.analysis.study import Study
 from fmgrid.hypotheses.commands import commands_of, path_word
 from fmgrid.pages.document import Code, Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import some
+from fmgrid.results.summary import StoredRun
 from fmgrid.words import command_line, counted
 
 _SHOWN = 20
@@ -18,9 +20,9 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
     commands = list(dict.fromkeys(line for asked in study.asked for line in commands_of(asked)))
-    rows = study.rows
-    trained = [row for row in rows if not row.get("trained_as")]
-    seconds = sum(row.get("seconds") or 0.0 for row in trained)
+    rows = study.runs
+    trained = [row for row in rows if not row.trained_as]
+    seconds = sum(row.seconds or 0.0 for row in trained)
     runs = "The run" if len(rows) == 1 else f"The {len(rows):,} runs"
     shared = f" come from {counted(len(trained), 'training')}, and"
     took = counted(round(seconds), "second") if seconds >= 1 else "less than a second"
@@ -88,9 +90,9 @@ def _uneven(study: Study) -> Iterator[str]:
         )
 
 
-def _software(rows: Sequence[object]) -> list[str]:
+def _software(runs: Sequence[StoredRun]) -> list[str]:
     versions: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for name, value in (row.get("software") or {}).items():  # type: ignore[attr-defined]
+    for run in runs:
+        for name, value in run.software.items():
             versions.setdefault(name, {})[str(value)] = None
     return [f"{plain(name)}: {plain(', '.join(values))}" for name, values in versions.items()]

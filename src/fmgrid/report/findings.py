@@ -3,15 +3,11 @@
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
 
-from fmgrid.analysis.effects import Effect, as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
-from fmgrid.analysis.study import (
-    Repeated,
-    Study,
-    best_by_images,
-    images_of,
-    show_level,
-)
+from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, open_over_all
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
@@ -27,6 +23,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 
@@ -130,14 +127,14 @@ def _what_was_run(evidence: Evidence) -> str:
 
 def _what_is_best(evidence: Evidence) -> str:
     """Say which experiments are best, of those that the same images judge."""
-    sets = best_by_images(evidence.study.scored.values(), evidence.metric)
+    sets = best_by_images(evidence.study.configurations, evidence.metric)
     if len(sets) == 1:
         return _best_of(sets[0], evidence.metric)
     shown = [f"Scored on {images_of(one[0])}, {_best_of(one, evidence.metric)}" for one in sets[:2]]
     return " ".join(shown)
 
 
-def _best_of(ranked: Sequence[Repeated], metric: str) -> str:
+def _best_of(ranked: Sequence[ExperimentRuns], metric: str) -> str:
     best, *others = ranked
     told = with_interval(best.estimate(metric), metric)
     if not others:
@@ -166,8 +163,8 @@ def _what_matters(evidence: Evidence) -> str:
         return f"{_why_no_effect(evidence)}, so that none can be given credit."
     if all(effect.difference.sd is None for effect in effects):
         return "No two levels of a setting share two seeds, so that no effect can be called one."
-    apart = [effect for effect in effects if effect.is_told_apart]
-    within = [effect for effect in effects if not effect.is_told_apart]
+    apart = [effect for effect in effects if effect.is_significant]
+    within = [effect for effect in effects if not effect.is_significant]
     if not apart:
         if len(effects) == 1:
             return f"The effect of {_in_words(effects[0], evidence)} may be noise."
@@ -195,7 +192,7 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     group = next(one for one in study.groups if one.title == effect.group)
     rates = {one.settings.get("learning_rate") for one in group.members}
     if effect.setting == "optimizer" and len(rates) == 1:
-        told.append(f"all at learning rate {show_level(rates.pop())}")
+        told.append(f"all at learning rate {show(rates.pop())}")
     return told
 
 
@@ -263,7 +260,7 @@ def _effect_row(rank: int, effect: Effect, evidence: Evidence) -> tuple[Cell, ..
     noise = "" if effect.noise is None else show_difference(effect.noise, metric).lstrip("+")
     known = effect.difference.sd is not None
     is_flat = abs(effect.difference.mean) <= ROUNDING
-    levels = (show_level(level) for level in (effect.best, effect.worst))
+    levels = (show(level) for level in (effect.best, effect.worst))
     best, worst = ("none", "none") if is_flat else levels
     return (
         figure(str(rank), rank),
@@ -272,7 +269,7 @@ def _effect_row(rank: int, effect: Effect, evidence: Evidence) -> tuple[Cell, ..
         Cell(plain(worst)),
         figure(difference_with_interval(effect.difference, metric), effect.difference.mean),
         figure(show_p(effect.p) if known else "", effect.p),
-        Cell(("yes" if effect.is_told_apart else "no") if known else "one seed: not known"),
+        Cell(("yes" if effect.is_significant else "no") if known else "one seed: not known"),
         figure(noise, effect.noise),
         Cell(plain(effect.group)),
     )

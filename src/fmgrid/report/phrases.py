@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fmgrid.analysis.statistics import Difference, Estimate
-from fmgrid.analysis.study import LABELS
+from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Cell, Column, code
 
 MINUS = "\N{MINUS SIGN}"
@@ -71,7 +71,7 @@ def interval_of_difference(found: Difference, metric: str) -> str:
 
 def unit_of(metric: str) -> str:
     """Return the unit of differences, for the head of a column."""
-    return "points" if is_fraction(metric) else LABELS.get(metric, metric)
+    return "points" if is_fraction(metric) else METRICS[metric].label
 
 
 def show_p(p: float | None) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import ALPHA, Estimate, interval_of_one_more
-from fmgrid.analysis.study import LABELS, Repeated
+from fmgrid.metrics import METRICS as TABLE
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -97,7 +98,7 @@ def set_beside(evidence: Evidence, reference: Reference, metric: str) -> list[Be
     return found
 
 
-def _by_name_in_tables(evidence: Evidence) -> dict[str, Repeated]:
+def _by_name_in_tables(evidence: Evidence) -> dict[str, ExperimentRuns]:
     """Return the experiments by name, and by the name that a table has for one like a formula."""
     scored = evidence.study.scored
     return {as_text(name): one for name, one in scored.items()} | scored
@@ -124,7 +125,7 @@ def _metric_section(evidence: Evidence, reference: Reference, metric: str) -> Se
         if len(gaps) > 1
         else f"The difference is {show_size(gaps[0], metric)}."
     )
-    label = LABELS[metric]
+    label = TABLE[metric].label
     caption = f"Published {label} beside ours"
     table = Table(columns, rows, caption, folded=len(rows) > 15)  # noqa: PLR2004
     return Section(label[:1].upper() + label[1:], (Text(" ".join(told)), table))
@@ -157,8 +158,8 @@ def _twins(reference: Reference) -> list[str]:
             if len(printed) > 1 and noise:
                 low, high = (show_value(bound, metric) for bound in (min(printed), max(printed)))
                 told.append(
-                    f"{some(names)} are one configuration, with a published {LABELS[metric]} from "
-                    f"{low} to {high}: runs that differ in nothing are "
+                    f"{some(names)} are one configuration, with a published {TABLE[metric].label} "
+                    f"from {low} to {high}: runs that differ in nothing are "
                     f"{show_size(max(printed) - min(printed), metric)} apart, a standard deviation "
                     f"of {show_size(noise.sd, metric)}."
                 )

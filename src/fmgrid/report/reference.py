@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.results.summary import NETWORK
+from fmgrid.results.summary import NETWORK_COLUMN
 from fmgrid.system.disk import read_regular
 from fmgrid.words import near_match, printable
 
@@ -73,7 +73,7 @@ def read_reference(path: Path) -> Reference:
                 problems.append(Problem(place, "", told))
                 continue
             figures[name] = _figures(row, place, problems)
-            of_network = [name for name in row if name and name.startswith(NETWORK)]
+            of_network = [name for name in row if name and name.startswith(NETWORK_COLUMN)]
             settings = tuple((row[name] or "").strip() for name in of_network) + tuple(
                 (row.get(setting) or "").strip() for setting in _SETTINGS
             )

@@ -1,26 +1,24 @@
 """What was asked and what came of it: the design, and the results of every group."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fmgrid.analysis.effects import Against, compare_with, find_shares
-from fmgrid.analysis.statistics import ALPHA, Estimate
-from fmgrid.analysis.study import (
-    Axis,
-    Group,
-    Repeated,
-    Study,
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.comparisons import Against, compare_with
+from fmgrid.analysis.effects import find_shares
+from fmgrid.analysis.experiments import (
+    ExperimentRuns,
     are_scored_alike,
     best_first,
     by_configuration,
     count_neighbours,
     images_of,
-    level_of,
     scored_alike,
-    show_level,
     without,
 )
+from fmgrid.analysis.statistics import ALPHA, Estimate
+from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Cell, Column, Picture, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -36,6 +34,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 
 LARGE = 12  # experiments, beyond which a group shows its best and worst, and the rest on demand
 SHOWN = 5
@@ -54,7 +53,7 @@ def design_section(evidence: Evidence) -> Section:
     if study.baseline:
         base = study.baseline
         told = ", ".join(
-            f"{code(name)} {plain(show_level(value))}"
+            f"{code(name)} {plain(show(value))}"
             for name, value in base.settings.items()
             if value not in (None, {})
         )
@@ -109,9 +108,9 @@ def _design_row(group: Group) -> tuple[Cell, ...]:
     )
 
 
-def _neighbours_of(base: Repeated, study: Study) -> str:
+def _neighbours_of(base: ExperimentRuns, study: Study) -> str:
     """Say how many experiments differ from the baseline in one setting."""
-    counts = count_neighbours(study.scored.values())
+    counts = count_neighbours(study.configurations)
     near, others = counts[base], len(counts) - 1
     if 2 * near > others:
         return "Most experiments differ"
@@ -120,7 +119,7 @@ def _neighbours_of(base: Repeated, study: Study) -> str:
 
 def _levels(axis: Axis) -> str:
     """Write an axis' levels, of many the first few and the last."""
-    shown = [plain(show_level(level)) for level in axis.levels]
+    shown = [plain(show(level)) for level in axis.levels]
     if len(shown) > LARGE:
         shown = [*shown[:SHOWN], "…", f"{shown[-1]} ({len(shown)})"]
     return ", ".join(shown)
@@ -173,9 +172,9 @@ def _terms(evidence: Evidence) -> list[str]:
     return told
 
 
-def _nested(experiments: Iterable[Repeated]) -> str:
+def _nested(experiments: Iterable[ExperimentRuns]) -> str:
     """Name the experiments of which one is the beginning of another."""
-    alike: dict[str, dict[str, str]] = defaultdict(dict)
+    alike: dict[Hashable, dict[Hashable, str]] = defaultdict(dict)
     for one in experiments:
         alike[without(one, "epochs")].setdefault(one.configuration, one.name)
     found = [some(list(names.values())) for names in alike.values() if len(names) > 1]
@@ -242,7 +241,7 @@ def _told(evidence: Evidence, group: Group, against: Against | None) -> list[str
     return [" ".join(told), *best_of_each, *_confounded(group), *_held_out(sets)]
 
 
-def _best_and_worst(ranked: Sequence[Repeated], metric: str) -> str:
+def _best_and_worst(ranked: Sequence[ExperimentRuns], metric: str) -> str:
     best, worst = (one.estimate(metric) for one in (ranked[0], ranked[-1]))
     first, last = code(ranked[0].name), code(ranked[-1].name)
     if len(ranked) == 1:
@@ -284,13 +283,13 @@ def _confounded(group: Group) -> list[str]:
     ]
 
 
-def _held_out(sets: Sequence[Sequence[Repeated]]) -> list[str]:
+def _held_out(sets: Sequence[Sequence[ExperimentRuns]]) -> list[str]:
     """Say of each set of held-out images whether the choice by them holds on the test images."""
     scored = [same for same in sets if same[0].mean("test_accuracy") is not None]
     return [_on_test_images(same, of_several=len(sets) > 1) for same in scored]
 
 
-def _on_test_images(ranked: Sequence[Repeated], *, of_several: bool) -> str:
+def _on_test_images(ranked: Sequence[ExperimentRuns], *, of_several: bool) -> str:
     """Say what the best of experiments scores on the test images; *ranked* are scored alike."""
     best = ranked[0]
     told = with_interval(best.estimate("test_accuracy"), "test_accuracy")
@@ -317,7 +316,7 @@ def _best_of_each(group: Group, metric: str) -> list[str]:
         if not are_words or len(ranked) > SHOWN:
             continue
         shown = [
-            f"{plain(show_level(level))} {show_value(members[0].mean(metric), metric)} "
+            f"{plain(show(level))} {show_value(members[0].mean(metric), metric)} "
             f"({code(members[0].name)})"
             for level, members in ranked.items()
             if members
@@ -332,7 +331,7 @@ def _best_of_each(group: Group, metric: str) -> list[str]:
 def _table(  # noqa: PLR0913 -- a table of what, and called what
     evidence: Evidence,
     group: Group,
-    members: Sequence[Repeated],
+    members: Sequence[ExperimentRuns],
     against: Against | None,
     caption: str,
     *,
@@ -380,14 +379,14 @@ def _without_blanks(table: Table) -> Table:
 
 def _level_cell(level: object) -> Cell:
     order = float(level) if isinstance(level, int | float) else None
-    return Cell(plain(show_level(level)), order)
+    return Cell(plain(show(level)), order)
 
 
 def _interval_cell(found: Estimate | None, metric: str) -> Cell:
     return Cell(show_interval(found, metric), found.low if found else None)
 
 
-def _further_figures(one: Repeated, metric: str) -> list[Cell]:
+def _further_figures(one: ExperimentRuns, metric: str) -> list[Cell]:
     means = [(other, one.mean(other)) for other in ("test_accuracy", "valid_loss", "train_loss")]
     found, seen = one.estimate(metric), one.images_seen
     sd = found.sd if found else None
@@ -399,7 +398,7 @@ def _further_figures(one: Repeated, metric: str) -> list[Cell]:
     ]
 
 
-def _difference_cells(one: Repeated, against: Against | None, metric: str) -> list[Cell]:
+def _difference_cells(one: ExperimentRuns, against: Against | None, metric: str) -> list[Cell]:
     found = against.differences.get(one.name) if against else None
     if found is None:
         return [Cell(""), Cell("")]

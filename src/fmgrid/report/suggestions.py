@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
-from fmgrid.analysis.study import UNKNOWN_SEED, Axis, Group, Study, level_of, show_level
+from fmgrid.analysis.study import Study
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import (
     absolute,
@@ -21,6 +23,7 @@ from fmgrid.hypotheses.records import Asked
 from fmgrid.pages.document import Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import listed, some
+from fmgrid.settings import show
 from fmgrid.words import command_line, counted
 
 FEW_SEEDS = 5
@@ -55,7 +58,7 @@ def _nothing(evidence: Evidence) -> str:
     why = []
     if evidence.verdicts and all(one.word != "INCONCLUSIVE" for one in evidence.verdicts):
         why.append("every hypothesis is settled")
-    if any(effect.is_told_apart for effect in evidence.effects):
+    if any(effect.is_significant for effect in evidence.effects):
         why.append("no axis that could go on is best at its end")
     return f"Nothing suggests itself{f': {listed(why)}' if why else ''}."
 
@@ -128,13 +131,13 @@ def _edges(evidence: Evidence, group: Group) -> Iterator[str]:
     """Name axes whose best level is their last, with more to be had beyond."""
     for effect in evidence.effects:
         axis = next((axis for axis in group.axes if axis.name == effect.setting), None)
-        if effect.group != group.title or axis is None or not effect.is_told_apart:
+        if effect.group != group.title or axis is None or not effect.is_significant:
             continue
         if axis.is_numeric and effect.best in (axis.levels[0], axis.levels[-1]):
             beyond = _beyond(axis, effect.best)
             if beyond:
                 yield (
-                    f"{code(axis.name)} is best at the end of its axis, {show_level(effect.best)}: "
+                    f"{code(axis.name)} is best at the end of its axis, {show(effect.best)}: "
                     f"{beyond} comes next."
                 )
 
@@ -249,8 +252,8 @@ def _seeds(study: Study, asked: Asked) -> list[str]:
     if not seeds:
         return []
     mine = [study.experiments[name] for name in asked.names if name in study.experiments]
-    rows = [row for one in mine for row in (*one.runs.values(), *one.failures)]
-    seeds |= {int(row["seed"]) for row in rows if row.get("seed") is not None}
+    runs = [run for one in mine for run in (*one.runs.values(), *one.failures)]
+    seeds |= {run.seed for run in runs if run.seed is not None}
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 

@@ -47,6 +47,7 @@ class FoundEpoch:
     accuracy: float | None  # fraction
     learning_rate: float | None  # after the schedule's step, so that of the next epoch
     seconds: float | None  # since the event file was opened
+    images_seen: int | None = None  # which mltrainer does not say
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,20 @@ class FoundRun:
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
     network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
     objection: str | None = None  # why this is no run of mltrainer's
+    weights: None = None
+    test_loss: None = None
+    test_accuracy: None = None
+
+    @property
+    def final(self) -> FoundEpoch | None:
+        """The last epoch."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def best(self) -> FoundEpoch | None:
+        """The first epoch with the highest accuracy."""
+        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
+        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
 
 
 def read_mltrainer_folder(folder: Path) -> FoundRun:
@@ -226,10 +241,15 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
     history = []
     for step in sorted(steps):
         points = {name: column[step] for name, column in columns.items()}
-        values = {name: points[name].value if name in points else None for name in TAGS.values()}
+        values = {  # with the seven digits that single precision keeps
+            name: float(f"{points[name].value:.7g}") if name in points else None
+            for name in TAGS.values()
+        }
         seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
         is_known = abs(seconds) <= _LONGEST_RUN
-        history.append(FoundEpoch(step + 1, seconds=seconds if is_known else None, **values))
+        history.append(
+            FoundEpoch(step + 1, **values, seconds=seconds if is_known else None, images_seen=None)
+        )
     return tuple(history)
 
 
