@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses import registry as questions
-from fmgrid.hypotheses.claims import MAX_HYPOTHESES
+from fmgrid.hypotheses.language import MAX_HYPOTHESES
 from fmgrid.hypotheses.records import Asked, Stated
 from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
 from fmgrid.results.store import seal
@@ -46,6 +47,12 @@ def kept(root: Path) -> Asked:
     (one,), damaged = read_asked(root)
     assert damaged == []
     return one
+
+
+def note_of(root: Path, record: Asked) -> list[Path]:
+    """Note a record; return the files of the folder."""
+    note(root, [record])
+    return [*(root / ".grids").iterdir()]
 
 
 paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path with it
@@ -81,10 +88,12 @@ def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) ->
     assert [one.since for one in kept(root).hypotheses] == [MONDAY, FRIDAY]
 
 
-@pytest.mark.parametrize("part", ["expect", "resolved", "metric"])
-def test_a_hypothesis_that_was_changed_is_a_new_one(part: str, root: Path) -> None:
+@pytest.mark.parametrize(
+    "change", [{"expect": "each of b < a"}, {"resolved": "a > b by 0.1"}, {"metric": "valid_loss"}]
+)
+def test_a_hypothesis_that_was_changed_is_a_new_one(change: dict[str, str], root: Path) -> None:
     note(root, [asked("g.toml", stated())])
-    note(root, [asked("g.toml", stated(since=FRIDAY, **{part: "other"}))])
+    note(root, [asked("g.toml", stated(since=FRIDAY, **change))])
     assert [one.since for one in kept(root).hypotheses] == [FRIDAY]
 
 
@@ -268,7 +277,7 @@ def test_a_grid_that_was_renamed_is_the_same(grid: Path, root: Path) -> None:
     grid.rename("h.toml")
     moved = asked("h.toml", stated(since=FRIDAY), command="fmgrid run h.toml")
     note(root, [moved])
-    commands = ("fmgrid run h.toml -q", "fmgrid run h.toml")
+    commands = ("fmgrid run g.toml -q", "fmgrid run h.toml")
     assert kept(root) == moved.model_copy(update={"hypotheses": (stated(),), "commands": commands})
 
 
@@ -352,6 +361,12 @@ HOSTILE = {
     "a number for a claim": {"claim": 10**30},
     "a metric of 100,000 characters": {"metric": "x" * 10**5},
     "an expectation of ten million characters": {"resolved": "x" * 10**7},
+    "an expectation that cannot be read": {"resolved": "a >"},
+    "conditions for experiments": {"resolved": "best of epochs = 3 > a"},
+    "an order of one": {"resolved": {"sign": ">", "sides": [{"value": 0.5}]}},
+    "no experiment": {"resolved": {"limit": 0.1, "among": []}},
+    "one experiment that differs from itself": {"resolved": {"limit": 0.1, "among": ["a"]}},
+    "a limit that is no number": {"resolved": {"limit": float("nan"), "among": ["a", "b"]}},
 }
 
 
@@ -359,19 +374,14 @@ HOSTILE = {
 def test_a_hypothesis_that_nobody_can_have_stated_is_damage(
     values: dict[str, object], root: Path
 ) -> None:
-    record = asked().model_dump() | {
-        "names": ["a", "b"],
-        "withdrawn": [],
-        "commands": [],
-        "hypotheses": [stated().model_dump() | values],
-    }
+    record = asked().model_dump() | {"hypotheses": [stated().model_dump() | values]}
     folder = root / ".grids"
     folder.mkdir(parents=True)
     (folder / "g.toml").write_bytes(seal(record))
     found, (told,) = read_asked(root)
     assert found == []
     (field,) = values
-    assert f"does not fit this fmgrid: {field}: " in told
+    assert f"does not fit this fmgrid: hypotheses.0.{field}" in told
     assert len(told) < 1_000
 
 
@@ -515,11 +525,43 @@ def test_a_record_of_more_hypotheses_than_a_grid_may_have_is_named_and_left_out(
     root: Path,
 ) -> None:
     (root / ".grids").mkdir(parents=True)
-    many = asked("g.toml", *(stated(f"{number}") for number in range(MAX_HYPOTHESES + 1)))
-    (root / ".grids" / "g.toml").write_bytes(to_file(many))
+    many = [stated(f"{number}").model_dump() for number in range(MAX_HYPOTHESES + 1)]
+    (root / ".grids" / "g.toml").write_bytes(seal(asked().model_dump() | {"hypotheses": many}))
     found, (told,) = read_asked(root)
     assert found == []
-    assert "has 201 hypotheses, and a grid has 200 at most" in told
+    assert "hypotheses: Tuple should have at most 200 items" in told
+
+
+EVERY_FORM = [
+    *("a > b", "0.1 < a < 0.2 by 0.05", "best of a, b > mean of c, 'd e'", "each of a, b < c - d"),
+    *("mean of a, b - c > 0", 'no difference greater than 0.01 among a, b, "="'),
+]
+
+
+def test_a_record_that_holds_expectations_as_text_keeps_its_times(root: Path) -> None:
+    record = asked("g.toml", *(stated(text, resolved=text) for text in EVERY_FORM))
+    values = record.model_dump()
+    for hypothesis in values["hypotheses"]:
+        hypothesis["resolved"] = hypothesis["claim"]  # as fmgrid 0.1 wrote it
+    (path,) = note_of(root, record)
+    path.write_bytes(seal(values))
+    assert kept(root) == record
+    again = asked("g.toml", *(stated(text, FRIDAY, resolved=text) for text in EVERY_FORM))
+    assert unnoted(root, [again]) == []
+
+
+def test_an_expectation_is_stored_as_a_value(root: Path) -> None:
+    (path,) = note_of(root, asked("g.toml", stated(resolved="mean of a, b - c > 0.1 by 0.05")))
+    (hypothesis,) = tomllib.loads(path.read_text())["hypotheses"]
+    contrast = {
+        "upper": {"quantifier": "mean", "of": ["a", "b"]},
+        "lower": {"quantifier": "one", "of": ["c"]},
+    }
+    assert hypothesis["resolved"] == {
+        "sides": [contrast, {"value": 0.1}],
+        "sign": ">",
+        "margin": 0.05,
+    }
 
 
 def test_a_long_list_is_written_as_a_short_one_is(root: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_metric_that_was_not_measured_is_a_reason() -> None:
 
 
 def test_an_expectation_that_cannot_be_read_is_a_reason() -> None:
-    (found,) = judge([claim("a >")], made(FAR))
+    (found,) = judge([claim("a >", resolved="a > b")], made(FAR))
     assert found.word == "INCONCLUSIVE"
     assert found.reason.startswith("ends too early")
 

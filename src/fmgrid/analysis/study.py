@@ -18,8 +18,8 @@ from typing import Any, Literal, TypeAlias
 
 from fmgrid.analysis.statistics import Estimate, Noise, estimate, pooled_noise
 from fmgrid.experiment import Experiment, Run
-from fmgrid.hypotheses.claims import METRICS
 from fmgrid.hypotheses.records import Asked
+from fmgrid.metrics import METRICS
 from fmgrid.results.summary import COLUMNS as COLUMNS_OF_RUNS
 from fmgrid.results.summary import HISTORY_COLUMNS, NETWORK, Summary, natural_order
 from fmgrid.results.summary import METRICS as METRICS_OF_RUNS
@@ -472,7 +472,7 @@ def measured(row: Row, metric: str) -> float | None:
 
 def is_higher_better(metric: str) -> bool:
     """Return whether more of a metric is better: accuracies, not losses."""
-    return METRICS.get(metric, False)
+    return metric in METRICS and bool(METRICS[metric].is_higher_better)
 
 
 def find_axes(members: Iterable[Repeated]) -> Iterator[Axis]:

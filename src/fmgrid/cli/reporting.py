@@ -12,6 +12,7 @@ from fmgrid.cli.output import say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
+from fmgrid.hypotheses.notation import to_text
 from fmgrid.hypotheses.records import Asked
 from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
@@ -124,6 +125,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
         "verdicts": [
             {
                 **verdict.stated.model_dump(mode="json"),
+                "resolved": to_text(verdict.stated.resolved),
                 "verdict": verdict.word,
                 "verdict_over_all": "INCONCLUSIVE" if verdict in open_ else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,

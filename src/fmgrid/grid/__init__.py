@@ -22,8 +22,7 @@ from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.overrides import read_overrides
 from fmgrid.grid.reading import read_grid
-from fmgrid.hypotheses.claims import Hypothesis, to_text
-from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.hypotheses.records import Asked, Command, Hypothesis, Stated
 from fmgrid.settings import SETTINGS, is_same, show_toml
 from fmgrid.words import printable
 
@@ -131,17 +130,7 @@ def to_asked(
             path=printable(file.path),
             question=file.question,
             names=file.own,
-            hypotheses=tuple(
-                Stated(
-                    claim=one.claim,
-                    expect=one.expect,
-                    resolved=to_text(one.expectation),
-                    metric=one.metric,
-                    place=printable(one.place),
-                    since=since,
-                )
-                for one in file.hypotheses
-            ),
+            hypotheses=tuple(Stated(**dict(one), since=since) for one in file.hypotheses),
             commands=(command,) if command else (),
             runs=(values,) if values else (),
             file=printable(file.real_path),

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.claims import Expectation
+from fmgrid.hypotheses.language import Expectation
 from fmgrid.settings import RIVALS, Keys
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]

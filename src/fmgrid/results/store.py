@@ -367,16 +367,20 @@ def seal(document: Mapping[str, Any]) -> bytes:
     """Return a document as TOML with a digest, so that `read_sealed` knows it for whole."""
     import tomlkit
 
-    values = _without_none({"format": FORMAT, **document})
-    lists = {key: _to_array(value) for key, value in values.items() if _is_list_of_text(value)}
-    text = tomlkit.dumps(values | lists)
+    text = tomlkit.dumps(_storable({"format": FORMAT, **document}))
     # Within a text of several lines, a reader would take Windows' line end for the other one.
     body = text.replace("\r\n", "\\r\\n").encode()
     return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
 
 
-def _is_list_of_text(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _storable(value: Any) -> Any:
+    """Return a value as TOML holds it: without None, with lists for tuples."""
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        is_text = all(isinstance(item, str) for item in value)
+        return _to_array(value) if is_text else [_storable(item) for item in value]
+    return value
 
 
 def _to_array(texts: Sequence[str]) -> Any:
@@ -508,12 +512,6 @@ def _to_run(document: Mapping[str, Any]) -> Run:
         trained_as=document.get("trained_as"),
         attempts=document.get("attempts", 1),
     )
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
 
 
 def _digest(body: bytes) -> str:
