@@ -225,7 +225,10 @@ def test_what_may_hold_is_accepted(text: str) -> None:
         ("a > 1e999", "1e999 at character 5: is too large a number"),
         (
             "a > .5",
-            ".5 at character 5: is no name, which begins with a letter, and no number as in 0.5",
+            (
+                ".5 at character 5: is no name and no number such as 0.5; a name with other signs "
+                "stands in quotes"
+            ),
         ),
         ("(a) > b", "( at character 1: there are no brackets; write one comparison"),
         ('a > "b', '" at character 5: close the quotes'),

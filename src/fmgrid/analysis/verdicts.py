@@ -32,7 +32,6 @@ from fmgrid.analysis.study import (
     are_scored_alike,
     distinct,
     images_of,
-    is_higher_better,
 )
 from fmgrid.hypotheses.language import (
     Constant,
@@ -49,6 +48,7 @@ from fmgrid.hypotheses.language import (
 )
 from fmgrid.hypotheses.notation import parse_expectation, to_text
 from fmgrid.hypotheses.records import Stated
+from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -253,6 +253,8 @@ def _analyse_all(hypotheses: Sequence[Stated], study: Study) -> Iterator[_Eviden
 def _analyse(stated: Stated, study: Study) -> _Evidence:
     """Return the evidence for a hypothesis. Raises `ExpectationError` with why there is none."""
     expectation = stated.resolved
+    if stated.metric not in METRICS:  # in a record that may be anybody's
+        raise ExpectationError(f"no run has {stated.metric}")
     _refuse_other_images(expectation, study, stated.metric)
     if isinstance(expectation, Equivalence):
         return _analyse_equivalence(expectation, study, stated.metric)
@@ -321,9 +323,12 @@ def _analyse_equivalence(equivalence: Equivalence, study: Study, metric: str) ->
     Of the two tests of a pair the one on the side of its mean decides.
     """
     names = names_of(equivalence)
-    series = {name: _runs_of(name, study, metric) for name in names}
+    series = _series_of(names, study, metric)
+    is_one = len(series) == 1  # one training under several names: more runs show nothing else
+    if is_one:
+        series = {name: _runs_of(name, study, metric) for name in names}
     links = []
-    for one, other in combinations(names, 2):
+    for one, other in combinations(series, 2):
         values = _paired(series[one], series[other])
         pair = one, other
         if sum(values) < 0:
@@ -331,8 +336,7 @@ def _analyse_equivalence(equivalence: Equivalence, study: Study, metric: str) ->
         within, beyond = (_test(pair, values, equivalence.limit, sign) for sign in (-1, 1))
         links.append(_Claim(within, beyond))
     claim = _all_hold(links)
-    if len({study.scored[name].configuration for name in names}) == 1:
-        # One training under several names, of which no further run can show anything else.
+    if is_one:
         claim = replace(claim, confirms=replace(claim.confirms, p=0.0))
     return _Evidence(claim, (claim.likelier.compared,))
 
@@ -354,8 +358,8 @@ def _link(greater: _Figures, lesser: _Figures, margin: float, metric: str) -> _C
     }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
-    any_above = greater.is_best and is_higher_better(metric)
-    any_below = lesser.is_best and not is_higher_better(metric)
+    any_above = greater.is_best and bool(METRICS[metric].is_higher_better)
+    any_below = lesser.is_best and not METRICS[metric].is_higher_better
 
     def test(sign: int, *, any_above: bool, any_below: bool) -> _Test:
         alternatives = defaultdict(list)
@@ -379,19 +383,25 @@ def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
         return _Figures(
             {text: {seed: upper[seed] - lower[seed] for seed in upper if seed in lower}}
         )
-    names = names_of(side)
     if side.quantifier in ("one", "mean"):
-        name = text if side.quantifier == "mean" else names[0]
+        name = text if side.quantifier == "mean" else names_of(side)[0]
         return _Figures({name: _mean_of(side, study, metric)})
-    series = {name: _runs_of(name, study, metric) for name in names}
-    kept = [one.name for one in distinct(study.scored[name] for name in names)]
-    is_best = side.quantifier == "best" and len(kept) > 1
-    return _Figures({name: series[name] for name in kept}, is_best)
+    series = _series_of(names_of(side), study, metric)
+    return _Figures(series, is_best=side.quantifier == "best" and len(series) > 1)
 
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:
     """Return a term that is one series: an experiment, or the mean of several per seed."""
-    return mean_by_seed([_runs_of(name, study, metric) for name in names_of(term)])
+    return mean_by_seed(list(_series_of(names_of(term), study, metric).values()))
+
+
+def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Series]:
+    """Return the runs of experiments by name, of several names of one configuration by the first.
+
+    What was trained once counts once.
+    """
+    series = {name: _runs_of(name, study, metric) for name in names}
+    return {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
 
 
 def _runs_of(name: str, study: Study, metric: str) -> Series:

@@ -30,18 +30,22 @@ MAX_CHARACTERS = 2_000
 _QUANTIFIERS: tuple[Literal["best", "mean", "each"], ...] = ("best", "mean", "each")
 _WORDS = ("of", "and", "in", "by", "no", "difference", "greater", "than", "among")
 _KEYWORDS = {*_QUANTIFIERS, *_WORDS}
-_BARE = re.compile(r"[A-Za-z0-9_*?](?:[A-Za-z0-9_.+*?-]*[A-Za-z0-9_.+*?])?")
+_LETTER = "[A-Za-z0-9_.+*?-]"
+_BARE = rf"[A-Za-z0-9_*?](?:{_LETTER}*[A-Za-z0-9_.+*?])?(?!{_LETTER})"
 _DIGITS = r"[0-9](?:_?[0-9])*"
-_NUMBER = re.compile(rf"[+-]?(?:0|[1-9](?:_?[0-9])*)(\.{_DIGITS})?([eE][+-]?{_DIGITS})?")
+_NUMBER = rf"[+-]?(?:0|[1-9](?:_?[0-9])*)(?:\.{_DIGITS})?(?:[eE][+-]?{_DIGITS})?(?!{_LETTER})"
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<sign>[<>=!]=|[<>=,\[\]]|[+-](?![A-Za-z0-9_.+*?-]))
-    | (?P<word>[A-Za-z0-9_.+*?-]+)
+    rf"""\s*(?:(?P<sign>[<>=](?!=)|[,\[\]]|[+-](?!{_LETTER}))
+    | (?P<number>{_NUMBER})
+    | (?P<word>{_BARE})
     | (?P<text>"(?:[^"\\]|\\.)*"|'[^']*')
     | (?P<end>\Z)
-    | (?P<wrong>.))""",
+    | (?P<wrong>[<>=!]=|{_LETTER}+|.))""",
     re.VERBOSE | re.DOTALL,
 )
 _AFTER_VALUE = ("and", "by", "<", ">", "-")
+_SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
+_QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
 _EXAMPLE = "as in epochs_10 > epochs_5"
 _JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
 # What stands where it doesn't belong, and what was probably meant.
@@ -103,7 +107,8 @@ def _item_text(item: str | Condition) -> str:
         values = ", ".join(map(to_toml, item.values))
         is_one = len(item.values) == 1
         return f"{item.setting} = {values}" if is_one else f"{item.setting} in [{values}]"
-    is_bare = _BARE.fullmatch(item) and not _NUMBER.fullmatch(item) and item not in _KEYWORDS
+    is_number = re.fullmatch(_NUMBER, item)
+    is_bare = re.fullmatch(_BARE, item) and not is_number and item not in _KEYWORDS
     return item if is_bare else to_toml(item)
 
 
@@ -129,34 +134,23 @@ class _Token:
             return ExpectationError(f"ends too early; {message}")
         return ExpectationError(f"{shortened(self.text)} at character {self.at}: {message}")
 
+    def value(self, text: str, hint: str) -> Any:
+        """Return the value that TOML reads in *text*, which begins here; lists are tuples."""
+        try:
+            return _with_tuples(tomllib.loads(f"value = {text}")["value"])
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise self.error(hint) from error
+
 
 def _tokens(text: str) -> Iterator[_Token]:
     """Yield the words, numbers, texts and signs of *text*, and its end."""
-    position = 0
-    while True:
-        match = cast(re.Match[str], _TOKEN.match(text, position))  # some part of it always does
+    for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
-        is_number = kind == "word" and _NUMBER.fullmatch(match[kind])
-        token = _Token("number" if is_number else kind, match[kind], match.start(kind) + 1)
-        if objection := _objection_to(token):
-            raise token.error(objection)
+        token = _Token(kind, match[kind], match.start(kind) + 1)
+        if kind == "wrong":
+            is_minus = "-" in (token.text[0], token.text[-1])
+            raise token.error(_HINTS.get(token.text, _SPACES if is_minus else _QUOTES))
         yield token
-        if kind == "end":
-            return
-        position = match.end()
-
-
-def _objection_to(token: _Token) -> str | None:
-    """Return why a token stands nowhere in the language, None if it may."""
-    if token.kind == "wrong" or token.text in (">=", "<=", "==", "!="):
-        return _HINTS.get(token.text, "no such sign; put a name with other signs in quotes")
-    if token.kind == "word" and "-" in (token.text[0], token.text[-1]):
-        return "a minus stands between spaces, as in epochs_10 - epochs_5"
-    if token.kind == "word" and not _BARE.fullmatch(token.text):
-        return "is no name, which begins with a letter, and no number as in 0.5"
-    if token.kind == "number" and not math.isfinite(float(token.text)):
-        return "is too large a number"
-    return None
 
 
 class _Parser:
@@ -203,7 +197,7 @@ class _Parser:
     def _side(self) -> Side:
         start = self.next
         if start.kind == "number":
-            return Constant(float(self.rest.pop().text))
+            return Constant(self._number())
         upper = self._term()
         if not self._takes("-"):
             return upper
@@ -257,11 +251,8 @@ class _Parser:
         while self.next.kind != "end" and (depth or self.next.text not in _AFTER_VALUE):
             texts.append(self.rest.pop().text)
             depth += (texts[-1] == "[") - (texts[-1] == "]")
-        try:
-            return _with_tuples(tomllib.loads(f"value = {' '.join(texts)}")["value"])
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            hint = 'write a value as TOML has it, as in batch_size = 64 or optimizer = "Adam"'
-            raise start.error(hint) from error
+        hint = 'write a value as TOML has it, as in batch_size = 64 or optimizer = "Adam"'
+        return start.value(" ".join(texts), hint)
 
     def _name(self) -> str:
         token = self.next
@@ -270,14 +261,25 @@ class _Parser:
         if token.kind not in ("word", "text"):
             raise self._unexpected(f"write a name or a condition, {_EXAMPLE}")
         self.rest.pop()
-        name = _unquoted(token) if token.kind == "text" else token.text
+        if token.kind == "word":
+            return token.text
+        name = token.value(
+            token.text, "no text as TOML writes it; put \\ twice, or use single quotes"
+        )
         if not name:
             raise token.error("a name is empty")
-        return name
+        return str(name)
+
+    def _number(self) -> float:
+        token = self.rest.pop()
+        number = float(token.text)
+        if not math.isfinite(number):
+            raise token.error("is too large a number")
+        return number
 
     def _number_from_0(self, after: str) -> float:
-        token = self.rest.pop()
-        if token.kind == "number" and (number := float(token.text)) >= 0:
+        token = self.next
+        if token.kind == "number" and (number := self._number()) >= 0:
             return number
         raise token.error(f"write a number from 0 after {after}, as in {after} 0.01")
 
@@ -299,11 +301,3 @@ class _Parser:
 
 def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
-
-
-def _unquoted(token: _Token) -> str:
-    try:
-        return str(tomllib.loads(f"text = {token.text}")["text"])
-    except tomllib.TOMLDecodeError as error:
-        reason = "no text as TOML writes it; put \\ twice, or use single quotes"
-        raise token.error(reason) from error

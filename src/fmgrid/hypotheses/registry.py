@@ -8,11 +8,10 @@ known by its absolute path; after it was moved or renamed, by its content.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from fmgrid.errors import DamagedFileError, StoreError
+from fmgrid.errors import DamagedFileError
 from fmgrid.hypotheses.language import Expectation
 from fmgrid.hypotheses.records import Asked, Command, Stated
 from fmgrid.results.store import (
@@ -28,9 +27,7 @@ from fmgrid.results.store import (
 from fmgrid.system.disk import move_file, move_folder
 from fmgrid.words import printable
 
-_NEW = ("runs", "file", "root")  # which records of fmgrid 0.1 lack
 _MOST_COMMANDS = 20  # that are remembered of a grid
-_UNKNOWN = "so that it is not known what the grids ask"
 
 
 def unnoted(root: Path, grids: Sequence[Asked]) -> list[Asked]:
@@ -41,13 +38,9 @@ def unnoted(root: Path, grids: Sequence[Asked]) -> list[Asked]:
 def note(root: Path, grids: Sequence[Asked]) -> list[Path]:
     """Store the records of grids; return where damaged records of them are now.
 
-    A hypothesis keeps the time at which it was first stored. Raises `StoreError` if that cannot be.
+    A hypothesis keeps the time at which it was first stored. Raises `StoreError` where that fails.
     """
     folder = root / FOLDER_OF_GRIDS
-    if _is_no_folder(folder):
-        raise StoreError(
-            f"{folder}: is no folder, and what the grids ask is kept in one; move it away"
-        )
     aside = []
     with naming(folder):
         if folder.exists():  # where it cannot be listed, times would be lost
@@ -61,8 +54,9 @@ def note(root: Path, grids: Sequence[Asked]) -> list[Path]:
                 aside.append(_set_aside(path))
             write_whole(path, to_file(record))
             stored[path] = record
-            for place in former - {path}:
-                place.unlink()
+            for other in former - {path}:
+                del stored[other]
+                other.unlink()
     return aside
 
 
@@ -84,13 +78,13 @@ def read_asked_in(folders: Iterable[Path]) -> tuple[list[Asked], list[str]]:
         unread += objections
         known = [*merged]
         for record in records:
-            same = [one for one in known if _is_alike(one, record)]
-            same.sort(key=lambda one: one.path != record.path)
-            if same:
-                known.remove(same[0])  # two records of one folder are two grids
-                merged[merged.index(same[0])] = _joined(same[0], record)
-            else:
+            alike = [one for one in known if _is_alike(one, record)]
+            same = min(alike, key=lambda one: one.path != record.path, default=None)
+            if same is None:
                 merged.append(record)
+            else:
+                known.remove(same)  # two records of one folder are two grids
+                merged[merged.index(same)] = _joined(same, record)
     return merged, unread
 
 
@@ -101,7 +95,7 @@ def recall(grids: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
 
 def to_file(record: Asked) -> bytes:
     """Return the content of the file that holds the record of a grid."""
-    return seal({k: value for k, value in record.model_dump().items() if value or k not in _NEW})
+    return seal(record.model_dump())
 
 
 # Files
@@ -110,14 +104,13 @@ def to_file(record: Asked) -> bytes:
 def _read_folder(root: Path) -> tuple[dict[Path, Asked], list[str]]:
     """Return the records of a log folder by their files, and why others cannot be read."""
     folder = root / FOLDER_OF_GRIDS
-    if _is_no_folder(folder):
-        return {}, [f"{folder}: is no folder, {_UNKNOWN}"]
     try:
         paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except FileNotFoundError:
         return {}, []
     except OSError as error:
-        return {}, [f"{folder}: cannot be read: {error.strerror}, {_UNKNOWN}"]
+        unknown = "so that it is not known what the grids ask"
+        return {}, [f"{folder}: cannot be read: {error.strerror}, {unknown}"]
     stored = {}
     unread = []
     for path in paths:
@@ -195,37 +188,27 @@ def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
 
 
-def _is_no_folder(path: Path) -> bool:
-    return os.path.lexists(path) and not path.is_dir()
-
-
 # Which records are of one grid
 
 
 def _changes(
     root: Path, grids: Sequence[Asked], stored: Mapping[Path, Asked]
-) -> list[tuple[Asked, set[Path]]]:
-    """Return the records that differ from the stored ones, each with the files that it replaces."""
-    grids = [one.model_copy(update={"root": _real(root)}) if one.file else one for one in grids]
-    changes = []
+) -> Iterator[tuple[Asked, set[Path]]]:
+    """Yield the records that differ from the stored ones, each with the files that it replaces."""
     for grid in grids:
-        former = _records_of(grid, grids, list(stored.values()))
-        merged = _merged(grid, former)
+        former = _records_of(grid, grids, [*stored.values()])
+        rooted = grid.model_copy(update={"root": _real(root)}) if grid.file else grid
+        merged = _merged(rooted, former)
         if former != [merged]:
-            changes.append((merged, {path for path, one in stored.items() if one in former}))
-    return changes
+            yield merged, {path for path, record in stored.items() if record in former}
 
 
 def _records_of(grid: Asked, grids: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
-    """Return the records of a grid, that of its file last."""
+    """Return the records of a grid: of files that are gone, and last that of its own file."""
+    files = set(map(_file_of, grids))
     own = [one for one in noted if _file_of(one) == _file_of(grid)]
-    others = set(map(_file_of, grids))
-    moved = [
-        one
-        for one in noted
-        if _file_of(one) not in others and not _exists(_file_of(one)) and _is_alike(one, grid)
-    ]
-    return moved + own
+    others = [one for one in noted if _file_of(one) not in files and _is_alike(one, grid)]
+    return [one for one in others if not _exists(_file_of(one))] + own
 
 
 def _file_of(record: Asked) -> str:
@@ -239,8 +222,8 @@ def _is_alike(record: Asked, grid: Asked) -> bool:
         return True
     if record.path != grid.path:
         return False
-    resolved = ({one.resolved for one in each.hypotheses} for each in (record, grid))
-    return bool({*record.names} & {*grid.names} or set.intersection(*resolved))
+    expected = ({one.resolved for one in each.hypotheses} for each in (record, grid))
+    return bool({*record.names} & {*grid.names} or set.intersection(*expected))
 
 
 def _content(record: Asked) -> tuple[str, ...] | tuple[Expectation, ...]:
@@ -254,26 +237,29 @@ def _content(record: Asked) -> tuple[str, ...] | tuple[Expectation, ...]:
 def _merged(grid: Asked, former: Sequence[Asked]) -> Asked:
     """Return the record of a grid now, with the times and commands that are known already."""
     before = [one for each in former for one in (*each.withdrawn, *each.hypotheses)]
-    commands = dict.fromkeys(line for one in (*former, grid) for line in one.commands)
+    commands = dict.fromkeys(line for each in (*former, grid) for line in each.commands)
     runs = [_with_path(command, each, grid) for each in former for command in each.runs]
     # The last command comes last, also where it was typed before.
-    runs = [one for one in dict.fromkeys(runs) if one not in grid.runs]
-    update: dict[str, Any] = {
-        "commands": tuple(commands)[-_MOST_COMMANDS:],
-        "runs": (*runs, *grid.runs)[-_MOST_COMMANDS:],
-    }
-    return grid.model_copy(update=update | _with_times(grid.hypotheses, before))
+    runs = [run for run in dict.fromkeys(runs) if run not in grid.runs]
+    return grid.model_copy(
+        update={
+            "commands": tuple(commands)[-_MOST_COMMANDS:],
+            "runs": (*runs, *grid.runs)[-_MOST_COMMANDS:],
+            **_with_times(grid.hypotheses, before),
+        }
+    )
 
 
 def _joined(record: Asked, other: Asked) -> Asked:
     """Return one record of a grid that was run in two log folders."""
     both = record, other
-    update: dict[str, Any] = {"question": record.question or other.question}
-    for key in ("names", "commands", "runs"):
-        update[key] = tuple(dict.fromkeys(item for one in both for item in getattr(one, key)))
-    stated = [one for each in both for one in each.hypotheses]
-    withdrawn = [one for each in both for one in each.withdrawn]
-    return record.model_copy(update=update | _with_times(stated, withdrawn))
+    unions = {
+        key: tuple(dict.fromkeys(item for each in both for item in getattr(each, key)))
+        for key in ("names", "commands", "runs", "hypotheses", "withdrawn")
+    }
+    times = _with_times(unions["hypotheses"], unions["withdrawn"])
+    question = record.question or other.question
+    return record.model_copy(update={"question": question, **unions, **times})
 
 
 def _with_times(
