@@ -361,7 +361,7 @@ HOSTILE = {
     "conditions for experiments": {"resolved": "best of epochs = 3 > a"},
     "an order of one": {"resolved": {"sign": ">", "sides": [{"value": 0.5}]}},
     "no experiment": {"resolved": {"limit": 0.1, "among": []}},
-    "one experiment that differs from itself": {"resolved": {"limit": 0.1, "among": ["a"]}},
+    "one experiment that differs from itself": {"resolved": {"limit": 0.1, "among": ["a", "a"]}},
     "a limit that is no number": {"resolved": {"limit": float("nan"), "among": ["a", "b"]}},
 }
 

@@ -360,18 +360,21 @@ def _link(greater: _Figures, lesser: _Figures, margin: float, metric: str) -> _C
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
     any_above = greater.is_best and bool(METRICS[metric].is_higher_better)
     any_below = lesser.is_best and not METRICS[metric].is_higher_better
-
-    def test(sign: int, *, any_above: bool, any_below: bool) -> _Test:
-        alternatives = defaultdict(list)
-        for pair, differences in values.items():
-            key = pair[0] if any_above else "", pair[1] if any_below else ""
-            alternatives[key].append(_test(pair, differences, margin, sign))
-        return _any([_all(tests) for tests in alternatives.values()])
-
+    exceeds = [_test(pair, differences, margin, 1) for pair, differences in values.items()]
+    falls_short = [_test(pair, differences, margin, -1) for pair, differences in values.items()]
     return _Claim(
-        confirms=test(1, any_above=any_above, any_below=any_below),
-        rejects=test(-1, any_above=not any_above, any_below=not any_below),
+        _combined(exceeds, any_above=any_above, any_below=any_below),
+        _combined(falls_short, any_above=not any_above, any_below=not any_below),
     )
+
+
+def _combined(tests: Sequence[_Test], *, any_above: bool, any_below: bool) -> _Test:
+    """Return the test of two sides: any or all of one against any or all of the other."""
+    alternatives = defaultdict(list)
+    for test in tests:
+        above, below = test.pair
+        alternatives[above if any_above else "", below if any_below else ""].append(test)
+    return _any([_all(those) for those in alternatives.values()])
 
 
 def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
@@ -396,10 +399,7 @@ def _mean_of(term: Term, study: Study, metric: str) -> Series:
 
 
 def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Series]:
-    """Return the runs of experiments by name, of several names of one configuration by the first.
-
-    What was trained once counts once.
-    """
+    """Return the runs of experiments by name; what was trained once counts once."""
     series = {name: _runs_of(name, study, metric) for name in names}
     return {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
 

@@ -34,7 +34,7 @@ def _to_resolved(value: Any) -> Expectation:
     expectation = _EXPECTATION.validate_python(value)
     if any(isinstance(item, Condition) for items in selections(expectation) for item in items):
         raise ValueError("has a condition where it should name experiments")
-    if isinstance(expectation, Equivalence) and len(expectation.among) == 1:
+    if isinstance(expectation, Equivalence) and len({*expectation.among}) == 1:
         raise ValueError("is about one experiment, which has nothing to differ from")
     return expectation
 
