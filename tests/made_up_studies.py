@@ -6,7 +6,7 @@ from typing import Any
 
 from fmgrid.analysis.study import Repeated, Study, to_study
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.results.summary import Summary
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ def rows(
     return [row(name, seed, {metric: value}, **told) for seed, value in by_seed.items()]
 
 
-def study_of(rows: Iterable[Row], asked: Sequence[Asked] = (), **rest: Any) -> Study:
+def study_of(rows: Iterable[Row], asked: Sequence[GridRecord] = (), **rest: Any) -> Study:
     return to_study(Summary(list(rows), **rest), asked)
 
 

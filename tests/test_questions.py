@@ -17,7 +17,7 @@ from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.language import MAX_HYPOTHESES
-from fmgrid.hypotheses.records import Asked, Stated
+from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
 from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
 from fmgrid.results.store import seal
 from made_up_studies import row, study_of
@@ -34,22 +34,26 @@ def root(tmp_path: Path) -> Path:
 MONDAY, FRIDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 9, tzinfo=UTC)
 
 
-def stated(claim: str = "longer is better", since: datetime = MONDAY, **changed: str) -> Stated:
+def stated(
+    claim: str = "longer is better", since: datetime = MONDAY, **changed: str
+) -> RegisteredHypothesis:
     ordinary = {"expect": "a > b", "resolved": "a > b", "metric": "accuracy", "place": "g.toml:9"}
-    return Stated(claim=claim, since=since, **(ordinary | changed))
+    return RegisteredHypothesis(claim=claim, since=since, **(ordinary | changed))
 
 
-def asked(path: str = "configs/g.toml", *hypotheses: Stated, command: str = "run") -> Asked:
-    return Asked(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
+def asked(
+    path: str = "configs/g.toml", *hypotheses: RegisteredHypothesis, command: str = "run"
+) -> GridRecord:
+    return GridRecord(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
 
 
-def kept(root: Path) -> Asked:
+def kept(root: Path) -> GridRecord:
     (one,), damaged = read_asked(root)
     assert damaged == []
     return one
 
 
-def note_of(root: Path, record: Asked) -> list[Path]:
+def note_of(root: Path, record: GridRecord) -> list[Path]:
     """Note a record; return the files of the folder."""
     note(root, [record])
     return [*(root / ".grids").iterdir()]
@@ -60,10 +64,12 @@ paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path
 
 @settings(max_examples=30, deadline=None)
 @given(
-    one=st.builds(Asked, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple))
+    one=st.builds(
+        GridRecord, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple)
+    )
 )
 def test_what_was_asked_is_read_as_it_was_noted(
-    one: Asked, tmp_path_factory: pytest.TempPathFactory
+    one: GridRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("asked")
     note(root, [one])
@@ -453,7 +459,9 @@ def test_records_that_cannot_be_listed_are_not_written_over(
 # Grids of one name in several folders
 
 
-def of_project(folder: Path, *hypotheses: Stated, names: tuple[str, ...] = ("a", "b")) -> Asked:
+def of_project(
+    folder: Path, *hypotheses: RegisteredHypothesis, names: tuple[str, ...] = ("a", "b")
+) -> GridRecord:
     """Return what a project's grid.toml asks, typed in the project's folder."""
     file = folder / "grid.toml"
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from fmgrid.analysis.statistics import Estimate, Noise, estimate, pooled_noise
 from fmgrid.experiment import Experiment, Run
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import METRICS
 from fmgrid.results.summary import COLUMNS as COLUMNS_OF_RUNS
 from fmgrid.results.summary import HISTORY_COLUMNS, NETWORK, Summary, natural_order
@@ -223,7 +223,7 @@ class Study:
 
     experiments: Mapping[str, Repeated]  # by name, in natural order
     groups: tuple[Group, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[GridRecord, ...]
     left_out: tuple[str, ...]  # what is in the folder and not in these figures, and why
     begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
     unfinished: tuple[str, ...] = ()  # runs that are to be trained again, or to the end
@@ -413,7 +413,7 @@ def count_neighbours(experiments: Iterable[Repeated]) -> Counter[Repeated]:
     return neighbours
 
 
-def to_study(summary: Summary, asked: Sequence[Asked]) -> Study:
+def to_study(summary: Summary, asked: Sequence[GridRecord]) -> Study:
     """Put a folder's rows in order; *summary* holds their history, too."""
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in summary.rows:
@@ -696,7 +696,7 @@ def _with_text(one: Repeated, arguments: set[str]) -> Repeated:
     return replace(one, settings={**one.settings, "optimizer_args": {**args, **texts}})
 
 
-def _titles(asked: Sequence[Asked]) -> list[str]:
+def _titles(asked: Sequence[GridRecord]) -> list[str]:
     """Return a title for each grid: its file's name, after its folder's where several have it."""
     paths = [PurePosixPath(one.path) for one in asked]
     stems = Counter(path.stem for path in paths)
@@ -711,11 +711,11 @@ def _titles(asked: Sequence[Asked]) -> list[str]:
     return titles
 
 
-def _folder_name(path: PurePosixPath, asked: Asked) -> str:
+def _folder_name(path: PurePosixPath, asked: GridRecord) -> str:
     return path.parent.name or PurePosixPath(asked.file).parent.name
 
 
-def _groups(experiments: Mapping[str, Repeated], asked: Sequence[Asked]) -> Iterator[Group]:
+def _groups(experiments: Mapping[str, Repeated], asked: Sequence[GridRecord]) -> Iterator[Group]:
     claimed: set[str] = set()
     for title, grid in zip(_titles(asked), asked, strict=True):
         members = [experiments[name] for name in grid.names if name in experiments]

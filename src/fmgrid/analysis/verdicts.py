@@ -47,7 +47,7 @@ from fmgrid.hypotheses.language import (
     names_of,
 )
 from fmgrid.hypotheses.notation import parse_expectation, to_text
-from fmgrid.hypotheses.records import Stated
+from fmgrid.hypotheses.records import RegisteredHypothesis
 from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
@@ -99,7 +99,7 @@ class Compared:
 class Verdict:
     """What the runs say of a hypothesis."""
 
-    stated: Stated
+    stated: RegisteredHypothesis
     word: Word
     p: float  # Holm's, over the hypotheses of one grid
     compared: tuple[Compared, ...] = ()  # link by link
@@ -114,7 +114,7 @@ class Verdict:
         return any(one.difference.sd is not None for one in self.compared)
 
 
-def judge(hypotheses: Sequence[Stated], study: Study) -> list[Verdict]:
+def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
     """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
     analysed = list(_analyse_all(hypotheses, study))
     evidence = [one for one in analysed if isinstance(one, _Evidence)]
@@ -222,7 +222,7 @@ class _Evidence:
     deciding: int = 0
 
 
-def _verdict(stated: Stated, evidence: _Evidence, p: float, alpha: float) -> Verdict:
+def _verdict(stated: RegisteredHypothesis, evidence: _Evidence, p: float, alpha: float) -> Verdict:
     test, compared = evidence.claim.likelier, evidence.compared
     verdict = Verdict(stated, "INCONCLUSIVE", p, compared, evidence.deciding, alone=test.p)
     if p <= ALPHA:
@@ -232,7 +232,9 @@ def _verdict(stated: Stated, evidence: _Evidence, p: float, alpha: float) -> Ver
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
-def _analyse_all(hypotheses: Sequence[Stated], study: Study) -> Iterator[_Evidence | str]:
+def _analyse_all(
+    hypotheses: Sequence[RegisteredHypothesis], study: Study
+) -> Iterator[_Evidence | str]:
     """Yield the evidence for each hypothesis of a grid, or why there is none.
 
     A grid is refused that makes too many comparisons. What stands in a folder may be anybody's.
@@ -250,7 +252,7 @@ def _analyse_all(hypotheses: Sequence[Stated], study: Study) -> Iterator[_Eviden
             yield replace(evidence, compared=compared)
 
 
-def _analyse(stated: Stated, study: Study) -> _Evidence:
+def _analyse(stated: RegisteredHypothesis, study: Study) -> _Evidence:
     """Return the evidence for a hypothesis. Raises `ExpectationError` with why there is none."""
     expectation = stated.resolved
     if stated.metric not in METRICS:  # in a record that may be anybody's

@@ -13,7 +13,7 @@ from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.notation import to_text
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
@@ -26,7 +26,7 @@ from fmgrid.words import command_line, counted
 _WARNINGS_SHOWN = 20
 
 
-def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
+def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study:
     """Return the study in a folder; *asked* stands in for what was noted there, but for times.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.

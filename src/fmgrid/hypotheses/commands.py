@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.words import command_line, printable
 
 PATH_OPTIONS = frozenset({"--data-dir"})
@@ -107,14 +107,14 @@ def grid_words(command: Command, *, here: bool) -> list[str]:
     return [absolute(grid, command.folder) for grid in command.grids]
 
 
-def last_command(asked: Asked) -> Command | None:
+def last_command(asked: GridRecord) -> Command | None:
     """Return the command that last ran a grid, None where it is known as text only."""
     if not asked.runs or (asked.commands and asked.commands[-1] != asked.runs[-1].text):
         return None
     return asked.runs[-1]
 
 
-def commands_of(asked: Asked) -> list[str]:
+def commands_of(asked: GridRecord) -> list[str]:
     """Return the commands that ran a grid, so that they hold in the current folder."""
     lines = []
     for text in asked.commands:
@@ -134,7 +134,7 @@ def _said_again(command: Command) -> str:
     return command_line(["fmgrid", "run", *words])
 
 
-def grid_word(asked: Asked, command: Command | None) -> tuple[str, bool]:
+def grid_word(asked: GridRecord, command: Command | None) -> tuple[str, bool]:
     """Return a grid's path as a word of a command, and whether it is the one that was typed."""
     folder = command.folder if command else current_folder()
     path = absolute(asked.path, folder)

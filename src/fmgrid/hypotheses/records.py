@@ -49,7 +49,7 @@ class Hypothesis(Record):
     place: ShortText  # file:line
 
 
-class Stated(Hypothesis):
+class RegisteredHypothesis(Hypothesis):
     """A hypothesis, and since when it has stood in a grid that was run."""
 
     since: AwareDatetime
@@ -67,15 +67,19 @@ class Command(Record):
     seeds: Annotated[tuple[int, ...], _List] = ()  # of --seeds
 
 
-class Asked(Record):
+class GridRecord(Record):
     """What a grid file asked when it was last run."""
 
     path: Annotated[Word, Field(max_length=10_000)]  # as it was named, with forward slashes
     question: ShortText = ""  # its first comment
     # of the experiments that it spells out itself
     names: Annotated[tuple[Name, ...], _List, Field(max_length=_MOST_NAMES)] = ()
-    hypotheses: Annotated[tuple[Stated, ...], _List, Field(max_length=MAX_HYPOTHESES)] = ()
-    withdrawn: Annotated[tuple[Stated, ...], _List] = ()  # stated before, and no longer
+    hypotheses: Annotated[
+        tuple[RegisteredHypothesis, ...], _List, Field(max_length=MAX_HYPOTHESES)
+    ] = ()
+    withdrawn: Annotated[
+        tuple[RegisteredHypothesis, ...], _List
+    ] = ()  # stated before, and no longer
     commands: Annotated[tuple[LongText, ...], _List] = ()  # that ran it, in order
     runs: Annotated[tuple[Command, ...], _List] = ()  # those of the commands known as values
     file: Word = ""  # the grid's absolute path without links, "" where it is not known

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fmgrid.errors import DamagedFileError
 from fmgrid.hypotheses.language import Expectation
-from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
 from fmgrid.results.store import (
     FOLDER_OF_GRIDS,
     UNFIT,
@@ -30,12 +30,12 @@ from fmgrid.words import printable
 _MOST_COMMANDS = 20  # that are remembered of a grid
 
 
-def unnoted(root: Path, grids: Sequence[Asked]) -> list[Asked]:
+def unnoted(root: Path, grids: Sequence[GridRecord]) -> list[GridRecord]:
     """Return the grid records that differ from the stored ones, as `note` would store them."""
     return [merged for merged, _ in _changes(root, grids, _read_folder(root)[0])]
 
 
-def note(root: Path, grids: Sequence[Asked]) -> list[Path]:
+def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
     """Store the records of grids; return where damaged records of them are now.
 
     A hypothesis keeps the time at which it was first stored. Raises `StoreError` where that fails.
@@ -60,18 +60,18 @@ def note(root: Path, grids: Sequence[Asked]) -> list[Path]:
     return aside
 
 
-def read_asked(root: Path) -> tuple[list[Asked], list[str]]:
+def read_asked(root: Path) -> tuple[list[GridRecord], list[str]]:
     """Return the grid records of a log folder, and why others cannot be read."""
     stored, unread = _read_folder(root)
     return list(stored.values()), unread
 
 
-def read_asked_in(folders: Iterable[Path]) -> tuple[list[Asked], list[str]]:
+def read_asked_in(folders: Iterable[Path]) -> tuple[list[GridRecord], list[str]]:
     """Return the grid records of several log folders, and why others cannot be read.
 
     Records of one grid in several of them, as of two machines that ran it, are made into one.
     """
-    merged: list[Asked] = []
+    merged: list[GridRecord] = []
     unread: list[str] = []
     for folder in folders:
         records, objections = read_asked(folder)
@@ -88,12 +88,12 @@ def read_asked_in(folders: Iterable[Path]) -> tuple[list[Asked], list[str]]:
     return merged, unread
 
 
-def recall(grids: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
+def recall(grids: Sequence[GridRecord], noted: Sequence[GridRecord]) -> list[GridRecord]:
     """Return the records of grids, with the times and commands that are noted of them."""
     return [_merged(grid, _records_of(grid, grids, noted)) for grid in grids]
 
 
-def to_file(record: Asked) -> bytes:
+def to_file(record: GridRecord) -> bytes:
     """Return the content of the file that holds the record of a grid."""
     return seal(record.model_dump())
 
@@ -101,7 +101,7 @@ def to_file(record: Asked) -> bytes:
 # Files
 
 
-def _read_folder(root: Path) -> tuple[dict[Path, Asked], list[str]]:
+def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """Return the records of a log folder by their files, and why others cannot be read."""
     folder = root / FOLDER_OF_GRIDS
     try:
@@ -129,15 +129,15 @@ def _read_folder(root: Path) -> tuple[dict[Path, Asked], list[str]]:
     return stored, unread
 
 
-def _read(path: Path) -> Asked:
+def _read(path: Path) -> GridRecord:
     values = read_sealed(path)
     try:
-        return Asked(**{key: values[key] for key in Asked.model_fields if key in values})
+        return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
     except UNFIT as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
-def _relocated(record: Asked, root: str) -> Asked:
+def _relocated(record: GridRecord, root: str) -> GridRecord:
     """Return a record whose log folder may have moved, together with its grid and project."""
     if record.root in ("", root):
         return record
@@ -160,7 +160,7 @@ def _relocated(record: Asked, root: str) -> Asked:
     return record.model_copy(update={"file": now(record.file), "root": root, "runs": runs})
 
 
-def _places(folder: Path, record: Asked) -> list[Path]:
+def _places(folder: Path, record: GridRecord) -> list[Path]:
     """Return where the record of a grid may be: named by its path, or else by its file."""
     return [folder / _file_name(path) for path in (record.path, record.file or record.path)]
 
@@ -192,8 +192,8 @@ def _exists(path: str) -> bool:
 
 
 def _changes(
-    root: Path, grids: Sequence[Asked], stored: Mapping[Path, Asked]
-) -> Iterator[tuple[Asked, set[Path]]]:
+    root: Path, grids: Sequence[GridRecord], stored: Mapping[Path, GridRecord]
+) -> Iterator[tuple[GridRecord, set[Path]]]:
     """Yield the records that differ from the stored ones, each with the files that it replaces."""
     for grid in grids:
         former = _records_of(grid, grids, [*stored.values()])
@@ -203,7 +203,9 @@ def _changes(
             yield merged, {path for path, record in stored.items() if record in former}
 
 
-def _records_of(grid: Asked, grids: Sequence[Asked], noted: Sequence[Asked]) -> list[Asked]:
+def _records_of(
+    grid: GridRecord, grids: Sequence[GridRecord], noted: Sequence[GridRecord]
+) -> list[GridRecord]:
     """Return the records of a grid: of files that are gone, and last that of its own file."""
     files = set(map(_file_of, grids))
     own = [one for one in noted if _file_of(one) == _file_of(grid)]
@@ -211,12 +213,12 @@ def _records_of(grid: Asked, grids: Sequence[Asked], noted: Sequence[Asked]) -> 
     return [one for one in others if not _exists(_file_of(one))] + own
 
 
-def _file_of(record: Asked) -> str:
+def _file_of(record: GridRecord) -> str:
     """Return the absolute path of a grid; fmgrid 0.1 noted the path that was typed."""
     return record.file or _real(record.path)
 
 
-def _is_alike(record: Asked, grid: Asked) -> bool:
+def _is_alike(record: GridRecord, grid: GridRecord) -> bool:
     """Return whether two records are of one grid, or of one that was moved, renamed or changed."""
     if _content(record) == _content(grid):
         return True
@@ -226,7 +228,7 @@ def _is_alike(record: Asked, grid: Asked) -> bool:
     return bool({*record.names} & {*grid.names} or set.intersection(*expected))
 
 
-def _content(record: Asked) -> tuple[str, ...] | tuple[Expectation, ...]:
+def _content(record: GridRecord) -> tuple[str, ...] | tuple[Expectation, ...]:
     """Return the experiments of a grid; of one without, what it expects of others'."""
     return record.names or tuple(one.resolved for one in record.hypotheses)
 
@@ -234,7 +236,7 @@ def _content(record: Asked) -> tuple[str, ...] | tuple[Expectation, ...]:
 # Records of one grid -> one
 
 
-def _merged(grid: Asked, former: Sequence[Asked]) -> Asked:
+def _merged(grid: GridRecord, former: Sequence[GridRecord]) -> GridRecord:
     """Return the record of a grid now, with the times and commands that are known already."""
     before = [one for each in former for one in (*each.withdrawn, *each.hypotheses)]
     commands = dict.fromkeys(line for each in (*former, grid) for line in each.commands)
@@ -250,7 +252,7 @@ def _merged(grid: Asked, former: Sequence[Asked]) -> Asked:
     )
 
 
-def _joined(record: Asked, other: Asked) -> Asked:
+def _joined(record: GridRecord, other: GridRecord) -> GridRecord:
     """Return one record of a grid that was run in two log folders."""
     both = record, other
     unions = {
@@ -263,11 +265,11 @@ def _joined(record: Asked, other: Asked) -> Asked:
 
 
 def _with_times(
-    stated: Sequence[Stated], before: Sequence[Stated]
-) -> dict[str, tuple[Stated, ...]]:
+    stated: Sequence[RegisteredHypothesis], before: Sequence[RegisteredHypothesis]
+) -> dict[str, tuple[RegisteredHypothesis, ...]]:
     """Return the stated hypotheses and the withdrawn ones, each once, with its earliest time."""
     now = set(map(_key, stated))
-    earliest: dict[object, Stated] = {}
+    earliest: dict[object, RegisteredHypothesis] = {}
     for one in (*stated, *before):
         first = earliest.setdefault(_key(one), one)
         since = min(first.since, one.since)
@@ -278,11 +280,11 @@ def _with_times(
     }
 
 
-def _key(stated: Stated) -> tuple[object, ...]:
+def _key(stated: RegisteredHypothesis) -> tuple[object, ...]:
     return stated.claim, stated.expect, stated.resolved, stated.metric
 
 
-def _with_path(command: Command, before: Asked, now: Asked) -> Command:
+def _with_path(command: Command, before: GridRecord, now: GridRecord) -> Command:
     """Return a command with the path that a grid has now."""
     if before.path == now.path and before.file == now.file:
         return command
