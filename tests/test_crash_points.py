@@ -21,7 +21,8 @@ from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
 from fmgrid.execution.runner import Policy, as_wanted, is_set_aside, run_all, survey
 from fmgrid.experiment import Experiment, Run
-from fmgrid.results.store import Store, find_folders, read_results
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import Store, find_folders
 from fmgrid.results.summary import summarize, to_csv, to_table
 from made_up_runs import InTurn, make_run
 

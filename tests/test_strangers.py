@@ -24,7 +24,8 @@ from fmgrid.hypotheses.notation import parse_expectation
 from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
 from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_file
 from fmgrid.report import to_document, weigh
-from fmgrid.results.store import Store, read_results, seal, to_results
+from fmgrid.results.results_file import read_results, seal, to_results
+from fmgrid.results.store import Store
 from fmgrid.results.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
 from made_up_runs import STARTED, make_run
 from test_store import signed

@@ -14,17 +14,9 @@ from pathlib import Path
 from fmgrid.errors import DamagedFileError
 from fmgrid.hypotheses.language import Expectation
 from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    UNFIT,
-    is_hidden,
-    naming,
-    read_sealed,
-    seal,
-    why_unfit,
-    write_whole,
-)
-from fmgrid.system.disk import move_file, move_folder
+from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
+from fmgrid.results.store import FOLDER_OF_GRIDS, is_hidden, naming
+from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
 _MOST_COMMANDS = 20  # that are remembered of a grid
