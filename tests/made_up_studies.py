@@ -6,7 +6,7 @@ from typing import Any
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import METRICS
 from fmgrid.results.summary import NETWORK, Contents, StoredRun
 from fmgrid.settings import SETTINGS
@@ -53,7 +53,9 @@ def run_of(row: Row | StoredRun) -> StoredRun:
     )
 
 
-def study_of(rows: Iterable[Row | StoredRun], asked: Sequence[Asked] = (), **rest: Any) -> Study:
+def study_of(
+    rows: Iterable[Row | StoredRun], asked: Sequence[GridRecord] = (), **rest: Any
+) -> Study:
     return to_study(Contents(list(map(run_of, rows)), **rest), asked)
 
 

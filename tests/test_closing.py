@@ -18,7 +18,7 @@ from fmgrid.cli.options import asked_by
 from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan, to_asked
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.hypotheses.registry import note
 from fmgrid.pages.document import Code, Items, Section, Text
 from fmgrid.report import weigh
@@ -184,14 +184,14 @@ def next_of(study: Study) -> str:
     ],
 )
 def test_a_command_is_the_one_that_ran_the_grid(path: str, command: str, expected: str) -> None:
-    asked = Asked(path=path, names=("a",), commands=(command,) if command else ())
+    asked = GridRecord(path=path, names=("a",), commands=(command,) if command else ())
     assert expected in next_of(study_of([row("a")], [asked]))
 
 
 def test_of_grids_that_ran_together_those_concerned_are_named() -> None:
     line = "fmgrid run all --set epochs=5 --seeds 0,1"
     grids = [
-        Asked(path=f"all/{name}.toml", names=(f"{name}1", f"{name}2"), commands=(line,))
+        GridRecord(path=f"all/{name}.toml", names=(f"{name}1", f"{name}2"), commands=(line,))
         for name in "abc"
     ]
     there = [row(name, seed) for name in ("a1", "b1", "b2", "c1", "c2") for seed in (0, 1)]
@@ -347,7 +347,7 @@ def left_out(study: Study) -> str:
 
 
 def test_experiments_of_which_all_runs_failed_are_named_as_such() -> None:
-    asked = [Asked(path="g.toml", names=("a", "b", "c"))]
+    asked = [GridRecord(path="g.toml", names=("a", "b", "c"))]
     told = left_out(study_of([row("a"), row("b", 0, FAILED)], asked))
     assert told.splitlines() == [
         "no complete run, since all failed: b",

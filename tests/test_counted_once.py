@@ -13,7 +13,7 @@ from fmgrid.analysis.comparisons import as_good_as_best, compare_with, find_winn
 from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from made_up_runs import STARTED
 from made_up_studies import Row, rows, study_of
 from test_questions import stated
@@ -75,8 +75,8 @@ def rounded(value: float | None) -> float | None:
     return value if value is None else round(value, 9)
 
 
-def grid(names: Sequence[str]) -> list[Asked]:
-    return [Asked(path="g.toml", names=tuple(names))]
+def grid(names: Sequence[str]) -> list[GridRecord]:
+    return [GridRecord(path="g.toml", names=tuple(names))]
 
 
 def runs_of(shape: str, dice: random.Random, seeds: int) -> dict[str, list[Row]]:
@@ -117,7 +117,7 @@ def test_no_figure_moves_when_an_experiment_is_there_under_a_second_name(
         "no grid": [],
         "beside the grid": grid(NAMES),
         "in the grid": grid([*NAMES, called] if number % 2 else [called, *NAMES]),
-        "another grid": [*grid(NAMES), Asked(path="h.toml", names=(called,))],
+        "another grid": [*grid(NAMES), GridRecord(path="h.toml", names=(called,))],
     }[place]
     expected = figures_of(study_of(once, asked))
     found = figures_of(study_of([*once, *copy], twice))
@@ -138,7 +138,10 @@ def test_no_figure_moves_when_a_whole_grid_is_there_under_other_names(shape: str
     expected = figures_of(study_of(once, grid(NAMES)))
     for asked in (
         grid(NAMES),
-        [*grid(NAMES), Asked(path="again.toml", names=tuple(f"again_{name}" for name in NAMES))],
+        [
+            *grid(NAMES),
+            GridRecord(path="again.toml", names=tuple(f"again_{name}" for name in NAMES)),
+        ],
     ):
         found = figures_of(study_of([*once, *again], asked))
         found["groups"] = found["groups"][:1]

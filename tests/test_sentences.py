@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fmgrid.analysis.study import Study
-from fmgrid.hypotheses.records import Asked, Stated
+from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Reference, to_document, weigh
 from fmgrid.report.findings import winners_by_seed
@@ -22,9 +22,9 @@ BEFORE, AT, AFTER = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 FAILED = {"status": "failed", "error": "boom", "accuracy": None}
 
 
-def asked(names: str, *expectations: str) -> list[Asked]:
+def asked(names: str, *expectations: str) -> list[GridRecord]:
     hypotheses = tuple(
-        Stated(
+        RegisteredHypothesis(
             claim=expect,
             expect=expect,
             resolved=expect,
@@ -34,7 +34,9 @@ def asked(names: str, *expectations: str) -> list[Asked]:
         )
         for expect in expectations
     )
-    return [Asked(path="g.toml", question="", names=tuple(names.split()), hypotheses=hypotheses)]
+    return [
+        GridRecord(path="g.toml", question="", names=tuple(names.split()), hypotheses=hypotheses)
+    ]
 
 
 def told(study: Study, *sections: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fmgrid.analysis.axes import find_axes
 from fmgrid.analysis.experiments import UNKNOWN_SEED, by_configuration, count_neighbours
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from made_up_runs import make_record
 from made_up_studies import members, row, rows, study_of
@@ -158,8 +158,8 @@ def test_experiments_of_one_configuration_are_equal_whatever_their_names() -> No
 
 def test_experiments_stand_in_the_groups_of_their_grids_and_what_is_left_in_another() -> None:
     asked = [
-        Asked(path="configs/epochs.toml", question="Longer?", names=("e10", "e3", "e20")),
-        Asked(path="configs/nothing.toml", names=("nowhere",)),
+        GridRecord(path="configs/epochs.toml", question="Longer?", names=("e10", "e3", "e20")),
+        GridRecord(path="configs/nothing.toml", names=("nowhere",)),
     ]
     made = study_of(
         [row(name, epochs=at) for at, name in enumerate(("e3", "e10", "stray"), 1)], asked
@@ -178,20 +178,23 @@ def test_without_a_grid_all_runs_are_one_group() -> None:
 
 
 def test_an_experiment_may_stand_in_two_groups() -> None:
-    asked = [Asked(path="a.toml", names=("base", "x")), Asked(path="b.toml", names=("base",))]
+    asked = [
+        GridRecord(path="a.toml", names=("base", "x")),
+        GridRecord(path="b.toml", names=("base",)),
+    ]
     made = study_of([row("base"), row("x", epochs=9)], asked)
     assert [len(group.members) for group in made.groups] == [2, 1]
 
 
 def test_grids_of_one_name_are_told_apart_by_their_folders() -> None:
     paths = ("old/epochs.toml", "new/epochs.toml", "units.toml")
-    made = study_of([row("a")], [Asked(path=path, names=("a",)) for path in paths])
+    made = study_of([row("a")], [GridRecord(path=path, names=("a",)) for path in paths])
     assert [group.title for group in made.groups] == ["old/epochs", "new/epochs", "units"]
 
 
 def test_an_experiment_that_only_failed_is_missing_from_its_group() -> None:
     failed = row("bad", 0, {"status": "failed", "error": "loss is nan"})
-    made = study_of([row("good"), failed], [Asked(path="g.toml", names=("good", "bad"))])
+    made = study_of([row("good"), failed], [GridRecord(path="g.toml", names=("good", "bad"))])
     assert made.groups[0].missing == ("bad",)
     assert list(made.scored) == ["good"]
     assert made.left_out == ("bad: failed: loss is nan",)
@@ -271,7 +274,7 @@ def test_a_failed_run_is_named_by_its_path() -> None:
 
 
 def test_grids_of_one_path_in_two_folders_have_titles_of_their_own() -> None:
-    asked = [Asked(path="g.toml", names=(name,)) for name in ("a", "b")]
+    asked = [GridRecord(path="g.toml", names=(name,)) for name in ("a", "b")]
     made = study_of([row("a"), row("b")], asked)
     assert len({group.title for group in made.groups}) == 2
 
@@ -352,7 +355,10 @@ def seen(images: dict[int, int | None], **settings: Any) -> Study:
 
 
 def test_a_grid_without_a_run_is_named_among_what_is_left_out() -> None:
-    grids = [Asked(path="g.toml", names=("a", "b")), Asked(path="other.toml", names=("x", "y"))]
+    grids = [
+        GridRecord(path="g.toml", names=("a", "b")),
+        GridRecord(path="other.toml", names=("x", "y")),
+    ]
     made = study_of([row("a")], grids)
     assert made.left_out == ("other.toml: none of its experiments has a complete run here",)
     assert [group.title for group in made.groups] == ["g"]

@@ -18,7 +18,7 @@ from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
 from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Section, Text
 from fmgrid.plots import draw_all
 from fmgrid.plots.experiments import plot_experiments
@@ -300,7 +300,7 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
 @pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])
 def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[str, ...]) -> None:
     first, *_, last = sorted(names, key=natural_order)
-    asked = Asked(path="a.toml", names=(*names, "low"))  # in the order of the grid
+    asked = GridRecord(path="a.toml", names=(*names, "low"))  # in the order of the grid
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)

@@ -23,7 +23,7 @@ from fmgrid.analysis.experiments import (
 )
 from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.experiment import typed
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from fmgrid.results import summary
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells
@@ -45,7 +45,7 @@ class Study:
         str, ExperimentRuns
     ]  # by name, in natural order, with the runs of that name
     groups: tuple[Group, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[GridRecord, ...]
     left_out: tuple[str, ...]  # everything in the folder that is not in these figures, and why
     begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
     unfinished: tuple[str, ...] = ()  # runs that are to be trained again, or to the end
@@ -110,7 +110,7 @@ def is_header_of_table(line: str) -> bool:
     )
 
 
-def to_study(contents: Contents, asked: Sequence[Asked]) -> Study:
+def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
     """Put the runs of a folder in order, by the grids that were run there."""
     by_name: dict[str, list[StoredRun]] = defaultdict(list)
     for run in contents.runs:
@@ -198,7 +198,7 @@ def _bits(run: StoredRun) -> Hashable:
     return typed([run.metrics, epochs])
 
 
-def _titles(asked: Sequence[Asked]) -> list[str]:
+def _titles(asked: Sequence[GridRecord]) -> list[str]:
     """Return a title for each grid: its file's name, after its folder's where several have it."""
     paths = [PurePosixPath(grid.path) for grid in asked]
     stems = Counter(path.stem for path in paths)

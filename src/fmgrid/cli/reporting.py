@@ -12,7 +12,8 @@ from fmgrid.cli.output import say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.notation import to_text
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
@@ -25,7 +26,7 @@ from fmgrid.words import command_line, counted
 _WARNINGS_SHOWN = 20
 
 
-def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
+def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study:
     """Return the study in a folder; *asked* stands in for what was noted there, but for times.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
@@ -124,6 +125,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
         "verdicts": [
             {
                 **verdict.stated.model_dump(mode="json"),
+                "resolved": to_text(verdict.stated.resolved),
                 "verdict": verdict.word,
                 "verdict_over_all": "INCONCLUSIVE" if verdict in open_ else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,

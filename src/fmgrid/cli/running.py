@@ -37,7 +37,7 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.quantities import format_bytes
 from fmgrid.results.store import Store
 from fmgrid.system.memory import available_memory
@@ -113,7 +113,7 @@ def _note_afterwards(plan: Plan, store: Store) -> None:
         warn(f"what the grids ask was not noted, and no report will know of it: {error}")
 
 
-def _note(asked: Sequence[Asked], store: Store) -> None:
+def _note(asked: Sequence[GridRecord], store: Store) -> None:
     for aside in questions.note(store.root, asked):
         warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
 

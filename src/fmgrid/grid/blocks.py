@@ -12,7 +12,7 @@ from fmgrid.components import optimizer_signature
 from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.claims import Expectation
+from fmgrid.hypotheses.language import Expectation
 from fmgrid.settings import RIVALS, Keys
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]

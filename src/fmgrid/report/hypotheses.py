@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, Compared, Verdict, open_over_all
-from fmgrid.hypotheses.claims import ClaimError, read_resolved, selections
-from fmgrid.hypotheses.records import Stated
+from fmgrid.hypotheses.language import names_of
+from fmgrid.hypotheses.records import RegisteredHypothesis
 from fmgrid.pages.document import Cell, Column, Section, Table, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
@@ -145,17 +145,13 @@ def _beforehand(study: Study) -> list[str]:
     return told
 
 
-def _had_begun(stated: Stated, study: Study) -> bool:
+def _had_begun(stated: RegisteredHypothesis, study: Study) -> bool:
     """Return whether any run that a hypothesis is about began before it was first seen.
 
     A run of the same settings by another name shows the same. When plain mltrainer's began is not
     known, but they were there.
     """
-    try:
-        about = selections(read_resolved(stated.resolved))
-        names = {name for selection in about for name in selection.names}
-    except ClaimError:
-        names = set(study.begun)
+    names = set(names_of(stated.resolved))
     of = {study.scored[name].configuration for name in names if name in study.scored}
     names |= {one.name for one in study.scored.values() if one.configuration in of}
     return any(
@@ -164,7 +160,7 @@ def _had_begun(stated: Stated, study: Study) -> bool:
     )
 
 
-def _claims(stated: Sequence[Stated]) -> str:
+def _claims(stated: Sequence[RegisteredHypothesis]) -> str:
     shown = [f"{plain(one.claim)} ({code(one.expect)})" for one in stated[:CLAIMS_SHOWN]]
     more = f"; and {len(stated) - CLAIMS_SHOWN} more" if len(stated) > CLAIMS_SHOWN else ""
     return "; ".join(shown) + more

@@ -19,7 +19,7 @@ from fmgrid.hypotheses.commands import (
     option_words,
     path_word,
 )
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Items, Section, Text, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import listed, some
@@ -242,7 +242,7 @@ def _into(logdir: Path, *, here: bool) -> list[str]:
     return ["--logdir", path_word(logdir) if here else absolute(str(logdir))]
 
 
-def _seeds(study: Study, asked: Asked) -> list[str]:
+def _seeds(study: Study, asked: GridRecord) -> list[str]:
     """Return the option for all seeds that a grid was run with, nothing for those it names."""
     known = {command.text for command in asked.runs}
     seeds = {seed for command in asked.runs for seed in command.seeds}
@@ -258,7 +258,11 @@ def _seeds(study: Study, asked: Asked) -> list[str]:
 
 
 def _typed(
-    asked: Asked, grids: Sequence[Asked], concerned: Sequence[Asked], *, anywhere: bool = False
+    asked: GridRecord,
+    grids: Sequence[GridRecord],
+    concerned: Sequence[GridRecord],
+    *,
+    anywhere: bool = False,
 ) -> tuple[str, str, bool]:
     """Return which grids the command named that last ran this one, its options, and if they hold.
 
@@ -279,7 +283,7 @@ def _typed(
     return command_line([path]), options, here and is_typed
 
 
-def _typed_as_text(asked: Asked, path: str, *, is_all: bool) -> tuple[str, str, bool]:
+def _typed_as_text(asked: GridRecord, path: str, *, is_all: bool) -> tuple[str, str, bool]:
     """Return the same of a grid whose commands are known as text only."""
     named = _grid(path)
     if not asked.commands:

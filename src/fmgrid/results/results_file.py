@@ -106,21 +106,24 @@ def seal(document: Mapping[str, Any]) -> bytes:
     """Return a document as TOML with a digest, for `read_sealed`."""
     import tomlkit
 
-    values = _without_none({"format": FORMAT, **document})
-    for key, value in values.items():
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            # tomlkit counts all of a list again for each item: 10,000 names would take 19 s.
-            texts = ", ".join(tomlkit.item(text).as_string() for text in value)
-            values[key] = tomlkit.value(f"[{texts}]")
+    values = _storable({"format": FORMAT, **document})
     # Within a text of several lines, a reader would take Windows' line end for the other one.
     body = tomlkit.dumps(values).replace("\r\n", "\\r\\n").encode()
     return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
 
 
-def _without_none(value: Any) -> Any:
+def _storable(value: Any) -> Any:
+    """Return a value as TOML holds it: without None, with lists for tuples."""
+    import tomlkit
+
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+        return {key: _storable(item) for key, item in value.items() if item is not None}
+    if not isinstance(value, list | tuple):
+        return value
+    if not all(isinstance(item, str) for item in value):
+        return [_storable(item) for item in value]
+    # tomlkit counts all of a list again for each item: 10,000 names would take 19 s.
+    return tomlkit.value(f"[{', '.join(tomlkit.item(text).as_string() for text in value)}]")
 
 
 def _digest(body: bytes) -> str:
