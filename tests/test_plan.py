@@ -9,10 +9,10 @@ import pytest
 from command import QUICK, Call, write
 from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
-from fmgrid.execution.runner import Policy, as_wanted, count_trainings, run_all, survey
 from fmgrid.grid import load_grids
 from fmgrid.results.store import Store, seal
-from made_up_runs import InTurn, make_run
+from fmgrid.search.agenda import Policy, make_agenda
+from made_up_grids import run_made_up
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -30,7 +30,7 @@ STORE = Store(Path("modellogs"))
 def train(text: str = WIDE) -> list[str]:
     """Make finished runs of a grid without training; return their names."""
     experiments = [definition.experiment for definition in load_grids([write(text)])]
-    list(run_all(survey(experiments, STORE), STORE, InTurn(), make_run))
+    run_made_up(experiments, STORE)
     return [experiment.run_name for experiment in experiments]
 
 
@@ -68,18 +68,18 @@ def change(_: str) -> None:
 
 def refused_by_run(policy: Policy) -> bool:
     definitions = load_grids([Path("grid.toml")])
-    found = survey([definition.experiment for definition in definitions], STORE)
+    agenda = make_agenda([one.experiment for one in definitions], STORE, policy)
     try:
-        refuse(definitions, found, STORE, policy)
+        refuse(definitions, agenda, STORE)
     except FmgridError:
         return True
     return False
 
 
 def trained_by_run(policy: Policy) -> list[str]:
-    found = survey([one.experiment for one in load_grids([Path("grid.toml")])], STORE)
-    wanted = [as_wanted(item, policy) for item in found]
-    return [experiment.run_name for experiment in count_trainings(wanted)]
+    experiments = [one.experiment for one in load_grids([Path("grid.toml")])]
+    trainings = make_agenda(experiments, STORE, policy).trainings
+    return [experiment.run_name for experiment in trainings]
 
 
 SPOILED = [damage, make_newer, make_link, make_file, make_foreign, remove, change]

@@ -99,6 +99,15 @@ def is_same(value: Any, other: Any) -> bool:
     return typed(value) == typed(other)
 
 
+def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
+    """Return the names of the fields in which two experiments differ."""
+    return tuple(
+        name
+        for name in Experiment.model_fields
+        if not is_same(getattr(old, name), getattr(new, name))
+    )
+
+
 def objection_to(keys: Sequence[str]) -> str | None:
     """Return why *keys* name no setting and what to write instead, None if they name one."""
     first, *rest = keys

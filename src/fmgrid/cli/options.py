@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fmgrid.hypotheses.records import Asked, Command
 
 T = TypeVar("T")
+NO_TIME_LIMIT = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
 
 
 def to_folder(text: str) -> Path:
@@ -90,7 +91,12 @@ MaxRuns: TypeAlias = Annotated[
 ]
 Jobs: TypeAlias = Annotated[
     int | None,
-    typer.Option("-j", "--jobs", min=1, help="Workers of one thread each; default: one a core."),
+    typer.Option(
+        *("-j", "--jobs"),
+        min=0,
+        help="Start N workers of one thread each; default: one a core. "
+        "With 0, training happens in fmgrid's own process, where breakpoint() works.",
+    ),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
@@ -171,12 +177,12 @@ def asked_by(grids: Sequence[Path]) -> "list[Asked]":
 
 
 def count_workers(jobs: int | None) -> int:
-    """Return how many workers to start: one a core unless asked for fewer."""
+    """Return how many workers to start: one a core unless asked for fewer, or for none."""
     cores = _cores()
     if jobs is not None and jobs > cores:
         # Each worker keeps a core busy: more of them would only take turns.
         say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
-    return min(jobs or cores, cores)
+    return cores if jobs is None else min(jobs, cores)
 
 
 def read_quantity(option: str, text: str | None, parse: Callable[[str], T | None]) -> T | None:

@@ -8,10 +8,9 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +23,7 @@ from fmgrid.components import as_taken
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
 from fmgrid.quantities import format_bytes
+from fmgrid.results import index
 from fmgrid.results.events import events_file_name, to_events
 from fmgrid.system import toml
 from fmgrid.system.disk import free_bytes, may_move, move_folder, read_regular, sync, sync_folder
@@ -101,8 +101,8 @@ class Store:
                 raise StoreError(str(error)) from error  # they may be whole
             raise
 
-    def begin(self, run_name: str) -> Path:
-        """Clear what an unfinished run of this name left; return the log file to print to."""
+    def begin(self, run_name: str) -> None:
+        """Clear what an unfinished run of this name left; from now on it counts as running."""
         folder = self.folder(run_name)
         with naming(folder):
             _check_folder(folder)
@@ -111,19 +111,43 @@ class Store:
                 if _UNFINISHED.fullmatch(path.name):
                     path.unlink()
             self.log_file(run_name).touch()
-        return self.log_file(run_name)
 
-    def save(self, run: Run, log_of: str | None = None) -> None:
-        """Store a run in the folder that `begin` made: the events first, the results last.
-
-        *log_of* is the run whose log it shares, where it was not trained itself.
-        """
+    def save(self, run: Run, log: bytes = b"") -> None:
+        """Store a run in the folder that `begin` made: log and events first, the results last."""
         name = run.experiment.run_name
         with naming(self.folder(name)):
-            if log_of is not None and _may_be_copied(self.log_file(log_of)):
-                shutil.copyfile(self.log_file(log_of), self.log_file(name))
+            self.log_file(name).write_bytes(log)
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
+            index.note(self.root, run)
             write_whole(self.results_file(name), to_results(run))
+
+    def read_log(self, run_name: str) -> bytes:
+        """Return everything that a run's training printed, nothing where that is no plain file."""
+        try:
+            if self.log_file(run_name).is_symlink():
+                return b""
+            return read_regular(self.log_file(run_name), MOST_BYTES)
+        except OSError:
+            return b""
+
+    def complete_runs(
+        self, prefix_key_matters: Callable[[str], bool], without: Container[str]
+    ) -> Iterator[Run]:
+        """Yield the complete runs with such prefix keys, but for those of the names *without*.
+
+        Only their results are read, where `index` knows all others.
+        """
+        known = index.prefix_keys(self.root)
+        for name in index.names(self.root):
+            if name in without:
+                continue
+            key = known.get(name) or index.peek(self.results_file(name))
+            if key is None or not prefix_key_matters(key):
+                continue
+            with suppress(DamagedFileError, StoreError):
+                run = self.read(name)
+                if run and run.status == "complete" and run.experiment.run_name == name:
+                    yield run
 
     def set_aside(self, run_name: str) -> Path:
         """Move a run's folder out of the way; return where it is now.
@@ -333,7 +357,9 @@ def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
 def is_own_file(path: Path) -> bool:
     """Return whether a path has the name of a file that fmgrid keeps in a log folder."""
     name = path.name.lower()
-    is_known = name in (LOG, LOCK) or name.startswith(_BESIDE) or name.endswith(_RESULTS)
+    is_known = (
+        name in (LOG, LOCK, index.INDEX) or name.startswith(_BESIDE) or name.endswith(_RESULTS)
+    )
     return is_known or "tfevents" in name or ASIDE in path.parent.parts[-2:]
 
 
@@ -564,11 +590,6 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _may_be_copied(log: Path) -> bool:
-    """Tell whether this is a log, and not so large that a copy would fill the disk."""
-    return _is_regular(log) and log.stat().st_size <= MOST_BYTES
 
 
 def _check_folder(folder: Path) -> None:

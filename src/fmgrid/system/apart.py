@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import MachineError, explain_refusal
+from fmgrid.system.processes import adopt_orphans, kill_descendants
 
 _LARGEST_ANSWER = 10_000_000  # bytes
 _START = (
@@ -106,24 +107,14 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def kill_descendants(pid: int) -> None:
-    """Kill what a process and its children have started, their group left or not."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error, OSError):
-        for descendant in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error, OSError):
-                descendant.kill()
-
-
 def _die_with(parent: int) -> None:
     """Let the kernel kill this process with the command, and give it what its children leave."""
     if sys.platform != "linux":
         return
     import ctypes
 
-    PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # noqa: N806 - prctl(2)'s names
+    PR_SET_PDEATHSIG = 1  # noqa: N806 - prctl(2)'s name for it
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     if os.getppid() != parent:
         os._exit(1)  # it had died already

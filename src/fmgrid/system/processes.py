@@ -1,0 +1,94 @@
+"""Processes of this machine: how they end, and with whom. Knows no workers and no tasks."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from fmgrid.errors import MachineError
+
+_END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
+
+
+def kill_descendants(pid: int) -> None:
+    """Kill the processes that a process and its children have started, in whatever group."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for descendant in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error, OSError):
+                descendant.kill()
+
+
+def adopt_orphans() -> None:
+    """Be the parent of whatever a descendant leaves behind, so that it can be found and killed."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - prctl(2)'s name for it
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def be_killed_with(sentinel: int) -> None:
+    """Let the kernel kill this process's group when the other end of a pipe closes.
+
+    A thread that waits for the same cannot run while C code holds the interpreter's lock.
+    F_SETSIG and O_ASYNC are Linux's: fcntl(2), "Signals".
+    """
+    if sys.platform != "linux":
+        return
+    import fcntl
+
+    fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
+    fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def has_ended(pid: int | None) -> bool:
+    """Tell whether a child has ended, waited for or not."""
+    import psutil
+
+    try:
+        return pid is not None and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def ends_soon(pid: int | None) -> bool:
+    """Tell whether a child has ended, or does within a moment."""
+    deadline = time.monotonic() + _END_SECONDS
+    while not (ended := has_ended(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return ended
+
+
+def was_killed(pid: int | None) -> bool:
+    """Tell whether a child that has ended, and that nobody has waited for, was killed."""
+    if sys.platform != "linux" or pid is None:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return ended is not None and ended.si_status == signal.SIGKILL
+    return False
+
+
+def allow_files(needed: int) -> None:
+    """Have the system allow so many open files. Raises `MachineError` if it doesn't.
+
+    Later on, the lack of one would look like the failure of whatever asked for it.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise MachineError(
+                f"too few open files are allowed: {hard}, and {needed} are needed; "
+                f"raise the limit (ulimit -n {needed}) or start fewer workers (-j 1)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
