@@ -22,7 +22,7 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
     *("words", "errors", "quantities", "system", "experiment", "settings", "metrics"),
-    *("components", "results", "hypotheses", "grid", "data", "training", "execution"),
+    *("components", "results", "hypotheses", "grid", "data", "training", "search", "execution"),
     *("analysis", "pages", "plots", "report", "cli"),
 ]
 # Libraries whose words only one room speaks.

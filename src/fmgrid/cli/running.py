@@ -33,7 +33,7 @@ from fmgrid.search.agenda import AS_EVER, Agenda, Policy, Surveyed, make_agenda
 from fmgrid.search.grid import GridSearch
 from fmgrid.system.git import describe_commit
 from fmgrid.system.memory import available_memory
-from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, check_optimizer, train_one
 from fmgrid.words import command_line, counted
 
@@ -155,7 +155,7 @@ def _run_all(
 
 def _executor(agenda: Agenda, options: RunOptions, *, has_limits: bool) -> Executor:
     """Return the executor that the trainings need, and say what it will do."""
-    from fmgrid.execution.local.processes import Processes, workers_for
+    from fmgrid.execution.local.processes import Processes
 
     workers = min(options.workers, len(agenda.trainings))
     memory = available_memory()

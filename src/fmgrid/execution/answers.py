@@ -6,6 +6,8 @@ The parent makes values of fmgrid's and Python's own classes only, and checks ea
 import builtins
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fmgrid.execution.tasks import Task
@@ -36,27 +38,29 @@ def load(message: bytes) -> Any:
     Any other would be imported, and could do here what its worker is there to keep away.
     Raises `AnswerError`.
     """
-    try:
+    with _doubted():
         return _Unpickler(io.BytesIO(message)).load()
-    except Exception as error:
-        raise AnswerError from error
 
 
 def checked_run(answer: Any, task: Task) -> Run:
     """Return the run of a task if its values are such as a run has. Raises `AnswerError`."""
-    try:
+    with _doubted():
         if not isinstance(answer, Run) or answer.experiment != task.experiment:
-            raise AnswerError  # noqa: TRY301 - one ending for all
+            raise AnswerError
         fields = answer.model_dump(exclude={"experiment"}, warnings="error")
         return Run.model_validate({**fields, "experiment": task.experiment})
-    except Exception as error:
-        raise AnswerError from error
 
 
 def checked_epoch(record: EpochRecord) -> EpochRecord:
     """Return the record if its values are such as an epoch has. Raises `AnswerError`."""
-    try:
+    with _doubted():
         return EpochRecord.model_validate(record.model_dump(warnings="error"))
+
+
+@contextmanager
+def _doubted() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise AnswerError from error
 

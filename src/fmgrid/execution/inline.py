@@ -25,7 +25,7 @@ class Inline:
 
     def __init__(self) -> None:
         self._waiting: deque[Task] = deque()
-        self._running: list[Experiment] = []
+        self._task: Task | None = None  # that is being trained
 
     def __enter__(self) -> Self:
         os.environ.update(ENVIRONMENT)
@@ -42,7 +42,7 @@ class Inline:
     @property
     def running(self) -> Sequence[Experiment]:
         """The experiment that is being trained, if there is one."""
-        return self._running
+        return [self._task.experiment] if self._task else []
 
     def submit(self, task: Task) -> None:
         """Let a task wait for `events`."""
@@ -52,14 +52,13 @@ class Inline:
         """Train the tasks in turn; see `Executor`."""
         try:
             while self._waiting:
-                task = self._waiting.popleft()
-                self._running = [task.experiment]
+                self._task = task = self._waiting.popleft()
                 yield Started(task)
                 run = _train(task, report)
-                self._running = []
+                self._task = None
                 yield Finished(task, run, b"")
         finally:
-            self._running = []
+            self._task = None
             self._waiting.clear()
 
     def call(

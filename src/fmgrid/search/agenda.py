@@ -6,13 +6,13 @@ exactly what is missing, and what another grid has trained in this log folder is
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.experiment import Experiment, Run, Status
 from fmgrid.results.store import Store
 from fmgrid.search.grid import GridSearch
-from fmgrid.settings import changed_settings
+from fmgrid.settings import changed_settings, describe_change
 
 State: TypeAlias = Status | Literal["pending", "changed", "damaged", "newer", "blocked"]
 
@@ -88,18 +88,6 @@ def decide(items: Sequence[Surveyed], store: Store, policy: Policy) -> Agenda:
         others = store.complete_runs(search.awaits, without=names)
         sources += [run for run in others if search.tell(run)]
     return Agenda(items, policy, wanted, search.trainings, sources)
-
-
-def describe_change(old: Experiment, new: Experiment) -> str:
-    """Return the settings that differ, as "epochs 5 -> 3, ..."."""
-    return ", ".join(
-        f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}"
-        for name in changed_settings(old, new)
-    )
-
-
-def _show(value: Any) -> str:
-    return "none" if value is None else str(value)
 
 
 def _look_up(experiment: Experiment, store: Store) -> Surveyed:

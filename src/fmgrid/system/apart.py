@@ -1,6 +1,5 @@
 """Call a function in a process of its own, which somebody else's code may end, hang or spoil."""
 
-import contextlib
 import importlib
 import json
 import os
@@ -12,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import MachineError, explain_refusal
-from fmgrid.system.processes import adopt_orphans, kill_descendants
+from fmgrid.system.processes import (
+    adopt_orphans,
+    describe_exit,
+    kill_descendants,
+    kill_group,
+)
 
 _LARGEST_ANSWER = 10_000_000  # bytes
 _START = (
@@ -82,7 +86,7 @@ def _read(file: Path, code: int) -> Any:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(_LARGEST_ANSWER + 1)
     except FileNotFoundError:
-        raise NoAnswerError(f"it ended the process: {_ending(code)}") from None
+        raise NoAnswerError(f"it ended the process: {describe_exit(code)}") from None
     try:
         if len(text) > _LARGEST_ANSWER:
             raise ValueError  # noqa: TRY301 - no answer of ours
@@ -91,18 +95,12 @@ def _read(file: Path, code: int) -> Any:
         raise NoAnswerError(NoAnswerError.OTHER) from None
 
 
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {-code}, {signal.strsignal(-code)}"
-
-
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill the process, if it still runs, and those of its group and its children that do."""
     if process.poll() is None:
         kill_descendants(process.pid)
-    if sys.platform != "win32":
-        # The group's number stays taken as long as it has members, and there is none otherwise.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+    # The group's number stays taken as long as it has members, and there is none otherwise.
+    kill_group(process.pid)
     process.kill()
     process.wait()
 

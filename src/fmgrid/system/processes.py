@@ -1,14 +1,43 @@
 """Processes of this machine: how they end, and with whom. Knows no workers and no tasks."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
+from multiprocessing import connection
 
 from fmgrid.errors import MachineError
 
 _END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
+
+
+def detach() -> None:
+    """Make this process nobody's to stop but its parent's, and let it end with that."""
+    if sys.platform != "win32":
+        os.setsid()  # out of reach of the terminal's signals; and a group, to kill as one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or else no child's exit code is known
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if "tqdm" in sys.modules:
+        # Its own lock is a semaphore of the system's, which a worker that is killed would leak.
+        sys.modules["tqdm"].tqdm.set_lock(threading.RLock())
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # Nothing else tells a worker that its parent was killed: the server is its parent too.
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        _be_killed_with(parent.sentinel)
+        adopt_orphans()
+
+
+def _die_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    if sys.platform != "win32":
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
 
 
 def kill_descendants(pid: int) -> None:
@@ -21,6 +50,20 @@ def kill_descendants(pid: int) -> None:
                 descendant.kill()
 
 
+def kill_group(leader: int) -> None:
+    """Kill a process group, where there is one: a process that has just started leads none yet."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def describe_exit(code: int | None) -> str:
+    """Return how a process has ended: "exit code 3", "signal 9, Killed"."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    return f"signal {-code}, {signal.strsignal(-code)}"
+
+
 def adopt_orphans() -> None:
     """Be the parent of whatever a descendant leaves behind, so that it can be found and killed."""
     if sys.platform != "linux":
@@ -31,7 +74,7 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def be_killed_with(sentinel: int) -> None:
+def _be_killed_with(sentinel: int) -> None:
     """Let the kernel kill this process's group when the other end of a pipe closes.
 
     A thread that waits for the same cannot run while C code holds the interpreter's lock.

@@ -4,8 +4,10 @@ A function travels to a worker as the name of its module: this one costs nothing
 either side, and finds the heavy modules loaded already in a worker.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmgrid.experiment import EpochRecord, Experiment, Run
@@ -47,3 +49,10 @@ def check_optimizer(experiment: Experiment) -> str | None:
     from fmgrid.training import loop as training
 
     return training.check_optimizer(experiment)
+
+
+def lost_installation() -> str:
+    """Return which file is gone, where a package was removed that training needs."""
+    modules = (sys.modules.get(name) for name in ("fmgrid", "mltrainer", "torch", "numpy"))
+    files = [file for module in modules if (file := getattr(module, "__file__", None))]
+    return next((f"the installed {file} is gone" for file in files if not Path(file).exists()), "")

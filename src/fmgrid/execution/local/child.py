@@ -1,14 +1,10 @@
 """The life of a worker process, from its start to its end."""
 
 import contextlib
-import multiprocessing
 import os
 import pickle
-import signal
-import stat
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -22,7 +18,10 @@ from fmgrid.execution.answers import load
 from fmgrid.execution.failures import failed_run, machine_failure
 from fmgrid.execution.tasks import Task
 from fmgrid.experiment import EpochRecord, Run
-from fmgrid.system.processes import adopt_orphans, be_killed_with
+from fmgrid.system.disk import make_private_folder
+from fmgrid.system.processes import detach
+from fmgrid.system.streams import flush, redirect
+from fmgrid.training.worker import lost_installation
 
 Pipe: TypeAlias = "connection.Connection[Any, Any]"
 
@@ -33,20 +32,18 @@ _BEGINNINGS = 2  # of a training whose temporary folder somebody removes
 def serve(pipe: Pipe, scratch: str) -> None:
     """Do what comes through the pipe, until it ends; temporary files go into *scratch*."""
     try:
-        _detach()
+        detach()
         _use_scratch(Path(scratch))
     except Exception as error:  # noqa: BLE001 - the parent says it
-        pipe.send_bytes(_pickled_error(_cannot_begin(error)))
-        return
+        return pipe.send_bytes(_cannot_begin(error))
     owner = os.getpid()
     while True:
         try:
             message = pipe.recv()
         except (EOFError, OSError):
-            return
+            return None
         except Exception as error:  # noqa: BLE001 - a module of fmgrid's is gone, or the memory
-            pipe.send_bytes(_pickled_error(_cannot_begin(error)))
-            return
+            return pipe.send_bytes(_cannot_begin(error))
         if message == STOP:
             continue
         function, args = message
@@ -71,9 +68,9 @@ def _send(pipe: Pipe, owner: int, message: bytes) -> None:
     pipe.send_bytes(message)
 
 
-def _cannot_begin(error: Exception) -> RefusedError:
+def _cannot_begin(error: Exception) -> bytes:
     reason = explain_refusal(error) or f"{type(error).__name__}: {error}"
-    return RefusedError(f"a worker process cannot begin: {reason}")
+    return _pickled_error(RefusedError(f"a worker process cannot begin: {reason}"))
 
 
 def _use_scratch(scratch: Path) -> None:
@@ -86,9 +83,9 @@ def _use_scratch(scratch: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
     try:
         own.mkdir(mode=0o700, exist_ok=True)
-        _redirect(scratch / "workers.log")
+        redirect(scratch / "workers.log")
     except OSError:  # the folder is gone, where the command has ended in the meantime
-        _redirect(Path(os.devnull))
+        redirect(Path(os.devnull))
 
 
 def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochRecord], bool]) -> Run:
@@ -100,10 +97,10 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
     name, scratch = task.experiment.run_name, Path(os.environ["TMPDIR"])
     run, reason = None, ""
     for _ in range(_BEGINNINGS):
-        make_scratch(scratch.parent)
-        make_scratch(scratch)
+        make_private_folder(scratch.parent)
+        make_private_folder(scratch)
         try:
-            _redirect(Path(log))
+            redirect(Path(log))
         except OSError as error:
             raise MachineError(f"{log}: {error.strerror}") from error
         if attempt > 1:
@@ -116,24 +113,10 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
         reason = f"its temporary folder {scratch} was removed while it trained"
         print(f"{name}: {reason}.", file=sys.stderr)  # noqa: T201
     if run is None or run.status == "failed":
-        reason = reason or _lost_installation()
+        reason = reason or lost_installation()
     if run is None or reason:
         raise machine_failure(task, reason)
     return run
-
-
-def make_scratch(scratch: Path) -> None:
-    """Make the folder for temporary files, anew if it was removed. Raises `MachineError`."""
-    try:
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = scratch.lstat()
-    except OSError as error:
-        raise MachineError(
-            f"the temporary folder {scratch} cannot be made: {error.strerror}; "
-            "set TMPDIR to a folder that can be written"
-        ) from error
-    if stat.S_ISLNK(status.st_mode) or (sys.platform != "win32" and status.st_uid != os.geteuid()):
-        raise MachineError(f"the temporary folder {scratch} is another user's; set TMPDIR")
 
 
 def _attempt(task: Task, report: Callable[[EpochRecord], bool]) -> tuple[Run | None, str]:
@@ -149,18 +132,11 @@ def _attempt(task: Task, report: Callable[[EpochRecord], bool]) -> tuple[Run | N
             return None, explain_refusal(error) or str(error)
         trace = traceback.format_exc()
         run = failed_run(task, clock, error)
-        _flush()
+        flush()
         with contextlib.suppress(OSError):  # it may have closed stderr
             os.write(2, trace.encode(errors="backslashreplace"))
-    _flush()
+    flush()
     return run, ""
-
-
-def _lost_installation() -> str:
-    """Return which file is gone, where a package was removed that training needs."""
-    modules = (sys.modules.get(name) for name in ("fmgrid", "mltrainer", "torch", "numpy"))
-    files = [file for module in modules if (file := getattr(module, "__file__", None))]
-    return next((f"the installed {file} is gone" for file in files if not Path(file).exists()), "")
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
@@ -179,52 +155,3 @@ def _pickled_error(error: BaseException) -> bytes:
         if isinstance(load(message)[1], Exception):
             return message
     return pickle.dumps((None, RuntimeError("".join(traceback.format_exception(error)))))
-
-
-def _redirect(log: Path) -> None:
-    """Send stdout and stderr, of Python and of C code alike, to the log from now on.
-
-    They are not turned back afterwards: a worker has nothing else to say to anyone.
-    """
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    if descriptor not in (1, 2):  # which it gets where plugged-in code closed those
-        os.close(descriptor)
-    # Made anew, because plugged-in code may have closed them; a buffer would be lost in a kill.
-    sys.stdout, sys.stderr = (
-        open(standard, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-        for standard in (1, 2)
-    )
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # None, full, closed
-            stream.flush()
-
-
-def _detach() -> None:
-    """Make the process a worker: nobody's to stop but the parent's, and gone when that is."""
-    if sys.platform != "win32":
-        os.setsid()  # out of reach of the terminal's signals; and a group, to kill as one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or else no child's exit code is known
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if "tqdm" in sys.modules:
-        # Its own lock is a semaphore of the system's, which a worker that is killed would leak.
-        sys.modules["tqdm"].tqdm.set_lock(threading.RLock())
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        # Nothing else tells a worker that its parent was killed: the server is its parent too.
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-        be_killed_with(parent.sentinel)
-        adopt_orphans()
-
-
-def _die_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    if sys.platform != "win32":
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-    os._exit(1)

@@ -8,8 +8,6 @@ stopped leaves semaphores behind. Here each worker has a pipe of its own, and sh
 
 import multiprocessing
 import os
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +18,15 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import MachineError, RefusedError, explain_refusal
-from fmgrid.execution.local.child import make_scratch
 from fmgrid.execution.local.worker import Worker
 from fmgrid.execution.tasks import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
 from fmgrid.experiment import EpochRecord, Experiment
 from fmgrid.quantities import format_bytes
+from fmgrid.system import forkserver
+from fmgrid.system.disk import last_line, make_private_folder
 from fmgrid.system.memory import available_memory, count_kills_for_memory
 from fmgrid.system.processes import allow_files, ends_soon, has_ended, was_killed
+from fmgrid.training.costs import memory_for
 from fmgrid.words import counted
 
 T = TypeVar("T")
@@ -35,9 +35,6 @@ PATIENCE = 1.0  # seconds for the idle workers to end by themselves
 _LONGEST_WAIT = 3600.0  # seconds; the system waits for no more than 24 days at once
 _FILES = 48  # that fmgrid itself may have open at once, importing included
 _FILES_PER_WORKER = 8
-# Bytes: measured with torch 2.14, the small networks of the study and all of Fashion-MNIST.
-_MEMORY = 350_000_000  # the command and the server of workers
-_MEMORY_PER_WORKER = 150_000_000
 _MOST_SERVERS = 3  # that may die one after the other, with no run ended in between
 _SERVER_ENDED = 255  # multiprocessing's exit code of a worker whose server is dead
 _SIGKILL = 9  # which Windows has no name for
@@ -100,7 +97,7 @@ class Processes:
         self._scratch.cleanup()
         if self._server is not None:
             with suppress(OSError, MachineError):  # at its end Python removes it, and must find it
-                make_scratch(Path(util.get_temp_dir()))
+                make_private_folder(Path(util.get_temp_dir()))
 
     @property
     def has_room(self) -> bool:
@@ -145,7 +142,7 @@ class Processes:
         attempts = 0
         while attempts < ATTEMPTS:
             worker = self._idle_worker()
-            worker.send(function, *args)
+            worker.send((function, args))
             patience = None if seconds is None else min(seconds, _LONGEST_WAIT)
             if not connection.wait(worker.wait_handles, patience):
                 worker.kill()
@@ -224,7 +221,7 @@ class Processes:
 
     def _new_worker(self) -> Worker:
         while True:
-            make_scratch(Path(self._scratch.name))
+            make_private_folder(Path(self._scratch.name))
             if self._context.get_start_method() != "forkserver":
                 return Worker(self._context, self._scratch.name)
             self._ensure_server()
@@ -236,7 +233,7 @@ class Processes:
 
     def _ensure_server(self) -> None:
         """Have a living server. Raises `RefusedError` if one after the other has died."""
-        if self._server is not None and not _is_reachable():
+        if self._server is not None and not forkserver.is_reachable():
             # Somebody has removed temporary files. Its workers' tasks begin again with others.
             os.kill(self._server, _SIGKILL)
             ends_soon(self._server)
@@ -247,7 +244,7 @@ class Processes:
                 raise RefusedError(f"the server of workers died {self._servers_lost} times{cause}")
             self._go_on_with_fewer(f"the server of workers died{cause}")
         try:
-            self._server = _start_server()
+            self._server = forkserver.start()
         except OSError as error:
             reason = explain_refusal(error) or f"{error}; set TMPDIR to a folder on a local disk"
             raise RefusedError(f"the server of workers cannot be started: {reason}") from error
@@ -261,7 +258,7 @@ class Processes:
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )
-        reason = _last_line(self._server_log)
+        reason = last_line(self._server_log)
         return f": {explain_refusal(reason) or reason}"
 
     def _go_on_with_fewer(self, reason: str) -> None:
@@ -284,34 +281,6 @@ class Processes:
         return False
 
 
-def memory_for(workers: int) -> int:
-    """Return the bytes that so many workers with small networks need, the command included."""
-    return _MEMORY + workers * _MEMORY_PER_WORKER
-
-
-def workers_for(memory: int) -> int:
-    """Return how many workers have room in so many bytes, at least one."""
-    return max(1, (memory - _MEMORY) // _MEMORY_PER_WORKER)
-
-
-def _is_reachable() -> bool:
-    """Tell whether the server can be asked for a worker, which it is through a file."""
-    if sys.platform == "win32":
-        return True
-    from multiprocessing import forkserver
-
-    address: str | None = getattr(forkserver._forkserver, "_forkserver_address", None)
-    return address is None or os.path.exists(address)  # noqa: PTH110 - it may be no path at all
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")
-
-
 def _wait_for(busy: Sequence[Worker]) -> list[Worker]:
     """Return the workers that have said something, died or run out of time, when there are some."""
     deadline = min((worker.deadline for worker in busy), default=0.0)
@@ -324,25 +293,3 @@ def _wait_for(busy: Sequence[Worker]) -> list[Worker]:
         for worker in busy
         if worker.deadline <= now or not ready.isdisjoint(worker.wait_handles)
     ]
-
-
-def _start_server() -> int | None:
-    """Start the process that workers are forked from, if there is none; return its id.
-
-    It is deaf to the signals that are the parent's: Ctrl-C in a terminal reaches it too, and its
-    imports would end in a traceback there. It hears all others, and waits for SIGCHLD.
-    """
-    if sys.platform == "win32":
-        return None
-    from multiprocessing import forkserver, resource_tracker
-
-    make_scratch(Path(util.get_temp_dir()))  # where it listens, and which somebody may have removed
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    resource_tracker.ensure_running()  # first, since it would lift the block
-    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
-    return pid

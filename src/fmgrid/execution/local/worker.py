@@ -2,9 +2,6 @@
 
 import contextlib
 import math
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,8 +14,9 @@ from fmgrid.execution.answers import LARGEST, AnswerError, checked_epoch, checke
 from fmgrid.execution.local.child import STOP, attempt_task, serve
 from fmgrid.execution.tasks import ATTEMPTS, Task
 from fmgrid.experiment import EpochRecord, Failure, Run, Status
-from fmgrid.system.disk import open_regular
-from fmgrid.system.processes import kill_descendants
+from fmgrid.system import forkserver
+from fmgrid.system.disk import read_end
+from fmgrid.system.processes import describe_exit, kill_descendants, kill_group
 
 _LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with
 _LAST_BYTES = 8_000
@@ -40,7 +38,7 @@ class Worker:
         self._started = 0.0
         self._is_over = False
         try:
-            _continue(server)
+            forkserver.resume(server)
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.pipe.close()
@@ -57,12 +55,8 @@ class Worker:
     @property
     def exit_reason(self) -> str:
         """Why the process has ended."""
-        code = self.process.exitcode
-        if code is None or code >= 0:
-            return f"exit code {code}"
-        cause = signal.strsignal(-code)
-        who = ", by hand or for lack of memory" if cause == "Killed" else ""
-        return f"signal {-code}, {cause}{who}"
+        reason = describe_exit(self.process.exitcode)
+        return f"{reason}, by hand or for lack of memory" if "Killed" in reason else reason
 
     def start(self, task: Task, attempt: int) -> None:
         """Begin a task."""
@@ -70,12 +64,11 @@ class Worker:
         self._log = self._scratch / f"log-{task.experiment.run_name}"  # of all its attempts
         self._started = time.monotonic()
         self.deadline = self._started + (math.inf if task.seconds is None else task.seconds)
-        self.send(attempt_task, task, attempt, str(self._log))
+        self.send((attempt_task, (task, attempt, str(self._log))))
 
     def stop(self) -> None:
         """Let the training end with the epoch that it has reported."""
-        with contextlib.suppress(OSError):
-            self.pipe.send(STOP)
+        self.send(STOP)
 
     def answer(self, is_excused: Callable[["Worker"], bool]) -> EpochRecord | Run | None:
         """Return the next epoch of the task or its run; None if it deserves another attempt.
@@ -115,15 +108,15 @@ class Worker:
 
     def take_log(self) -> bytes:
         """Return everything that the last task has printed, and remove it from the disk."""
-        log = self._read_log(_LARGEST_LOG)
+        log = read_end(self._log, _LARGEST_LOG)
         with contextlib.suppress(OSError):
             self._log.unlink()
         return log
 
-    def send(self, function: Callable[..., Any], *args: Any) -> None:
-        """Give the worker something to do; that it is dead shows when its answer is awaited."""
+    def send(self, message: Any) -> None:
+        """Tell the worker what to do; that it is dead shows when its answer is awaited."""
         with contextlib.suppress(OSError):
-            self.pipe.send((function, args))
+            self.pipe.send(message)
 
     def receive(self) -> Any:
         """Return an epoch of a task, or the function's result; EOFError if the worker is dead.
@@ -165,11 +158,9 @@ class Worker:
         self._kill_descendants()
         self.pipe.close()
         self._is_over = True
-        if sys.platform != "win32" and self.process.pid is not None:
-            # A worker that has just started is not a leader yet.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        _continue(self.server)  # which tells the end
+        if self.process.pid is not None:
+            kill_group(self.process.pid)
+        forkserver.resume(self.server)  # which tells the end
         self.process.kill()
         self.process.join()
 
@@ -182,7 +173,7 @@ class Worker:
         """Kill the process, and return the run of its task."""
         self.kill()
         seconds = time.monotonic() - self._started
-        lines = self._read_log(_LAST_BYTES).decode(errors="replace").splitlines()
+        lines = read_end(self._log, _LAST_BYTES).decode(errors="replace").splitlines()
         words = ["the last lines of run.log:", *lines[-_LAST_LINES:]] if lines else []
         return Run(
             experiment=task.experiment,
@@ -192,19 +183,3 @@ class Worker:
             failure=Failure(message=message, traceback="\n".join(words)),
             attempts=self.attempt,
         )
-
-    def _read_log(self, most: int) -> bytes:
-        """Return the last bytes that the task has printed."""
-        try:
-            with open_regular(self._log) as stream:
-                stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
-                return stream.read(most)
-        except OSError:  # a cleaner of temporary files has removed it
-            return b""
-
-
-def _continue(server: int | None) -> None:
-    """Let the server of workers go on if somebody has stopped it: fmgrid would wait for ever."""
-    if sys.platform != "win32" and server is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server, signal.SIGCONT)
