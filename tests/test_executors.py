@@ -1,3 +1,4 @@
+import bdb
 import errno
 import os
 import shutil
@@ -17,7 +18,8 @@ import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
-from fmgrid.execution import Executor, Finished, Report, Task
+from fmgrid.execution import Executor, Finished, Report, Started, Task
+from fmgrid.execution.inline import Inline
 from fmgrid.execution.local.processes import Processes
 from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import count_kills_for_memory
@@ -97,6 +99,178 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
+
+
+@pytest.fixture(params=["processes", "inline"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Every executor in turn: what these tests say, each of them promises."""
+    inline = request.param == "inline"
+    with Inline() if inline else Processes(2, preload=["fmgrid.execution"]) as executor:
+        yield executor
+
+
+def test_every_executor_gives_each_task_a_start_and_a_run(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    work = [make_task(n) for n in range(1, 6)]
+    for task in work:
+        executor.submit(task)
+    assert not executor.has_room
+    started, finished = [], []
+    for event in executor.events(go_on):
+        if isinstance(event, Started):
+            started.append(event.task)
+            assert event.task.experiment in executor.running
+        else:
+            assert event.task in started
+            assert event.run.experiment == event.task.experiment
+            assert event.task.experiment not in executor.running
+            finished.append(event.task)
+    assert started == work
+    assert sorted(task.experiment.epochs for task in finished) == [1, 2, 3, 4, 5]
+    assert executor.has_room
+    assert executor.running == []
+
+
+def test_every_executor_takes_tasks_while_others_run(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = list(train_all(executor, tasks.succeed, [make_task(n) for n in range(1, 8)]))
+    assert sorted(run.experiment.epochs for run in runs) == list(range(1, 8))
+    assert {run.status for run in runs} == {"complete"}
+    assert list(train_all(executor, tasks.succeed, [])) == []
+
+
+def test_every_executor_reports_each_epoch_in_order_before_the_run_ends(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def report(experiment: Experiment, record: EpochRecord) -> bool:
+        told.append((experiment.epochs, record.epoch))
+        return True
+
+    for run in train_all(executor, tasks.tell_epochs, [make_task(3), make_task(5)], report):
+        length = run.experiment.epochs
+        assert [epoch for epochs, epoch in told if epochs == length] == list(range(1, length + 1))
+        assert len(run.history) == length
+
+
+def test_every_executor_stops_a_training_whose_report_says_so_and_no_other(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    def report(experiment: Experiment, record: EpochRecord) -> bool:
+        return experiment.name == "other_3" or record.epoch < 2
+
+    work = [make_task(2**31 - 1), make_task(3, "other")]
+    runs = {
+        run.experiment.name: run for run in train_all(executor, tasks.tell_slowly, work, report)
+    }
+    assert runs["other_3"].status == "complete"
+    stopped = runs[f"mlp_{2**31 - 1}"]
+    assert stopped.status == "pruned"
+    assert len(stopped.history) >= 2
+    (run,) = train_all(executor, tasks.succeed, [make_task(1)])
+    assert run.status == "complete"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5])
+def test_for_every_executor_an_error_is_a_failed_run(
+    epochs: int, executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = list(train_all(executor, tasks.raise_by_epochs, [make_task(epochs), make_task(9)]))
+    assert sorted(run.status for run in runs) == ["complete", "failed"]
+    (failure,) = [run.failure for run in runs if run.failure]
+    assert "worker_tasks.py" in failure.traceback
+
+
+def test_for_every_executor_a_full_disk_ends_the_grid(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    with pytest.raises(StoreError, match=r"mlp_1 cannot be trained: .*No space left on device"):
+        list(train_all(executor, tasks.fill_the_disk, [make_task(1)]))
+
+
+def test_for_every_executor_closing_the_events_ends_all_tasks(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = train_all(executor, tasks.succeed, [make_task(n) for n in (1, 2, 3)])
+    next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    assert executor.running == []
+    assert list(executor.events(go_on)) == []
+
+
+def test_every_executor_gives_a_training_its_limit_of_memory(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    (run,) = train_all(executor, tasks.tell_memory, [replace(make_task(), memory=12345)])
+    assert run.software["memory"] == 12345
+
+
+def test_every_executor_calls_functions_and_raises_what_they_raise(executor: Executor) -> None:
+    assert executor.call(tasks.double, 21) == 42
+    with pytest.raises(ValueError, match="plain"):
+        executor.call(tasks.raise_plain, needs_own_process=True)
+    assert executor.call(tasks.double, 1, seconds=60) == 2
+
+
+def test_inline_trains_in_this_very_process(make_task: Callable[..., Task]) -> None:
+    with Inline() as inline:
+        (run,) = train_all(inline, tasks.succeed, [make_task()])
+    assert run.software["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, bdb.BdbQuit])
+def test_an_interrupt_or_the_end_of_a_debugger_ends_all_that_is_inline(
+    error: type[BaseException], make_task: Callable[..., Task]
+) -> None:
+    def train(*_: object) -> Run:
+        raise error
+
+    with Inline() as inline, pytest.raises(KeyboardInterrupt):
+        list(train_all(inline, train, [make_task(1), make_task(2)]))
+
+
+@pytest.mark.parametrize(
+    "epochs", [1, 2, 3], ids=["another type", "no fraction", "a function to call"]
+)
+def test_an_epoch_that_fmgrid_does_not_report_is_a_failed_run(
+    epochs: int, processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    told: list[EpochRecord] = []
+
+    def report(_: Experiment, record: EpochRecord) -> bool:
+        told.append(record)
+        return True
+
+    (run,) = train_all(processes, tasks.forge_epochs, [make_task(epochs)], report)
+    assert run.failure is not None
+    assert run.failure.message == "its worker process gave another answer than fmgrid's"
+    assert told == []
+    assert "CALLED" not in os.environ
+
+
+def test_after_a_death_the_epochs_are_reported_anew(
+    processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    told: list[int] = []
+
+    def report(_: Experiment, record: EpochRecord) -> bool:
+        told.append(record.epoch)
+        return True
+
+    task = make_task(optimizer=str(tmp_path / "died"))
+    (run,) = train_all(processes, tasks.die_after_an_epoch_once, [task], report)
+    assert (run.status, run.attempts, told) == ("complete", 2, [1, 1])
+
+
+def test_a_task_that_reports_epochs_without_end_is_killed_at_its_time(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    endless = replace(make_task(), seconds=1.0)
+    (run,) = train_all(processes, tasks.report_without_end, [endless])
+    assert run.status == "timeout"
 
 
 def test_every_task_comes_back_as_a_run(

@@ -209,3 +209,23 @@ def test_a_log_folder_that_cannot_be_is_refused_by_plan(
     code, _, told = call("plan", write(QUICK), "--logdir", "logs")
     assert (code, "--logdir logs: is not a folder" in told) == (2, True)
     assert call("run", "grid.toml", "--logdir", "logs")[0] == 3
+
+
+@pytest.mark.parametrize("words", [(), ("--retry-failed",)], ids=" ".join)
+def test_a_new_name_template_trains_nothing_and_every_command_says_so(
+    words: Sequence[str], call: Call
+) -> None:
+    train()
+    write(WIDE.replace("w_", "v_"))
+    number = 0 if words else 6
+    for command in (("run", "--dry-run", *words), *([] if words else [("plan",)])):
+        code, out, told = call(*command, "grid.toml")
+        assert (code, out.count("with a finished run")) == (0, number)
+        assert told.startswith("6 runs, 0 to train")
+    if not words:
+        code, _, told = call("run", "grid.toml")
+        assert code == 0
+        assert told.startswith("6 runs, all of them part of finished trainings\n")
+        shared = STORE.read("v_1_1")
+        assert shared is not None
+        assert shared.trained_as == "w_1_1"

@@ -395,3 +395,93 @@ def test_a_run_is_finished_for_what_trains_to_its_bits_and_for_nothing_else(
 
     assert found.state == state
     assert (argument in found.note) == (state == "changed")
+
+
+# Never twice, whatever the name
+
+
+def test_what_another_grid_has_trained_under_another_name_is_shared(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a", 3), mlp("b", 2)], store, train)
+    trained.clear()
+    wanted = [mlp("new_a", 3), mlp("new_c", 4)]
+    agenda = make_agenda(wanted, store)
+    assert (agenda.trainings, names(agenda.sources)) == ([wanted[1]], ["a"])
+    runs = run(wanted, store, train)
+    assert trained == ["new_c"]
+    assert [(told.experiment.name, told.trained_as) for told in runs] == [
+        ("new_a", "a"),
+        ("new_c", None),
+    ]
+    shared = store.read("new_a")
+    assert shared == runs[0]
+    assert store.log_file("new_a").read_text() == "training a"
+    assert make_agenda(wanted, store).wanted == []
+
+
+def test_a_shorter_training_is_shared_from_another_grids_longer_one(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([epochs("ten", 10)], store, train)
+    (shared,) = run([epochs("three", 3)], store, train)
+    assert (trained, shared.trained_as, len(shared.history)) == (["ten"], "ten", 3)
+
+
+def test_a_shared_result_stays_valid_when_its_origin_is_set_aside(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, train)
+    run([mlp("b")], store, train)
+    before = store.read("b")
+    store.set_aside("a")
+    assert store.read("b") == before
+    assert states([mlp("b")], store) == ["complete"]
+    assert names(run([mlp("again")], store, train)) == ["again"]
+    assert trained == ["a"]
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "pruned"])
+def test_another_grids_run_that_did_not_complete_is_not_shared(
+    status: str, store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, lambda experiment: make_run(experiment, status=status))
+    run([mlp("b")], store, train)
+    assert trained == ["b"]
+
+
+def spoil_index(store: Store) -> None:
+    (store.root / ".fmgrid.index").write_bytes(b"\xff torn\n" + bytes(100))
+
+
+def remove_index(store: Store) -> None:
+    (store.root / ".fmgrid.index").unlink()
+
+
+@pytest.mark.parametrize("lose", [spoil_index, remove_index])
+def test_without_its_index_the_results_themselves_say_what_is_shared(
+    lose: Callable[[Store], None], store: Store, train: Train, trained: list[str]
+) -> None:
+    run([Experiment(name="a", epochs=2, optimizer="SGD", optimizer_args={"x": 1})], store, train)
+    lose(store)
+    run([Experiment(name="b", epochs=1, optimizer="SGD", optimizer_args={"x": 1})], store, train)
+    assert trained == ["a"]
+
+
+def test_an_index_that_is_wrong_makes_no_result_wrong(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a", 2)], store, train)
+    index = store.root / ".fmgrid.index"
+    index.write_text(f"{mlp('b').prefix_key} a\n{mlp('b').prefix_key} gone")
+    run([mlp("b")], store, train)
+    assert trained == ["a", "b"]
+
+
+def test_damaged_results_of_another_grid_are_not_shared(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, train)
+    damage(store.results_file("a"))
+    run([mlp("b")], store, train)
+    assert trained == ["a", "b"]

@@ -62,6 +62,18 @@ def tell_epochs(experiment: Experiment, _: int | None, report: Report) -> Run:
     return succeed(experiment).model_copy(update={"history": tuple(history)})
 
 
+def tell_slowly(experiment: Experiment, memory: int | None, report: Report) -> Run:
+    def report_slowly(record: EpochRecord) -> bool:
+        time.sleep(0.01)
+        return report(record)
+
+    return tell_epochs(experiment, memory, report_slowly)
+
+
+def tell_memory(experiment: Experiment, memory: int | None, _: Report) -> Run:
+    return succeed(experiment, memory=memory or 0)
+
+
 def forge_epochs(experiment: Experiment, _: int | None, report: Report) -> Run:
     """Report what is no epoch."""
     changes: dict[int, dict[str, Any]] = {
