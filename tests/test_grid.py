@@ -8,7 +8,8 @@ import pytest
 
 from fmgrid.errors import InputError
 from fmgrid.experiment import Experiment
-from fmgrid.grid import MAX_RUNS, Definition, load_grids
+from fmgrid.grid import MAX_RUNS, Definition
+from loading import load_grids
 from unlistable import refuse
 
 Load = Callable[..., list[Definition]]

@@ -51,17 +51,17 @@ def to_name(text: str) -> str:
 Grids: TypeAlias = Annotated[
     list[Path],
     typer.Argument(
-        metavar="GRID...", help="Grid files, or folders of *.toml files.", parser=to_file
+        metavar="GRID", help="Grid files, or folders with *.toml files in them.", parser=to_file
     ),
 ]
 Folder: TypeAlias = Annotated[
     Path,
-    typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder),
+    typer.Argument(metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder),
 ]
 Logdir: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder
+        "--logdir", metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder
     ),
 ]
 ReportFolder: TypeAlias = Annotated[
@@ -70,32 +70,49 @@ ReportFolder: TypeAlias = Annotated[
         "-o",
         "--output",
         metavar="FOLDER",
-        help="The folder to write it to, in place of an older report.",
+        help="The folder of the report; an older report in it is replaced.",
         parser=to_folder,
     ),
 ]
 Set: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="Overrule a setting of all experiments."),
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="Set this setting in all experiments, whatever the grids say (repeatable).",
+    ),
 ]
 Only: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="PATTERN", help="Only runs so named, as in 'units_512_*'."),
+    typer.Option(
+        "--only",
+        metavar="PATTERN",
+        help="Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
+    ),
 ]
 Seeds: TypeAlias = Annotated[
-    str | None, typer.Option("--seeds", metavar="0,1,2", help="Seeds, instead of the grids' own.")
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="0,1,2",
+        help="Run every experiment with these seeds, instead of those in the grids.",
+    ),
 ]
 MaxRuns: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-runs", min=1, help="Refuse grids of more runs; default: 10000."),
+    typer.Option(
+        "--max-runs", metavar="N", min=1, help="Refuse grids of more than N runs; default: 10000."
+    ),
 ]
 Jobs: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        *("-j", "--jobs"),
+        "-j",
+        "--jobs",
+        metavar="N",
         min=0,
-        help="Start N workers of one thread each; default: one a core. "
-        "With 0, training happens in fmgrid's own process, where breakpoint() works.",
+        help="Train in N worker processes of one thread each; default: one per core. "
+        "0 trains in fmgrid's own process, where breakpoint() works.",
     ),
 ]
 DataDir: TypeAlias = Annotated[
@@ -103,23 +120,27 @@ DataDir: TypeAlias = Annotated[
     typer.Option(
         "--data-dir",
         metavar="FOLDER",
-        help="A folder with the four idx files of Fashion-MNIST.",
+        help="Read the four files of Fashion-MNIST from this folder.",
         parser=to_folder,
     ),
 ]
 Timeout: TypeAlias = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="60s", help="Kill a training after so long; also 5min, 2h."),
+    typer.Option(
+        "--timeout",
+        metavar="60s",
+        help="Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
+    ),
 ]
 Memory: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--memory",
         metavar="2GB",
-        help="What a training may allocate; default: what the machine or its container has.",
+        help="Fail a training that allocates more; default: what the machine or container has.",
     ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def load(
