@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fmgrid.experiment import Run
-from fmgrid.results.store import find_folders, read_results
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import find_folders
 
 NAMES = ("LAYER_SECONDS", "SECONDS_PER_WEIGHT", "SECONDS_PER_FLOP")
 

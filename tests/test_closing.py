@@ -24,7 +24,8 @@ from fmgrid.pages.document import Code, Items, Section, Text
 from fmgrid.report import weigh
 from fmgrid.report.closing import left_out_section, reproduce_section
 from fmgrid.report.suggestions import next_section
-from fmgrid.results.store import Store, seal
+from fmgrid.results.results_file import seal
+from fmgrid.results.store import Store
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, study_of

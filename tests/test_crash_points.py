@@ -20,7 +20,8 @@ import pytest
 from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
 from fmgrid.experiment import Experiment, Run
-from fmgrid.results.store import Store, find_folders, read_results
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import Store, find_folders
 from fmgrid.results.summary import summarize, to_csv, to_table
 from fmgrid.search.agenda import Policy, make_agenda
 from made_up_grids import run_agenda, run_made_up

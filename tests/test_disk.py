@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from fmgrid.data import _write_array
-from fmgrid.results.store import write_whole
 from fmgrid.system import disk
-from fmgrid.system.disk import move_folder, open_regular, read_end, read_regular, sync_folder
+from fmgrid.system.disk import (
+    move_folder,
+    open_regular,
+    read_end,
+    read_regular,
+    sync_folder,
+    write_whole,
+)
 
 NOT_OFFERED = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
 

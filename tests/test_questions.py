@@ -18,7 +18,7 @@ from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.claims import MAX_HYPOTHESES
 from fmgrid.hypotheses.records import Asked, Stated
 from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
-from fmgrid.results.store import seal
+from fmgrid.results.results_file import seal
 from made_up_studies import row, study_of
 from test_store import signed, texts
 from unlistable import refuse

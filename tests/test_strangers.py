@@ -23,7 +23,8 @@ from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.hypotheses.records import Asked, Command, Stated
 from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_file
 from fmgrid.report import to_document, weigh
-from fmgrid.results.store import Store, read_results, seal, to_results
+from fmgrid.results.results_file import read_results, seal, to_results
+from fmgrid.results.store import Store
 from fmgrid.results.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
 from made_up_runs import STARTED, make_run
 from test_store import signed

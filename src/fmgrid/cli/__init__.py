@@ -24,7 +24,7 @@ from fmgrid.cli.output import (
     warn,
 )
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import counted, printable
+from fmgrid.words import counted, first_few, printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -224,7 +224,7 @@ def summarize(
     for warning in summary.warnings:
         warn(warning)
     if summary.unfinished:
-        say(f"left out, because unfinished: {showing.some(summary.unfinished)}")
+        say(f"left out, because unfinished: {first_few(summary.unfinished)}")
     csv = tables.to_csv(tables.to_table(summary.rows))
     showing.put_csv(output, csv, counted(len(summary.rows), "run"))
     if str(output) != "-":
@@ -326,7 +326,6 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Count runs by state, and name those not complete."""
-    from fmgrid.cli import showing
     from fmgrid.results.store import Store
     from fmgrid.results.summary import summarize as read_all
 
@@ -346,7 +345,7 @@ def status(
     for warning in summary.warnings:
         warn(warning)
     for state, names in sorted(states.items()):
-        named = "" if state == "complete" else showing.some(names)
+        named = "" if state == "complete" else first_few(names)
         print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
     if not states:
         print("no runs")

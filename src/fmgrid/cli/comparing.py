@@ -23,7 +23,6 @@ from fmgrid.analysis.study import (
 )
 from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import some
 from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import typed
@@ -34,7 +33,7 @@ from fmgrid.report.phrases import (
     show_p,
     show_value,
 )
-from fmgrid.words import counted, near_match, printable
+from fmgrid.words import counted, first_few, near_match, printable
 
 _METRICS = (*ESTIMATED, "overfitting_gap")
 _SEEDS_SHOWN = 10
@@ -131,7 +130,7 @@ def _find(name: str, study: Study, root: Path) -> Repeated:
     if not name:
         raise _refusal(name, "an empty name; name an experiment or a run")
     near = near_match(name, [*study.scored, *(row["run"] for row in study.rows)])
-    hint = f"did you mean {near}?" if near else f"there are {some(list(study.scored))}"
+    hint = f"did you mean {near}?" if near else f"there are {first_few(list(study.scored))}"
     raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
 
 

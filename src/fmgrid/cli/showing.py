@@ -18,25 +18,19 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.quantities import format_seconds
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    NOT_THERE,
-    Store,
-    is_own_file,
-    read_results,
-    write_whole,
-)
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
 from fmgrid.results.summary import Summary
 from fmgrid.search.agenda import AS_EVER, Agenda, Policy, decide, make_agenda
+from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import command_line, counted, first_few, printable
+from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
-NAMES_SHOWN = 6
 
 
 def show_plan(
@@ -345,11 +339,6 @@ def write(path: Path, content: str | bytes) -> None:
         write_whole(target, encoded)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    return first_few(names, NAMES_SHOWN)
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:

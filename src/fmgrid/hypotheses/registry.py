@@ -14,17 +14,9 @@ from typing import Any
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.hypotheses.claims import MAX_HYPOTHESES
 from fmgrid.hypotheses.records import Asked, Command, Stated
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    UNFIT,
-    is_hidden,
-    naming,
-    read_sealed,
-    seal,
-    why_unfit,
-    write_whole,
-)
-from fmgrid.system.disk import move_file, move_folder
+from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
+from fmgrid.results.store import FOLDER_OF_GRIDS, is_hidden, naming
+from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
 _NEW = ("runs", "file", "root")  # which records of fmgrid 0.1 lack

@@ -21,8 +21,11 @@ from fmgrid.errors import (
     StoreError,
 )
 from fmgrid.experiment import Run
-from fmgrid.results.events import FoundEpoch, FoundRun, read_mltrainer_folder
-from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside, metrics, read_results
+from fmgrid.metrics import COLUMNS as COLUMNS_OF_METRICS
+from fmgrid.metrics import METRICS as TABLE_OF_METRICS
+from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -203,7 +206,7 @@ def _row(run: Run) -> dict[str, Any]:
         **_units(experiment.hidden_units),
         # TOML's dates have no JSON.
         "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True, default=str),
-        **metrics(run),
+        **{name: TABLE_OF_METRICS[name].of(run) for name in COLUMNS_OF_METRICS},
         "seconds": run.seconds,
         "status": run.status,
         "run": experiment.run_name,
@@ -218,7 +221,10 @@ def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
     if "hidden_units" in settings:
         settings |= _units(settings["hidden_units"])
     if "optimizer_args" in settings:
-        settings["optimizer_args"] = json.dumps(settings["optimizer_args"], sort_keys=True)
+        # TOML's dates have no JSON.
+        settings["optimizer_args"] = json.dumps(
+            settings["optimizer_args"], sort_keys=True, default=str
+        )
     row = {column: settings[column] for column in SETTINGS if column in settings}
     row |= {f"{NETWORK}{name}": value for name, value in found.network}
     scored = [epoch for epoch in found.history if epoch.accuracy is not None]

@@ -11,6 +11,9 @@ from multiprocessing import connection
 
 from fmgrid.errors import MachineError
 
+# Options of prctl(2), which only Linux has
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
 
 
@@ -40,38 +43,11 @@ def _die_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def kill_descendants(pid: int) -> None:
-    """Kill the processes that a process and its children have started, in whatever group."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error, OSError):
-        for descendant in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error, OSError):
-                descendant.kill()
-
-
-def kill_group(leader: int) -> None:
-    """Kill a process group, where there is one: a process that has just started leads none yet."""
-    if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-
-
 def describe_exit(code: int | None) -> str:
     """Return how a process has ended: "exit code 3", "signal 9, Killed"."""
     if code is None or code >= 0:
         return f"exit code {code}"
     return f"signal {-code}, {signal.strsignal(-code)}"
-
-
-def adopt_orphans() -> None:
-    """Be the parent of whatever a descendant leaves behind, so that it can be found and killed."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    PR_SET_CHILD_SUBREAPER = 36  # noqa: N806 - prctl(2)'s name for it
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _be_killed_with(sentinel: int) -> None:
@@ -88,6 +64,50 @@ def _be_killed_with(sentinel: int) -> None:
     fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
     fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def die_with_parent(parent: int | None) -> None:
+    """Let the kernel kill this process when its parent ends.
+
+    It ends at once if *parent* is given and is its parent no more. Only Linux offers that.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent not in (None, os.getppid()):
+            os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of what its descendants leave behind, so that it can be killed.
+
+    Only Linux offers that.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def kill_group(leader: int) -> None:
+    """Kill all processes of a group, if there are any; Windows has no groups."""
+    if sys.platform != "win32":
+        # The number of a group stays taken as long as the group has members.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def kill_descendants(pid: int) -> None:
+    """Kill whatever a process and its children have started, even if it left their group."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for descendant in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error, OSError):
+                descendant.kill()
 
 
 def has_ended(pid: int | None) -> bool:
