@@ -192,9 +192,9 @@ def measure_training(experiments: Sequence[Experiment], scale: Scale, figures: F
     say("training: fmgrid's CPU time and its bound")
     longest: dict[str, Experiment] = {}
     for experiment in experiments:
-        known = longest.get(experiment.course)
+        known = longest.get(experiment.prefix_key)
         if known is None or known.epochs < experiment.epochs:
-            longest[experiment.course] = experiment
+            longest[experiment.prefix_key] = experiment
     lines = "".join(experiment.model_dump_json() + "\n" for experiment in longest.values())
     figures.training = json.loads(part("training", str(scale.repeats), given=lines))
 

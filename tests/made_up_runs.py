@@ -1,26 +1,11 @@
-"""Runs that were never trained, and an executor that trains none, for tests of what follows."""
+"""Runs that were never trained, for tests of what follows."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from fmgrid.execution import Task, Train
 from fmgrid.experiment import EpochRecord, Experiment, Run
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-class InTurn:
-    """An executor that trains one after another, here and now."""
-
-    running: Sequence[Experiment] = ()
-
-    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
-        for task in tasks:
-            with suppress(OSError):  # a log that can't be written is no failure
-                task.log.write_text(f"training {task.experiment.run_name}")
-            yield train(task.experiment)
 
 
 def make_run(experiment: Experiment | None = None, **outcome: Any) -> Run:

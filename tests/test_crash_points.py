@@ -19,12 +19,13 @@ import pytest
 
 from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
-from fmgrid.execution.runner import Policy, as_wanted, is_set_aside, run_all, survey
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store, find_folders
 from fmgrid.results.summary import read_runs, to_csv, to_rows
-from made_up_runs import InTurn, make_run
+from fmgrid.search.agenda import Policy, make_agenda
+from made_up_grids import run_agenda, run_made_up
+from made_up_runs import make_run
 
 GRID = [
     Experiment(name="long", epochs=5),
@@ -41,7 +42,7 @@ CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.truncate", "shutil.copyfile
 def begin(root: Path) -> None:
     """Make a folder in which one run is damaged, and one has other settings than the grid."""
     store = Store(root)
-    list(run_all(survey(BEFORE, store), store, InTurn(), make_run))
+    run_made_up(BEFORE, store)
     results = store.results_file("damaged")
     results.write_bytes(results.read_bytes().replace(b"accuracy", b"Accuracy"))
 
@@ -51,11 +52,9 @@ def run_grid(root: Path) -> None:
     store = Store(root)
     with store.locked():
         store.check_room(len(GRID), 14)
-        policy = Policy(set_aside=True)
-        found = survey(GRID, store)
-        _set_aside([item for item in found if is_set_aside(item, policy)], store)
-        wanted = [as_wanted(item, policy) for item in found]
-        list(run_all(wanted, store, InTurn(), make_run))
+        agenda = make_agenda(GRID, store, Policy(set_aside=True))
+        _set_aside(agenda.set_aside, store)
+        list(run_agenda(agenda, store))
 
 
 def table(root: Path) -> str:
@@ -144,15 +143,13 @@ def test_a_folder_that_cannot_be_renamed_is_set_aside_whatever_happens_meanwhile
     def set_aside(root: Path) -> None:
         store = Store(root)
         with store.locked():
-            policy = Policy(set_aside=True)
-            found = survey([changed], store)
-            _set_aside([item for item in found if is_set_aside(item, policy)], store)
+            _set_aside(make_agenda([changed], store, Policy(set_aside=True)).set_aside, store)
 
     for fault in FAULTS:
         for step in count(1):
             root = tmp_path / fault / str(step)
             store = Store(root)
-            list(run_all(survey(BEFORE[1:], store), store, InTurn(), make_run))
+            run_made_up(BEFORE[1:], store)
             (root / "changed" / "notes").mkdir()
             (root / "changed" / "notes" / "mine.txt").write_text("mine")
             events = next((root / "changed").glob("events.*")).name.replace("tfevents", "aside")
@@ -210,6 +207,6 @@ def test_runs_from_any_time_make_the_same_table(year: int, tmp_path: Path) -> No
 
     for name, made in (("then", train), ("now", make_run)):
         store = Store(tmp_path / name)
-        list(run_all(survey(GRID, store), store, InTurn(), made))
-        assert {item.state for item in survey(GRID, store)} == {"complete"}
+        run_made_up(GRID, store, made)
+        assert {item.state for item in make_agenda(GRID, store).items} == {"complete"}
     assert table(tmp_path / "then") == table(tmp_path / "now")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from fmgrid.data import cache
-from fmgrid.execution.local.worker import _last_words
 from fmgrid.system import disk
 from fmgrid.system.disk import (
     move_folder,
     open_regular,
+    read_end,
     read_regular,
     sync_folder,
     write_whole,
@@ -86,15 +86,15 @@ def test_a_file_that_says_nothing_of_its_size_is_bounded_too() -> None:
         read_regular(Path("/proc/self/status"), 10)
 
 
-def test_the_last_words_in_a_log_are_not_waited_for(tmp_path: Path) -> None:
+def test_the_end_of_a_log_is_read_without_the_rest_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "run.log")
-    assert _last_words(tmp_path / "run.log") == ""
+    assert read_end(tmp_path / "run.log", 100) == b""
     log = tmp_path / "large.log"
     log.touch()
     os.truncate(log, 10**12)
     with log.open("ab") as stream:
         stream.write(b"\nthe end\n")
-    assert _last_words(log).endswith("the end")
+    assert read_end(log, 9) == b"\nthe end\n"
 
 
 # What is flushed

@@ -1,3 +1,4 @@
+import bdb
 import errno
 import os
 import shutil
@@ -6,7 +7,8 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from multiprocessing import forkserver, util
 from pathlib import Path
@@ -16,9 +18,10 @@ import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
-from fmgrid.execution import Task
+from fmgrid.execution import Executor, Finished, Report, Started, Task
+from fmgrid.execution.inline import Inline
 from fmgrid.execution.local.processes import Processes
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import count_kills_for_memory
 
 TESTS = Path(__file__).parent
@@ -40,12 +43,43 @@ def processes() -> Iterator[Processes]:
 
 
 @pytest.fixture
-def make_task(tmp_path: Path) -> Callable[..., Task]:
+def make_task() -> Callable[..., Task]:
     def make_task(epochs: int = 1, name: str = "mlp", optimizer: str = "Adam") -> Task:
         experiment = Experiment(name=f"{name}_{epochs}", epochs=epochs, optimizer=optimizer)
-        return Task(experiment, tmp_path / f"{name}_{epochs}.log")
+        return Task(experiment, tasks.succeed)
 
     return make_task
+
+
+def go_on(_: Experiment, __: EpochRecord) -> bool:
+    return True
+
+
+def train_all(
+    executor: Executor,
+    train: Callable[..., Run],
+    work: Iterable[Task],
+    report: Report = go_on,
+    logs: dict[str, str] | None = None,
+) -> Iterator[Run]:
+    """Submit tasks while there is room, as the runner does; yield their runs."""
+    waiting = iter(work)
+
+    def submit() -> None:
+        while executor.has_room and (task := next(waiting, None)):
+            executor.submit(replace(task, train=train))
+
+    submit()
+    with closing(executor.events(report)) as events:  # type: ignore[type-var]
+        for event in events:
+            if not isinstance(event, Finished):
+                continue
+            if logs is not None:
+                logs[event.task.experiment.name] = event.log.decode()
+            try:
+                submit()
+            finally:
+                yield event.run
 
 
 def names(runs: list[Run]) -> list[str]:
@@ -67,10 +101,182 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(params=["processes", "inline"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Every executor in turn: what these tests say, each of them promises."""
+    inline = request.param == "inline"
+    with Inline() if inline else Processes(2, preload=["fmgrid.execution"]) as executor:
+        yield executor
+
+
+def test_every_executor_gives_each_task_a_start_and_a_run(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    work = [make_task(n) for n in range(1, 6)]
+    for task in work:
+        executor.submit(task)
+    assert not executor.has_room
+    started, finished = [], []
+    for event in executor.events(go_on):
+        if isinstance(event, Started):
+            started.append(event.task)
+            assert event.task.experiment in executor.running
+        else:
+            assert event.task in started
+            assert event.run.experiment == event.task.experiment
+            assert event.task.experiment not in executor.running
+            finished.append(event.task)
+    assert started == work
+    assert sorted(task.experiment.epochs for task in finished) == [1, 2, 3, 4, 5]
+    assert executor.has_room
+    assert executor.running == []
+
+
+def test_every_executor_takes_tasks_while_others_run(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = list(train_all(executor, tasks.succeed, [make_task(n) for n in range(1, 8)]))
+    assert sorted(run.experiment.epochs for run in runs) == list(range(1, 8))
+    assert {run.status for run in runs} == {"complete"}
+    assert list(train_all(executor, tasks.succeed, [])) == []
+
+
+def test_every_executor_reports_each_epoch_in_order_before_the_run_ends(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def report(experiment: Experiment, record: EpochRecord) -> bool:
+        told.append((experiment.epochs, record.epoch))
+        return True
+
+    for run in train_all(executor, tasks.tell_epochs, [make_task(3), make_task(5)], report):
+        length = run.experiment.epochs
+        assert [epoch for epochs, epoch in told if epochs == length] == list(range(1, length + 1))
+        assert len(run.history) == length
+
+
+def test_every_executor_stops_a_training_whose_report_says_so_and_no_other(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    def report(experiment: Experiment, record: EpochRecord) -> bool:
+        return experiment.name == "other_3" or record.epoch < 2
+
+    work = [make_task(2**31 - 1), make_task(3, "other")]
+    runs = {
+        run.experiment.name: run for run in train_all(executor, tasks.tell_slowly, work, report)
+    }
+    assert runs["other_3"].status == "complete"
+    stopped = runs[f"mlp_{2**31 - 1}"]
+    assert stopped.status == "pruned"
+    assert len(stopped.history) >= 2
+    (run,) = train_all(executor, tasks.succeed, [make_task(1)])
+    assert run.status == "complete"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5])
+def test_for_every_executor_an_error_is_a_failed_run(
+    epochs: int, executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = list(train_all(executor, tasks.raise_by_epochs, [make_task(epochs), make_task(9)]))
+    assert sorted(run.status for run in runs) == ["complete", "failed"]
+    (failure,) = [run.failure for run in runs if run.failure]
+    assert "worker_tasks.py" in failure.traceback
+
+
+def test_for_every_executor_a_full_disk_ends_the_grid(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    with pytest.raises(StoreError, match=r"mlp_1 cannot be trained: .*No space left on device"):
+        list(train_all(executor, tasks.fill_the_disk, [make_task(1)]))
+
+
+def test_for_every_executor_closing_the_events_ends_all_tasks(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    runs = train_all(executor, tasks.succeed, [make_task(n) for n in (1, 2, 3)])
+    next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    assert executor.running == []
+    assert list(executor.events(go_on)) == []
+
+
+def test_every_executor_gives_a_training_its_limit_of_memory(
+    executor: Executor, make_task: Callable[..., Task]
+) -> None:
+    (run,) = train_all(executor, tasks.tell_memory, [replace(make_task(), memory=12345)])
+    assert run.software["memory"] == 12345
+
+
+def test_every_executor_calls_functions_and_raises_what_they_raise(executor: Executor) -> None:
+    assert executor.call(tasks.double, 21) == 42
+    with pytest.raises(ValueError, match="plain"):
+        executor.call(tasks.raise_plain, needs_own_process=True)
+    assert executor.call(tasks.double, 1, seconds=60) == 2
+
+
+def test_inline_trains_in_this_very_process(make_task: Callable[..., Task]) -> None:
+    with Inline() as inline:
+        (run,) = train_all(inline, tasks.succeed, [make_task()])
+    assert run.software["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, bdb.BdbQuit])
+def test_an_interrupt_or_the_end_of_a_debugger_ends_all_that_is_inline(
+    error: type[BaseException], make_task: Callable[..., Task]
+) -> None:
+    def train(*_: object) -> Run:
+        raise error
+
+    with Inline() as inline, pytest.raises(KeyboardInterrupt):
+        list(train_all(inline, train, [make_task(1), make_task(2)]))
+
+
+@pytest.mark.parametrize(
+    "epochs", [1, 2, 3], ids=["another type", "no fraction", "a function to call"]
+)
+def test_an_epoch_that_fmgrid_does_not_report_is_a_failed_run(
+    epochs: int, processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    told: list[EpochRecord] = []
+
+    def report(_: Experiment, record: EpochRecord) -> bool:
+        told.append(record)
+        return True
+
+    (run,) = train_all(processes, tasks.forge_epochs, [make_task(epochs)], report)
+    assert run.failure is not None
+    assert run.failure.message == "its worker process gave another answer than fmgrid's"
+    assert told == []
+    assert "CALLED" not in os.environ
+
+
+def test_after_a_death_the_epochs_are_reported_anew(
+    processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    told: list[int] = []
+
+    def report(_: Experiment, record: EpochRecord) -> bool:
+        told.append(record.epoch)
+        return True
+
+    task = make_task(optimizer=str(tmp_path / "died"))
+    (run,) = train_all(processes, tasks.die_after_an_epoch_once, [task], report)
+    assert (run.status, run.attempts, told) == ("complete", 2, [1, 1])
+
+
+def test_a_task_that_reports_epochs_without_end_is_killed_at_its_time(
+    processes: Processes, make_task: Callable[..., Task]
+) -> None:
+    endless = replace(make_task(), seconds=1.0)
+    (run,) = train_all(processes, tasks.report_without_end, [endless])
+    assert run.status == "timeout"
+
+
 def test_every_task_comes_back_as_a_run(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = list(processes.run(tasks.succeed, [make_task(n) for n in range(1, 21)]))
+    runs = list(train_all(processes, tasks.succeed, [make_task(n) for n in range(1, 21)]))
     assert sorted(names(runs)) == sorted(f"mlp_{n}" for n in range(1, 21))
     assert {run.status for run in runs} == {"complete"}
     assert len({run.software["pid"] for run in runs}) <= 2
@@ -80,12 +286,12 @@ def test_every_task_comes_back_as_a_run(
 def test_runs_come_back_in_the_order_in_which_they_end(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = list(processes.run(tasks.sleep_by_epochs, [make_task(n) for n in (20, 1, 2, 3)]))
+    runs = list(train_all(processes, tasks.sleep_by_epochs, [make_task(n) for n in (20, 1, 2, 3)]))
     assert names(runs) == ["mlp_1", "mlp_2", "mlp_3", "mlp_20"]
 
 
 def test_nothing_to_do_needs_no_worker(processes: Processes) -> None:
-    assert list(processes.run(tasks.succeed, [])) == []
+    assert list(train_all(processes, tasks.succeed, [])) == []
 
 
 def test_tasks_are_taken_when_a_worker_is_free_for_them(
@@ -98,7 +304,7 @@ def test_tasks_are_taken_when_a_worker_is_free_for_them(
         for taken in range(1, 7):
             yield make_task(taken)
 
-    for told, _ in enumerate(processes.run(tasks.succeed, take()), 1):
+    for told, _ in enumerate(train_all(processes, tasks.succeed, take()), 1):
         assert taken <= told + 2
 
 
@@ -107,7 +313,7 @@ def test_what_runs_at_this_moment_is_named(
 ) -> None:
     assert processes.running == []
     experiments = [make_task(n) for n in (40, 1, 2)]
-    runs = processes.run(tasks.sleep_by_epochs, experiments)
+    runs = train_all(processes, tasks.sleep_by_epochs, experiments)
     next(runs)
     assert [experiment.name for experiment in processes.running] == ["mlp_40", "mlp_2"]
     assert len(list(runs)) == 2
@@ -118,10 +324,12 @@ def test_what_a_task_prints_is_in_its_log_and_nowhere_else(
     processes: Processes, make_task: Callable[..., Task], capfd: pytest.CaptureFixture[str]
 ) -> None:
     work = [make_task(n) for n in range(1, 7)]
-    assert all(run.status == "complete" for run in processes.run(tasks.print_everywhere, work))
+    logs: dict[str, str] = {}
+    runs = train_all(processes, tasks.print_everywhere, work, logs=logs)
+    assert all(run.status == "complete" for run in runs)
     for task in work:
         name = task.experiment.name
-        assert sorted(task.log.read_text("utf-8").splitlines()) == [
+        assert sorted(logs[name].splitlines()) == [
             f"C stderr {name}",
             f"C stdout {name}",
             f"child {name}",
@@ -136,9 +344,11 @@ def test_a_task_that_spoils_its_streams_spoils_no_other(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
     work = [make_task(n) for n in range(1, 7)]
-    runs = sorted(processes.run(tasks.spoil_streams, work), key=lambda run: run.experiment.epochs)
+    logs: dict[str, str] = {}
+    runs = list(train_all(processes, tasks.spoil_streams, work, logs=logs))
+    runs.sort(key=lambda run: run.experiment.epochs)
     assert [run.status for run in runs] == ["complete", "failed", *["complete"] * 4]
-    assert "last words" in work[0].log.read_text()
+    assert "last words" in logs["mlp_1"]
 
 
 @pytest.mark.parametrize(
@@ -149,13 +359,13 @@ def test_a_task_that_spoils_its_streams_spoils_no_other(
     ],
 )
 def test_a_worker_that_dies_costs_its_run_and_no_other(
-    train: Callable[[Experiment], Run],
+    train: Callable[..., Run],
     cause: str,
     processes: Processes,
     make_task: Callable[..., Task],
 ) -> None:
     work = [make_task(2, name) for name in "abc"] + [make_task(n) for n in (1, 3, 1, 3)]
-    runs = list(processes.run(train, work))
+    runs = list(train_all(processes, train, work))
     failed = [run for run in runs if run.status == "failed"]
     assert sorted(names(failed)) == ["a_2", "b_2", "c_2"]
     for run in failed:
@@ -168,19 +378,19 @@ def test_a_worker_that_dies_costs_its_run_and_no_other(
 def test_what_was_printed_before_a_death_is_in_the_log(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    task = make_task(2)
-    (run,) = processes.run(tasks.die_at_2, [task])
+    logs: dict[str, str] = {}
+    (run,) = train_all(processes, tasks.die_at_2, [make_task(2)], logs=logs)
     once = "about to die\n"
-    assert task.log.read_text() == f"{once}The worker died; attempt 2 begins here.\n{once}"
+    assert logs["mlp_2"] == f"{once}The worker died; attempt 2 begins here.\n{once}"
     assert run.failure is not None
-    assert run.failure.traceback.splitlines()[0] == "the last lines of mlp_2.log:"
+    assert run.failure.traceback.splitlines()[0] == "the last lines of run.log:"
     assert run.failure.traceback.splitlines()[-1] == "about to die"
 
 
 def test_a_crash_is_told_with_the_last_lines_of_the_log(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    (run,) = processes.run(tasks.abort, [make_task()])
+    (run,) = train_all(processes, tasks.abort, [make_task()])
     assert run.failure is not None
     assert run.failure.message == "its worker process died twice (signal 6, Aborted)"
     _, *lines = run.failure.traceback.splitlines()
@@ -192,7 +402,7 @@ def test_one_death_costs_nothing_but_time(
     processes: Processes, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     task = make_task(optimizer=str(tmp_path / "died"))
-    runs = list(processes.run(tasks.die_once, [task, *(make_task(n) for n in (2, 3))]))
+    runs = list(train_all(processes, tasks.die_once, [task, *(make_task(n) for n in (2, 3))]))
     again = {run.experiment.epochs: run.attempts for run in runs}
     assert {run.status for run in runs} == {"complete"}
     assert again == {1: 2, 2: 1, 3: 1}
@@ -206,8 +416,8 @@ def test_a_death_between_two_tasks_costs_nothing(
         for _ in range(3):
             pid = processes.call(os.getpid)
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not all(worker.process.is_alive() for worker in processes._crew))
-            runs = list(processes.run(tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
+            wait_until(lambda: not all(worker.process.is_alive() for worker in processes._workers))
+            runs = list(train_all(processes, tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
             assert [run.status for run in runs] == ["complete"] * 3
 
 
@@ -215,7 +425,7 @@ def test_a_death_is_noticed_though_a_child_outlives_the_worker(
     processes: Processes, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     task = make_task(optimizer=str(tmp_path / "forked"))
-    (run,) = processes.run(tasks.exit_leaving_a_child, [task])
+    (run,) = train_all(processes, tasks.exit_leaving_a_child, [task])
     assert (tmp_path / "forked").exists()
     assert run.status == "failed"
 
@@ -223,7 +433,7 @@ def test_a_death_is_noticed_though_a_child_outlives_the_worker(
 def test_a_worker_that_closes_its_line_counts_as_dead(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = list(processes.run(tasks.close_all_files, [make_task(1), make_task(2)]))
+    runs = list(train_all(processes, tasks.close_all_files, [make_task(1), make_task(2)]))
     assert [run.status for run in runs] == ["failed", "failed"]
 
 
@@ -253,14 +463,15 @@ def test_a_worker_that_closes_its_line_counts_as_dead(
 def test_whatever_training_raises_is_a_failed_run(
     epochs: int, message: str, processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    task = make_task(epochs)
-    runs = list(processes.run(tasks.raise_by_epochs, [task, make_task(9)]))
+    logs: dict[str, str] = {}
+    work = [make_task(epochs), make_task(9)]
+    runs = list(train_all(processes, tasks.raise_by_epochs, work, logs=logs))
     assert sorted(run.status for run in runs) == ["complete", "failed"]
     failure = next(run.failure for run in runs if run.failure)
     assert message.strip() in failure.message
     assert failure.traceback.startswith("Traceback (most recent call last):")
     assert "worker_tasks.py" in failure.traceback or epochs in (6, 7)
-    assert failure.traceback in task.log.read_text("utf-8")
+    assert failure.traceback in logs[f"mlp_{epochs}"]
 
 
 def test_little_depth_of_calls_is_the_tasks_alone(
@@ -268,7 +479,7 @@ def test_little_depth_of_calls_is_the_tasks_alone(
 ) -> None:
     runs = {
         run.experiment.epochs: run
-        for run in processes.run(tasks.limit_depth, [make_task(n) for n in (1, 2, 3)])
+        for run in train_all(processes, tasks.limit_depth, [make_task(n) for n in (1, 2, 3)])
     }
     assert {n: run.status for n, run in runs.items()} == {1: "complete", 2: "failed", 3: "complete"}
     assert runs[2].failure
@@ -278,7 +489,7 @@ def test_little_depth_of_calls_is_the_tasks_alone(
 def test_a_task_that_writes_into_the_line_costs_no_other(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    (run,) = processes.run(tasks.write_everywhere, [make_task(1)])
+    (run,) = train_all(processes, tasks.write_everywhere, [make_task(1)])
     assert run.status == "failed"
     assert processes.call(tasks.double, 21) == 42
 
@@ -298,7 +509,7 @@ def test_a_task_that_writes_into_the_line_costs_no_other(
 def test_an_answer_that_fmgrid_does_not_give_is_a_failed_run(
     epochs: int, processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = list(processes.run(tasks.answer_by_epochs, [make_task(epochs), make_task(7)]))
+    runs = list(train_all(processes, tasks.answer_by_epochs, [make_task(epochs), make_task(7)]))
     assert sorted(run.status for run in runs) == ["complete", "failed"]
     failure = next(run.failure for run in runs if run.failure)
     assert failure.message == "its worker process gave another answer than fmgrid's"
@@ -327,7 +538,7 @@ def test_a_call_raises_an_error_of_python_whatever_the_function_raises(
     ids=["a child that sleeps", "C code that holds the interpreter", "a child elsewhere"],
 )
 def test_a_task_over_its_time_is_killed_with_all_its_children(
-    train: Callable[[Experiment], Run],
+    train: Callable[..., Run],
     processes: Processes,
     make_task: Callable[..., Task],
     tmp_path: Path,
@@ -335,7 +546,7 @@ def test_a_task_over_its_time_is_killed_with_all_its_children(
     told = tmp_path / "told.pid"
     slow = replace(make_task(1, optimizer=str(told)), seconds=1.5)
     started = time.monotonic()
-    (run,) = processes.run(train, [slow])
+    (run,) = train_all(processes, train, [slow])
     assert time.monotonic() - started < 1.5 + 5
     assert run.status == "timeout"
     assert run.seconds >= 1.5
@@ -350,7 +561,7 @@ def test_a_time_limit_is_each_tasks_own(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
     limited = [replace(make_task(n), seconds=0.5) for n in (600, 1, 2, 3, 500)]
-    runs = list(processes.run(tasks.sleep_by_epochs, [*limited, make_task(20, "free")]))
+    runs = list(train_all(processes, tasks.sleep_by_epochs, [*limited, make_task(20, "free")]))
     late = {run.experiment.name for run in runs if run.status == "timeout"}
     assert late == {"mlp_600", "mlp_500"}
     assert len(runs) == 6
@@ -359,7 +570,7 @@ def test_a_time_limit_is_each_tasks_own(
 def test_a_time_limit_may_be_longer_than_the_system_waits_at_once(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    (run,) = processes.run(tasks.sleep_by_epochs, [replace(make_task(2), seconds=1e14)])
+    (run,) = train_all(processes, tasks.sleep_by_epochs, [replace(make_task(2), seconds=1e14)])
     assert run.status == "complete"
 
 
@@ -370,7 +581,7 @@ def test_a_finished_run_is_told_of_though_the_next_task_cannot_begin(
         yield from (make_task(1), make_task(2000))
         raise StoreError("no room")
 
-    runs = processes.run(tasks.sleep_by_epochs, take())
+    runs = train_all(processes, tasks.sleep_by_epochs, take())
     assert next(runs).experiment.epochs == 1
     with pytest.raises(StoreError, match="no room"):
         next(runs)
@@ -380,8 +591,8 @@ def test_what_plugged_in_code_does_to_its_process_is_over_with_its_task(
     make_task: Callable[..., Task],
 ) -> None:
     with Processes(1) as processes:
-        odd = [replace(make_task(n), is_alone=True) for n in (1, 2)]
-        runs = list(processes.run(tasks.go_elsewhere, [*odd, make_task(3), make_task(4)]))
+        odd = [replace(make_task(n), needs_own_process=True) for n in (1, 2)]
+        runs = list(train_all(processes, tasks.go_elsewhere, [*odd, make_task(3), make_task(4)]))
     assert [run.software["folder"] for run in runs] == [str(Path.cwd())] * 4
     pids = [run.software["pid"] for run in runs]
     assert len({*pids[:3]}) == 3
@@ -391,7 +602,7 @@ def test_what_plugged_in_code_does_to_its_process_is_over_with_its_task(
 def test_a_task_that_comes_back_twice_counts_once(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = list(processes.run(tasks.fork_and_succeed, [make_task(n) for n in range(1, 9)]))
+    runs = list(train_all(processes, tasks.fork_and_succeed, [make_task(n) for n in range(1, 9)]))
     assert sorted(names(runs)) == sorted(f"mlp_{n}" for n in range(1, 9))
     assert {run.status for run in runs} == {"complete"}
 
@@ -401,7 +612,7 @@ def test_what_a_task_has_left_running_ends_with_the_workers(
 ) -> None:
     told = tmp_path / "told"
     with Processes(1) as processes:
-        list(processes.run(tasks.leave_a_daemon, [make_task(optimizer=str(told))]))
+        list(train_all(processes, tasks.leave_a_daemon, [make_task(optimizer=str(told))]))
         daemon = int(told.read_text())
         assert is_alive(daemon)
     wait_until(lambda: not is_alive(daemon), seconds=1)
@@ -415,7 +626,7 @@ def test_workers_come_from_a_new_server_when_theirs_was_killed(
         assert server is not None
         server.kill()
         wait_until(lambda: not is_alive(server.pid))
-        runs = list(processes.run(tasks.succeed, [make_task(n) for n in range(1, 6)]))
+        runs = list(train_all(processes, tasks.succeed, [make_task(n) for n in range(1, 6)]))
         assert {run.status for run in runs} == {"complete"}
         assert len(runs) == 5
 
@@ -425,9 +636,9 @@ def test_workers_come_from_a_new_server_when_nobody_can_reach_theirs(
 ) -> None:
     told: list[str] = []
     with Processes(2, preload=["fmgrid.execution"], tell=told.append) as processes:
-        work = [replace(make_task(n), is_alone=True) for n in range(1, 6)]
+        work = [replace(make_task(n), needs_own_process=True) for n in range(1, 6)]
         runs = []
-        for run in processes.run(tasks.succeed, work):
+        for run in train_all(processes, tasks.succeed, work):
             runs.append(run)
             if len(runs) == 2:
                 shutil.rmtree(util.get_temp_dir())  # as cleaners of temporary files do
@@ -441,7 +652,7 @@ def test_a_full_disk_is_not_the_runs_failure(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
     with pytest.raises(StoreError, match=r"mlp_1 cannot be trained: .*No space left on device"):
-        list(processes.run(tasks.fill_the_disk, [make_task(1)]))
+        list(train_all(processes, tasks.fill_the_disk, [make_task(1)]))
 
 
 OF_THE_MACHINE = [
@@ -467,9 +678,9 @@ def test_a_refusal_of_the_machine_is_no_failure_of_a_run(
 ) -> None:
     for error in OF_THE_MACHINE:
         with pytest.raises(StoreError, match="mlp_1 cannot be trained: "):
-            list(processes.run(tasks.raise_as_told, [make_task(optimizer=error)]))
+            list(train_all(processes, tasks.raise_as_told, [make_task(optimizer=error)]))
     for error in OF_THE_RUN:
-        (run,) = processes.run(tasks.raise_as_told, [make_task(optimizer=error)])
+        (run,) = train_all(processes, tasks.raise_as_told, [make_task(optimizer=error)])
         assert run.status == "failed", error
 
 
@@ -477,23 +688,29 @@ def test_the_files_that_plugged_in_code_lacks_are_its_own_matter(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
     for error in OF_THE_MACHINE[5:]:
-        alone = replace(make_task(optimizer=error), is_alone=True)
-        (run,) = processes.run(tasks.raise_as_told, [alone])
+        alone = replace(make_task(optimizer=error), needs_own_process=True)
+        (run,) = train_all(processes, tasks.raise_as_told, [alone])
         assert run.status == "failed", error
 
 
-@pytest.mark.parametrize("is_alone", [False, True])
+@pytest.mark.parametrize("needs_own_process", [False, True])
 def test_temporary_files_that_are_removed_cost_no_run(
-    is_alone: bool, processes: Processes, make_task: Callable[..., Task], tmp_path: Path
+    needs_own_process: bool, processes: Processes, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    work = [replace(make_task(n), is_alone=is_alone) for n in range(1, 5)]
-    runs = list(processes.run(tasks.remove_scratch_afterwards, work))
+    work = [replace(make_task(n), needs_own_process=needs_own_process) for n in range(1, 5)]
+    runs = list(train_all(processes, tasks.remove_scratch_afterwards, work))
     lost = [make_task(2, name, optimizer=str(tmp_path / name)) for name in "ab"]
-    runs += processes.run(tasks.lose_scratch, [replace(task, is_alone=is_alone) for task in lost])
+    runs += train_all(
+        processes,
+        tasks.lose_scratch,
+        [replace(task, needs_own_process=needs_own_process) for task in lost],
+    )
     assert [run.status for run in runs] == ["complete"] * 6
-    lasting = replace(make_task(1, optimizer=str(tmp_path / "c")), is_alone=is_alone)
+    lasting = replace(
+        make_task(1, optimizer=str(tmp_path / "c")), needs_own_process=needs_own_process
+    )
     with pytest.raises(StoreError, match=r"temporary folder .* was removed while it trained"):
-        list(processes.run(tasks.lose_scratch, [lasting]))
+        list(train_all(processes, tasks.lose_scratch, [lasting]))
 
 
 def test_a_worker_that_cannot_begin_is_the_machines_fault(
@@ -515,7 +732,7 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
     with Processes(workers, ["fmgrid.execution"], tell=told.append) as processes:
         deadly = make_task(2, optimizer=str(tmp_path / "killed"))
         work = [deadly, make_task(2, "b", str(tmp_path)), make_task(2, "c", str(tmp_path))]
-        runs = list(processes.run(tasks.kill_server, work))
+        runs = list(train_all(processes, tasks.kill_server, work))
         assert processes.workers == 1
     assert sorted(names(runs)) == ["b_2", "c_2", "mlp_2"]
     assert {(run.status, run.attempts) for run in runs} == {("complete", 1)}
@@ -538,8 +755,8 @@ def test_a_temporary_folder_that_holds_no_sockets_is_named(
 def test_a_server_that_a_task_stops_goes_on(
     epochs: int, processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    stopping = replace(make_task(epochs), seconds=1.0, is_alone=True)
-    assert len(list(processes.run(tasks.stop_server, [stopping]))) == 1
+    stopping = replace(make_task(epochs), seconds=1.0, needs_own_process=True)
+    assert len(list(train_all(processes, tasks.stop_server, [stopping]))) == 1
     assert processes.call(tasks.double, 1) == 2
 
 
@@ -550,7 +767,7 @@ def test_a_server_that_is_killed_again_and_again_ends_the_grid_with_a_word_of_me
     with pytest.raises(
         RefusedError, match=r"died 3 times .*lack of memory.*one worker needs.*-j 1"
     ):
-        list(processes.run(tasks.kill_server, work))
+        list(train_all(processes, tasks.kill_server, work))
 
 
 def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
@@ -563,9 +780,9 @@ def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
         lambda: count_kills_for_memory(counter),
     )
     with Processes(2, preload=["fmgrid.execution"]) as processes:
-        (run,) = processes.run(tasks.die_of_memory, [make_task(2, optimizer=str(counter))])
+        (run,) = train_all(processes, tasks.die_of_memory, [make_task(2, optimizer=str(counter))])
         assert (run.status, run.attempts, processes.workers) == ("complete", 1, 1)
-        (run,) = processes.run(tasks.die_of_memory, [make_task(1, optimizer=str(counter))])
+        (run,) = train_all(processes, tasks.die_of_memory, [make_task(1, optimizer=str(counter))])
         assert (run.status, run.attempts) == ("failed", 2)
 
 
@@ -573,7 +790,7 @@ def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         with Processes(2, preload=["fmgrid.execution"]) as processes:
-            runs = list(processes.run(tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
+            runs = list(train_all(processes, tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert [run.status for run in runs] == ["complete"] * 3
@@ -594,21 +811,15 @@ def test_what_a_killed_worker_left_among_the_temporary_files_goes_with_it(
 ) -> None:
     told = tmp_path / "told"
     with Processes(1) as processes:
-        list(processes.run(tasks.leave_a_temporary_folder, [make_task(optimizer=str(told))]))
+        list(train_all(processes, tasks.leave_a_temporary_folder, [make_task(optimizer=str(told))]))
         assert Path(told.read_text()).is_dir()
     assert not Path(told.read_text()).exists()
-
-
-def test_a_log_that_cannot_be_written_ends_the_grid(processes: Processes, tmp_path: Path) -> None:
-    task = Task(Experiment(name="mlp"), tmp_path / "nowhere" / "run.log")
-    with pytest.raises(StoreError, match=r"nowhere/run\.log: No such file"):
-        list(processes.run(tasks.succeed, [task]))
 
 
 def test_workers_have_one_thread_and_are_out_of_reach_of_the_terminal(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    (run,) = processes.run(tasks.tell_surroundings, [make_task()])
+    (run,) = train_all(processes, tasks.tell_surroundings, [make_task()])
     assert {run.software[name] for name in tasks.THREADS} == {"1"}
     assert run.software["group"] == str(run.software["pid"])
     assert run.software["blocked"] == 0  # what they start themselves must hear signals
@@ -617,19 +828,19 @@ def test_workers_have_one_thread_and_are_out_of_reach_of_the_terminal(
 def test_an_interrupt_does_not_disturb_a_worker(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    (run,) = processes.run(tasks.interrupt_self, [make_task()])
+    (run,) = train_all(processes, tasks.interrupt_self, [make_task()])
     assert run.status == "complete"
 
 
 @pytest.mark.parametrize("train", [tasks.sleep_after_1, tasks.hang_after_1])
 def test_leaving_kills_busy_workers_quickly(
-    train: Callable[[Experiment], Run], make_task: Callable[..., Task]
+    train: Callable[..., Run], make_task: Callable[..., Task]
 ) -> None:
     with Processes(4, preload=["fmgrid.execution"]) as processes:
-        runs = processes.run(train, [make_task(n) for n in (1, 2, 3, 4, 5)])
+        runs = train_all(processes, train, [make_task(n) for n in (1, 2, 3, 4, 5)])
         next(runs)
         assert len(processes.running) == 4
-        pids = [worker.process.pid for worker in processes._crew]
+        pids = [worker.process.pid for worker in processes._workers]
         assert all(map(is_alive, pids))
         started = time.monotonic()
     assert time.monotonic() - started < 1
@@ -639,7 +850,7 @@ def test_leaving_kills_busy_workers_quickly(
 def test_a_run_that_is_left_early_leaves_workers_for_others(
     processes: Processes, make_task: Callable[..., Task]
 ) -> None:
-    runs = processes.run(tasks.sleep_by_epochs, [make_task(n) for n in (1, 2000, 2000)])
+    runs = train_all(processes, tasks.sleep_by_epochs, [make_task(n) for n in (1, 2000, 2000)])
     next(runs)
     runs.close()  # type: ignore[attr-defined]
     assert processes.running == []
@@ -673,7 +884,7 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
-from fmgrid.execution import Task
+from fmgrid.execution import Finished, Task
 from fmgrid.execution.local.processes import Processes
 from fmgrid.experiment import Experiment
 
@@ -684,11 +895,13 @@ def work():
         for n, epoch in enumerate(epochs)
     ]
     with Processes(2, preload=["fmgrid.execution", "tqdm"]) as processes:
-        todo = [Task(experiment, Path(folder, "log")) for experiment in experiments]
-        for run in processes.run(getattr(tasks, name), todo):
-            print(run.status, flush=True)
-            if any(e.epochs == 2 for e in experiments):
-                return
+        for experiment in experiments:
+            processes.submit(Task(experiment, getattr(tasks, name)))
+        for event in processes.events(lambda *_: True):
+            if isinstance(event, Finished):
+                print(event.run.status, flush=True)
+                if any(e.epochs == 2 for e in experiments):
+                    return
 
 if __name__ == "__main__":
     work()

@@ -878,3 +878,23 @@ def test_a_worker_that_cannot_start_is_a_matter_of_the_machine() -> None:
     done = fmgrid("run", write(QUICK), PYTHONPATH=str(Path("broken").absolute()))
     assert done.returncode == 3
     assert not list(Path("modellogs").glob("*/*_results.toml"))
+
+
+def test_a_debugger_stops_in_an_optimizer_where_training_is_inline(
+    undisturbed: dict[str, object],
+) -> None:
+    stopping = "class Stopping(SGD):\n    def step(self, closure=None):\n        breakpoint()\n"
+    Path("stopping.py").write_text(f"from torch.optim import SGD\n{stopping}")
+    point = '[[point]]\nname = "stopping"\noptimizer = "stopping:Stopping"\n'
+
+    def run(typed: str) -> subprocess.CompletedProcess[str]:
+        words = ["fmgrid", "run", str(write(QUICK + GOOD + point)), "-j", "0"]
+        return subprocess.run(words, input=typed, capture_output=True, text=True, check=False)
+
+    done = run("p 6 * 7\nq\n")
+    assert done.returncode == 130, done.stderr
+    assert "(Pdb) 42\n" in done.stdout
+    assert "the same command does the rest" in done.stderr
+    done = run("c\n" * 3)
+    assert done.returncode == 0, done.stderr
+    assert bits(Path("modellogs")).items() >= undisturbed.items()

@@ -253,7 +253,7 @@ def test_0_and_0_0_are_one_run_where_torch_takes_a_float(load: Load) -> None:
 
     assert names(one) == ["x0", "x0.9"]
     assert names(two) == ["momentum_0", "momentum_0.0", "momentum_0.9"]  # as they are written
-    assert len({found.course for found in experiments(two)}) == 2
+    assert len({found.prefix_key for found in experiments(two)}) == 2
     rule = "[[exclude]]\noptimizer_args.momentum = 0\n"
     assert names(load(text + rule)) == ["momentum_0.9"]
     assert len(load("[grid]\nlearning_rate = [1, 0.5]\n[[exclude]]\nlearning_rate = 1\n")) == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fmgrid.execution.local.processes import memory_for, workers_for
 from fmgrid.system.memory import available_memory, count_kills_for_memory
+from fmgrid.training.costs import memory_for, workers_for
 
 CODE = """
 import mmap, sys

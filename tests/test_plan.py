@@ -9,11 +9,11 @@ import pytest
 from command import QUICK, Call, write
 from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
-from fmgrid.execution.runner import Policy, as_wanted, count_trainings, run_all, survey
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
+from fmgrid.search.agenda import Policy, make_agenda
 from loading import load_grids
-from made_up_runs import InTurn, make_run
+from made_up_grids import run_made_up
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -31,7 +31,7 @@ STORE = Store(Path("modellogs"))
 def train(text: str = WIDE) -> list[str]:
     """Make finished runs of a grid without training; return their names."""
     experiments = [definition.experiment for definition in load_grids([write(text)])]
-    list(run_all(survey(experiments, STORE), STORE, InTurn(), make_run))
+    run_made_up(experiments, STORE)
     return [experiment.run_name for experiment in experiments]
 
 
@@ -69,18 +69,18 @@ def change(_: str) -> None:
 
 def refused_by_run(policy: Policy) -> bool:
     definitions = load_grids([Path("grid.toml")])
-    found = survey([definition.experiment for definition in definitions], STORE)
+    agenda = make_agenda([one.experiment for one in definitions], STORE, policy)
     try:
-        refuse(definitions, found, STORE, policy)
+        refuse(definitions, agenda, STORE)
     except FmgridError:
         return True
     return False
 
 
 def trained_by_run(policy: Policy) -> list[str]:
-    found = survey([one.experiment for one in load_grids([Path("grid.toml")])], STORE)
-    wanted = [as_wanted(item, policy) for item in found]
-    return [experiment.run_name for experiment in count_trainings(wanted)]
+    experiments = [one.experiment for one in load_grids([Path("grid.toml")])]
+    trainings = make_agenda(experiments, STORE, policy).trainings
+    return [experiment.run_name for experiment in trainings]
 
 
 SPOILED = [damage, make_newer, make_link, make_file, make_foreign, remove, change]
@@ -210,3 +210,23 @@ def test_a_log_folder_that_cannot_be_is_refused_by_plan(
     code, _, told = call("plan", write(QUICK), "--logdir", "logs")
     assert (code, "--logdir logs: is not a folder" in told) == (2, True)
     assert call("run", "grid.toml", "--logdir", "logs")[0] == 3
+
+
+@pytest.mark.parametrize("words", [(), ("--retry-failed",)], ids=" ".join)
+def test_a_new_name_template_trains_nothing_and_every_command_says_so(
+    words: Sequence[str], call: Call
+) -> None:
+    train()
+    write(WIDE.replace("w_", "v_"))
+    number = 0 if words else 6
+    for command in (("run", "--dry-run", *words), *([] if words else [("plan",)])):
+        code, out, told = call(*command, "grid.toml")
+        assert (code, out.count("with a finished run")) == (0, number)
+        assert told.startswith("6 runs, 0 to train")
+    if not words:
+        code, _, told = call("run", "grid.toml")
+        assert code == 0
+        assert told.startswith("6 runs, all of them part of finished trainings\n")
+        shared = STORE.read("v_1_1")
+        assert shared is not None
+        assert shared.trained_as == "w_1_1"

@@ -214,8 +214,8 @@ def test_a_number_of_images_takes_the_place_of_the_steps() -> None:
     assert (experiment.train_steps, workload_of(experiment).steps_per_epoch) == (None, 100)
     assert Experiment(name="mlp", train_steps=None, train_images=6400) == experiment
     assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
-    assert experiment.course != Experiment(name="mlp").course
-    assert experiment.course == Experiment(name="mlp", train_images=6400, epochs=9).course
+    assert experiment.prefix_key != Experiment(name="mlp").prefix_key
+    assert experiment.prefix_key == Experiment(name="mlp", train_images=6400, epochs=9).prefix_key
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ def test_values_that_toml_tells_apart_are_never_equal(one: Any, other: Any) -> N
 
 def test_a_copy_has_a_fingerprint_of_its_own() -> None:
     experiment = Experiment(name="x")
-    known = experiment.fingerprint, experiment.course
+    known = experiment.fingerprint, experiment.prefix_key
     changed = experiment.model_copy(update={"seed": 1})
     assert changed == Experiment(name="x", seed=1) != experiment
-    assert changed.course == Experiment(name="y", seed=1).course
-    assert (experiment.fingerprint, experiment.course) == known
+    assert changed.prefix_key == Experiment(name="y", seed=1).prefix_key
+    assert (experiment.fingerprint, experiment.prefix_key) == known

@@ -1,26 +1,31 @@
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from fmgrid.components import as_taken
-from fmgrid.execution import Task, Train
-from fmgrid.execution.runner import count_trainings, describe_change, run_all, survey
+from fmgrid.execution import Finished, Report, Started
+from fmgrid.execution.inline import Inline
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.results.store import Store
+from fmgrid.search.agenda import Surveyed, make_agenda
+from fmgrid.settings import describe_change
 from fmgrid.training.costs import estimate_seconds
-from made_up_runs import InTurn, make_run
+from made_up_grids import InTurn, run_agenda, run_made_up
+from made_up_runs import make_run
+
+Train: TypeAlias = Callable[[Experiment], Run]
 
 
-class Backwards:
+class Backwards(Inline):
     """An executor that takes all tasks at once, and of which the last is the first to end."""
 
-    running: Sequence[Experiment] = ()
+    has_room = True  # type: ignore[assignment]
 
-    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
-        for task in reversed(list(tasks)):
-            yield train(task.experiment)
+    def events(self, report: Report) -> Iterator[Started | Finished]:
+        self._waiting.reverse()
+        return super().events(report)
 
 
 @pytest.fixture
@@ -52,7 +57,11 @@ def mlp(name: str, train_steps: int = 1, seed: int = 0) -> Experiment:
 
 
 def run(experiments: Iterable[Experiment], store: Store, train: Train) -> list[Run]:
-    return list(run_all(survey(experiments, store), store, InTurn(), train))
+    return run_made_up(experiments, store, train)
+
+
+def survey(experiments: Iterable[Experiment], store: Store) -> list[Surveyed]:
+    return list(make_agenda(experiments, store).items)
 
 
 def states(experiments: Iterable[Experiment], store: Store) -> list[str]:
@@ -87,14 +96,14 @@ def test_runs_of_one_cost_start_in_the_order_of_the_grid(
 
 def test_a_run_is_stored_before_it_is_told_of(store: Store, train: Train) -> None:
     experiments = [mlp("a", 2), mlp("b", 1), mlp("twin", 1)]
-    found = survey(experiments, store)
-    for told in run_all(found, store, InTurn(), train):
+    agenda = make_agenda(experiments, store)
+    for told in run_agenda(agenda, store, train):
         assert store.read(told.experiment.run_name) == told
 
 
 def test_runs_are_told_of_in_the_order_in_which_they_end(store: Store, train: Train) -> None:
-    found = survey([mlp("long", 2), mlp("short", 1), mlp("twin", 1)], store)
-    runs = run_all(found, store, Backwards(), train)
+    agenda = make_agenda([mlp("long", 2), mlp("short", 1), mlp("twin", 1)], store)
+    runs = run_agenda(agenda, store, train, Backwards())
     assert names(runs) == ["short", "twin", "long"]
 
 
@@ -142,7 +151,7 @@ def test_a_longer_run_on_disk_answers_a_shorter_one_and_not_the_reverse(
     run([epochs("five", 5)], store, train)
     trained.clear()
     wanted = [epochs("five", 5), epochs("three", 3), epochs("ten", 10), epochs("nine", 9)]
-    assert count_trainings(survey(wanted, store)) == [wanted[2]]
+    assert make_agenda(wanted, store).trainings == [wanted[2]]
     runs = run(wanted, store, train)
     assert trained == ["ten"]
     assert [(told.experiment.name, told.trained_as) for told in runs] == [
@@ -226,7 +235,7 @@ def test_stopping_after_any_run_leaves_the_rest_to_the_next_time(
     told: int, store: Store, train: Train, trained: list[str]
 ) -> None:
     experiments = [mlp("a", 3), mlp("b", 2), mlp("twin", 3), mlp("c", 1)]
-    runs = run_all(survey(experiments, store), store, InTurn(), train)
+    runs = run_agenda(make_agenda(experiments, store), store, train)
     done = [next(runs) for _ in range(min(told, 4))]
     runs.close()  # type: ignore[attr-defined]
     assert states(experiments, store).count("complete") == len(done)
@@ -239,13 +248,14 @@ def test_stopping_early_stops_the_executor_at_once(store: Store, train: Train) -
     ended = []
 
     class Noting(InTurn):
-        def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
+        def events(self, report: Report) -> Iterator[Started | Finished]:
             try:
-                yield from super().run(train, tasks)
+                yield from super().events(report)
             finally:
                 ended.append(True)
 
-    runs = run_all(survey([mlp("a"), mlp("b", 2)], store), store, Noting(), train)
+    agenda = make_agenda([mlp("a"), mlp("b", 2)], store)
+    runs = run_agenda(agenda, store, train, Noting())
     next(runs)
     runs.close()  # type: ignore[attr-defined]
     assert ended
@@ -255,7 +265,7 @@ def test_folders_are_made_when_their_runs_start(store: Store) -> None:
     seen = []
 
     def train(experiment: Experiment) -> Run:
-        seen.append({path.name for path in store.root.iterdir()})
+        seen.append({path.name for path in store.root.iterdir() if path.is_dir()})
         return make_run(experiment)
 
     run([mlp("a", 3), mlp("b", 2), mlp("c", 1)], store, train)
@@ -318,7 +328,7 @@ def replace_by_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [damage, replace_by_folder])
-def test_damaged_results_are_named_and_left_alone(
+def test_damaged_results_are_named_and_are_to_be_moved_and_trained_again(
     spoil: Callable[[Path], None], store: Store, train: Train
 ) -> None:
     run([mlp("a"), mlp("b", 2)], store, train)
@@ -327,14 +337,15 @@ def test_damaged_results_are_named_and_left_alone(
     assert (found.state, other.state) == ("damaged", "complete")
     assert found.run is None
     assert str(store.results_file("a")) in found.note
-    assert run([mlp("a")], store, train) == []
+    agenda = make_agenda([mlp("a"), mlp("b", 2)], store)
+    assert (agenda.set_aside, agenda.wanted) == ([found], [mlp("a")])
 
 
 def test_what_is_counted_is_what_is_trained(store: Store, train: Train, trained: list[str]) -> None:
     run([mlp("a"), mlp("b", 2)], store, train)
     trained.clear()
     experiments = [mlp("a"), mlp("twin"), mlp("c", 3), mlp("d", 4), mlp("c_again", 3)]
-    counted = count_trainings(survey(experiments, store))
+    counted = make_agenda(experiments, store).trainings
     run(experiments, store, train)
     assert sorted(experiment.run_name for experiment in counted) == sorted(trained) == ["c", "d"]
 
@@ -384,3 +395,93 @@ def test_a_run_is_finished_for_what_trains_to_its_bits_and_for_nothing_else(
 
     assert found.state == state
     assert (argument in found.note) == (state == "changed")
+
+
+# Never twice, whatever the name
+
+
+def test_what_another_grid_has_trained_under_another_name_is_shared(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a", 3), mlp("b", 2)], store, train)
+    trained.clear()
+    wanted = [mlp("new_a", 3), mlp("new_c", 4)]
+    agenda = make_agenda(wanted, store)
+    assert (agenda.trainings, names(agenda.sources)) == ([wanted[1]], ["a"])
+    runs = run(wanted, store, train)
+    assert trained == ["new_c"]
+    assert [(told.experiment.name, told.trained_as) for told in runs] == [
+        ("new_a", "a"),
+        ("new_c", None),
+    ]
+    shared = store.read("new_a")
+    assert shared == runs[0]
+    assert store.log_file("new_a").read_text() == "training a"
+    assert make_agenda(wanted, store).wanted == []
+
+
+def test_a_shorter_training_is_shared_from_another_grids_longer_one(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([epochs("ten", 10)], store, train)
+    (shared,) = run([epochs("three", 3)], store, train)
+    assert (trained, shared.trained_as, len(shared.history)) == (["ten"], "ten", 3)
+
+
+def test_a_shared_result_stays_valid_when_its_origin_is_set_aside(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, train)
+    run([mlp("b")], store, train)
+    before = store.read("b")
+    store.set_aside("a")
+    assert store.read("b") == before
+    assert states([mlp("b")], store) == ["complete"]
+    assert names(run([mlp("again")], store, train)) == ["again"]
+    assert trained == ["a"]
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "pruned"])
+def test_another_grids_run_that_did_not_complete_is_not_shared(
+    status: str, store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, lambda experiment: make_run(experiment, status=status))
+    run([mlp("b")], store, train)
+    assert trained == ["b"]
+
+
+def spoil_index(store: Store) -> None:
+    (store.root / ".fmgrid.index").write_bytes(b"\xff torn\n" + bytes(100))
+
+
+def remove_index(store: Store) -> None:
+    (store.root / ".fmgrid.index").unlink()
+
+
+@pytest.mark.parametrize("lose", [spoil_index, remove_index])
+def test_without_its_index_the_results_themselves_say_what_is_shared(
+    lose: Callable[[Store], None], store: Store, train: Train, trained: list[str]
+) -> None:
+    run([Experiment(name="a", epochs=2, optimizer="SGD", optimizer_args={"x": 1})], store, train)
+    lose(store)
+    run([Experiment(name="b", epochs=1, optimizer="SGD", optimizer_args={"x": 1})], store, train)
+    assert trained == ["a"]
+
+
+def test_an_index_that_is_wrong_makes_no_result_wrong(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a", 2)], store, train)
+    index = store.root / ".fmgrid.index"
+    index.write_text(f"{mlp('b').prefix_key} a\n{mlp('b').prefix_key} gone")
+    run([mlp("b")], store, train)
+    assert trained == ["a", "b"]
+
+
+def test_damaged_results_of_another_grid_are_not_shared(
+    store: Store, train: Train, trained: list[str]
+) -> None:
+    run([mlp("a")], store, train)
+    damage(store.results_file("a"))
+    run([mlp("b")], store, train)
+    assert trained == ["a", "b"]

@@ -406,7 +406,7 @@ def test_what_an_unfinished_run_left_is_cleared_and_nothing_else(store: Store) -
     theirs += ["events.out.tfevents.1700000000.host.1.0"]
     for name in ours + theirs:
         (folder / name).write_text("something")
-    assert store.begin("mlp") == folder / "run.log"
+    store.begin("mlp")
     assert contents(folder) == dict.fromkeys(theirs, b"something") | {"run.log": b""}
 
 
@@ -430,32 +430,25 @@ def test_a_folder_in_place_of_the_log_is_named(store: Store) -> None:
         store.begin("mlp")
 
 
-def test_a_shared_run_has_a_copy_of_the_log(store: Store) -> None:
-    save(store, make_run())
-    store.log_file("mlp").write_text("trained")
-    twin = make_run(Experiment(name="twin", epochs=3), trained_as="mlp")
-    store.begin("twin")
-    store.save(twin, log_of="mlp")
-    assert store.log_file("twin").read_text() == "trained"
-    assert store.read("twin") == twin
+def test_the_log_of_a_run_is_stored_with_it_and_read_again(store: Store) -> None:
+    store.begin("mlp")
+    store.save(make_run(), b"trained")
+    assert store.read_log("mlp") == store.log_file("mlp").read_bytes() == b"trained"
+    assert store.read("mlp") == make_run()
 
 
-def test_a_log_that_is_a_link_is_not_copied(store: Store, tmp_path: Path) -> None:
+def test_a_log_that_is_a_link_is_not_read(store: Store, tmp_path: Path) -> None:
     save(store, make_run())
     (tmp_path / "secret").write_text("secret")
     store.log_file("mlp").unlink()
     store.log_file("mlp").symlink_to(tmp_path / "secret")
-    store.begin("twin")
-    store.save(make_run(Experiment(name="twin")), log_of="mlp")
-    assert store.log_file("twin").read_text() == ""
+    assert store.read_log("mlp") == b""
 
 
-def test_a_log_of_a_terabyte_is_not_copied(store: Store) -> None:
+def test_a_log_of_a_terabyte_is_not_read(store: Store) -> None:
     save(store, make_run())
     os.truncate(store.log_file("mlp"), 10**12)
-    store.begin("twin")
-    store.save(make_run(Experiment(name="twin")), log_of="mlp")
-    assert store.log_file("twin").read_text() == ""
+    assert store.read_log("mlp") == b""
 
 
 @pytest.mark.parametrize("total", [None, 0], ids=["no answer", "a disk of no size"])
@@ -484,13 +477,10 @@ def test_a_look_whether_the_folder_is_locked_is_in_nobodys_way(store: Store) -> 
         assert looking.result()
 
 
-def test_a_log_that_somebody_deleted_costs_its_copy_and_no_more(store: Store) -> None:
+def test_a_log_that_somebody_deleted_is_empty(store: Store) -> None:
     save(store, make_run())
     store.log_file("mlp").unlink()
-    store.begin("twin")
-    store.save(make_run(Experiment(name="twin")), log_of="mlp")
-    assert store.log_file("twin").read_text() == ""
-    assert store.read("twin") is not None
+    assert store.read_log("mlp") == b""
 
 
 def test_runs_set_aside_are_numbered(store: Store) -> None:

@@ -1,6 +1,7 @@
 """What the workers in test_executors.py are asked to do: they import it by name.
 
-Each function takes an experiment, whose number of epochs tells some of them what to do.
+Each function takes an experiment, whose number of epochs tells some of them what to do, the bytes
+that it may allocate, and what its epochs go to.
 """
 
 import contextlib
@@ -16,14 +17,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 from made_up_runs import make_record
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+Report: TypeAlias = Callable[[EpochRecord], bool]
 kept: list[Any] = []
 
 
@@ -35,7 +38,7 @@ class StubbornError(Exception):
         self.more = more
 
 
-def succeed(experiment: Experiment, **software: str | int) -> Run:
+def succeed(experiment: Experiment, *_: Any, **software: str | int) -> Run:
     software |= {"pid": os.getpid()}
     return Run(
         experiment=experiment,
@@ -47,25 +50,71 @@ def succeed(experiment: Experiment, **software: str | int) -> Run:
     )
 
 
-def sleep_by_epochs(experiment: Experiment) -> Run:
+def tell_epochs(experiment: Experiment, _: int | None, report: Report) -> Run:
+    """Report every epoch; end earlier where that is asked for."""
+    history = []
+    for epoch in range(1, experiment.epochs + 1):
+        history.append(make_record(epoch))
+        if not report(history[-1]):
+            return succeed(experiment).model_copy(
+                update={"history": tuple(history), "status": "pruned"}
+            )
+    return succeed(experiment).model_copy(update={"history": tuple(history)})
+
+
+def tell_slowly(experiment: Experiment, memory: int | None, report: Report) -> Run:
+    def report_slowly(record: EpochRecord) -> bool:
+        time.sleep(0.01)
+        return report(record)
+
+    return tell_epochs(experiment, memory, report_slowly)
+
+
+def tell_memory(experiment: Experiment, memory: int | None, _: Report) -> Run:
+    return succeed(experiment, memory=memory or 0)
+
+
+def forge_epochs(experiment: Experiment, _: int | None, report: Report) -> Run:
+    """Report what is no epoch."""
+    changes: dict[int, dict[str, Any]] = {
+        1: {"accuracy": "much"},
+        2: {"accuracy": 7.0},
+        3: {"accuracy": Calling()},
+    }
+    report(make_record(1).model_copy(update=changes[experiment.epochs]))
+    return succeed(experiment)
+
+
+def die_after_an_epoch_once(experiment: Experiment, _: int | None, report: Report) -> Run:
+    report(make_record(1))
+    return die_once(experiment)
+
+
+def report_without_end(experiment: Experiment, _: int | None, report: Report) -> Run:
+    while report(make_record(1)):
+        pass
+    return succeed(experiment)
+
+
+def sleep_by_epochs(experiment: Experiment, *_: Any) -> Run:
     time.sleep(experiment.epochs / 20)
     return succeed(experiment)
 
 
-def sleep_after_1(experiment: Experiment) -> Run:
+def sleep_after_1(experiment: Experiment, *_: Any) -> Run:
     if experiment.epochs > 1:
         time.sleep(600)
     return succeed(experiment)
 
 
-def hang_after_1(experiment: Experiment) -> Run:
+def hang_after_1(experiment: Experiment, *_: Any) -> Run:
     """Hang as C code does, which lets no signal handler of Python's run."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     return sleep_after_1(experiment)
 
 
-def print_everywhere(experiment: Experiment) -> Run:
+def print_everywhere(experiment: Experiment, *_: Any) -> Run:
     name = experiment.run_name
     print(f"print {name}")  # noqa: T201
     print(f"stderr {name} é\udce9", file=sys.stderr)  # noqa: T201
@@ -76,7 +125,7 @@ def print_everywhere(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def spoil_streams(experiment: Experiment) -> Run:
+def spoil_streams(experiment: Experiment, *_: Any) -> Run:
     print("last words")  # noqa: T201
     sys.stdout.close()
     sys.stderr = None  # type: ignore[assignment]
@@ -86,20 +135,20 @@ def spoil_streams(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def die_at_2(experiment: Experiment) -> Run:
+def die_at_2(experiment: Experiment, *_: Any) -> Run:
     if experiment.epochs == 2:
         print("about to die")  # noqa: T201
         os.kill(os.getpid(), signal.SIGKILL)
     return sleep_by_epochs(experiment)
 
 
-def exit_at_2(experiment: Experiment) -> Run:
+def exit_at_2(experiment: Experiment, *_: Any) -> Run:
     if experiment.epochs == 2:
         os._exit(3)
     return sleep_by_epochs(experiment)
 
 
-def exit_leaving_a_child(experiment: Experiment) -> Run:
+def exit_leaving_a_child(experiment: Experiment, *_: Any) -> Run:
     """Die while a child holds everything open that it inherited."""
     if os.fork() == 0:
         time.sleep(600)
@@ -107,12 +156,12 @@ def exit_leaving_a_child(experiment: Experiment) -> Run:
     os._exit(3)
 
 
-def close_all_files(experiment: Experiment) -> Run:
+def close_all_files(experiment: Experiment, *_: Any) -> Run:
     os.closerange(3, 100)
     return succeed(experiment)
 
 
-def raise_by_epochs(experiment: Experiment) -> Run:
+def raise_by_epochs(experiment: Experiment, *_: Any) -> Run:
     match experiment.epochs:
         case 1:
             raise ValueError("several\nlines")
@@ -145,14 +194,14 @@ def spring() -> None:
     raise RuntimeError("sprung")
 
 
-def tell_surroundings(experiment: Experiment) -> Run:
+def tell_surroundings(experiment: Experiment, *_: Any) -> Run:
     known = {name: os.environ[name] for name in THREADS}
     known["group"] = str(os.getpgrp())
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     return succeed(experiment, blocked=len(blocked), **known)
 
 
-def tell_pid_and_sleep(experiment: Experiment) -> Run:
+def tell_pid_and_sleep(experiment: Experiment, *_: Any) -> Run:
     """Write the ids of the worker and of a child of its into the file that the name tells."""
     with subprocess.Popen(["sleep", "600"]) as child:
         tell_pids(experiment, child.pid)
@@ -160,17 +209,17 @@ def tell_pid_and_sleep(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def make_semaphores(experiment: Experiment) -> Run:
+def make_semaphores(experiment: Experiment, *_: Any) -> Run:
     kept.extend(multiprocessing.RLock() for _ in range(5))
     return succeed(experiment)
 
 
-def interrupt_self(experiment: Experiment) -> Run:
+def interrupt_self(experiment: Experiment, *_: Any) -> Run:
     os.kill(os.getpid(), signal.SIGINT)
     return succeed(experiment)
 
 
-def show_progress(experiment: Experiment) -> Run:
+def show_progress(experiment: Experiment, *_: Any) -> Run:
     """Use tqdm as mltrainer does, and stay busy."""
     from tqdm import tqdm
 
@@ -180,7 +229,7 @@ def show_progress(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def die_once(experiment: Experiment) -> Run:
+def die_once(experiment: Experiment, *_: Any) -> Run:
     """Where it has one epoch, die at the first attempt, which leaves a file behind."""
     path = Path(experiment.optimizer)
     if experiment.epochs == 1 and not path.exists():
@@ -191,21 +240,21 @@ def die_once(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def abort(experiment: Experiment) -> Run:
+def abort(experiment: Experiment, *_: Any) -> Run:
     for line in range(30):
         print(f"line {line}")  # noqa: T201
     os.abort()
     return succeed(experiment)
 
 
-def hang_in_c(experiment: Experiment) -> Run:
+def hang_in_c(experiment: Experiment, *_: Any) -> Run:
     """Sleep in C code that never gives the interpreter's lock back."""
     tell_pids(experiment)
     ctypes.PyDLL(None).sleep(600)
     return succeed(experiment)
 
 
-def hang_with_a_child_elsewhere(experiment: Experiment) -> Run:
+def hang_with_a_child_elsewhere(experiment: Experiment, *_: Any) -> Run:
     """Hang, with a child that has left the worker's group and session."""
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as child:
         tell_pids(experiment, child.pid)
@@ -220,20 +269,20 @@ def tell_pids(experiment: Experiment, *others: int) -> None:
     path.with_suffix(".new").rename(path)
 
 
-def go_elsewhere(experiment: Experiment) -> Run:
+def go_elsewhere(experiment: Experiment, *_: Any) -> Run:
     run = succeed(experiment, folder=str(Path.cwd()))
     if experiment.epochs < 3:
         os.chdir("/")
     return run
 
 
-def fork_and_succeed(experiment: Experiment) -> Run:
+def fork_and_succeed(experiment: Experiment, *_: Any) -> Run:
     """Come back twice, as a careless plug-in may."""
     os.fork()
     return succeed(experiment)
 
 
-def leave_a_daemon(experiment: Experiment) -> Run:
+def leave_a_daemon(experiment: Experiment, *_: Any) -> Run:
     """Start a process that leaves the group, the session and its parent."""
     if os.fork() == 0:
         os.setsid()
@@ -246,11 +295,11 @@ def leave_a_daemon(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def fill_the_disk(experiment: Experiment) -> Run:
+def fill_the_disk(experiment: Experiment, *_: Any) -> Run:
     raise OSError(errno.ENOSPC, "No space left on device", experiment.name)
 
 
-def raise_as_told(experiment: Experiment) -> Run:
+def raise_as_told(experiment: Experiment, *_: Any) -> Run:
     """Raise the error that the name of the optimizer spells."""
     raise eval(experiment.optimizer)  # noqa: S307 - the test's own words
 
@@ -263,14 +312,14 @@ def remove_scratch() -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def remove_scratch_afterwards(experiment: Experiment) -> Run:
+def remove_scratch_afterwards(experiment: Experiment, *_: Any) -> Run:
     """Use a temporary folder, and remove what all workers have, as a cleaner does."""
     tempfile.mkdtemp()
     remove_scratch()
     return succeed(experiment)
 
 
-def lose_scratch(experiment: Experiment) -> Run:
+def lose_scratch(experiment: Experiment, *_: Any) -> Run:
     """Lose the temporary files in the middle of the work: always, or with two epochs once."""
     marker = Path(experiment.optimizer)
     if experiment.epochs == 1 or not marker.exists():
@@ -280,7 +329,7 @@ def lose_scratch(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def kill_server(experiment: Experiment) -> Run:
+def kill_server(experiment: Experiment, *_: Any) -> Run:
     """Kill the server of workers as the kernel does: always, or with two epochs once."""
     marker = Path(experiment.optimizer)
     if experiment.epochs == 1 or not marker.exists():
@@ -290,7 +339,7 @@ def kill_server(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def stop_server(experiment: Experiment) -> Run:
+def stop_server(experiment: Experiment, *_: Any) -> Run:
     """Stop the server of workers, which then tells nobody that a worker has ended."""
     os.kill(os.getppid(), signal.SIGSTOP)
     if experiment.epochs == 2:
@@ -300,7 +349,7 @@ def stop_server(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def die_of_memory(experiment: Experiment) -> Run:
+def die_of_memory(experiment: Experiment, *_: Any) -> Run:
     """Die as by the kernel's hand: with one epoch always, else if it counts no kill before."""
     counter = Path(experiment.optimizer)
     kills = int(counter.read_text().split()[1])
@@ -310,13 +359,13 @@ def die_of_memory(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def leave_a_temporary_folder(experiment: Experiment) -> Run:
+def leave_a_temporary_folder(experiment: Experiment, *_: Any) -> Run:
     Path(experiment.optimizer).write_text(tempfile.mkdtemp())
     os.kill(os.getpid(), signal.SIGKILL)
     return succeed(experiment)
 
 
-def limit_depth(experiment: Experiment) -> Run:
+def limit_depth(experiment: Experiment, *_: Any) -> Run:
     run = succeed(experiment)
     sys.setrecursionlimit(len(inspect.stack()) + 10)
     if experiment.epochs == 2:
@@ -324,7 +373,7 @@ def limit_depth(experiment: Experiment) -> Run:
     return run
 
 
-def write_everywhere(experiment: Experiment) -> Run:
+def write_everywhere(experiment: Experiment, *_: Any) -> Run:
     """Write lines into the pipe to the parent, and whatever else is open."""
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -333,7 +382,7 @@ def write_everywhere(experiment: Experiment) -> Run:
     return succeed(experiment)
 
 
-def answer_by_epochs(experiment: Experiment) -> Run:
+def answer_by_epochs(experiment: Experiment, *_: Any) -> Run:
     """Give an answer that is not fmgrid's own."""
     deep: list[Any] = []
     for _ in range(400):

@@ -26,7 +26,7 @@ def main() -> None:
         print(tools[sys.argv[1]](int(sys.argv[2])))
 
 
-def empty_run(experiment: Experiment) -> Run:
+def empty_run(experiment: Experiment, *_: object) -> Run:
     """Return a run in which nothing was trained."""
     history = tuple(
         EpochRecord(
@@ -52,15 +52,18 @@ def empty_run(experiment: Experiment) -> Run:
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
     from fmgrid.execution.local.processes import Processes
-    from fmgrid.execution.runner import run_all, survey
+    from fmgrid.execution.runner import run_all
+    from fmgrid.execution.tasks import Task
     from fmgrid.results.store import Store
+    from fmgrid.search.grid import GridSearch
 
     experiments = [Experiment(name="empty", seed=seed) for seed in range(trials)]
     store = Store(Path("modellogs"))
     with Processes(WORKERS) as processes:
         processes.call(os.getpid)  # the server has started
         start = time.perf_counter()
-        done = list(run_all(survey(experiments, store), store, processes, empty_run))
+        search = GridSearch(experiments)
+        done = list(run_all(search, store, processes, lambda one: Task(one, empty_run)))
         seconds = time.perf_counter() - start
     if len(done) != trials:
         raise SystemExit(f"{len(done)} of {trials} done")

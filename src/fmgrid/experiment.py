@@ -61,7 +61,7 @@ Word = Annotated[str, Field(max_length=_LONGEST_TEXT, pattern=r"\A[^\x00]*\z")]
 Loss = Annotated[float, AfterValidator(_check_loss)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=_LONGEST_RUN)]
-Status = Literal["complete", "failed", "timeout"]
+Status = Literal["complete", "failed", "timeout", "pruned"]
 
 
 class Record(BaseModel):
@@ -225,8 +225,8 @@ class Experiment(Record):
         return self._digest(without={"name"})
 
     @cached_property
-    def course(self) -> str:
-        """Equal for experiments of which the longest goes through all that the others do.
+    def prefix_key(self) -> str:
+        """Key shared by trainings that are prefixes of each other: same settings, fewer epochs.
 
         With held-out images the test images are scored after the last epoch, wherever that
         is: no such training contains a shorter one.
@@ -247,7 +247,7 @@ class Experiment(Record):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy that computes its fingerprint anew: pydantic would copy that, too."""
         copied = super().model_copy(update=update, deep=deep)
-        for derived in ("fingerprint", "course"):
+        for derived in ("fingerprint", "prefix_key"):
             vars(copied).pop(derived, None)
         return copied
 
@@ -365,7 +365,11 @@ class Run(Record):
         if self.experiment.fingerprint == experiment.fingerprint:
             return True
         longer = self.experiment.epochs >= experiment.epochs
-        return self.status == "complete" and longer and self.experiment.course == experiment.course
+        return (
+            self.status == "complete"
+            and longer
+            and self.experiment.prefix_key == experiment.prefix_key
+        )
 
     def shared_with(self, experiment: Experiment) -> Self:
         """Return the run of an experiment that this one `answers`."""

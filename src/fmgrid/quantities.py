@@ -41,3 +41,14 @@ def _parse(value: object, units: dict[str, int]) -> float | None:
         return None
     quantity = float(match[1]) * units[match[2].lower()]
     return quantity if 0 < quantity < _MOST else None
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people say it: 0.8 s, 42 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 10:  # noqa: PLR2004 - below, the tenths matter
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -99,6 +99,27 @@ def is_same(value: Any, other: Any) -> bool:
     return typed(value) == typed(other)
 
 
+def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
+    """Return the names of the fields in which two experiments differ."""
+    return tuple(
+        name
+        for name in Experiment.model_fields
+        if not is_same(getattr(old, name), getattr(new, name))
+    )
+
+
+def describe_change(old: Experiment, new: Experiment) -> str:
+    """Return the settings that differ, as "epochs 5 -> 3, ..."."""
+    return ", ".join(
+        f"{name} {_show_change(getattr(old, name))} -> {_show_change(getattr(new, name))}"
+        for name in changed_settings(old, new)
+    )
+
+
+def _show_change(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
 def objection_to(keys: Sequence[str]) -> str | None:
     """Return why *keys* name no setting and what to write instead, None if they name one."""
     first, *rest = keys

@@ -116,23 +116,24 @@ def run(
     A finished run is never trained again: after an interruption, the same command goes on.
     """
     from fmgrid.cli import running, showing
-    from fmgrid.execution.runner import Policy
     from fmgrid.quantities import parse_bytes, parse_seconds
     from fmgrid.results.store import Store
+    from fmgrid.search.agenda import Policy
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
     memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
     planned = options.load(grids, overrides, only, seeds, max_runs)
     workers = options.count_workers(jobs)
+    policy = Policy(set_aside, retry_failed)
     if dry_run:
-        policy = Policy(set_aside, retry_failed)
         showing.show_plan(planned, Store(logdir), workers, policy, json=json)
         return
-    wishes = running.Wishes(
+    if timeout_seconds and not workers:
+        raise InputError([Problem(Place(f"--timeout {timeout}"), "", options.NO_TIME_LIMIT)])
+    run_options = running.RunOptions(
         workers=workers,
         data_dir=data_dir,
-        set_aside=set_aside,
-        retry_failed=retry_failed,
+        policy=policy,
         max_failures=1 if fail_fast else max_failures,
         timeout=timeout_seconds,
         memory=memory_bytes,
@@ -159,7 +160,7 @@ def run(
             seeds,
         ),
     )
-    raise typer.Exit(running.run_grids(planned, Store(logdir), wishes))
+    raise typer.Exit(running.run_grids(planned, Store(logdir), run_options))
 
 
 @app.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fmgrid.hypotheses.records import Command, GridRecord
 
 T = TypeVar("T")
+NO_TIME_LIMIT = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
 
 
 def to_folder(text: str) -> Path:
@@ -109,8 +110,9 @@ Jobs: TypeAlias = Annotated[
         "-j",
         "--jobs",
         metavar="N",
-        min=1,
-        help="Train in N worker processes of one thread each; default: one per core.",
+        min=0,
+        help="Train in N worker processes of one thread each; default: one per core. "
+        "0 trains in fmgrid's own process, where breakpoint() works.",
     ),
 ]
 DataDir: TypeAlias = Annotated[
@@ -196,12 +198,12 @@ def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":
 
 
 def count_workers(jobs: int | None) -> int:
-    """Return how many workers to start: one a core unless asked for fewer."""
+    """Return how many workers to start: one a core unless asked for fewer, or for none."""
     cores = _cores()
     if jobs is not None and jobs > cores:
         # Each worker keeps a core busy: more of them would only take turns.
         say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
-    return min(jobs or cores, cores)
+    return cores if jobs is None else min(jobs, cores)
 
 
 def read_quantity(option: str, text: str | None, parse: Callable[[str], T | None]) -> T | None:

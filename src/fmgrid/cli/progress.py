@@ -13,6 +13,7 @@ from rich.text import Text
 
 from fmgrid.analysis.experiments import ExperimentRuns, Ranking, images_of
 from fmgrid.experiment import Experiment, Run
+from fmgrid.quantities import format_seconds
 from fmgrid.training.costs import estimate_seconds
 from fmgrid.words import shortened
 
@@ -144,14 +145,3 @@ def _accuracy_of(one: ExperimentRuns, short: Mapping[str, str]) -> str:
 def _name_of(one: ExperimentRuns) -> str:
     """Return the name of a single run, or of an experiment of several."""
     return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as people say it: 0.8 s, 42 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 10:  # noqa: PLR2004 - below, the tenths matter
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -6,41 +6,37 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from fmgrid.errors import InputError, Place, Problem, StoreError
-from fmgrid.execution.runner import Found, Policy, is_set_aside
 from fmgrid.grid import Definition
 from fmgrid.results.store import Store
+from fmgrid.search.agenda import Agenda, Surveyed
 from fmgrid.words import counted, first_few
 
-Pair: TypeAlias = tuple[Definition, Found]
+Pair: TypeAlias = tuple[Definition, Surveyed]
 
 _NAMES_SHOWN = 3
 _CHANGES_SHOWN = 3
 
 
-def refuse(
-    definitions: Sequence[Definition], found: Sequence[Found], store: Store, policy: Policy
-) -> None:
+def refuse(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> None:
     """Raise `StoreError` or `InputError` for what stands in the way of a run."""
-    blocked = [item for item in found if item.state == "blocked"]
+    blocked = [item for item in agenda.items if item.state == "blocked"]
     if blocked:
         more = f" (and {len(blocked) - 1} more like this)" if len(blocked) > 1 else ""
         raise StoreError(f"{blocked[0].note}{more}")
-    if problems := _outdated(definitions, found, store, policy):
+    if problems := _outdated(definitions, agenda, store):
         raise InputError(problems)
 
 
-def find_refusals(
-    definitions: Sequence[Definition], found: Sequence[Found], store: Store, policy: Policy
-) -> list[Problem]:
+def find_refusals(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> list[Problem]:
     """Return everything that `refuse` would raise, and what would be refused later."""
-    pairs = list(zip(definitions, found, strict=True))
+    pairs = list(zip(definitions, agenda.items, strict=True))
     blocked = [pair for pair in pairs if pair[1].state == "blocked"]
-    problems = _outdated(definitions, found, store, policy)
+    problems = _outdated(definitions, agenda, store)
     problems += [_blocked(those) for those in _by_file(blocked)]
     root = Place(f"--logdir {store.root}")
     if os.path.lexists(store.root) and not store.root.is_dir():
         problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
-    if any(is_set_aside(item, policy) for item in found):
+    if agenda.set_aside:
         try:
             store.check_aside()
         except StoreError as error:
@@ -48,13 +44,11 @@ def find_refusals(
     return problems
 
 
-def _outdated(
-    definitions: Sequence[Definition], found: Sequence[Found], store: Store, policy: Policy
-) -> list[Problem]:
+def _outdated(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> list[Problem]:
     """Return problems with finished runs that only --replace may take out of the way."""
-    if policy.set_aside:
+    if agenda.policy.set_aside:
         return []
-    pairs = list(zip(definitions, found, strict=True))
+    pairs = list(zip(definitions, agenda.items, strict=True))
     changed: dict[tuple[Place, tuple[str, ...]], list[Pair]] = defaultdict(list)
     for definition, item in pairs:
         if item.state == "changed":

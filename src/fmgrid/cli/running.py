@@ -1,7 +1,5 @@
 """`fmgrid run`: the stages put together, and what is said of them."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,57 +7,48 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.live import Live
 
 from fmgrid.analysis.experiments import Ranking
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
-from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
+from fmgrid.cli.progress import Progress, describe_best, describe_run
 from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
-from fmgrid.components import check_component, find_distinct
+from fmgrid.components import check_component, find_distinct, needs_own_process
 from fmgrid.components.plugins import is_plugged_in, on_one_line
-from fmgrid.data import Prepared, prepare
+from fmgrid.data import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
-from fmgrid.execution.runner import (
-    Found,
-    Policy,
-    as_wanted,
-    count_trainings,
-    is_set_aside,
-    is_wanted,
-    run_all,
-    survey,
-)
+from fmgrid.execution import Executor, Task
+from fmgrid.execution.inline import Inline
+from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.records import Command, GridRecord
-from fmgrid.quantities import format_bytes
+from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
+from fmgrid.search.agenda import AS_EVER, Agenda, Policy, Surveyed, make_agenda
+from fmgrid.search.grid import GridSearch
+from fmgrid.system.git import describe_commit
 from fmgrid.system.memory import available_memory
-from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
 from fmgrid.words import command_line, counted
-
-if TYPE_CHECKING:
-    from fmgrid.execution.local.processes import Processes
 
 FAILED = 1
 FAILURES_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user asked for besides the grids."""
+class RunOptions:
+    """The options of `fmgrid run` besides those that choose experiments."""
 
-    workers: int
+    workers: int  # 0: train in this process
     data_dir: Path | None = None
-    set_aside: bool = False
-    retry_failed: bool = False
+    policy: Policy = AS_EVER
     max_failures: int | None = None
     timeout: float | None = None  # seconds that each training may take
     memory: int | None = None  # bytes that it may allocate
@@ -67,38 +56,34 @@ class Wishes:
     json: bool = False
     command: Command | None = None  # all of this as it was typed
 
-    @property
-    def policy(self) -> Policy:
-        """Which finished runs are to be trained again."""
-        return Policy(self.set_aside, self.retry_failed)
 
-
-def run_grids(plan: Plan, store: Store, wishes: Wishes) -> int:
+def run_grids(plan: Plan, store: Store, options: RunOptions) -> int:
     """Run what is missing and return the exit code."""
     definitions = plan.definitions
     experiments = [definition.experiment for definition in definitions]
-    found = survey(experiments, store)
-    refuse(definitions, found, store, wishes.policy)
-    if not any(is_wanted(item, wishes.policy) for item in found):
+    agenda = make_agenda(experiments, store, options.policy)
+    refuse(definitions, agenda, store)
+    if not agenda.wanted:
         _note_afterwards(plan, store)
-        return _conclude(found, [], store, wishes)
+        return _conclude(agenda, [], store, options)
     warn_of_unanswerable(plan)
     with store.locked():
-        found = survey(experiments, store)  # again, now that nobody else writes
-        refuse(definitions, found, store, wishes.policy)
-        pending = [item.experiment for item in found if is_wanted(item, wishes.policy)]
-        store.check_room(len(pending), sum(experiment.epochs for experiment in pending))
+        agenda = make_agenda(experiments, store, options.policy)  # nobody else writes any more
+        refuse(definitions, agenda, store)
+        epochs = sum(experiment.epochs for experiment in agenda.wanted)
+        store.check_room(len(agenda.wanted), epochs)
         runs: list[Run] = []
         try:
-            _train_all(plan, found, store, wishes, runs)
+            _run_all(plan, agenda, store, options, runs)
         except KeyboardInterrupt:
             # What is stored counts, not what was told of: the signal may have come in between.
-            done = sum(item.state == "complete" for item in survey(experiments, store))
-            every = counted(len(found), "run")
+            items = make_agenda(experiments, store).items
+            done = sum(item.state == "complete" for item in items)
+            every = counted(len(items), "run")
             say(f"interrupted; {done} of {every} done, the same command does the rest")
             deafen()
             return INTERRUPTED
-    return _conclude(found, runs, store, wishes)
+    return _conclude(agenda, runs, store, options)
 
 
 def _note_afterwards(plan: Plan, store: Store) -> None:
@@ -118,74 +103,87 @@ def _note(asked: Sequence[GridRecord], store: Store) -> None:
         warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
 
 
-def _set_aside(found: Sequence[Found], store: Store) -> None:
-    """Take finished runs out of the way of those that are to be trained in their place."""
-    for item in found:
+def _set_aside(items: Sequence[Surveyed], store: Store) -> None:
+    """Move finished runs out of the way of those that are trained in their place."""
+    for item in items:
         aside = store.set_aside(item.experiment.run_name)
         warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
 
 
-def _train_all(
-    plan: Plan,
-    found: Sequence[Found],
-    store: Store,
-    wishes: Wishes,
-    runs: list[Run],
+def _run_all(
+    plan: Plan, agenda: Agenda, store: Store, options: RunOptions, runs: list[Run]
 ) -> None:
-    """Train what is wanted of *found*; append each run to *runs* when it is stored.
+    """Give every wanted experiment a run; append each to *runs* when it is stored.
 
     Nothing is set aside before everything is there that training needs.
     """
-    from fmgrid.execution.local.processes import Processes, workers_for
+    memory = options.memory or available_memory()
+    timeouts = {
+        definition.experiment.run_name: seconds
+        for definition in plan.definitions
+        if (seconds := options.timeout or definition.timeout)
+    }
+    with _executor(agenda, options, has_limits=bool(timeouts)) as executor:
+        # Meanwhile the workers' server imports torch.
+        datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
+        data = {dataset: prepare(dataset, options.data_dir, say) for dataset in datasets}
+        _check_components(plan.definitions, agenda.trainings, executor, timeouts)
+        command = command_line(["fmgrid", *sys.argv[1:]])
+        _note(to_asked(plan, datetime.now(UTC), command, options.command), store)
+        _set_aside(agenda.set_aside, store)
+        commit = describe_commit()
+        train = partial(train_one, data, {"git": commit} if commit else {})
 
-    wanted = [as_wanted(item, wishes.policy) for item in found]
-    trainings = count_trainings(wanted)
-    total = sum(item.state == "pending" for item in wanted)
-    workers = max(1, min(wishes.workers, len(trainings)))
+        def to_task(experiment: Experiment) -> Task:
+            seconds = timeouts.get(experiment.run_name)
+            return Task(experiment, train, seconds, memory, needs_own_process(experiment))
+
+        complete = [item.run for item in agenda.items if item.run and item.state == "complete"]
+        progress = Progress(
+            len(agenda.wanted),
+            agenda.trainings,
+            lambda: executor.running,
+            ranking=Ranking(complete),
+        )
+        search = GridSearch(agenda.wanted)
+        with _shown(progress, options):
+            for run in run_all(search, store, executor, to_task, agenda.sources):
+                runs.append(run)
+                _report(run, progress, options)
+                if progress.failed == options.max_failures:
+                    return
+
+
+def _executor(agenda: Agenda, options: RunOptions, *, has_limits: bool) -> Executor:
+    """Return the executor that the trainings need, and say what it will do."""
+    from fmgrid.execution.local.processes import Processes
+
+    workers = min(options.workers, len(agenda.trainings))
     memory = available_memory()
     if workers > (fitting := workers_for(memory)):
         workers = fitting
         warn(f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only")
-    with Processes(workers, preload=[PRELOAD], tell=warn) as processes:
-        if not wishes.quiet:
-            _announce(total, trainings, workers)
-        # Meanwhile the workers' server imports torch.
-        data: dict[str, Prepared] = {
-            dataset: prepare(dataset, wishes.data_dir, say)
-            for dataset in sorted({experiment.dataset for experiment in trainings})
-        }
-        timeouts = {
-            definition.experiment.run_name: seconds
-            for definition in plan.definitions
-            if (seconds := wishes.timeout or definition.timeout)
-        }
-        _check_components(plan.definitions, trainings, processes, timeouts)
-        command = command_line(["fmgrid", *sys.argv[1:]])
-        _note(to_asked(plan, datetime.now(UTC), command, wishes.command), store)
-        _set_aside([item for item in found if is_set_aside(item, wishes.policy)], store)
-        train = partial(train_one, data, _describe_caller(), wishes.memory or memory)
-        ranking = Ranking(item.run for item in found if item.run and item.state == "complete")
-        progress = Progress(total, trainings, lambda: processes.running, ranking=ranking)
-        with _shown(progress, wishes):
-            for run in run_all(wanted, store, processes, train, timeouts):
-                runs.append(run)
-                _report(run, progress, wishes)
-                if progress.failed == wishes.max_failures:
-                    return
+    if has_limits and not workers and agenda.trainings:
+        warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
+    if not options.quiet:
+        say(_announcement(agenda, workers))
+    return Processes(workers, preload=[PRELOAD], tell=warn) if workers else Inline()
 
 
-def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None:
-    others = total - len(trainings)
+def _announcement(agenda: Agenda, workers: int) -> str:
+    total, others = counted(len(agenda.wanted), "run"), len(agenda.wanted) - len(agenda.trainings)
+    if not agenda.trainings:
+        return f"{total}, all of them part of finished trainings"
     shared = f", {others} of them part of another's training," if others else ""
-    seconds = estimate_wall_seconds([estimate_seconds(e) for e in trainings], workers)
-    where = counted(workers, "worker")
-    say(f"{counted(total, 'run')}{shared} on {where}, about {format_seconds(seconds)}")
+    seconds = estimate_wall_seconds(list(map(estimate_seconds, agenda.trainings)), workers or 1)
+    where = f"on {counted(workers, 'worker')}" if workers else "in this process"
+    return f"{total}{shared} {where}, about {format_seconds(seconds)}"
 
 
 def _check_components(
     definitions: Sequence[Definition],
     trainings: Sequence[Experiment],
-    processes: "Processes",
+    executor: Executor,
     timeouts: Mapping[str, float],
 ) -> None:
     """Let every component judge its arguments before the first run starts."""
@@ -195,13 +193,17 @@ def _check_components(
         name = str(getattr(experiment, setting))
         seconds = timeouts.get(experiment.run_name)
         try:
-            objection = processes.call(check_component, setting, experiment, seconds=seconds)
+            objection = executor.call(
+                check_component,
+                setting,
+                experiment,
+                seconds=seconds,
+                needs_own_process=is_plugged_in(name),
+            )
         except Exception as error:
             if isinstance(error, RefusedError) or not is_plugged_in(name):
                 raise
             objection = str(error) if isinstance(error, MachineError) else on_one_line(error)
-        if is_plugged_in(name):
-            processes.dismiss()  # whatever that has left behind in the process
         if objection is not None:
             arguments = f"{setting}_args"
             place = arguments if getattr(experiment, arguments) else setting
@@ -211,31 +213,10 @@ def _check_components(
         raise InputError(problems)
 
 
-def _describe_caller() -> dict[str, str]:
-    """Return the git commit of the folder that fmgrid is called in, if there is one."""
-    git = shutil.which("git")
-    if git is None or Path(git).absolute().parent == Path.cwd():  # Windows looks there first
-        return {}
-    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        result = subprocess.run(  # noqa: S603 - a program that is installed
-            [git, "-c", "core.fsmonitor=false", *describe],  # which is the folder's own program
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    commit = result.stdout.decode(errors="replace").strip()
-    return {"git": commit} if result.returncode == 0 else {}
-
-
 @contextmanager
-def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
+def _shown(progress: Progress, options: RunOptions) -> Iterator[None]:
     """Keep the progress in sight while a person looks on."""
-    if wishes.quiet or not sys.stderr.isatty():
+    if options.quiet or not options.workers or not sys.stderr.isatty():
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
@@ -252,31 +233,31 @@ def _shown(progress: Progress, wishes: Wishes) -> Iterator[None]:
             give_up(sys.stderr)
 
 
-def _report(run: Run, progress: Progress, wishes: Wishes) -> None:
+def _report(run: Run, progress: Progress, options: RunOptions) -> None:
     progress.add(run)
-    if wishes.json:
+    if options.json:
         try:
             print(run.model_dump_json(), flush=True)
         except BrokenPipeError:  # whoever read this has left; the runs are wanted all the same
             give_up(sys.stdout)
     failed = run.status != "complete"
-    if failed or not (wishes.quiet or sys.stderr.isatty()):
+    if failed or not (options.quiet or sys.stderr.isatty()):
         (warn if failed else say)(progress.line(run))
 
 
-def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes: Wishes) -> int:
+def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOptions) -> int:
     """Say how things stand now, and return the exit code."""
-    known = {item.experiment.run_name: item.run for item in found if item.run}
+    known = {item.experiment.run_name: item.run for item in agenda.items if item.run}
     known |= {run.experiment.run_name: run for run in runs}
     complete = [run for run in known.values() if run and run.status == "complete"]
     failed = [run for run in known.values() if run and run.status != "complete"]
-    missing = len(found) - len(complete) - len(failed)
-    if not wishes.quiet:
+    missing = len(agenda.items) - len(complete) - len(failed)
+    if not options.quiet:
         if not runs:
             say("nothing to do")
         best = Ranking(complete).best()
-        told = f"; best: {describe_best(best)}" if best else ""
-        say(f"{len(complete)} of {counted(len(found), 'run')} complete in {store.root}{told}")
+        of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
+        say(f"{of_all}; best: {describe_best(best)}" if best else of_all)
         if complete and not failed and not missing:
             steps = (["fmgrid", step, as_argument(store.root)] for step in ("summarize", "report"))
             say(f"next: {' && '.join(map(command_line, steps))}")
@@ -290,7 +271,7 @@ def _conclude(found: Sequence[Found], runs: Sequence[Run], store: Store, wishes:
         where = [] if store.root == Path("modellogs") else ["--logdir", as_argument(store.root)]
         show = command_line(["fmgrid", "show", "RUN", *where])
         say(f"{show} tells more of one; --retry-failed runs them again")
-    if missing and not wishes.quiet:
-        command = "the command without --retry-failed" if wishes.retry_failed else ""
+    if missing and not options.quiet:
+        command = "the command without --retry-failed" if options.policy.retry_failed else ""
         say(f"{missing} not run; {command or 'the same command'} does the rest")
     return FAILED if failed or missing else 0

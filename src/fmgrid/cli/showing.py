@@ -11,17 +11,18 @@ from rich.table import Table
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.study import to_study
 from fmgrid.cli.output import console, put, put_rows, say, warn
-from fmgrid.cli.progress import describe_run, format_seconds
+from fmgrid.cli.progress import describe_run
 from fmgrid.cli.refusals import find_refusals
 from fmgrid.cli.tables import to_lines
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
-from fmgrid.execution.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
 from fmgrid.hypotheses.commands import as_argument
+from fmgrid.quantities import format_seconds
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
 from fmgrid.results.summary import Contents
+from fmgrid.search.agenda import AS_EVER, Agenda, Policy, decide, make_agenda
 from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import command_line, counted, printable
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
-_AS_EVER = Policy()
 
 
 def show_plan(
-    plan: Plan, store: Store, workers: int, policy: Policy = _AS_EVER, *, json: bool
+    plan: Plan, store: Store, workers: int, policy: Policy = AS_EVER, *, json: bool
 ) -> None:
     """Print each run with the settings that tell it from the others, its state and cost.
 
@@ -43,10 +43,9 @@ def show_plan(
     """
     definitions = plan.definitions
     warn_of_unanswerable(plan)
-    found = survey([definition.experiment for definition in definitions], store)
-    wanted = [as_wanted(item, policy) for item in found]
-    trainings = count_trainings(wanted)
-    refusals = find_refusals(definitions, found, store, policy)
+    agenda = make_agenda([definition.experiment for definition in definitions], store, policy)
+    trainings = agenda.trainings
+    refusals = find_refusals(definitions, agenda, store)
     costs = [estimate_seconds(experiment) for experiment in trainings]
     wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
     trained = {id(experiment) for experiment in trainings}
@@ -61,7 +60,7 @@ def show_plan(
                 "defined": str(definition.place),
                 "settings": item.experiment.model_dump(),
             }
-            for definition, item in zip(definitions, found, strict=True)
+            for definition, item in zip(definitions, agenda.items, strict=True)
         ]
         totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
         hypotheses = [
@@ -74,17 +73,19 @@ def show_plan(
         if refusals:
             raise InputError(refusals)
         return
-    leaders = {experiment.course: experiment.run_name for experiment in trainings}
-    settings = [_flat_settings(item.experiment) for item in found]
+    leaders = {experiment.prefix_key: experiment.run_name for experiment in trainings}
+    wanted = set(map(id, agenda.wanted))
+    settings = [_flat_settings(item.experiment) for item in agenda.items]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
 
-    def seconds_of(aim: Found, shorten: Callable[[str], str]) -> str:
-        if id(aim.experiment) in trained:
-            return f"{estimate_seconds(aim.experiment):.1f}"
-        leader = leaders.get(aim.experiment.course)
-        told = f"with {shorten(leader) if leader else 'a finished run'}"
-        return told if aim.state == "pending" else ""
+    def seconds_of(experiment: Experiment, shorten: Callable[[str], str]) -> str:
+        if id(experiment) in trained:
+            return f"{estimate_seconds(experiment):.1f}"
+        if id(experiment) not in wanted:
+            return ""
+        leader = leaders.get(experiment.prefix_key)
+        return f"with {shorten(leader) if leader else 'a finished run'}"
 
     def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
         return [
@@ -92,36 +93,36 @@ def show_plan(
                 shorten(item.experiment.run_name),
                 *(flat.get(name, "") for name in differing),
                 item.state,
-                seconds_of(aim, shorten),
+                seconds_of(item.experiment, shorten),
             ]
-            for item, flat, aim in zip(found, settings, wanted, strict=True)
+            for item, flat in zip(agenda.items, settings, strict=True)
         ]
 
-    runs_shown = [item.experiment.run_name for item in found]
+    runs_shown = [item.experiment.run_name for item in agenda.items]
     put_rows(("run", *differing, "state", "seconds"), runs_shown, rows_of)
-    shared = sum(item.state == "pending" for item in wanted) - len(trainings)
+    shared = len(wanted) - len(trainings)
     told = f", {shared} part of another's training" if shared else ""
     number = len(plan.hypotheses)
     stated = f", {counted(number, 'hypothesis', 'hypotheses')}" if number else ""
-    estimate = f", about {format_seconds(wall)} on {counted(workers, 'worker')}"
+    where = f"on {counted(workers, 'worker')}" if workers else "in one process"
+    estimate = f", about {format_seconds(wall)} {where}"
     say(
-        f"{counted(len(found), 'run')}, {len(trainings)} to train{told}"
+        f"{counted(len(agenda.items), 'run')}, {len(trainings)} to train{told}"
         f"{estimate if trainings else ''}{stated}"
     )
     if refusals:
-        say(f"fmgrid run would refuse this, and train nothing{_instead(found, policy)}:")
+        say(f"fmgrid run would refuse this, and train nothing{_instead(agenda, store)}:")
         raise InputError(refusals)
 
 
-def _instead(found: Sequence[Found], policy: Policy) -> str:
+def _instead(agenda: Agenda, store: Store) -> str:
     """Return what run --replace would do, "" where it would not go on either."""
-    states = {item.state for item in found}
-    if policy != _AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
+    states = {item.state for item in agenda.items}
+    if agenda.policy != AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
         return ""
-    replacing = Policy(set_aside=True)
-    aside = sum(is_set_aside(item, replacing) for item in found)
-    trainings = count_trainings([as_wanted(item, replacing) for item in found])
-    return f"; with --replace it would set {counted(aside, 'run')} aside and train {len(trainings)}"
+    replacing = decide(agenda.items, store, Policy(set_aside=True))
+    aside = counted(len(replacing.set_aside), "run")
+    return f"; with --replace it would set {aside} aside and train {len(replacing.trainings)}"
 
 
 def warn_of_unanswerable(plan: Plan) -> None:

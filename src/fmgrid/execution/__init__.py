@@ -1,9 +1,8 @@
-"""Where training happens. An executor takes tasks and yields their runs, as each ends.
+"""Where training happens: the contract of an executor, those that keep it, and the runner.
 
-It knows neither torch nor the store: it is handed a function that turns an experiment into
-its run. A task that its process doesn't survive still yields a run, a failed one.
+An executor knows neither torch nor the store. It is given tasks, and gives events back.
 """
 
-from fmgrid.execution.tasks import Executor, Task, Train
+from fmgrid.execution.tasks import Executor, Finished, Report, Started, Task, Train
 
-__all__ = ["Executor", "Task", "Train"]
+__all__ = ["Executor", "Finished", "Report", "Started", "Task", "Train"]

@@ -1,15 +1,20 @@
-"""What a worker answers, as the parent takes it: somebody else's code may have had a hand in it."""
+"""Messages of a worker, as the parent takes them: somebody else's code may have had a hand in them.
+
+The parent makes values of fmgrid's and Python's own classes only, and checks each of them.
+"""
 
 import builtins
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fmgrid.execution.tasks import Task
-from fmgrid.experiment import Run
+from fmgrid.experiment import EpochRecord, Run
 
-# Bytes: the run of a million epochs. Text that plugged-in code writes into the line passes for the
-# length of an answer, and four tabs, the least that text can be, for one more than this.
+# Bytes: the run of a million epochs. Text that plugged-in code writes into the pipe passes for the
+# length of a message, and four tabs, the least that text can be, for one more than this.
 LARGEST = 0x09090909 - 1
 
 _SAFE = {
@@ -21,31 +26,41 @@ _SAFE = {
 
 
 class AnswerError(Exception):
-    """An answer is not one that fmgrid's own code gives."""
+    """A message is not one that fmgrid's own code sends."""
 
     def __init__(self) -> None:
         super().__init__("its worker process gave another answer than fmgrid's")
 
 
-def load(answer: bytes) -> Any:
-    """Return what was pickled, if it is made of fmgrid's and Python's own values.
+def load(message: bytes) -> Any:
+    """Return the value of a pickle that names no other class than the safe ones.
 
-    Anything else would be imported, and could do here what its worker is there to keep away.
+    Any other would be imported, and could do here what its worker is there to keep away.
     Raises `AnswerError`.
     """
-    try:
-        return _Unpickler(io.BytesIO(answer)).load()
-    except Exception as error:
-        raise AnswerError from error
+    with _doubted():
+        return _Unpickler(io.BytesIO(message)).load()
 
 
-def checked(answer: Any, task: Task) -> Run:
+def checked_run(answer: Any, task: Task) -> Run:
     """Return the run of a task if its values are such as a run has. Raises `AnswerError`."""
-    try:
+    with _doubted():
         if not isinstance(answer, Run) or answer.experiment != task.experiment:
-            raise AnswerError  # noqa: TRY301 - one ending for all
+            raise AnswerError
         fields = answer.model_dump(exclude={"experiment"}, warnings="error")
         return Run.model_validate({**fields, "experiment": task.experiment})
+
+
+def checked_epoch(record: EpochRecord) -> EpochRecord:
+    """Return the record if its values are such as an epoch has. Raises `AnswerError`."""
+    with _doubted():
+        return EpochRecord.model_validate(record.model_dump(warnings="error"))
+
+
+@contextmanager
+def _doubted() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise AnswerError from error
 
@@ -63,5 +78,5 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _is_error(module: str, name: str) -> bool:
-    found = getattr(builtins, name, None) if module == "builtins" else None
-    return isinstance(found, type) and issubclass(found, Exception)
+    kind = getattr(builtins, name, None) if module == "builtins" else None
+    return isinstance(kind, type) and issubclass(kind, Exception)

@@ -1,32 +1,95 @@
-"""What an executor is given, and what it promises."""
+"""The contract of an executor: what it is given, and what it promises.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+A training that its process does not survive is tried ATTEMPTS times, and then yields a failed
+run. What is the machine's fault, such as a full disk, is no run: `events` raises a `MachineError`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 
-Train: TypeAlias = Callable[[Experiment], Run]
+T = TypeVar("T")
+
+# One thread for every library that might start its own; set before torch is imported, since OpenMP
+# and MKL read it once, when they are loaded. Progress bars make a log unreadable.
+ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "TQDM_DISABLE": "1",
+}
+ATTEMPTS = 2  # a death may be the machine's fault, and not the training's; two are no accident
+
+# Is given each epoch of a training when it ends; returns whether the training shall go on.
+Report: TypeAlias = Callable[[Experiment, EpochRecord], bool]
+# Trains an experiment, which may allocate so many bytes, and gives its epochs to the function.
+Train: TypeAlias = Callable[[Experiment, int | None, Callable[[EpochRecord], bool]], Run]
 
 
 @dataclass(frozen=True)
 class Task:
-    """An experiment to train, and how."""
+    """An experiment to train, how, and within which limits."""
 
     experiment: Experiment
-    log: Path  # gets everything that its training prints
-    seconds: float | None = None  # from its start; then it is killed, whatever it does
-    # Its worker serves no other task: plugged-in code may leave anything behind in a process.
-    is_alone: bool = False
+    train: Train  # importable by its name, wherever the training happens
+    seconds: float | None = None  # from its start; then it is killed: the run's status is timeout
+    memory: int | None = None  # bytes that it may allocate; then it fails
+    # Its process serves no other task: plugged-in code may leave anything behind in there.
+    needs_own_process: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task has begun. Its second attempt is no second start."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task has ended. The log holds everything that its training printed."""
+
+    task: Task
+    run: Run
+    log: bytes
 
 
 class Executor(Protocol):
-    """Runs tasks somewhere; a task is taken from the iterable only when it can start."""
+    """Trains tasks somewhere. Leaving the context ends whatever still runs."""
 
-    def run(self, train: Train, tasks: Iterable[Task]) -> Iterator[Run]:
-        """Yield each task's run as soon as it has ended, in any order."""
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more task could begin at once."""
 
     @property
     def running(self) -> Sequence[Experiment]:
-        """What is being trained at this moment."""
+        """The experiments that are being trained at this moment."""
+
+    def submit(self, task: Task) -> None:
+        """Begin a task, or let it wait for a free place."""
+
+    def events(self, report: Report) -> Iterator[Started | Finished]:
+        """Yield what becomes of the tasks, until none is left; more may be submitted meanwhile.
+
+        Each epoch goes to *report*. Where that returns False the training ends with this epoch,
+        and the status of its run is "pruned". After a death the second attempt begins with the
+        first epoch again. This is a call, since an executor that trains in the caller's own
+        thread can yield nothing before the training has ended. Closing the iterator ends all tasks.
+        """
+
+    def call(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        seconds: float | None = None,
+        needs_own_process: bool = False,
+    ) -> T:
+        """Return the function's result, computed where tasks are trained. Raises what it raises.
+
+        It is a `MachineError` if the process dies of it at every attempt, or if it takes longer
+        than *seconds*.
+        """

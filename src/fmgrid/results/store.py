@@ -7,10 +7,9 @@ every other file of the run can be made from it.
 import errno
 import os
 import re
-import shutil
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,9 +19,17 @@ from typing import NamedTuple
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.experiment import Run
 from fmgrid.quantities import format_bytes
+from fmgrid.results import index
 from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
 from fmgrid.results.tensorboard import is_event_file, to_events
-from fmgrid.system.disk import UNFINISHED, free_bytes, may_move, move_folder, write_whole
+from fmgrid.system.disk import (
+    UNFINISHED,
+    free_bytes,
+    may_move,
+    move_folder,
+    read_regular,
+    write_whole,
+)
 from fmgrid.system.locks import Lock
 from fmgrid.words import without_middle
 
@@ -88,8 +95,8 @@ class Store:
                 raise StoreError(str(error)) from error  # they may be whole
             raise
 
-    def begin(self, run_name: str) -> Path:
-        """Clear what an unfinished run of this name left; return the log file to print to."""
+    def begin(self, run_name: str) -> None:
+        """Clear what an unfinished run of this name left; from now on it counts as running."""
         folder = self.folder(run_name)
         with naming(folder):
             _check_folder(folder)
@@ -98,19 +105,43 @@ class Store:
                 if _OF_UNFINISHED.fullmatch(path.name):
                     path.unlink()
             self.log_file(run_name).touch()
-        return self.log_file(run_name)
 
-    def save(self, run: Run, log_of: str | None = None) -> None:
-        """Store a run in the folder that `begin` made: the events first, the results last.
-
-        *log_of* is the run whose log it shares, where it was not trained itself.
-        """
+    def save(self, run: Run, log: bytes = b"") -> None:
+        """Store a run in the folder that `begin` made: log and events first, the results last."""
         name = run.experiment.run_name
         with naming(self.folder(name)):
-            if log_of is not None and _may_be_copied(self.log_file(log_of)):
-                shutil.copyfile(self.log_file(log_of), self.log_file(name))
+            self.log_file(name).write_bytes(log)
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
+            index.note(self.root, run)
             write_whole(self.results_file(name), to_results(run))
+
+    def read_log(self, run_name: str) -> bytes:
+        """Return everything that a run's training printed, nothing where that is no plain file."""
+        try:
+            if self.log_file(run_name).is_symlink():
+                return b""
+            return read_regular(self.log_file(run_name), MOST_BYTES)
+        except OSError:
+            return b""
+
+    def complete_runs(
+        self, prefix_key_matters: Callable[[str], bool], without: Container[str]
+    ) -> Iterator[Run]:
+        """Yield the complete runs with such prefix keys, but for those of the names *without*.
+
+        Only their results are read, where `index` knows all others.
+        """
+        known = index.prefix_keys(self.root)
+        for name in index.names(self.root):
+            if name in without:
+                continue
+            key = known.get(name) or index.peek(self.results_file(name))
+            if key is None or not prefix_key_matters(key):
+                continue
+            with suppress(DamagedFileError, StoreError):
+                run = self.read(name)
+                if run and run.status == "complete" and run.experiment.run_name == name:
+                    yield run
 
     def set_aside(self, run_name: str) -> Path:
         """Move a run's folder to the first free number in `ASIDE`; return its new path.
@@ -306,8 +337,9 @@ def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
 def is_own_file(path: Path) -> bool:
     """Tell whether a path has the name of a file that fmgrid keeps in a log folder."""
     name = path.name.lower()
-    is_known = name in (LOG, LOCK) or name.startswith(UNFINISHED) or name.endswith(_RESULTS)
-    return is_known or is_event_file(name) or ASIDE in path.parent.parts[-2:]
+    is_known = name in (LOG, LOCK, index.INDEX) or name.endswith(_RESULTS)
+    is_known = is_known or name.startswith(UNFINISHED) or is_event_file(name)
+    return is_known or ASIDE in path.parent.parts[-2:]
 
 
 def events_file_name(run: Run) -> str:
@@ -331,11 +363,6 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _may_be_copied(log: Path) -> bool:
-    """Tell whether this is a log, and not so large that a copy would fill the disk."""
-    return _is_regular(log) and log.stat().st_size <= MOST_BYTES
 
 
 def _check_folder(folder: Path) -> None:

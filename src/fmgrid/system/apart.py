@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import MachineError, explain_refusal
-from fmgrid.system.processes import adopt_orphans, die_with_parent, kill_descendants, kill_group
+from fmgrid.system.processes import (
+    adopt_orphans,
+    describe_exit,
+    die_with_parent,
+    kill_descendants,
+    kill_group,
+)
 
 _LARGEST_ANSWER = 10_000_000  # characters
 _START = (
@@ -86,7 +91,6 @@ def _read(file: Path, code: int) -> Any:
             text = stream.read(_LARGEST_ANSWER)
         return json.loads(text)
     except FileNotFoundError:
-        ending = f"exit code {code}" if code >= 0 else f"signal {-code}, {signal.strsignal(-code)}"
-        raise NoAnswerError(f"it ended the process: {ending}") from None
+        raise NoAnswerError(f"it ended the process: {describe_exit(code)}") from None
     except (ValueError, RecursionError):
         raise NoAnswerError(NoAnswerError.OTHER) from None

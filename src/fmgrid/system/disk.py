@@ -8,10 +8,13 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+
+from fmgrid.errors import MachineError
 
 UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 
@@ -49,6 +52,16 @@ def read_regular(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise _too_large(path, most)
     return content
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """Return the last bytes of a regular file, none where it cannot be read."""
+    try:
+        with open_regular(path) as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
+            return stream.read(most)
+    except OSError:
+        return b""
 
 
 def _check_regular(path: Path, status: os.stat_result, most: int | None) -> None:
@@ -175,3 +188,26 @@ def may_move(source: Path, target: Path) -> bool:
 
 def _is_real_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
+
+
+def make_private_folder(folder: Path) -> None:
+    """Have a folder for temporary files of this user alone. Raises `MachineError`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise MachineError(
+            f"the temporary folder {folder} cannot be made: {error.strerror}; "
+            "set TMPDIR to a folder that can be written"
+        ) from error
+    if stat.S_ISLNK(status.st_mode) or (sys.platform != "win32" and status.st_uid != os.geteuid()):
+        raise MachineError(f"the temporary folder {folder} is another user's; set TMPDIR")
+
+
+def last_line(log: Path) -> str:
+    """Return the last line with words in a text file."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")

@@ -1,13 +1,69 @@
-"""The end of processes: with their parent's, and with the end of what started them."""
+"""Processes of this machine: how they end, and with whom. Knows no workers and no tasks."""
 
+import contextlib
+import multiprocessing
 import os
 import signal
 import sys
-from contextlib import suppress
+import threading
+import time
+from multiprocessing import connection
+
+from fmgrid.errors import MachineError
 
 # Options of prctl(2), which only Linux has
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
+
+
+def detach() -> None:
+    """Make this process nobody's to stop but its parent's, and let it end with that."""
+    if sys.platform != "win32":
+        os.setsid()  # out of reach of the terminal's signals; and a group, to kill as one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or else no child's exit code is known
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if "tqdm" in sys.modules:
+        # Its own lock is a semaphore of the system's, which a worker that is killed would leak.
+        sys.modules["tqdm"].tqdm.set_lock(threading.RLock())
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # Nothing else tells a worker that its parent was killed: the server is its parent too.
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+        _be_killed_with(parent.sentinel)
+        adopt_orphans()
+
+
+def _die_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    if sys.platform != "win32":
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
+def describe_exit(code: int | None) -> str:
+    """Return how a process has ended: "exit code 3", "signal 9, Killed"."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    return f"signal {-code}, {signal.strsignal(-code)}"
+
+
+def _be_killed_with(sentinel: int) -> None:
+    """Let the kernel kill this process's group when the other end of a pipe closes.
+
+    A thread that waits for the same cannot run while C code holds the interpreter's lock.
+    F_SETSIG and O_ASYNC are Linux's: fcntl(2), "Signals".
+    """
+    if sys.platform != "linux":
+        return
+    import fcntl
+
+    fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
+    fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 def die_with_parent(parent: int | None) -> None:
@@ -40,7 +96,7 @@ def kill_group(leader: int) -> None:
     """Kill all processes of a group, if there are any; Windows has no groups."""
     if sys.platform != "win32":
         # The number of a group stays taken as long as the group has members.
-        with suppress(ProcessLookupError, PermissionError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)
 
 
@@ -48,7 +104,54 @@ def kill_descendants(pid: int) -> None:
     """Kill whatever a process and its children have started, even if it left their group."""
     import psutil
 
-    with suppress(psutil.Error, OSError):
+    with contextlib.suppress(psutil.Error, OSError):
         for descendant in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error, OSError):
+            with contextlib.suppress(psutil.Error, OSError):
                 descendant.kill()
+
+
+def has_ended(pid: int | None) -> bool:
+    """Tell whether a child has ended, waited for or not."""
+    import psutil
+
+    try:
+        return pid is not None and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def ends_soon(pid: int | None) -> bool:
+    """Tell whether a child has ended, or does within a moment."""
+    deadline = time.monotonic() + _END_SECONDS
+    while not (ended := has_ended(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return ended
+
+
+def was_killed(pid: int | None) -> bool:
+    """Tell whether a child that has ended, and that nobody has waited for, was killed."""
+    if sys.platform != "linux" or pid is None:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return ended is not None and ended.si_status == signal.SIGKILL
+    return False
+
+
+def allow_files(needed: int) -> None:
+    """Have the system allow so many open files. Raises `MachineError` if it doesn't.
+
+    Later on, the lack of one would look like the failure of whatever asked for it.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise MachineError(
+                f"too few open files are allowed: {hard}, and {needed} are needed; "
+                f"raise the limit (ulimit -n {needed}) or start fewer workers (-j 1)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -13,6 +13,9 @@ from fmgrid.experiment import Experiment
 LAYER_SECONDS = 7.1e-5  # of a step, per layer: the calls, and a layer's share of loss and batch
 SECONDS_PER_WEIGHT = 9.2e-10  # of a step: the optimizer's pass over the weights
 SECONDS_PER_FLOP = 4.7e-12
+# Bytes: measured with torch 2.14, the small networks of the study and all of Fashion-MNIST.
+_MEMORY = 350_000_000  # the command and the server of workers
+_MEMORY_PER_WORKER = 150_000_000
 START_SECONDS = 2.0  # until the workers have imported torch
 
 
@@ -37,3 +40,13 @@ def estimate_wall_seconds(costs: "list[float]", workers: int) -> float:
     if not costs:
         return 0.0
     return START_SECONDS + max(sum(costs) / workers, *costs)
+
+
+def memory_for(workers: int) -> int:
+    """Return the bytes that so many workers with small networks need, the command included."""
+    return _MEMORY + workers * _MEMORY_PER_WORKER
+
+
+def workers_for(memory: int) -> int:
+    """Return how many workers have room in so many bytes, at least one."""
+    return max(1, (memory - _MEMORY) // _MEMORY_PER_WORKER)

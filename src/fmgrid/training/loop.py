@@ -9,7 +9,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -43,16 +43,22 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became infinite or not a number, after which no step means anything."""
 
 
+class _Stopped(Exception):  # noqa: N818 - it is no error
+    """The caller has asked for the end of this training."""
+
+
 def train(
     experiment: Experiment,
     data_folders: Mapping[str, Path],
     software: Mapping[str, str | int] | None = None,
+    report: Callable[[EpochRecord], bool] = lambda _: True,
 ) -> Run:
     """Train and score one network; a failure of any kind is a failed run.
 
     Only what is the machine's fault is raised, such as a full disk: it says nothing of the run.
     *data_folders* are what `data.prepare` returned, by data set; *software* is what the
-    caller knows of the software beside this process.
+    caller knows of the software beside this process. Each epoch goes to *report*; where that
+    returns False before the last epoch, the training ends there, and its run is "pruned".
     """
     # Another number of threads would give other bits, and workers times threads would exceed
     # the cores: two workers with two threads each take three times as long as with one.
@@ -64,8 +70,16 @@ def train(
     clock = time.monotonic()
     history: list[EpochRecord] = []
     outcome: dict[str, Any] = {"status": "complete"}
+
+    def keep(record: EpochRecord) -> None:
+        history.append(record)
+        if not report(record) and record.epoch < experiment.epochs:
+            raise _Stopped
+
     try:
-        outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
+        outcome |= _train(experiment, data_folders[experiment.dataset], keep, clock)
+    except _Stopped:
+        outcome = {"status": "pruned"}
     except Exception as error:
         if is_the_machines(error, is_plugged_in=needs_own_process(experiment)):
             raise
@@ -95,9 +109,9 @@ def describe_software() -> dict[str, str | int]:
 
 
 def _train(
-    experiment: Experiment, data_folder: Path, history: list[EpochRecord], clock: float
+    experiment: Experiment, data_folder: Path, keep: Callable[[EpochRecord], None], clock: float
 ) -> dict[str, Any]:
-    """Append each epoch to *history* as it ends; return what is known at the end of all."""
+    """Give each epoch to *keep* as it ends; return what is known at the end of all."""
     parts = load_images(data_folder, experiment.validation)
     network = networks.build(experiment)
     batches = Batches(
@@ -116,7 +130,7 @@ def _train(
             validdataloader=[parts.valid],
             scheduler=None,
         )
-        trainer.reporters.append(_History(history, trainer.optimizer, batches, clock))
+        trainer.reporters.append(_History(keep, trainer.optimizer, batches, clock))
         trainer.loop()
     weights = sum(parameter.numel() for parameter in network.parameters())
     outcome: dict[str, Any] = {"weights": weights}
@@ -205,12 +219,16 @@ class _Trainer(mltrainer.Trainer):
 
 
 class _History(Reporter):
-    """A reporter of mltrainer's kind that keeps what it is told, in fmgrid's words."""
+    """A reporter of mltrainer's kind that passes on what it is told, in fmgrid's words."""
 
     def __init__(
-        self, records: list[EpochRecord], optimizer: Optimizer, batches: Batches, clock: float
+        self,
+        keep: Callable[[EpochRecord], None],
+        optimizer: Optimizer,
+        batches: Batches,
+        clock: float,
     ) -> None:
-        self.records = records
+        self.keep = keep
         self.optimizer = optimizer
         self.batches = batches
         self.clock = clock  # time.monotonic() when the training started
@@ -218,8 +236,8 @@ class _History(Reporter):
     def report(
         self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
     ) -> None:
-        """Keep one epoch; mltrainer counts from 0, and its "test" loss is the validation's."""
-        self.records.append(
+        """Pass one epoch on; mltrainer counts from 0, and its "test" loss is the validation's."""
+        self.keep(
             EpochRecord(
                 epoch=epoch + 1,
                 train_loss=train_loss,

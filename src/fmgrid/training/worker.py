@@ -1,13 +1,16 @@
-"""What worker processes are asked to do, by names that the command can send without torch.
+"""The functions that a worker process is asked for, by names that the command sends without torch.
 
 A function travels to a worker as the name of its module: this one costs nothing to import on
 either side, and finds the heavy modules loaded already in a worker.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import memory_ceiling
 
 if TYPE_CHECKING:
@@ -19,8 +22,9 @@ PRELOAD = "fmgrid.training.preload"  # what a worker's server imports before the
 def train_one(
     data: Mapping[str, "Prepared"],
     software: Mapping[str, str],
-    memory: int,
     experiment: Experiment,
+    memory: int | None,
+    report: Callable[[EpochRecord], bool],
 ) -> Run:
     """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`.
 
@@ -35,7 +39,14 @@ def train_one(
     facts = check_unchanged(prepared)
     for each in data.values():
         load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
-    with memory_ceiling(memory):
-        run = train(experiment, {prepared.dataset: prepared.folder}, software)
+    with memory_ceiling(memory) if memory is not None else nullcontext():
+        run = train(experiment, {prepared.dataset: prepared.folder}, software, report)
     check_undisturbed(prepared, facts)
     return run
+
+
+def lost_installation() -> str:
+    """Return which file is gone, where a package was removed that training needs."""
+    modules = (sys.modules.get(name) for name in ("fmgrid", "mltrainer", "torch", "numpy"))
+    files = [file for module in modules if (file := getattr(module, "__file__", None))]
+    return next((f"the installed {file} is gone" for file in files if not Path(file).exists()), "")

@@ -1,0 +1,89 @@
+"""The executor that trains in fmgrid's own process, one task after the other, for a debugger.
+
+Streams stay the terminal's. It keeps no time limits, and gives no task a process of its own.
+"""
+
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from fmgrid.errors import explain_refusal, is_the_machines
+from fmgrid.execution.answers import checked_run
+from fmgrid.execution.failures import failed_run, machine_failure
+from fmgrid.execution.tasks import ENVIRONMENT, Finished, Report, Started, Task
+from fmgrid.experiment import Experiment, Run
+
+T = TypeVar("T")
+
+
+class Inline:
+    """Trains here and now, where `breakpoint()` stops; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Task] = deque()
+        self._task: Task | None = None  # that is being trained
+
+    def __enter__(self) -> Self:
+        os.environ.update(ENVIRONMENT)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.clear()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether no task waits."""
+        return not self._waiting
+
+    @property
+    def running(self) -> Sequence[Experiment]:
+        """The experiment that is being trained, if there is one."""
+        return [self._task.experiment] if self._task else []
+
+    def submit(self, task: Task) -> None:
+        """Let a task wait for `events`."""
+        self._waiting.append(task)
+
+    def events(self, report: Report) -> Iterator[Started | Finished]:
+        """Train the tasks in turn; see `Executor`."""
+        try:
+            while self._waiting:
+                self._task = task = self._waiting.popleft()
+                yield Started(task)
+                run = _train(task, report)
+                self._task = None
+                yield Finished(task, run, b"")
+        finally:
+            self._task = None
+            self._waiting.clear()
+
+    def call(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        seconds: float | None = None,
+        needs_own_process: bool = False,
+    ) -> T:
+        """Return the function's result; here it may take as long as it likes."""
+        del seconds, needs_own_process
+        return function(*args)
+
+
+def _train(task: Task, report: Report) -> Run:
+    """Return the run of a task. A Ctrl-C, or the debugger's "quit", ends the command."""
+    clock = time.monotonic()
+    try:
+        run = task.train(task.experiment, task.memory, partial(report, task.experiment))
+        run = checked_run(run, task)
+    except (Exception, SystemExit) as error:
+        if is_the_machines(error, is_plugged_in=task.needs_own_process):
+            raise machine_failure(task, explain_refusal(error) or str(error)) from error
+        traceback.print_exc()
+        run = failed_run(task, clock, error)
+    if run.failure and run.failure.message.startswith("BdbQuit"):
+        raise KeyboardInterrupt
+    return run
