@@ -466,7 +466,7 @@ def spoil(prepared: Prepared) -> None:
 
 
 def train_in_worker(prepared: Prepared) -> Run:
-    return train_one({prepared.dataset: prepared}, {}, 2**40, tiny())
+    return train_one({prepared.dataset: prepared}, {}, tiny(), 2**40, lambda _: True)
 
 
 def test_a_run_is_not_trained_on_data_that_have_changed(own_data: Prepared) -> None:
