@@ -14,7 +14,8 @@ from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
 from fmgrid.cli.showing import show_best
 from fmgrid.effects import compare_with, find_shares, find_winners
-from fmgrid.pages.document import Section, Text
+from fmgrid.pages.document import Document, Section
+from fmgrid.pages.markdown import to_markdown
 from fmgrid.plots import draw_all
 from fmgrid.plots.forest import describe_effects
 from fmgrid.plots.overfitting import describe_overfitting
@@ -22,8 +23,7 @@ from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.winners import describe_winners
 from fmgrid.records import Asked, Experiment
 from fmgrid.report import weigh
-from fmgrid.report.behaviour import overfitting_section
-from fmgrid.report.findings import luck_section, summary_section
+from fmgrid.report.overview import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
 from fmgrid.study import Ranking, Study
 from fmgrid.summary import natural_order
@@ -34,10 +34,14 @@ from test_questions import stated
 
 
 def said(section: Section | None) -> str:
-    if section is None:
-        return ""
-    texts = [block.markdown for block in section.blocks if isinstance(block, Text)]
-    return " ".join([*texts, *map(said, section.sections)]).replace("`", "")
+    """Return a section as text, without its marks of code."""
+    shown = Document("", "", () if section is None else (section,))
+    return to_markdown(shown).replace("`", "")
+
+
+def winners_in(section: Section | None) -> list[tuple[str, str]]:
+    """Return the seeds in a section's table, each with the experiments that are best with it."""
+    return re.findall(r"^\| +(\d) \| (.*?) *\|$", said(section), re.MULTILINE)
 
 
 DESCRIBE: dict[str, Callable[[Study], str]] = {
@@ -75,20 +79,21 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         )
     )
     evidence = weigh(study)
-    text, picture = said(luck_section(evidence, {})), caption(study, "winners_by_seed")
+    picture = caption(study, "winners_by_seed")
     winners = find_winners(study)
     if picture:
         assert winners
         seeds, names = len(winners.seeds), winners.names
         if len(names) == 1:
             assert f"All {seeds} seeds give the same winner: {names[0]} (" in picture
-            assert f"With any of {seeds} seeds alone, {names[0]} would have been" in text
         else:
             assert f"{seeds} seeds give {len(names)} different winners" in picture
-            assert f"{len(names)} experiments would have been called the best" in text
-    summary, ranking = said(summary_section(evidence)), caption(study, "configuration_summary")
+        if seeds > 1:
+            best = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
+            assert winners_in(luck_section(evidence, {})) == best
+    summary, ranking = said(summary_section(evidence, {})), caption(study, "configuration_summary")
     best = re.findall(r"(\w+) (?:is highest at|has \d)", ranking)
-    assert re.findall(r"(\w+) scores", summary) == best[:2]
+    assert re.findall(r"Best mean.*?\*\*: (\w+),", summary) == best
 
 
 def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
@@ -99,23 +104,19 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
             *rows("w32", [0.9] * 3, epochs=2),
         ]
     )
-    assert "With any of 3 seeds alone, w32 would have" in said(luck_section(weigh(study), {}))
+    assert winners_in(luck_section(weigh(study), {})) == [(seed, "w32") for seed in "012"]
     told = caption(study, "winners_by_seed")
     assert "All 3 seeds give the same winner: w32 (3). w32, the best in the mean" in told
     assert "3 seeds that not all have left out." in told
 
 
-def test_most_experiments_are_more_than_half() -> None:
+def test_experiments_near_the_baseline_are_counted() -> None:
     few = [("a", {}), ("b", {"epochs": 1}), ("c", {"batch_size": 8})]
     far = [(f"x{n}", {"epochs": 20 + n, "batch_size": 100 + n}) for n in range(4)]
     made = [one for name, settings in [*few, *far] for one in rows(name, [0.5], **settings)]
-    assert "2 of the other 6 experiments differ in one setting from a:" in said(
-        design_section(weigh(study_of(made)))
-    )
-    near = [one for name, settings in few for one in rows(name, [0.5], **settings)]
-    assert "Most experiments differ in one setting from a:" in said(
-        design_section(weigh(study_of(near)))
-    )
+    told = said(design_section(weigh(study_of(made))))
+    assert "Baseline: a, with" in told
+    assert "Experiments that differ from it in one setting: 2 of 6." in told
 
 
 # Experiments that different images judge
@@ -249,10 +250,9 @@ def test_a_choice_by_held_out_images_is_told_of_each_set_and_of_no_single_experi
         ]
     )
     told = said(results_section(weigh(study), {}, {}))
-    assert "Chosen on 300 images held out, h1 was then scored on the test images: 50.00%" in told
-    assert "where it has rank 2 of 2." in told
-    assert "On the test images k scores 40.00%" in told
-    assert "is first, too" not in told
+    assert "Chosen on 300 images held out: h1. On the test images it has rank 2 of 2." in told
+    assert told.count("Chosen on") == 1
+    assert re.search(r"^\| k +\|.*\| +40\.00% \|", told, re.MULTILINE)
 
 
 # The best so far
@@ -299,7 +299,7 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
             batch_size=run.experiment.batch_size,
         )
     )
-    assert "good scores best, with 70.00%" in said(summary_section(weigh(study)))
+    assert "**Best mean**: good, 70.00%" in said(summary_section(weigh(study), {}))
     assert Ranking(runs).best()[0].name == "good"
 
 
@@ -310,9 +310,9 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)
-    results = said(results_section(evidence, {}, {}))
-    assert f"{first} scores best" in said(summary_section(evidence))
-    assert f"{first} is best with" in results
+    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, {})), re.MULTILINE)
+    assert ranked[0] == first
+    assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
     assert f"{first} is highest at" in caption(study, "configuration_summary")
     assert [one.name for one in study.groups[0].ranked("accuracy")][-2:] == [last, "low"]
 
@@ -325,12 +325,7 @@ def test_equal_figures_are_told_as_equal() -> None:
         one for number in (1, 2, 3) for one in rows(f"e{number}", [0.5, 0.6], epochs=number)
     )
     evidence = weigh(study)
-    assert said(luck_section(evidence, {})) == (
-        "With one run of each experiment, 3 experiments would have been called the best, depending "
-        "on the seed: e1, e2 and e3. They are equal with every seed."
-    )
-    assert "both steps between neighbouring levels are too small" in said(summary_section(evidence))
-    assert "The gap of all is" in said(overfitting_section(evidence, {}))
+    assert winners_in(luck_section(evidence, {})) == [(seed, "e1, e2, e3") for seed in "01"]
     told = "2 seeds give 3 different winners, equal with every seed: e1 (2), e2 (2) and e3 (2)."
     assert told in caption(study, "winners_by_seed")
     assert "All gaps are +0.100 in the mean." in caption(study, "overfitting_gap")
@@ -341,8 +336,7 @@ def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
     study = study_of(
         one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
     )
-    told = "With one run of each experiment, 2 experiments would have been called the best, "
-    assert said(luck_section(weigh(study), {})) == f"{told}depending on the seed: a and bb."
+    assert winners_in(luck_section(weigh(study), {})) == [("0", "a, bb"), ("1", "a")]
     assert "2 seeds give 2 different winners: a (2) and bb (1)." in caption(
         study, "winners_by_seed"
     )

@@ -10,16 +10,20 @@ others, per seed.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
+from math import log2
 from statistics import fmean
 from typing import Any
 
 from fmgrid.statistics import (
     ALPHA,
     Difference,
+    Estimate,
     Share,
     common_seeds,
     compare,
+    difference,
     holm,
+    interval_of_one_more,
     mean_by_seed,
     shares_of_variance,
     swing_of_equals,
@@ -35,11 +39,14 @@ from fmgrid.study import (
     best_by_images,
     best_first,
     count_neighbours,
+    distinct,
     is_higher_better,
     level_of,
+    merged,
     scored_alike,
     without,
 )
+from fmgrid.summary import as_text
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
@@ -321,3 +328,91 @@ def _furthest_apart(
         pair for pair in permutations(levels, 2) if common_seeds([series[level] for level in pair])
     ]
     return max(sharing, key=lead, default=None)
+
+
+# Overfitting, trainings that are parts of others, published figures
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Validation loss minus train loss of a configuration, at the end of training."""
+
+    of: Repeated
+    estimate: Estimate
+    p: float  # for a gap of zero, Holm's over the configurations
+
+    @property
+    def sign(self) -> int:
+        """1 for a gap significantly above zero, -1 for one below, and 0 for neither."""
+        return 0 if self.p > ALPHA else 1 if self.estimate.mean > 0 else -1
+
+
+def find_gaps(study: Study) -> list[Gap]:
+    """Return the gap of each configuration that has both losses, largest first."""
+    found = [
+        (one, estimate, difference([*one.series("overfitting_gap").values()]))
+        for one in merged(study.scored.values())
+        if (estimate := one.estimate("overfitting_gap"))
+    ]
+    corrected = holm([1.0 if test is None else test.p for *_, test in found])
+    gaps = [Gap(one, estimate, p) for (one, estimate, _), p in zip(found, corrected, strict=True)]
+    return sorted(gaps, key=lambda gap: -gap.estimate.mean)
+
+
+def past_best(study: Study) -> list[tuple[str, float]]:
+    """Return the runs with a lower validation loss before their end, and the rise since then."""
+    rises = [
+        (row["run"], row["valid_loss"] - row["best_valid_loss"])
+        for row in study.rows
+        if None not in (row.get("valid_loss"), row.get("best_valid_loss"))
+    ]
+    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
+
+
+def find_nested(experiments: Iterable[Repeated]) -> list[list[Repeated]]:
+    """Return the configurations that differ only in `epochs`, those together."""
+    alike: dict[str, list[Repeated]] = {}
+    for one in distinct(experiments):
+        alike.setdefault(without(one, "epochs"), []).append(one)
+    return [same for same in alike.values() if len(same) > 1]
+
+
+def per_doubling(gain: Gain) -> float | None:
+    """Return the gain for each doubling of the setting, None if a level is not positive."""
+    if gain.before <= 0 or gain.after <= 0:
+        return None
+    return float(gain.difference.mean / log2(gain.after / gain.before))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure beside our runs of the same experiment."""
+
+    name: str
+    published: float
+    of: Repeated
+    ours: Estimate
+    prediction: tuple[float, float] | None  # where one more run of ours falls in 95 % of cases
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether one more run of ours would hardly give the published figure."""
+        interval = self.prediction
+        return interval is not None and not interval[0] <= self.published <= interval[1]
+
+
+def set_beside(
+    study: Study, published: Mapping[str, Mapping[str, float]], metric: str
+) -> list[Beside]:
+    """Return each figure of a metric, of those by experiment and metric, beside our runs."""
+    scored = by_name_in_tables(study)
+    return [
+        Beside(name, figures[metric], scored[name], ours, interval_of_one_more(ours))
+        for name, figures in published.items()
+        if metric in figures and name in scored and (ours := scored[name].estimate(metric))
+    ]
+
+
+def by_name_in_tables(study: Study) -> dict[str, Repeated]:
+    """Return the experiments by name, and by the quoted name that tables have for a formula."""
+    return {as_text(name): one for name, one in study.scored.items()} | study.scored

@@ -29,6 +29,7 @@ from fmgrid.claims import (
     count_comparisons,
     parse_expectation,
     read_resolved,
+    selections,
     side_terms,
     side_text,
 )
@@ -506,3 +507,22 @@ def _seeds(compared: Compared, alpha: float) -> int | None:
     if found.sd <= ROUNDING:  # all differences are the same, which a sign test judges
         return ceil(log2(2 / alpha))
     return seeds_needed(lead, found.sd, alpha)
+
+
+def had_begun(stated: Stated, study: Study) -> bool:
+    """Return whether a run of a hypothesis' experiments began before it was first seen.
+
+    A run of the same configuration under another name counts, and so does a run of plain
+    mltrainer, whose start is not known.
+    """
+    try:
+        about = selections(read_resolved(stated.resolved))
+        names = {name for selection in about for name in selection.names}
+    except ClaimError:
+        names = set(study.begun)
+    of = {study.scored[name].configuration for name in names if name in study.scored}
+    names |= {one.name for one in study.scored.values() if one.configuration in of}
+    return any(
+        study.begun[name] < stated.since if name in study.begun else name in study.scored
+        for name in names
+    )

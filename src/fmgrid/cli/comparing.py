@@ -16,9 +16,9 @@ from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.records import typed
 from fmgrid.report.phrases import (
-    interval_of_difference,
     is_fraction,
     show_difference,
+    show_interval,
     show_p,
     show_value,
 )
@@ -178,7 +178,7 @@ def _to_cells(metric: str, found: Measured) -> tuple[str, ...]:
     if difference is None:
         return LABELS[metric], *values, "", "", ""
     told = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    interval = interval_of_difference(difference, metric)
+    interval = show_interval(difference, metric)
     return LABELS[metric], *values, told, interval, show_p(found.p)
 
 
