@@ -28,9 +28,9 @@ from typing import Any
 
 from benchmarks.page import Figures, render
 from benchmarks.trials import empty_run
-from fmgrid.grid import load_grids
-from fmgrid.records import Experiment, Run
-from fmgrid.store import read_results, to_results
+from fmgrid.experiment import Experiment, Run
+from fmgrid.grid import load_plan
+from fmgrid.results.store import read_results, to_results
 from marks import ROOT, write_marked
 
 PARTS = ROOT / "scripts" / "benchmarks"
@@ -61,7 +61,8 @@ def main() -> None:
     options = parser.parse_args()
     scale = QUICK if options.quick else replace(FULL, repeats=options.repeats)
     experiments = [
-        definition.experiment for definition in load_grids([ROOT / grid for grid in scale.grids])
+        definition.experiment
+        for definition in load_plan([ROOT / grid for grid in scale.grids]).definitions
     ]
     command = "python scripts/bench.py" + " --quick" * options.quick
     if not options.quick and scale != FULL:

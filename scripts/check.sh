@@ -9,4 +9,6 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff check
 .venv/bin/ruff format --check
 .venv/bin/mypy
+.venv/bin/mypy --platform win32
+.venv/bin/mypy --platform darwin
 .venv/bin/pytest --numprocesses 2 --dist loadfile "$@"

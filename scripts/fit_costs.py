@@ -1,4 +1,4 @@
-"""Fit the constants of fmgrid.costs to finished runs, and say how well they fit.
+"""Fit the constants of fmgrid.training.costs to finished runs, and say how well they fit.
 
 fmgrid run configs/ -j 1 --logdir modellogs-costs && python scripts/fit_costs.py modellogs-costs
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmgrid.records import Run
-from fmgrid.store import find_folders, read_results
+from fmgrid.experiment import Run
+from fmgrid.results.store import find_folders, read_results
 
 NAMES = ("LAYER_SECONDS", "SECONDS_PER_WEIGHT", "SECONDS_PER_FLOP")
 

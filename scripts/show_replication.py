@@ -1,4 +1,4 @@
-"""Set what the replication says of each claim beside what the study said: README, docs/replication.
+"""Set what the replication says of each claim beside what the study said: docs/replication.
 
     python scripts/show_replication.py STUDY.json BEYOND.json
 
@@ -41,13 +41,13 @@ PLAINLY = {
 
 
 def main() -> None:
-    """Write the table into both pages."""
+    """Write the table into the page."""
     study, beyond = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
     table = "\n".join(
         [_plainly(study["verdicts"]), _table(study["verdicts"]), _beyond(beyond["verdicts"])]
     )
-    for page in (ROOT / "README.md", ROOT / "docs" / "replication" / "README.md"):
-        write_marked(page, "show_replication.py", f"\n{table}")
+    page = ROOT / "docs" / "replication" / "README.md"
+    write_marked(page, "show_replication.py", f"\n{table}")
 
 
 def _plainly(verdicts: list[dict[str, Any]]) -> str:

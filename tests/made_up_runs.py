@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from fmgrid.executors import Task, Train
-from fmgrid.records import EpochRecord, Experiment, Run
+from fmgrid.execution import Task, Train
+from fmgrid.experiment import EpochRecord, Experiment, Run
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.records import Asked, Experiment
-from fmgrid.study import Repeated, Study, to_study
-from fmgrid.summary import Summary
+from fmgrid.analysis.study import Repeated, Study, to_study
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.records import Asked
+from fmgrid.results.summary import Summary
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fmgrid.data import Prepared
-from fmgrid.records import Experiment
+from fmgrid.experiment import Experiment
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 STUDY_SIZE = 2

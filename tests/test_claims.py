@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fmgrid.claims import (
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.claims import (
     MAX_CHARACTERS,
     METRICS,
     Alike,
@@ -28,7 +29,6 @@ from fmgrid.claims import (
     selections,
     to_text,
 )
-from fmgrid.records import Experiment
 
 GUIDE = Path(__file__).parent.parent / "docs" / "grids.md"
 

@@ -34,7 +34,7 @@ from command import (
 from fmgrid.cli.showing import check_outputs, resolve
 from fmgrid.cli.showing import write as write_file
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
-from fmgrid.store import Store, read_results
+from fmgrid.results.store import Store, read_results
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

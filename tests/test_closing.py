@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
+from fmgrid.analysis.study import Study
 from fmgrid.cli import app
 from fmgrid.cli.options import asked_by
 from fmgrid.cli.reporting import load_study
-from fmgrid.commands import current_folder, to_command
+from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan, to_asked
+from fmgrid.hypotheses.commands import current_folder, to_command
+from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.registry import note
 from fmgrid.pages.document import Code, Items, Section, Text
-from fmgrid.questions import note
-from fmgrid.records import Asked, Command, Failure
 from fmgrid.report import weigh
 from fmgrid.report.sources import left_out_section, reproduce_section
 from fmgrid.report.suggestions import next_section
-from fmgrid.store import Store, seal
-from fmgrid.study import Study
+from fmgrid.results.store import Store, seal
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, study_of

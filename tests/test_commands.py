@@ -15,15 +15,15 @@ from fmgrid.cli import app
 from fmgrid.cli.options import load, run_command
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
-from fmgrid.commands import as_argument
 from fmgrid.errors import InputError
 from fmgrid.grid import to_asked
+from fmgrid.hypotheses.commands import as_argument
+from fmgrid.hypotheses.registry import note, read_asked
 from fmgrid.pages.document import Code, Items, Text
-from fmgrid.questions import note, read_asked
 from fmgrid.report import weigh
 from fmgrid.report.sources import reproduce_section
 from fmgrid.report.suggestions import next_section
-from fmgrid.store import Store
+from fmgrid.results.store import Store
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
+from fmgrid.analysis.study import Repeated
 from fmgrid.cli import status
 from fmgrid.cli.comparing import find_repeated, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.registry import note
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.questions import note
-from fmgrid.records import Asked, Experiment
 from fmgrid.report import to_document, weigh
-from fmgrid.store import Store
-from fmgrid.study import Repeated
+from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of
 from unlistable import refuse

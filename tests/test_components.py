@@ -21,8 +21,8 @@ from fmgrid.components import (
     value_as_taken,
 )
 from fmgrid.errors import MachineError
-from fmgrid.records import Experiment
-from fmgrid.training import check_optimizer
+from fmgrid.experiment import Experiment
+from fmgrid.training.loop import check_optimizer
 
 Write = Callable[[str, str], None]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmgrid.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.records import Experiment
+from fmgrid.experiment import Experiment
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 
 MLP = Experiment(name="mlp")
 

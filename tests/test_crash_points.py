@@ -19,10 +19,10 @@ import pytest
 
 from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
-from fmgrid.records import Experiment, Run
-from fmgrid.runner import Policy, as_wanted, is_set_aside, run_all, survey
-from fmgrid.store import Store, find_folders, read_results
-from fmgrid.summary import summarize, to_csv, to_table
+from fmgrid.execution.runner import Policy, as_wanted, is_set_aside, run_all, survey
+from fmgrid.experiment import Experiment, Run
+from fmgrid.results.store import Store, find_folders, read_results
+from fmgrid.results.summary import summarize, to_csv, to_table
 from made_up_runs import InTurn, make_run
 
 GRID = [

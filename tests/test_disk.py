@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid import disk
 from fmgrid.data import _write_array
-from fmgrid.disk import move_folder, open_regular, read_regular, sync_folder
-from fmgrid.executors.worker import _last_words
-from fmgrid.store import write_whole
+from fmgrid.execution.local.worker import _last_words
+from fmgrid.results.store import write_whole
+from fmgrid.system import disk
+from fmgrid.system.disk import move_folder, open_regular, read_regular, sync_folder
 
 NOT_OFFERED = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
 

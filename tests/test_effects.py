@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from fmgrid.effects import as_good_as_best, compare_with, find_effects, find_gains, find_shares
-from fmgrid.statistics import compare, holm, shares_of_variance
-from fmgrid.study import Study
+from fmgrid.analysis.effects import (
+    as_good_as_best,
+    compare_with,
+    find_effects,
+    find_gains,
+    find_shares,
+)
+from fmgrid.analysis.statistics import compare, holm, shares_of_variance
+from fmgrid.analysis.study import Study
 from made_up_studies import row, rows, study_of
 
 SIZES = (8, 16, 32, 64, 128, 256)

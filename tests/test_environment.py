@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, bits, fmgrid, write
-from fmgrid.environment import shield
+from fmgrid.system.environment import shield
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -26,10 +26,10 @@ ABSENT = {"colorama", "redis", "pycute", "numba"}  # modules that torch tries
 RUNS = '[[point]]\nname = "theirs"\n[[point]]\nname = "own"\noptimizer = "own_optimizer:Mine"\n'
 SPAWNING = """
 import multiprocessing
-from fmgrid.environment import shield
+from fmgrid.system.environment import shield
 shield()
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
-from fmgrid.executors.processes import Processes
+from fmgrid.execution.local.processes import Processes
 with Processes(1) as processes:
     print(processes.call(len, "spawned"))
 """

@@ -33,9 +33,15 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tomlserializer import TOMLSerializer
 
-from fmgrid import events
-from fmgrid.events import Point, events_file_name, read_mltrainer_folder, read_scalars, to_events
-from fmgrid.records import EpochRecord, Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
+from fmgrid.results import events
+from fmgrid.results.events import (
+    Point,
+    events_file_name,
+    read_mltrainer_folder,
+    read_scalars,
+    to_events,
+)
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MLTRAINER_TAGS = {"Loss/train", "Loss/test", "metric/Accuracy", "learning_rate"}
@@ -237,7 +243,8 @@ def test_tensorboards_own_reader_sees_the_same(tmp_path: Path) -> None:
 def test_equal_runs_give_equal_bytes_in_any_process(tmp_path: Path) -> None:
     run = make_run(optimizer_args={"weight_decay": 0.1, "betas": [0.9, 0.99]})
     code = (
-        "import sys; from fmgrid.events import to_events; from fmgrid.records import Run;"
+        "import sys; from fmgrid.experiment import Run; "
+        "from fmgrid.results.events import to_events; "
         "run = Run.model_validate_json(sys.argv[1]); sys.stdout.buffer.write(to_events(run))"
     )
     command = [sys.executable, "-c", code, run.model_dump_json()]
@@ -1005,7 +1012,7 @@ def test_hidden_units_are_known_when_the_network_is_plainly_an_mlp(
 
 
 def test_importing_events_imports_neither_tensorboard_nor_torch(tmp_path: Path) -> None:
-    code = "import fmgrid.events, sys; print({'tensorboard', 'torch'} & set(sys.modules))"
+    code = "import fmgrid.results.events, sys; print({'tensorboard', 'torch'} & set(sys.modules))"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -1015,8 +1022,8 @@ def test_writing_and_reading_import_neither_tensorflow_nor_torch(tmp_path: Path)
     for name in ("tensorflow", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} imported')")
     code = (
-        "import sys; from pathlib import Path; from fmgrid.records import Run;"
-        "from fmgrid.events import read_scalars, to_events;"
+        "import sys; from pathlib import Path; from fmgrid.experiment import Run;"
+        "from fmgrid.results.events import read_scalars, to_events;"
         "run = Run.model_validate_json(sys.argv[1]);"
         "path = Path('tfevents'); path.write_bytes(to_events(run));"
         "print(len(read_scalars(path).points['Loss/train']))"

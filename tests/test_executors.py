@@ -16,10 +16,10 @@ import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
-from fmgrid.executors import Task
-from fmgrid.executors.processes import Processes
-from fmgrid.memory import count_kills_for_memory
-from fmgrid.records import Experiment, Run
+from fmgrid.execution import Task
+from fmgrid.execution.local.processes import Processes
+from fmgrid.experiment import Experiment, Run
+from fmgrid.system.memory import count_kills_for_memory
 
 TESTS = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture
 def processes() -> Iterator[Processes]:
-    with Processes(2, preload=["fmgrid.executors"]) as processes:
+    with Processes(2, preload=["fmgrid.execution"]) as processes:
         yield processes
 
 
@@ -410,7 +410,7 @@ def test_what_a_task_has_left_running_ends_with_the_workers(
 def test_workers_come_from_a_new_server_when_theirs_was_killed(
     make_task: Callable[..., Task],
 ) -> None:
-    with Processes(2, preload=["fmgrid.executors"]) as processes:
+    with Processes(2, preload=["fmgrid.execution"]) as processes:
         server = psutil.Process(processes.call(os.getpid)).parent()
         assert server is not None
         server.kill()
@@ -424,7 +424,7 @@ def test_workers_come_from_a_new_server_when_nobody_can_reach_theirs(
     make_task: Callable[..., Task],
 ) -> None:
     told: list[str] = []
-    with Processes(2, preload=["fmgrid.executors"], tell=told.append) as processes:
+    with Processes(2, preload=["fmgrid.execution"], tell=told.append) as processes:
         work = [replace(make_task(n), is_alone=True) for n in range(1, 6)]
         runs = []
         for run in processes.run(tasks.succeed, work):
@@ -512,7 +512,7 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
     workers: int, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     told: list[str] = []
-    with Processes(workers, ["fmgrid.executors"], tell=told.append) as processes:
+    with Processes(workers, ["fmgrid.execution"], tell=told.append) as processes:
         deadly = make_task(2, optimizer=str(tmp_path / "killed"))
         work = [deadly, make_task(2, "b", str(tmp_path)), make_task(2, "c", str(tmp_path))]
         runs = list(processes.run(tasks.kill_server, work))
@@ -559,10 +559,10 @@ def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
     counter = tmp_path / "vmstat"
     counter.write_text("oom_kill 0\n")
     monkeypatch.setattr(
-        "fmgrid.executors.processes.count_kills_for_memory",
+        "fmgrid.execution.local.processes.count_kills_for_memory",
         lambda: count_kills_for_memory(counter),
     )
-    with Processes(2, preload=["fmgrid.executors"]) as processes:
+    with Processes(2, preload=["fmgrid.execution"]) as processes:
         (run,) = processes.run(tasks.die_of_memory, [make_task(2, optimizer=str(counter))])
         assert (run.status, run.attempts, processes.workers) == ("complete", 1, 1)
         (run,) = processes.run(tasks.die_of_memory, [make_task(1, optimizer=str(counter))])
@@ -572,7 +572,7 @@ def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
 def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..., Task]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        with Processes(2, preload=["fmgrid.executors"]) as processes:
+        with Processes(2, preload=["fmgrid.execution"]) as processes:
             runs = list(processes.run(tasks.succeed, [make_task(n) for n in (1, 2, 3)]))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -582,7 +582,7 @@ def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..
 def test_too_few_open_files_are_noticed_at_the_start() -> None:
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
-        "from fmgrid.executors.processes import Processes\n"
+        "from fmgrid.execution.local.processes import Processes\n"
         "with Processes(2): pass\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -625,7 +625,7 @@ def test_an_interrupt_does_not_disturb_a_worker(
 def test_leaving_kills_busy_workers_quickly(
     train: Callable[[Experiment], Run], make_task: Callable[..., Task]
 ) -> None:
-    with Processes(4, preload=["fmgrid.executors"]) as processes:
+    with Processes(4, preload=["fmgrid.execution"]) as processes:
         runs = processes.run(train, [make_task(n) for n in (1, 2, 3, 4, 5)])
         next(runs)
         assert len(processes.running) == 4
@@ -673,9 +673,9 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
-from fmgrid.executors import Task
-from fmgrid.executors.processes import Processes
-from fmgrid.records import Experiment
+from fmgrid.execution import Task
+from fmgrid.execution.local.processes import Processes
+from fmgrid.experiment import Experiment
 
 def work():
     folder, name, *epochs = sys.argv[1:]
@@ -683,7 +683,7 @@ def work():
         Experiment(name=f"mlp_{n}", epochs=int(epoch), optimizer=f"{folder}/{n}.pid")
         for n, epoch in enumerate(epochs)
     ]
-    with Processes(2, preload=["fmgrid.executors", "tqdm"]) as processes:
+    with Processes(2, preload=["fmgrid.execution", "tqdm"]) as processes:
         todo = [Task(experiment, Path(folder, "log")) for experiment in experiments]
         for run in processes.run(getattr(tasks, name), todo):
             print(run.status, flush=True)

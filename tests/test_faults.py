@@ -17,8 +17,8 @@ import pytest
 
 from command import QUICK, SLOW, bits, fmgrid, start, wait_for, write
 from conftest import CACHE
-from fmgrid.records import Experiment, Failure
-from fmgrid.store import read_results, to_results
+from fmgrid.experiment import Experiment, Failure
+from fmgrid.results.store import read_results, to_results
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -134,7 +134,7 @@ class SpoilsStreams(SGD):
 
 class ForgesItsRun(SGD):
     def step(self, closure=None):
-        from fmgrid.records import Run
+        from fmgrid.experiment import Run
         Run.__reduce_ex__ = lambda self, protocol: (sys.exit, ("forged",))
 """
 # What modules do when they are imported.

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fmgrid.errors import InputError
-from fmgrid.grid import MAX_RUNS, Definition, load_grids
-from fmgrid.records import Experiment
+from fmgrid.experiment import Experiment
+from fmgrid.grid import MAX_RUNS, Definition
+from loading import load_grids
 from unlistable import refuse
 
 Load = Callable[..., list[Definition]]

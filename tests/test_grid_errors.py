@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fmgrid.errors import InputError
-from fmgrid.grid import load_grids
-from fmgrid.grid.reading import MAX_BYTES, MAX_PROBLEMS
+from fmgrid.grid.files import MAX_BYTES
+from fmgrid.grid.reading import MAX_PROBLEMS
+from loading import load_grids
 
 Complain = Callable[..., list[str]]
 

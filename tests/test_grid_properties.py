@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.errors import InputError, Problem
-from fmgrid.grid import load_grids
 from fmgrid.grid.names import MAX_LENGTH
+from loading import load_grids
 
 
 def short(number: float) -> float:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.claims import parse_expectation, selections
 from fmgrid.errors import InputError
-from fmgrid.grid import Plan, load_grids, load_plan
+from fmgrid.grid import Plan, load_plan
+from fmgrid.hypotheses.claims import parse_expectation, selections
 from fmgrid.words import printable
+from loading import load_grids
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

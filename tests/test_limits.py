@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid import verdicts
-from fmgrid.claims import MAX_COMPARISONS, MAX_HYPOTHESES
+from fmgrid.analysis import verdicts
+from fmgrid.analysis.verdicts import judge
 from fmgrid.errors import InputError
-from fmgrid.grid import load_grids, load_plan
-from fmgrid.verdicts import judge
+from fmgrid.grid import load_plan
+from fmgrid.hypotheses.claims import MAX_COMPARISONS, MAX_HYPOTHESES
+from loading import load_grids
 from made_up_studies import rows, study_of
 from test_questions import stated
 

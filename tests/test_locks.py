@@ -11,8 +11,8 @@ import pytest
 from command import QUICK, fmgrid, write
 from fmgrid import data
 from fmgrid.errors import DataError, StoreError
-from fmgrid.locks import Lock
-from fmgrid.store import LOCK, Store
+from fmgrid.results.store import LOCK, Store
+from fmgrid.system.locks import Lock
 
 NO_LOCKS = ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL", "EPERM", "EIO", "EPROTO"]
 

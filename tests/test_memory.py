@@ -7,12 +7,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fmgrid.executors.processes import memory_for, workers_for
-from fmgrid.memory import available_memory, count_kills_for_memory
+from fmgrid.execution.local.processes import memory_for, workers_for
+from fmgrid.system.memory import available_memory, count_kills_for_memory
 
 CODE = """
 import mmap, sys
-from fmgrid.memory import memory_ceiling
+from fmgrid.system.memory import memory_ceiling
 
 def allocates(size):
     try:

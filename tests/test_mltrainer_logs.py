@@ -9,11 +9,11 @@ import pytest
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tomlserializer import TOMLSerializer
 
-from fmgrid.events import read_mltrainer_folder, to_events
+from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.report import read_reference
-from fmgrid.study import by_experiment, to_study
-from fmgrid.summary import COLUMNS, summarize, to_csv, to_table
-from fmgrid.summary import Summary as Rows
+from fmgrid.results.events import read_mltrainer_folder, to_events
+from fmgrid.results.summary import COLUMNS, summarize, to_csv, to_table
+from fmgrid.results.summary import Summary as Rows
 from made_up_runs import make_run
 from test_events import to_record, to_scalar, write_records
 

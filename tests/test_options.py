@@ -8,7 +8,7 @@ import pytest
 from command import QUICK, Call, write
 from fmgrid import data
 from fmgrid.errors import DataError
-from fmgrid.grid import load_grids
+from loading import load_grids
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

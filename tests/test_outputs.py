@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, ROOT
+from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.cli.showing import check_outputs, write
 from fmgrid.errors import InputError, StoreError
-from fmgrid.store import Store
-from fmgrid.study import COLUMNS as EXPERIMENT_COLUMNS
-from fmgrid.summary import COLUMNS, HISTORY_COLUMNS
+from fmgrid.results.store import Store
+from fmgrid.results.summary import COLUMNS, HISTORY_COLUMNS
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

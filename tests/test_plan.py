@@ -9,9 +9,9 @@ import pytest
 from command import QUICK, Call, write
 from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
-from fmgrid.grid import load_grids
-from fmgrid.runner import Policy, as_wanted, count_trainings, run_all, survey
-from fmgrid.store import Store, seal
+from fmgrid.execution.runner import Policy, as_wanted, count_trainings, run_all, survey
+from fmgrid.results.store import Store, seal
+from loading import load_grids
 from made_up_runs import InTurn, make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -19,7 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
-from fmgrid.effects import Effect
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.statistics import Difference
+from fmgrid.analysis.study import UNKNOWN_SEED, Group, Repeated, Study
 from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
 from fmgrid.plots.paper import (
     COLOURS,
@@ -38,8 +40,6 @@ from fmgrid.plots.paper import (
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.scales import stretches
 from fmgrid.plots.winners import rank_by_seed
-from fmgrid.statistics import Difference
-from fmgrid.study import UNKNOWN_SEED, Group, Repeated, Study
 
 BASE: dict[str, Any] = {
     "dataset": "fashion-mnist",
@@ -656,8 +656,10 @@ def test_pictures_without_a_home_are_drawn_in_silence() -> None:
 
 def test_pyplot_is_never_imported() -> None:
     code = (
-        "import sys; from fmgrid.plots import draw_all, to_png; from fmgrid.study import Study; "
-        "from fmgrid.effects import Effect; from fmgrid.statistics import Difference; "
+        "import sys; from fmgrid.plots import draw_all, to_png; "
+        "from fmgrid.analysis.study import Study; "
+        "from fmgrid.analysis.effects import Effect; "
+        "from fmgrid.analysis.statistics import Difference; "
         "effect = Effect('g', 's', 1, 2, 2, Difference(1, 0.1), 1.0, None, None); "
         "to_png(draw_all(Study({}, (), (), ()), [effect])[0].figure); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"

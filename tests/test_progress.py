@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fmgrid.cli.progress import Progress, format_seconds
-from fmgrid.records import EpochRecord, Experiment, Failure, Run
+from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
 from fmgrid.words import counted
 
 

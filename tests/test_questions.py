@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid import questions
-from fmgrid.claims import MAX_HYPOTHESES
 from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
-from fmgrid.questions import note, read_asked, read_asked_in, to_file, unnoted
-from fmgrid.records import Asked, Stated
-from fmgrid.store import seal
+from fmgrid.hypotheses import registry as questions
+from fmgrid.hypotheses.claims import MAX_HYPOTHESES
+from fmgrid.hypotheses.records import Asked, Stated
+from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
+from fmgrid.results.store import seal
 from made_up_studies import row, study_of
 from test_store import signed, texts
 from unlistable import refuse

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, Experiment, Failure, Record, subseed, typed
+from fmgrid.experiment import TEST_IMAGES, TRAIN_IMAGES, Experiment, Failure, Record, subseed, typed
 from made_up_runs import make_record, make_run
 
 # Whoever changes one of these orphans every finished run: results are found by them.

@@ -16,15 +16,16 @@ import pytest
 
 from check_report import objections
 from command import fmgrid, write
+from fmgrid.analysis.study import Study
 from fmgrid.cli.placing import check_place, place
 from fmgrid.cli.reporting import load_study, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
+from fmgrid.experiment import Experiment, Failure
+from fmgrid.hypotheses.records import Asked
 from fmgrid.pages.document import Section, Table
-from fmgrid.records import Asked, Experiment, Failure
 from fmgrid.report import weigh
 from fmgrid.report.results import design_section, results_section
-from fmgrid.store import Store
-from fmgrid.study import Study
+from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of
 

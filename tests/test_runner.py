@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from fmgrid.components import as_taken
-from fmgrid.costs import estimate_seconds
-from fmgrid.executors import Task, Train
-from fmgrid.records import Experiment, Failure, Run
-from fmgrid.runner import count_trainings, describe_change, run_all, survey
-from fmgrid.store import Store
+from fmgrid.execution import Task, Train
+from fmgrid.execution.runner import count_trainings, describe_change, run_all, survey
+from fmgrid.experiment import Experiment, Failure, Run
+from fmgrid.results.store import Store
+from fmgrid.training.costs import estimate_seconds
 from made_up_runs import InTurn, make_run
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.effects import find_winners
+from fmgrid.analysis.effects import find_winners
+from fmgrid.analysis.study import Study
+from fmgrid.hypotheses.records import Asked, Stated
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.records import Asked, Stated
 from fmgrid.report import Reference, to_document, weigh
 from fmgrid.report.published import published_section
-from fmgrid.study import Study
 from made_up_studies import row, rows, study_of
 
 HIGH, LOW = [0.80, 0.81, 0.79], [0.70, 0.712, 0.69]

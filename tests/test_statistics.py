@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
 
-from fmgrid.statistics import (
+from fmgrid.analysis.statistics import (
     MOST_SEEDS,
     compare,
     difference,

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fmgrid import store as store_module
 from fmgrid.errors import DamagedFileError, StoreError
-from fmgrid.records import EpochRecord, Experiment, Failure, Run
-from fmgrid.store import Store, find_folders, read_results, to_results, write_whole
+from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
+from fmgrid.results import store as store_module
+from fmgrid.results.store import Store, find_folders, read_results, to_results, write_whole
 from made_up_runs import make_run
 
 CONTENT = to_results(make_run())
@@ -525,7 +525,7 @@ def test_a_run_that_is_not_there_cannot_be_set_aside(store: Store) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from fmgrid.store import Store
+from fmgrid.results.store import Store
 with Store(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(60)

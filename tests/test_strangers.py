@@ -13,17 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from fmgrid.analysis.study import by_experiment
 from fmgrid.cli import app
 from fmgrid.cli.comparing import find_repeated, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
-from fmgrid.questions import FOLDER_OF_GRIDS, note, read_asked, to_file
-from fmgrid.records import Asked, Command, Experiment, Failure, Run, Stated
+from fmgrid.experiment import Experiment, Failure, Run
+from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_file
 from fmgrid.report import to_document, weigh
-from fmgrid.store import Store, read_results, seal, to_results
-from fmgrid.study import by_experiment
-from fmgrid.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
+from fmgrid.results.store import Store, read_results, seal, to_results
+from fmgrid.results.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
 from made_up_runs import STARTED, make_run
 from test_store import signed
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.records import Asked
-from fmgrid.study import (
+from fmgrid.analysis.study import (
     COLUMNS,
     ESTIMATED,
     UNKNOWN_SEED,
@@ -19,6 +18,7 @@ from fmgrid.study import (
     count_neighbours,
     find_axes,
 )
+from fmgrid.hypotheses.records import Asked
 from made_up_studies import members, row, rows, study_of
 
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=6)

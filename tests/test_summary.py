@@ -21,14 +21,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.effects import set_beside
+from fmgrid.analysis.effects import set_beside
+from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
+from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.errors import InputError, StoreError
-from fmgrid.records import Experiment, Failure, Run
+from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.report import read_reference
-from fmgrid.store import Store
-from fmgrid.study import COLUMNS as EXPERIMENT_COLUMNS
-from fmgrid.study import by_experiment, to_study
-from fmgrid.summary import (
+from fmgrid.results.store import Store
+from fmgrid.results.summary import (
     COLUMNS,
     HISTORY_COLUMNS,
     Summary,

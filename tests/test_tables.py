@@ -10,9 +10,9 @@ import pytest
 from command import QUICK, Call, write
 from fmgrid.cli.progress import Progress
 from fmgrid.cli.showing import show_best
-from fmgrid.grid import load_grids
-from fmgrid.records import Experiment
-from fmgrid.store import Store
+from fmgrid.experiment import Experiment
+from fmgrid.results.store import Store
+from loading import load_grids
 from made_up_runs import make_run
 from made_up_studies import row
 

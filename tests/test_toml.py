@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmgrid import toml
+from fmgrid.system import toml
 
 LONG = ".".join("abcdefghijklmnopqrstu")  # 21 parts
 

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
 
-from fmgrid import training
 from fmgrid.data import Batches, Images, Prepared, load_images, prepare
 from fmgrid.errors import DataError
-from fmgrid.networks import MLP
-from fmgrid.records import Experiment, Run
-from fmgrid.training import score, train
-from fmgrid.worker import train_one
+from fmgrid.experiment import Experiment, Run
+from fmgrid.training import loop as training
+from fmgrid.training.loop import score, train
+from fmgrid.training.networks import MLP
+from fmgrid.training.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
 
@@ -172,8 +172,8 @@ def test_another_process_gives_the_same_bits(folders: dict[str, Path]) -> None:
     code = """
         import sys
         from pathlib import Path
-        from fmgrid.records import Experiment
-        from fmgrid.training import train
+        from fmgrid.experiment import Experiment
+        from fmgrid.training.loop import train
         experiment = Experiment.model_validate_json(sys.argv[1])
         print(train(experiment, {experiment.dataset: Path(sys.argv[2])}).model_dump_json())
     """
@@ -349,7 +349,7 @@ def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
 def test_mlflow_waits_until_somebody_uses_it() -> None:
     code = """
         import sys
-        import fmgrid.training
+        import fmgrid.training.loop
         assert "mlflow" not in sys.modules
         import mltrainer
         assert callable(mltrainer.trainer.mlflow.log_metric)
@@ -385,8 +385,9 @@ def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
     sample_data: Prepared,
 ) -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from fmgrid import training\n"
-        "from fmgrid.records import Experiment\n"
+        "import sys, torch; from pathlib import Path\n"
+        "from fmgrid.training import loop as training\n"
+        "from fmgrid.experiment import Experiment\n"
         "for name in ('Adam', 'SGD', 'RMSprop', 'NAdam'):\n"
         "    experiment = Experiment(name='x', dataset='fashion-mnist-sample', epochs=1,\n"
         "        train_steps=2, optimizer=name)\n"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fmgrid.records import Stated
-from fmgrid.statistics import holm, p_exceeds
-from fmgrid.study import Study
-from fmgrid.verdicts import Verdict, judge
+from fmgrid.analysis.statistics import holm, p_exceeds
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import Verdict, judge
+from fmgrid.hypotheses.records import Stated
 from made_up_studies import rows, study_of
 
 Values = Mapping[str, Sequence[float] | Mapping[int, float]]

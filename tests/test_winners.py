@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmgrid.analysis.effects import compare_with, find_shares, find_winners
+from fmgrid.analysis.study import Ranking, Study
+from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
 from fmgrid.cli.showing import show_best
-from fmgrid.effects import compare_with, find_shares, find_winners
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.records import Asked
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.plots import draw_all
@@ -21,13 +25,10 @@ from fmgrid.plots.forest import describe_effects
 from fmgrid.plots.overfitting import describe_overfitting
 from fmgrid.plots.ranking import describe_configurations
 from fmgrid.plots.winners import describe_winners
-from fmgrid.records import Asked, Experiment
 from fmgrid.report import weigh
 from fmgrid.report.overview import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
-from fmgrid.study import Ranking, Study
-from fmgrid.summary import natural_order
-from fmgrid.verdicts import judge
+from fmgrid.results.summary import natural_order
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, study_of
 from test_questions import stated

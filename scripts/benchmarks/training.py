@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from fmgrid import training
 from fmgrid.data import Batches, load_images, prepare
-from fmgrid.networks import MLP
-from fmgrid.records import Experiment, Run
-from fmgrid.steps import ByAutograd, ByHand, steps_for
+from fmgrid.experiment import Experiment, Run
+from fmgrid.training import loop as training
+from fmgrid.training.networks import MLP
+from fmgrid.training.steps import ByAutograd, ByHand, steps_for
 
 PROFILED_STEPS = 300
 # What the operators of a step are for; what isn't listed is the loss and the activations.

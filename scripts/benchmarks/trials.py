@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
-from fmgrid.records import EpochRecord, Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 
 WORKERS = 2
 
@@ -51,9 +51,9 @@ def empty_run(experiment: Experiment) -> Run:
 
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
-    from fmgrid.executors.processes import Processes
-    from fmgrid.runner import run_all, survey
-    from fmgrid.store import Store
+    from fmgrid.execution.local.processes import Processes
+    from fmgrid.execution.runner import run_all, survey
+    from fmgrid.results.store import Store
 
     experiments = [Experiment(name="empty", seed=seed) for seed in range(trials)]
     store = Store(Path("modellogs"))

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from fmgrid.environment import shield
+from fmgrid.system.environment import shield
 
 
 def main() -> None:

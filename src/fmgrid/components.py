@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from fmgrid.apart import NoAnswerError, ask
 from fmgrid.errors import FmgridError, text_of
-from fmgrid.records import Experiment, typed
+from fmgrid.experiment import Experiment, typed
+from fmgrid.system.apart import NoAnswerError, ask
 from fmgrid.words import or_near_match, printable
 
 if TYPE_CHECKING:

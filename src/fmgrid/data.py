@@ -24,11 +24,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
-from fmgrid.disk import move_file, open_regular, read_regular, sync, sync_folder
 from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.locks import Lock
-from fmgrid.paths import HomeError, expand_home
-from fmgrid.records import TEST_IMAGES, TRAIN_IMAGES, subseed
+from fmgrid.experiment import TEST_IMAGES, TRAIN_IMAGES, subseed
+from fmgrid.system.disk import move_file, open_regular, read_regular, sync, sync_folder
+from fmgrid.system.locks import Lock
+from fmgrid.system.paths import HomeError, expand_home
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,13 +40,27 @@ def main() -> None:
     with stoppable():
         try:
             open_closed_streams()
-            app()
+            _with_plain_arguments(typer.main.get_command(app))()
         except KeyboardInterrupt:  # these two where no command is there to report them
             sys.exit(INTERRUPTED)
         except REFUSALS as error:
             sys.exit(refuse(error))
         finally:
             deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more
+
+
+def _with_plain_arguments(group: Any) -> Any:
+    """Return the commands, whose help shows an argument by its name: GRID..., not {GRID} <Path>."""
+    for command in group.commands.values():
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                many = "" if parameter.nargs == 1 else "..."
+                name = (
+                    f"{parameter.metavar}{many}" if parameter.required else f"[{parameter.metavar}]"
+                )
+                parameter.display_type_rich = lambda ctx: None  # noqa: ARG005
+                parameter._usage_display_name = lambda name=name: name
+    return group
 
 
 @app.callback(invoke_without_command=True)
@@ -71,31 +85,40 @@ def run(
     max_runs: options.MaxRuns = None,
     data_dir: options.DataDir = None,
     set_aside: Annotated[
-        bool, typer.Option("--replace", help="Set finished runs aside whose settings changed.")
+        bool,
+        typer.Option(
+            "--replace",
+            help="Retrain runs whose settings changed; their old results move to .replaced/.",
+        ),
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run those again that failed, and only those.")
+        bool, typer.Option("--retry-failed", help="Train only the runs that failed, again.")
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failure.")
+        bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
     ] = False,
     max_failures: Annotated[
-        int | None, typer.Option("--max-failures", min=1, help="Stop after so many failures.")
+        int | None,
+        typer.Option("--max-failures", metavar="N", min=1, help="Stop after N failed runs."),
     ] = None,
     timeout: options.Timeout = None,
     memory: options.Memory = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, and train nothing.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """Train what is missing of the grids' experiments.
+    """Train the experiments of grids that have no results yet.
 
-    A finished run is never run again: the same command goes on where it was interrupted.
+    A finished run is never trained again: after an interruption, the same command goes on.
     """
     from fmgrid.cli import running, showing
+    from fmgrid.execution.runner import Policy
     from fmgrid.quantities import parse_bytes, parse_seconds
-    from fmgrid.runner import Policy
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
     memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
@@ -151,9 +174,9 @@ def plan(
     max_runs: options.MaxRuns = None,
     json: options.Json = False,
 ) -> None:
-    """Show what run would do: names, settings that differ, state, estimated cost."""
+    """Show what run would train, and how long it would take."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     planned = options.load(grids, overrides, only, seeds, max_runs)
     showing.show_plan(planned, Store(logdir), options.count_workers(jobs), json=json)
@@ -168,7 +191,7 @@ def summarize(
         typer.Option(
             *("-o", "--output"),
             metavar="CSV",
-            help="Where to write the table; - is stdout.",
+            help="The file to write the table to; - is stdout.",
             parser=options.to_file,
         ),
     ] = Path("experiment_summary.csv"),
@@ -177,7 +200,7 @@ def summarize(
         typer.Option(
             "--history",
             metavar="CSV",
-            help="Also write a table of all epochs.",
+            help="Also write a table with a row for every epoch.",
             parser=options.to_file,
         ),
     ] = None,
@@ -186,14 +209,14 @@ def summarize(
         typer.Option(
             "--by-experiment",
             metavar="CSV",
-            help="Also write means over seeds, with intervals.",
+            help="Also write a table of means over seeds, with 95 % intervals.",
             parser=options.to_file,
         ),
     ] = None,
 ) -> None:
-    """Write a table of all runs: settings, metrics, seconds, status, seed, name."""
-    from fmgrid import summary as tables
+    """Write a CSV table of all runs with their settings and metrics."""
     from fmgrid.cli import showing
+    from fmgrid.results import summary as tables
 
     showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
     summary = tables.summarize(logdir, with_history=history is not None)
@@ -209,7 +232,7 @@ def summarize(
         csv = tables.to_csv(tables.to_table(summary.history, tables.HISTORY_COLUMNS))
         showing.put_csv(history, csv, counted(len(summary.history), "epoch"))
     if by_experiment is not None:
-        from fmgrid import study
+        from fmgrid.analysis import study
 
         experiments = study.to_study(summary, [])
         for text in experiments.uncounted:
@@ -229,7 +252,7 @@ def report(
         typer.Option(
             "--reference",
             metavar="CSV",
-            help="Published figures to set beside.",
+            help="Compare the results with the published figures in this table.",
             parser=options.to_file,
         ),
     ] = None,
@@ -238,14 +261,16 @@ def report(
         typer.Option(
             "--grid",
             metavar="GRID",
-            help="Groups and hypotheses of these grids instead.",
+            help="Take groups and hypotheses from these grids, not from the record of the runs.",
             parser=options.to_file,
         ),
     ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the report in the browser.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """Write a report: which settings matter, which differences are noise, and what holds."""
+    """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
     from fmgrid.report import read_reference
 
@@ -267,17 +292,26 @@ def compare(
     first: Annotated[
         str,
         typer.Argument(
-            metavar="RUN_OR_EXPERIMENT", help="Its name, or its folder.", parser=options.to_name
+            metavar="FIRST",
+            help="An experiment or a run, by name or folder.",
+            parser=options.to_name,
         ),
     ],
     second: Annotated[
         str,
-        typer.Argument(metavar="RUN_OR_EXPERIMENT", help="What with.", parser=options.to_name),
+        typer.Argument(
+            metavar="SECOND",
+            help="The experiment or run to compare it with.",
+            parser=options.to_name,
+        ),
     ],
     logdir: options.Logdir = Path("modellogs"),
     json: options.Json = False,
 ) -> None:
-    """Compare two experiments over the seeds that both have, or two runs: NAME_s0 is seed 0's."""
+    """Compare two experiments, seed by seed.
+
+    Single runs can be compared, too: NAME_s0 is the run of seed 0.
+    """
     from fmgrid.cli import comparing
 
     one, other = comparing.find_repeated([first, second], logdir)
@@ -290,10 +324,10 @@ def status(
     logdir: options.Folder = Path("modellogs"),
     json: options.Json = False,
 ) -> None:
-    """Count the runs of a folder by their state, and name those that are not complete."""
+    """Count runs by state, and name those not complete."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
-    from fmgrid.summary import summarize as read_all
+    from fmgrid.results.store import Store
+    from fmgrid.results.summary import summarize as read_all
 
     summary = read_all(logdir)
     states: dict[str, list[str]] = {}
@@ -322,14 +356,14 @@ def status(
 def show(
     name: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run's name, or its folder.", parser=options.to_name),
+        typer.Argument(metavar="RUN", help="A run, by name or folder.", parser=options.to_name),
     ],
     logdir: options.Logdir = Path("modellogs"),
     json: options.Json = False,
 ) -> None:
-    """Show one run: its settings, its epochs, its software, and why it failed if it did."""
+    """Show the settings, epochs and software of one run."""
     from fmgrid.cli import showing
-    from fmgrid.store import Store
+    from fmgrid.results.store import Store
 
     showing.show_run(showing.find_run(name, Store(logdir)), json=json)
 
@@ -338,12 +372,15 @@ def show(
 @reported
 def data(
     dataset: Annotated[
-        str, typer.Argument(help="fashion-mnist or fashion-mnist-sample.")
+        str,
+        typer.Argument(
+            metavar="DATASET", help="The data set: fashion-mnist or fashion-mnist-sample."
+        ),
     ] = "fashion-mnist",
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
-    """Find or fetch a data set, verify it, and show what it holds."""
+    """Find or download a data set, verify it, and describe it."""
     from fmgrid.cli import showing
     from fmgrid.data import DATASETS, prepare
 

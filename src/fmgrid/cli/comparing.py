@@ -9,21 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
-from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import some
-from fmgrid.cli.tables import to_blocks
-from fmgrid.errors import InputError, Place, Problem
-from fmgrid.records import typed
-from fmgrid.report.phrases import (
-    is_fraction,
-    show_difference,
-    show_interval,
-    show_p,
-    show_value,
-)
-from fmgrid.statistics import Difference, Estimate, compare, estimate, holm
-from fmgrid.study import (
+from fmgrid.analysis.statistics import Difference, Estimate, compare, estimate, holm
+from fmgrid.analysis.study import (
     ESTIMATED,
     LABELS,
     UNKNOWN_SEED,
@@ -33,6 +20,19 @@ from fmgrid.study import (
     are_scored_alike,
     images_of,
     show_level,
+)
+from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
+from fmgrid.cli.reporting import load_study
+from fmgrid.cli.showing import some
+from fmgrid.cli.tables import to_blocks
+from fmgrid.errors import InputError, Place, Problem
+from fmgrid.experiment import typed
+from fmgrid.report.phrases import (
+    is_fraction,
+    show_difference,
+    show_interval,
+    show_p,
+    show_value,
 )
 from fmgrid.words import counted, near_match, printable
 

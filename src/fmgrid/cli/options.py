@@ -11,14 +11,14 @@ import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.paths import HomeError, expand_home
+from fmgrid.system.paths import HomeError, expand_home
 from fmgrid.words import command_line, printable
 
 MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.records import Asked, Command
+    from fmgrid.hypotheses.records import Asked, Command
 
 T = TypeVar("T")
 
@@ -50,17 +50,17 @@ def to_name(text: str) -> str:
 Grids: TypeAlias = Annotated[
     list[Path],
     typer.Argument(
-        metavar="GRID...", help="Grid files, or folders of *.toml files.", parser=to_file
+        metavar="GRID", help="Grid files, or folders with *.toml files in them.", parser=to_file
     ),
 ]
 Folder: TypeAlias = Annotated[
     Path,
-    typer.Argument(metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder),
+    typer.Argument(metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder),
 ]
 Logdir: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--logdir", metavar="LOGDIR", help="The folder that the runs are in.", parser=to_folder
+        "--logdir", metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder
     ),
 ]
 ReportFolder: TypeAlias = Annotated[
@@ -69,51 +69,76 @@ ReportFolder: TypeAlias = Annotated[
         "-o",
         "--output",
         metavar="FOLDER",
-        help="The folder to write it to, in place of an older report.",
+        help="The folder of the report; an older report in it is replaced.",
         parser=to_folder,
     ),
 ]
 Set: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="Overrule a setting of all experiments."),
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="Set this setting in all experiments, whatever the grids say (repeatable).",
+    ),
 ]
 Only: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="PATTERN", help="Only runs so named, as in 'units_512_*'."),
+    typer.Option(
+        "--only",
+        metavar="PATTERN",
+        help="Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
+    ),
 ]
 Seeds: TypeAlias = Annotated[
-    str | None, typer.Option("--seeds", metavar="0,1,2", help="Seeds, instead of the grids' own.")
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="0,1,2",
+        help="Run every experiment with these seeds, instead of those in the grids.",
+    ),
 ]
 MaxRuns: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-runs", min=1, help="Refuse grids of more runs; default: 10000."),
+    typer.Option(
+        "--max-runs", metavar="N", min=1, help="Refuse grids of more than N runs; default: 10000."
+    ),
 ]
 Jobs: TypeAlias = Annotated[
     int | None,
-    typer.Option("-j", "--jobs", min=1, help="Workers of one thread each; default: one a core."),
+    typer.Option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Train in N worker processes of one thread each; default: one per core.",
+    ),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
         metavar="FOLDER",
-        help="A folder with the four idx files of Fashion-MNIST.",
+        help="Read the four files of Fashion-MNIST from this folder.",
         parser=to_folder,
     ),
 ]
 Timeout: TypeAlias = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="60s", help="Kill a training after so long; also 5min, 2h."),
+    typer.Option(
+        "--timeout",
+        metavar="60s",
+        help="Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
+    ),
 ]
 Memory: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--memory",
         metavar="2GB",
-        help="What a training may allocate; default: what the machine or its container has.",
+        help="Fail a training that allocates more; default: what the machine or container has.",
     ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def load(
@@ -139,7 +164,7 @@ def run_command(
     grids: Sequence[Path], logdir: Path, given: Mapping[str, object], seeds: str | None
 ) -> "Command | None":
     """Return a run as the values that its grids are noted with."""
-    from fmgrid.commands import to_command
+    from fmgrid.hypotheses.commands import to_command
 
     typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
     text = command_line(["fmgrid", *sys.argv[1:]])
@@ -151,7 +176,7 @@ def report_command(
     logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
 ) -> str:
     """Return the command that makes a report, as typed unless a path leads out of this folder."""
-    from fmgrid.commands import absolute, is_inside
+    from fmgrid.hypotheses.commands import absolute, is_inside
 
     paths = [("--output", output), ("--reference", reference)]
     paths += [("--grid", grid) for grid in grids or ()]

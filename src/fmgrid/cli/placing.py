@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fmgrid.cli.showing import resolve, some
-from fmgrid.disk import move_file, move_folder, read_regular
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.report import MARK
+from fmgrid.system.disk import move_file, move_folder, read_regular
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.costs import estimate_seconds
-from fmgrid.records import Experiment, Run
-from fmgrid.study import Ranking, Repeated, images_of
+from fmgrid.analysis.study import Ranking, Repeated, images_of
+from fmgrid.experiment import Experiment, Run
+from fmgrid.training.costs import estimate_seconds
 from fmgrid.words import shortened
 
 _SHORTEST_NAME = 8  # characters, where a terminal is narrow

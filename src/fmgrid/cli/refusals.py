@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from fmgrid.errors import InputError, Place, Problem, StoreError
+from fmgrid.execution.runner import Found, Policy, is_set_aside
 from fmgrid.grid import Definition
-from fmgrid.runner import Found, Policy, is_set_aside
-from fmgrid.store import Store
+from fmgrid.results.store import Store
 from fmgrid.words import counted, first_few
 
 Pair: TypeAlias = tuple[Definition, Found]

@@ -6,20 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fmgrid.analysis.study import Study, to_study
+from fmgrid.analysis.verdicts import open_over_all
 from fmgrid.cli.output import say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
-from fmgrid.commands import as_argument
 from fmgrid.errors import FmgridError, InputError, Place, Problem
+from fmgrid.hypotheses.commands import as_argument
+from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.questions import read_asked_in, recall
-from fmgrid.records import Asked
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
-from fmgrid.study import Study, to_study
-from fmgrid.summary import Summary, summarize
-from fmgrid.verdicts import open_over_all
+from fmgrid.results.summary import Summary, summarize
 from fmgrid.words import command_line, counted
 
 _WARNINGS_SHOWN = 20

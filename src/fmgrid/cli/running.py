@@ -13,22 +13,16 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
-from fmgrid import questions
+from fmgrid.analysis.study import Ranking
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
 from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
-from fmgrid.commands import as_argument
 from fmgrid.components import is_plugged_in, on_one_line
-from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.data import Prepared, prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
-from fmgrid.grid import Definition, Plan, to_asked
-from fmgrid.memory import available_memory
-from fmgrid.quantities import format_bytes
-from fmgrid.records import Asked, Command, Experiment, Run
-from fmgrid.runner import (
+from fmgrid.execution.runner import (
     Found,
     Policy,
     as_wanted,
@@ -38,13 +32,20 @@ from fmgrid.runner import (
     run_all,
     survey,
 )
-from fmgrid.store import Store
-from fmgrid.study import Ranking
+from fmgrid.experiment import Experiment, Run
+from fmgrid.grid import Definition, Plan, to_asked
+from fmgrid.hypotheses import registry as questions
+from fmgrid.hypotheses.commands import as_argument
+from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.quantities import format_bytes
+from fmgrid.results.store import Store
+from fmgrid.system.memory import available_memory
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.training.worker import PRELOAD, check_optimizer, train_one
 from fmgrid.words import command_line, counted
-from fmgrid.worker import PRELOAD, check_optimizer, train_one
 
 if TYPE_CHECKING:
-    from fmgrid.executors.processes import Processes
+    from fmgrid.execution.local.processes import Processes
 
 FAILED = 1
 FAILURES_SHOWN = 20
@@ -134,7 +135,7 @@ def _train_all(
 
     Nothing is set aside before everything is there that training needs.
     """
-    from fmgrid.executors.processes import Processes, workers_for
+    from fmgrid.execution.local.processes import Processes, workers_for
 
     wanted = [as_wanted(item, wishes.policy) for item in found]
     trainings = count_trainings(wanted)

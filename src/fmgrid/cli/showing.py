@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from fmgrid.analysis.study import Repeated, best_by_images, images_of, to_study
 from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.cli.refusals import find_refusals
 from fmgrid.cli.tables import to_lines
-from fmgrid.commands import as_argument
-from fmgrid.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
+from fmgrid.execution.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
+from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
-from fmgrid.records import Experiment, Run
-from fmgrid.runner import Found, Policy, as_wanted, count_trainings, is_set_aside, survey
-from fmgrid.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file, read_results, write_whole
-from fmgrid.study import Repeated, best_by_images, images_of, to_study
-from fmgrid.summary import Summary
+from fmgrid.hypotheses.commands import as_argument
+from fmgrid.results.store import (
+    FOLDER_OF_GRIDS,
+    NOT_THERE,
+    Store,
+    is_own_file,
+    read_results,
+    write_whole,
+)
+from fmgrid.results.summary import Summary
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import command_line, counted, first_few, printable
 
 if TYPE_CHECKING:
@@ -298,7 +305,7 @@ def _objection_to_target(target: Path) -> str | None:
 
 def _may_be_replaced(file: Path) -> bool:
     """Return whether a file is empty, or a table that summarize wrote."""
-    from fmgrid.study import is_header_of_table
+    from fmgrid.analysis.study import is_header_of_table
 
     with file.open("rb") as stream:
         line = stream.readline(_LONGEST_HEADER)

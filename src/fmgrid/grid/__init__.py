@@ -13,18 +13,21 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
-from fmgrid.claims import Hypothesis, to_text
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid.blocks import SETTINGS, Definition, Grid, show
+from fmgrid.experiment import Experiment
+from fmgrid.grid.blocks import Definition, Grid
 from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
-from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.records import Asked, Command, Experiment, Stated, typed
+from fmgrid.grid.overrides import read_overrides
+from fmgrid.grid.reading import read_grid
+from fmgrid.hypotheses.claims import Hypothesis, to_text
+from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.settings import SETTINGS, is_same, show_toml
 from fmgrid.words import printable
 
-__all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_grids", "load_plan", "to_asked"]
+__all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_plan", "to_asked"]
 
 MAX_RUNS = 10_000
 
@@ -57,24 +60,6 @@ class Plan:
         return [hypothesis for file in self.files for hypothesis in file.hypotheses]
 
 
-def load_grids(
-    paths: Sequence[Path],
-    *,
-    overrides: Sequence[str] = (),
-    only: Sequence[str] = (),
-    seeds: Sequence[int] | None = None,
-    max_runs: int = MAX_RUNS,
-) -> list[Definition]:
-    """Return the experiments of all grids, in the order they are written, each once.
-
-    A directory means the *.toml files directly in it. *overrides* are "setting=value" and
-    have the last word; *only* are name patterns; *seeds* replace those of the files.
-    Raises `InputError` with every problem of every file.
-    """
-    plan = load_plan(paths, overrides=overrides, only=only, seeds=seeds, max_runs=max_runs)
-    return plan.definitions
-
-
 def load_plan(
     paths: Sequence[Path],
     *,
@@ -83,7 +68,12 @@ def load_plan(
     seeds: Sequence[int] | None = None,
     max_runs: int = MAX_RUNS,
 ) -> Plan:
-    """Return what `load_grids` does, and for each file what it says of its experiments."""
+    """Return the experiments of all grids in the order they are written, each once, by file.
+
+    A folder means the *.toml files directly in it. *overrides* are "setting=value" and have the
+    last word; *only* are patterns of names; *seeds* replace those of the files. Raises
+    `InputError` with every problem of every file.
+    """
     problems: list[Problem] = []
     settled = read_overrides(overrides, problems)
     grids = read_files(paths, lambda path: read_grid(path, settled, seeds, problems), problems)
@@ -230,10 +220,10 @@ def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
         differing = [
-            name for name in SETTINGS if typed(getattr(one, name)) != typed(getattr(other, name))
+            name for name in SETTINGS if not is_same(getattr(one, name), getattr(other, name))
         ]
         told = ", ".join(
-            f"{name} {show(getattr(one, name))} and {show(getattr(other, name))}"
+            f"{name} {show_toml(getattr(one, name))} and {show_toml(getattr(other, name))}"
             for name in differing
         )
         # A setting that one of them lacks would not do: no template may ask for it.

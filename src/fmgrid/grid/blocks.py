@@ -1,7 +1,6 @@
 """What a grid file says, as values: settings with their places, blocks, the file as a whole."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,26 +8,15 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.claims import Expectation
 from fmgrid.components import ComponentError, optimizer_signature
 from fmgrid.errors import Place, Problem
-from fmgrid.records import Experiment
-from fmgrid.words import printable
+from fmgrid.experiment import Experiment
+from fmgrid.hypotheses.claims import Expectation
+from fmgrid.settings import RIVALS, Keys
 
-Keys: TypeAlias = tuple[str, ...]  # ("optimizer_args", "momentum"), ("hidden_units", "0")
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
-SETTINGS = [name for name in Experiment.model_fields if name not in ("name", "seed")]
-# Two ways of saying one thing, of which an experiment has one.
-RIVALS: Mapping[Keys, Keys] = {
-    ("train_steps",): ("train_images",),
-    ("train_images",): ("train_steps",),
-}
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_SHOWN_ITEMS = 20
-_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -167,8 +155,8 @@ def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
     """Lay settings over each other; the last word also comes last, after what it replaces."""
     merged: dict[Keys, Written] = {}
     for keys, written in chain.from_iterable(layer.items() for layer in layers):
-        for replaced in (keys, RIVALS.get(keys, keys)):
-            merged.pop(replaced, None)
+        merged.pop(keys, None)
+        merged.pop((RIVALS.get(keys[0], ""),), None)
         merged[keys] = written
     return merged
 
@@ -179,33 +167,3 @@ def takes(optimizer: Any, argument: str) -> bool:
         return isinstance(optimizer, str) and optimizer_signature(optimizer).takes(argument)
     except ComponentError:
         return True
-
-
-def expects(setting: str) -> str:
-    """Return what a setting's value should be, for an error message."""
-    extra: Any = Experiment.model_fields[setting].json_schema_extra
-    return str(extra["expects"])
-
-
-def show(value: Any) -> str:
-    """Write a value as TOML does, shortened to what fits in a message."""
-    if isinstance(value, str):
-        return f'"{printable(value, _SHOWN_CHARACTERS)}"'
-    if isinstance(value, bool | None):
-        text = str(value).lower()
-    elif isinstance(value, int) and abs(value) >= 2**63:
-        text = "a number beyond 64 bits"  # which Python may refuse to print
-    elif isinstance(value, list | tuple):
-        more = ", ..." if len(value) > _SHOWN_ITEMS else ""
-        text = f"[{', '.join(map(show, value[:_SHOWN_ITEMS]))}{more}]"
-    elif isinstance(value, dict):
-        items = ", ".join(f"{show_key(key)} = {show(item)}" for key, item in value.items())
-        text = f"{{ {items} }}" if items else "{}"
-    else:
-        text = str(value)
-    return printable(text, _SHOWN_CHARACTERS)
-
-
-def show_key(key: str) -> str:
-    """Write a key as TOML does, in quotes where it isn't a plain word, and shortened."""
-    return key if _PLAIN_KEY.fullmatch(key) else show(key)

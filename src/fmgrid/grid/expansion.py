@@ -17,20 +17,17 @@ from fmgrid.components import (
     setting_as_taken,
 )
 from fmgrid.errors import InputError, Problem
+from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import (
     Block,
     Definition,
     Grid,
-    Keys,
     Written,
-    expects,
     overlay,
-    show,
-    show_key,
     takes,
 )
 from fmgrid.grid.names import check_folder_name, check_template, default_template, make_name
-from fmgrid.records import Experiment, typed
+from fmgrid.settings import SETTINGS, Keys, show_key, show_toml, value_at
 from fmgrid.words import or_near_match
 
 MAX_LAYERS = 1_000
@@ -145,7 +142,7 @@ def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str
     units = settings.get("hidden_units", _DRAFT.hidden_units)
     index = int(rest[0])
     if not isinstance(units, list | tuple) or index >= len(units):
-        return f"there is no layer {index} in hidden_units = {show(units)}, counted from 0"
+        return f"there is no layer {index} in hidden_units = {show_toml(units)}, counted from 0"
     settings["hidden_units"] = [*units[:index], value, *units[index + 1 :]]
     return None
 
@@ -160,9 +157,11 @@ def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> P
     layer = (setting, *rest[:1])
     origin = draft.origin(*layer)
     if setting == "hidden_units" and rest and layer in written:
-        return origin.problem(f"{show(origin.value)} is not a whole number from 1")
+        return origin.problem(f"{show_toml(origin.value)} is not a whole number from 1")
     hint = _axis_hint(origin, setting, block)
-    return origin.problem(f"{show(origin.value)} is not {expects(setting)}{hint}")
+    return origin.problem(
+        f"{show_toml(origin.value)} is not {SETTINGS[setting].about.expects}{hint}"
+    )
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
@@ -170,7 +169,7 @@ def _axis_hint(origin: Written, setting: str, block: Block) -> str:
     if setting == "hidden_units" and type(value) is int:
         if block.kind != "point" and origin.setting == f"{block.kind}.hidden_units":
             return f"; in [{block.kind}] a list is an axis: write [[256, 256]] for one network"
-        return f"; write [{show(value)}] for one layer"
+        return f"; write [{show_toml(value)}] for one layer"
     is_list_of_lists = isinstance(value, list) and any(isinstance(item, list) for item in value)
     if is_list_of_lists if setting == "hidden_units" else isinstance(value, list):
         return "; an axis stands in [grid]"
@@ -203,10 +202,12 @@ def _optimizer_problems(
                 hint += "; what stands in [grid] goes to those that take it"
             problems.append(origin.problem(f"{name} takes no {show_key(argument)}{hint}"))
         elif not _is_argument(value):
-            message = f"{show(value)} is no argument; write a finite number, true, false or text"
+            message = (
+                f"{show_toml(value)} is no argument; write a finite number, true, false or text"
+            )
             problems.append(origin.problem(message))
         elif objection := objection_to_value(name, argument, value):
-            problems.append(origin.problem(f"{show(value)} {objection}"))
+            problems.append(origin.problem(f"{show_toml(value)} {objection}"))
     return problems
 
 
@@ -245,7 +246,9 @@ def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | 
     if objection_to_value(optimizer, argument, whole) is None:
         return None
     wrong = ((value, objection_to_value(optimizer, argument, value)) for value in each or [whole])
-    return next((f"{show(value)} {objection}" for value, objection in wrong if objection), None)
+    return next(
+        (f"{show_toml(value)} {objection}" for value, objection in wrong if objection), None
+    )
 
 
 class _Exclusions:
@@ -281,7 +284,7 @@ class _Exclusions:
         """Return whether any rule drops an experiment."""
         left = self._all
         for keys, by_value in self._by_value.items():
-            value = typed(_at(experiment, keys))
+            value = typed(value_at(experiment, keys))
             left &= by_value.get(value, 0) | (self._all & ~self._asking[keys])
             if not left:
                 return False
@@ -323,16 +326,3 @@ def _name_test(choices: Iterable[Any]) -> Callable[[str], bool]:
 def _in_parts(patterns: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(patterns), _PATTERNS_AT_ONCE):
         yield patterns[start : start + _PATTERNS_AT_ONCE]
-
-
-def _at(experiment: Experiment, keys: Keys) -> Any:
-    """Return the value of a setting, or of one inside of it; None where there is none."""
-    value: Any = getattr(experiment, keys[0])
-    for key in keys[1:]:
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif isinstance(value, tuple) and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value

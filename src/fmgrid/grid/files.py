@@ -1,13 +1,24 @@
-"""Which grid files are read together: those that are named, and those that they take in."""
+"""Grid files as text, and which of them are read together: those named, and their members."""
 
+import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from fmgrid.errors import Problem
+from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import Grid
-from fmgrid.grid.reading import grid_files
+from fmgrid.system.disk import read_regular
+from fmgrid.words import printable
+
+MAX_BYTES = 1_000_000
+MAX_QUESTION = 200  # characters of a file's first line that go into reports
+
+_REASONS: Mapping[int | None, str] = {
+    errno.ENOENT: "no such file; name a grid file or a folder of them",
+    errno.EINVAL: "is not a file; name a grid file or a folder of them",
+    errno.EFBIG: f"is larger than {MAX_BYTES:,} bytes; no grid needs to be",
+}
 
 RealPath: TypeAlias = str  # the same for a file, however it is named
 
@@ -19,7 +30,7 @@ def read_files(
 
     What *read* returns None for is left out, and has been reported by it.
     """
-    named = {os.path.realpath(path): path for path in grid_files(paths, problems)}
+    named = {os.path.realpath(path): path for path in _grid_files(paths, problems)}
     grids: dict[RealPath, Grid | None] = {}
     for file, path in named.items():
         grid = read(path)
@@ -46,3 +57,63 @@ def _nested(grids: dict[RealPath, Grid]) -> list[Problem]:
         for member in grid.members
         if (other := grids.get(os.path.realpath(member.value))) and other.members
     ]
+
+
+def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
+    """Return the files that *paths* mean, each once; a folder means the *.toml in it."""
+    files: list[Path] = []
+    for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+            files.append(path)
+            continue
+        try:
+            found = _grids_in(path)
+        except OSError as error:  # Path.glob would find nothing
+            message = f"cannot be listed: {error.strerror or error}"
+            problems.append(Problem(Place(str(path)), "", message))
+            continue
+        files += found
+        if not found:
+            message = "holds no grids; name a grid file, or a folder with *.toml files in it"
+            problems.append(Problem(Place(str(path)), "", message))
+    distinct: dict[str, Path] = {}
+    for file in files:
+        distinct.setdefault(os.path.realpath(file), file)
+    return list(distinct.values())
+
+
+def _grids_in(folder: Path) -> list[Path]:
+    """Return the *.toml files in a folder, without hidden ones, which are no person's grids."""
+    with os.scandir(folder) as listing:
+        names = [
+            entry.name
+            for entry in listing
+            if os.path.normcase(entry.name).endswith(".toml")
+            and not entry.name.startswith(".")
+            and not os.path.isdir(entry.path)  # noqa: PTH112 - as in _grid_files
+        ]
+    return [folder / name for name in sorted(names)]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a grid file. Raises `InputError` where it has none."""
+    try:
+        # Windows' editors put a byte order mark in front.
+        return read_regular(path, MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise refusal(path, "is not UTF-8 text; save it as UTF-8", line) from error
+    except (OSError, ValueError) as error:
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None)
+        raise refusal(path, _REASONS.get(number, f"cannot be read: {reason or error}")) from error
+
+
+def first_comment(text: str) -> str:
+    """Return the comment that a grid begins with, "" if it begins otherwise."""
+    first = text.lstrip().partition("\n")[0]
+    return printable(first.strip("# \t\r"), MAX_QUESTION) if first.startswith("#") else ""
+
+
+def refusal(path: Path, message: str, line: int | None = None) -> InputError:
+    """Return an error of a file as a whole."""
+    return InputError([Problem(Place(str(path), line), "", message)])

@@ -7,7 +7,10 @@ them are known, and before any is chosen with --only.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.claims import (
+from fmgrid.errors import InputError, Problem
+from fmgrid.experiment import Experiment
+from fmgrid.grid.blocks import Statement, Written
+from fmgrid.hypotheses.claims import (
     MAX_COMPARISONS,
     MAX_HYPOTHESES,
     ClaimError,
@@ -21,9 +24,7 @@ from fmgrid.claims import (
     resolve,
     selections,
 )
-from fmgrid.errors import InputError, Problem
-from fmgrid.grid.blocks import Statement, Written, show
-from fmgrid.records import Experiment
+from fmgrid.settings import show_toml
 from fmgrid.words import or_near_match
 
 MAX_CLAIM = 200  # characters
@@ -106,16 +107,20 @@ def _line(written: Written) -> str:
     """Return one line of text. Raises `ClaimError` for anything else."""
     text = written.value
     if isinstance(text, list):
-        raise ClaimError(f"{show(text)} is not text in quotes; write a [[hypothesis]] for each")
+        raise ClaimError(
+            f"{show_toml(text)} is not text in quotes; write a [[hypothesis]] for each"
+        )
     if not isinstance(text, str):
-        raise ClaimError(f"{show(text)} is not text in quotes")
+        raise ClaimError(f"{show_toml(text)} is not text in quotes")
     if not text.strip():
         raise ClaimError("is empty")
     if any(letter in text for letter in "\r\n"):
-        raise ClaimError(f'{show(text)} is not one line of text; in """, end each line with \\')
+        raise ClaimError(
+            f'{show_toml(text)} is not one line of text; in """, end each line with \\'
+        )
     if hidden := [letter for letter in text if not letter.isprintable()]:
         told = f"holds a character that cannot be seen, U+{ord(hidden[0]):04X}"
-        raise ClaimError(f"{show(text)} {told}; leave it out, or write a space")
+        raise ClaimError(f"{show_toml(text)} {told}; leave it out, or write a space")
     return text
 
 

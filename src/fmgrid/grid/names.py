@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from fmgrid.grid.blocks import RIVALS, show
-from fmgrid.records import Experiment
+from fmgrid.experiment import Experiment
+from fmgrid.settings import RIVALS, SETTINGS, show_toml
 from fmgrid.words import or_near_match, printable
 
 MAX_LENGTH = 100
-FIELDS = sorted({*Experiment.model_fields, "depth"} - {"name", "seed"})
+FIELDS = sorted({*SETTINGS, "depth"})
 
 _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
@@ -28,7 +28,7 @@ _TAKEN = {"readme.md", "experiment_summary.csv"}  # files that share the log fol
 def check_template(template: Any) -> str | None:
     """Return what is wrong with *template* and what would be right, None if nothing is."""
     if not isinstance(template, str):
-        return f"{show(template)} is not text in quotes"
+        return f"{show_toml(template)} is not text in quotes"
     return _objection_to_text(template)
 
 
@@ -38,7 +38,9 @@ def _objection_to_text(template: str) -> str | None:
         fields = list(string.Formatter().parse(template))
     except ValueError as error:
         reason = str(error)[:1].lower() + str(error)[1:]
-        return f"{show(template)} is no template ({reason}); write fields as in epochs_{{epochs}}"
+        return (
+            f"{show_toml(template)} is no template ({reason}); write fields as in epochs_{{epochs}}"
+        )
     objections = (
         _objection_to_field(field, spec or "", conversion)
         for _, field, spec, conversion in fields
@@ -82,23 +84,22 @@ def make_name(template: str, experiment: Experiment) -> str:
     try:
         return template.format_map(values)
     except IndexError as error:
-        units = show(experiment.hidden_units)
+        units = show_toml(experiment.hidden_units)
         raise ValueError(
-            f"{show(template)} asks for a layer that hidden_units = {units} lacks; "
+            f"{show_toml(template)} asks for a layer that hidden_units = {units} lacks; "
             "write {hidden_units} for all of them"
         ) from error
     except KeyError as error:
         lacking = _describe_lack(error.args[0], experiment)
-        raise ValueError(f"{show(template)} asks for {lacking}") from error
+        raise ValueError(f"{show_toml(template)} asks for {lacking}") from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{show(template)} does not fit the values ({error})") from error
+        raise ValueError(f"{show_toml(template)} does not fit the values ({error})") from error
 
 
 def _describe_lack(field: str, experiment: Experiment) -> str:
     """Describe what a template asks for in vain, and what to write instead."""
-    if rival := RIVALS.get((field,)):
-        instead = rival[0]
-        written = f"{instead} = {show(getattr(experiment, instead))}"
+    if instead := RIVALS.get(field):
+        written = f"{instead} = {show_toml(getattr(experiment, instead))}"
         return f"{field}, in whose place stands {written}; write {{{instead}}}"
     return (
         f"the argument {field}, which is not set for {experiment.optimizer}; "
@@ -118,14 +119,15 @@ def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:
 def check_folder_name(name: str) -> str | None:
     """Return why *name* can't be a folder on Linux, macOS and Windows alike, None if it can."""
     if len(name) > MAX_LENGTH:
-        return f"{show(name)} has {len(name)} characters; a folder's name has at most {MAX_LENGTH}"
+        told = f"{show_toml(name)} has {len(name)} characters"
+        return f"{told}; a folder's name has at most {MAX_LENGTH}"
     if not _SAFE.fullmatch(name):
         return (
-            f'{show(name)} is no safe folder name; begin with a letter, a digit or "_", '
+            f'{show_toml(name)} is no safe folder name; begin with a letter, a digit or "_", '
             'and go on with these and "-", "+", "=" or, inside, "."'
         )
     if name.partition(".")[0].lower() in _DEVICES or name.lower() in _TAKEN:
-        return f"{show(name)} is a reserved name; choose another"
+        return f"{show_toml(name)} is a reserved name; choose another"
     return None
 
 

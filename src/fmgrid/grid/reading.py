@@ -1,13 +1,11 @@
-"""Grid files and --set options -> blocks, with everything that shows without expanding them.
+"""Grid files -> blocks, with everything that shows without expanding them.
 
 Problems are collected in a list that the caller passes in; what has one is left out, and
 reading goes on, so that a user sees all of them at once.
 """
 
 import os
-import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,32 +19,25 @@ from fmgrid.components import (
     optimizer_signature,
 )
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import (
     KINDS,
-    RIVALS,
-    SETTINGS,
     Block,
     Grid,
-    Keys,
     Kind,
     Statement,
     Written,
-    expects,
-    overlay,
-    show,
-    show_key,
     takes,
 )
+from fmgrid.grid.files import first_comment, read_text, refusal
 from fmgrid.grid.hypotheses import read_statement
 from fmgrid.grid.names import check_template
 from fmgrid.grid.toml_lines import Document, TomlError, TomlPath, parse
 from fmgrid.quantities import parse_seconds
-from fmgrid.records import Experiment
+from fmgrid.settings import RIVALS, SETTINGS, Keys, objection_to, show_key, show_toml
 from fmgrid.words import or_near_match, printable
 
-MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
-MAX_QUESTION = 200  # characters of a file's first line that go into reports
 
 _TOP_LEVEL = [
     *("name", "seeds", "repeats", "timeout", "base", *KINDS, "exclude"),
@@ -54,12 +45,6 @@ _TOP_LEVEL = [
 ]
 _BESIDE = ("name", "seeds", "repeats", "timeout")  # what stands beside the settings of a block
 _DERIVED = ["depth", "name"]  # what [[exclude]] may ask for besides settings
-# What --set would take for text.
-_PYTHONS_WORDS = {
-    "True": "write true",
-    "False": "write false",
-    "None": "leave the setting out, and it keeps its default",
-}
 # What tomllib says, and what was probably meant.
 _HINTS = {
     "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
@@ -73,42 +58,6 @@ _HINTS = {
 }
 
 
-def grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    """Return the files that *paths* mean, each once; a folder means the *.toml in it."""
-    files: list[Path] = []
-    for path in paths:
-        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            files.append(path)
-            continue
-        try:
-            found = _grids_in(path)
-        except OSError as error:  # Path.glob would find nothing
-            message = f"cannot be listed: {error.strerror or error}"
-            problems.append(Problem(Place(str(path)), "", message))
-            continue
-        files += found
-        if not found:
-            message = "holds no grids; name a grid file, or a folder with *.toml files in it"
-            problems.append(Problem(Place(str(path)), "", message))
-    distinct: dict[str, Path] = {}
-    for file in files:
-        distinct.setdefault(os.path.realpath(file), file)
-    return list(distinct.values())
-
-
-def _grids_in(folder: Path) -> list[Path]:
-    """Return the *.toml files in a folder, without hidden ones, which are no person's grids."""
-    with os.scandir(folder) as listing:
-        names = [
-            entry.name
-            for entry in listing
-            if os.path.normcase(entry.name).endswith(".toml")
-            and not entry.name.startswith(".")
-            and not os.path.isdir(entry.path)  # noqa: PTH112 - as in grid_files
-        ]
-    return [folder / name for name in sorted(names)]
-
-
 def read_grid(
     path: Path,
     overrides: Mapping[Keys, Written],
@@ -117,9 +66,9 @@ def read_grid(
 ) -> Grid | None:
     """Return what the file says, None if it isn't TOML at all."""
     try:
-        text = _read_text(path)
+        text = read_text(path)
         reader = _Reader(path, parse(text), overrides)
-        grid = replace(reader.read(seeds), question=_first_comment(text))
+        grid = replace(reader.read(seeds), question=first_comment(text))
     except InputError as error:
         problems += error.problems
         return None
@@ -130,73 +79,6 @@ def read_grid(
         return None
     problems += reader.problems
     return grid
-
-
-def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, Written]:
-    """Read "setting=value", the value as TOML writes it; bare words need no quotes."""
-    found: dict[Keys, Written] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        keys = tuple(part.strip() for part in key.split("."))
-        place = Place(f"--set {printable(text, 100)}")
-        written = Written(_toml_value(value.strip()), place, "")
-        if keys == ("name",) and not isinstance(written.value, str):
-            written = replace(written, value=value.strip())  # a name that looks like a number
-        if objection := _objection_to_override(keys, equals, value.strip(), written.value):
-            problems.append(written.problem(objection))
-        else:
-            found = overlay(found, {keys: written})
-    return found
-
-
-def _objection_to_override(keys: Keys, equals: str, text: str, value: Any) -> str | None:
-    if not equals:
-        return "has no value; write --set setting=value"
-    if keys[0] in ("seed", "seeds", "repeats"):
-        return "seeds are given as --seeds 0,1,2"
-    if keys[0] == "timeout":
-        return "a time limit is given as --timeout 60s"
-    if keys == ("name",):
-        return check_template(value)
-    if instead := _PYTHONS_WORDS.get(text):
-        return f"{text} is Python's word; {instead}"
-    return _objection_to_key(keys)
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        values = parse(f"value = {text}").values
-    except ValueError:  # a bare word, or what no terminal should have sent
-        return text
-    return values["value"] if len(values) == 1 else text
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device may never end
-            raise _refused(path, "is not a file; name a grid file or a folder of them")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise _refused(path, f"is larger than {MAX_BYTES:,} bytes; no grid needs to be")
-        return content.decode("utf-8-sig")  # Windows' editors put a byte order mark in front
-    except FileNotFoundError as error:
-        raise _refused(path, "no such file; name a grid file or a folder of them") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise _refused(path, "is not UTF-8 text; save it as UTF-8", line) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _refused(path, f"cannot be read: {reason}") from error
-
-
-def _first_comment(text: str) -> str:
-    first = text.lstrip().partition("\n")[0]
-    return printable(first.strip("# \t\r"), MAX_QUESTION) if first.startswith("#") else ""
-
-
-def _refused(path: Path, message: str, line: int | None = None) -> InputError:
-    return InputError([Problem(Place(str(path), line), "", message)])
 
 
 class _Reader:
@@ -217,7 +99,7 @@ class _Reader:
         """Read the whole document; *seeds* from the command line replace those in it."""
         values = self.document.values
         if not values:
-            raise _refused(self.path, "spells out nothing; write [grid], [[point]] or [base]")
+            raise refusal(self.path, "spells out nothing; write [grid], [[point]] or [base]")
         for key in values:
             if key not in _TOP_LEVEL:
                 self._problem((key,), _unknown_at_top(key))
@@ -257,14 +139,14 @@ class _Reader:
         if named is None:
             return []
         if not named or not isinstance(named, list):
-            wrong = f'{show(named)} is not a list of files; write grids = ["epochs.toml"]'
+            wrong = f'{show_toml(named)} is not a list of files; write grids = ["epochs.toml"]'
             self._problem(("grids",), wrong)
             return []
         members = []
         for index, name in enumerate(named):
             written = self._written(("grids", index), name)
             if objection := _objection_to_member(self.path.parent, name):
-                self._report(written.problem(f"{show(name)} {objection}"))
+                self._report(written.problem(f"{show_toml(name)} {objection}"))
             else:
                 members.append(replace(written, value=self.path.parent / name))
         return members
@@ -291,7 +173,7 @@ class _Reader:
         table = self.document.values.get("base", {})
         if isinstance(table, dict):
             return self._settings(("base",), table)
-        self._problem(("base",), f"{show(table)} is not a table; write [base]")
+        self._problem(("base",), f"{show_toml(table)} is not a table; write [base]")
         return {}
 
     def _tables(self, kind: str) -> list[tuple[TomlPath, dict[str, Any]]]:
@@ -303,7 +185,7 @@ class _Reader:
             return [((kind,), found)]
         if found and isinstance(found, list) and all(isinstance(table, dict) for table in found):
             return [((kind, index), table) for index, table in enumerate(found)]
-        self._problem((kind,), f"{show(found)} is not a table; write [{kind}] or [[{kind}]]")
+        self._problem((kind,), f"{show_toml(found)} is not a table; write [{kind}] or [[{kind}]]")
         return []
 
     def _template(self, table: Mapping[str, Any], path: TomlPath) -> Written | None:
@@ -322,13 +204,13 @@ class _Reader:
         elif repeats is not None:
             if _is_whole(repeats, 1):
                 return range(repeats)
-            self._problem((*path, "repeats"), f"{show(repeats)} is not a whole number from 1")
+            self._problem((*path, "repeats"), f"{show_toml(repeats)} is not a whole number from 1")
         elif seeds is not None:
             is_list = isinstance(seeds, list) and seeds and all(_is_whole(s, 0) for s in seeds)
             if is_list and len(set(seeds)) == len(seeds):
                 return list(seeds)
             wanted = "names a seed twice" if is_list else "is not a list of whole numbers from 0"
-            self._problem((*path, "seeds"), f"{show(seeds)} {wanted}; write seeds = [0, 1, 2]")
+            self._problem((*path, "seeds"), f"{show_toml(seeds)} {wanted}; write seeds = [0, 1, 2]")
         return []
 
     def _timeout(self, table: Mapping[str, Any], path: TomlPath) -> float | None:
@@ -337,7 +219,7 @@ class _Reader:
             return None
         seconds = parse_seconds(table["timeout"])
         if seconds is None:
-            wrong = f'{show(table["timeout"])} is no duration; write "60s", "5min" or "2h"'
+            wrong = f'{show_toml(table["timeout"])} is no duration; write "60s", "5min" or "2h"'
             self._problem((*path, "timeout"), wrong)
         return seconds
 
@@ -351,7 +233,8 @@ class _Reader:
     ) -> Block:
         """Read one block; *asked_seeds* overrule its own, those of *whole* stand in for them."""
         before = len(self.problems)
-        settled = {*self.overrides, *(RIVALS[keys] for keys in self.overrides if keys in RIVALS)}
+        rivals = {(RIVALS[keys[0]],) for keys in self.overrides if keys[0] in RIVALS}
+        settled = {*self.overrides, *rivals}
         settings = {
             keys: written
             for keys, written in self._settings(path, table).items()
@@ -441,10 +324,9 @@ class _Reader:
                     found[keys] = written
                 elif key in beside:
                     continue
-                elif objection := _objection_to_key(keys, derived):
+                elif objection := objection_to_key(keys, derived):
                     self._report(written.problem(objection))
-                elif RIVALS.get(keys) in found:
-                    rival = ".".join(RIVALS[keys])
+                elif (rival := RIVALS.get(key)) and (rival,) in found:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))
                 else:
                     found[keys] = written
@@ -501,31 +383,18 @@ def _unknown_at_top(key: str) -> str:
     return f"no such key{or_near_match(key, _TOP_LEVEL, 'there are')}"
 
 
-def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
+def objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
     """Return what is wrong with a setting's dotted key."""
     setting, *rest = keys
     if setting == "seed":
         return "no such setting; write seeds = [0, 1, 2] at the top of the file"
     if setting in _BESIDE:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
-    if setting == "depth" and "depth" not in derived:
+    if setting not in SETTINGS and setting not in derived and objection_to(keys) is None:
         return "follows from hidden_units; write those"
-    if setting not in SETTINGS:
-        return f"no such setting{or_near_match(setting, [*SETTINGS, *derived], 'there are')}"
-    return _objection_to_part(setting, rest) if rest else None
-
-
-def _objection_to_part(setting: str, rest: Sequence[str]) -> str | None:
-    if setting == "hidden_units":
-        is_index = len(rest) == 1 and re.fullmatch(r"0|[1-9][0-9]{0,3}", rest[0])
-        return None if is_index else "is no layer; write hidden_units.0 for the first"
-    if setting != "optimizer_args":
-        return f"{setting} is one value; write {setting} = ..."
-    if rest[0] in RESERVED_ARGUMENTS:
+    if setting == "optimizer_args" and rest and rest[0] in RESERVED_ARGUMENTS:
         return f"{rest[0]} does not belong here: {RESERVED_ARGUMENTS[rest[0]]}"
-    if not all(re.fullmatch(r"\w+", part, re.ASCII) for part in rest):
-        return "is no name of an argument; write letters, digits and _"
-    return None
+    return objection_to(keys)
 
 
 def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
@@ -536,15 +405,17 @@ def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
         return None
     if setting == "name":
         wrong = [one for one in values if not isinstance(one, str)]
-        return f'{show(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
+        return (
+            f'{show_toml(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
+        )
     if setting == "depth" or rest:
         wrong = [one for one in values if not _is_whole(one, 0)]
-        return f"{show(wrong[0])} is not a whole number" if wrong else None
+        return f"{show_toml(wrong[0])} is not a whole number" if wrong else None
     if setting == "hidden_units" and not all(isinstance(one, list) for one in values):
         values = [value]  # one network
     wrong = [one for one in values if not _is_value(setting, one)]
     if wrong or setting != "optimizer":
-        return f"{show(wrong[0])} is not {expects(setting)}" if wrong else None
+        return f"{show_toml(wrong[0])} is not {SETTINGS[setting].about.expects}" if wrong else None
     return next(filter(None, map(_objection_to_torchs, values)), None)
 
 

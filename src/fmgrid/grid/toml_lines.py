@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from fmgrid.toml import MAX_DEPTH, find_long_key
+from fmgrid.system.toml import MAX_DEPTH, find_long_key
 
 TomlPath: TypeAlias = tuple[str | int, ...]  # keys of tables and indices of arrays, outermost first
 

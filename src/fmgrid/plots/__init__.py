@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from fmgrid.effects import Effect
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.study import Study, are_scored_alike
 from fmgrid.pages.document import INK
 from fmgrid.plots.curves import describe_learning_curves, plot_learning_curves
 from fmgrid.plots.forest import describe_effects, plot_effects
@@ -20,7 +21,6 @@ from fmgrid.plots.paper import to_png, to_svg
 from fmgrid.plots.ranking import describe_configurations, plot_configurations
 from fmgrid.plots.steps import describe_steps_and_images, plot_steps_and_images
 from fmgrid.plots.winners import describe_winners, plot_winners
-from fmgrid.study import Study, are_scored_alike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import Repeated, Study, best_first, by_configuration, merged
 from fmgrid.plots.paper import LONGEST, readable, tell_apart
-from fmgrid.statistics import Estimate
-from fmgrid.study import Repeated, Study, best_first, by_configuration, merged
 from fmgrid.words import counted
 
 

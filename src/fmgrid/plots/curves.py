@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.analysis.study import Group, Repeated, Study, level_of, measured
 from fmgrid.plots.paper import (
     GREY,
     LINES,
@@ -19,8 +21,6 @@ from fmgrid.plots.paper import (
 )
 from fmgrid.plots.scales import level_texts, padded, scale_by_logarithm
 from fmgrid.plots.wording import by_images, named, over
-from fmgrid.statistics import Estimate, estimate
-from fmgrid.study import Group, Repeated, Study, level_of, measured
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

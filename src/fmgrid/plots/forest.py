@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fmgrid.effects import Effect
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.study import show_level
 from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, readable, settled, styled
 from fmgrid.plots.scales import Span, stretches, value_axes
 from fmgrid.plots.wording import listed, named, points
-from fmgrid.study import show_level
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

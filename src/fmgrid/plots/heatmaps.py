@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.effects import as_good_as_best
+from fmgrid.analysis.effects import as_good_as_best
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import Axis, Group, Repeated, level_of, show_level
 from fmgrid.plots.configurations import highest_first
 from fmgrid.plots.levels import LEAST, METRIC
 from fmgrid.plots.paper import (
@@ -21,8 +23,6 @@ from fmgrid.plots.paper import (
 )
 from fmgrid.plots.scales import label_levels, level_texts, main_stretch
 from fmgrid.plots.wording import have_intervals, listed, percent_of, repeats
-from fmgrid.statistics import Estimate
-from fmgrid.study import Axis, Group, Repeated, level_of, show_level
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.analysis.study import Axis, Group, Repeated, level_of
 from fmgrid.plots.paper import colour, new_figure, readable, settled, styled
 from fmgrid.plots.scales import (
     Span,
@@ -21,8 +23,6 @@ from fmgrid.plots.wording import (
     percent,
     percent_of,
 )
-from fmgrid.statistics import Estimate, estimate
-from fmgrid.study import Axis, Group, Repeated, level_of
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.analysis.statistics import Estimate, estimate, mean_by_seed
+from fmgrid.analysis.study import Axis, Group, Repeated, show_level
 from fmgrid.plots.heatmaps import planes
 from fmgrid.plots.levels import LEAST, METRIC, draw_estimate, span_of
 from fmgrid.plots.paper import colour, new_figure, settled, styled
 from fmgrid.plots.scales import axis_label, label_levels, level_places, padded
 from fmgrid.plots.wording import at_level, meaning_of_bars, percent_of
-from fmgrid.statistics import Estimate, estimate, mean_by_seed
-from fmgrid.study import Axis, Group, Repeated, show_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

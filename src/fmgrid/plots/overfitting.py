@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.analysis.statistics import Estimate, told_from_zero
+from fmgrid.analysis.study import Study
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.paper import GREY, colour, explain, new_figure, settled, styled
 from fmgrid.plots.scales import padded, scale_by_logarithm
 from fmgrid.plots.wording import by_images, have_intervals, meaning_of_bars, named
-from fmgrid.statistics import Estimate, told_from_zero
-from fmgrid.study import Study
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import Study
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import LEAST, METRIC, break_of, span_of
 from fmgrid.plots.paper import (
@@ -19,8 +21,6 @@ from fmgrid.plots.paper import (
 )
 from fmgrid.plots.scales import Span, value_axes
 from fmgrid.plots.wording import by_images, listed, meaning_of_bars, named, percent_of
-from fmgrid.statistics import Estimate
-from fmgrid.study import Study
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from fmgrid.analysis.study import Axis, show_level
 from fmgrid.pages.document import INK
 from fmgrid.plots.paper import readable, tell_apart, text_width
-from fmgrid.study import Axis, show_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import TIME, Group
 from fmgrid.plots.curves import Point, points_of
 from fmgrid.plots.levels import LEAST
 from fmgrid.plots.paper import LINES, marker, new_figure, ramp, settled, styled, write_beside
 from fmgrid.plots.scales import padded, scale_by_logarithm
 from fmgrid.plots.wording import at_level, listed, over, percent
-from fmgrid.statistics import Estimate
-from fmgrid.study import TIME, Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

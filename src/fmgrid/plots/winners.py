@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmgrid.effects import as_good_as_best, find_winners
+from fmgrid.analysis.effects import as_good_as_best, find_winners
+from fmgrid.analysis.study import Study
 from fmgrid.plots.configurations import Configuration, configurations
 from fmgrid.plots.levels import METRIC
 from fmgrid.plots.paper import COLOUR_MAP, ink_on, new_figure, settled, styled
 from fmgrid.plots.wording import listed, named, percent
-from fmgrid.study import Study
 from fmgrid.words import counted
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from fmgrid.statistics import Estimate
-from fmgrid.study import Repeated, images_of, show_level
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import Repeated, images_of, show_level
 from fmgrid.words import counted, printable, without_middle
 
 T = TypeVar("T")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from fmgrid.effects import Effect, Gain, find_effects, find_gains
+from fmgrid.analysis.effects import Effect, Gain, find_effects, find_gains
+from fmgrid.analysis.statistics import Noise
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import Verdict, judge
 from fmgrid.report.reference import Reference
-from fmgrid.statistics import Noise
-from fmgrid.study import Study
-from fmgrid.verdicts import Verdict, judge
 
 
 @dataclass(frozen=True)

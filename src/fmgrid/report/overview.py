@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist, median
 
-from fmgrid.effects import Effect, as_good_as_best, find_winners
+from fmgrid.analysis.effects import Effect, as_good_as_best, find_winners
+from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
+from fmgrid.analysis.study import Repeated, Study, best_by_images, images_of, show_level
+from fmgrid.analysis.verdicts import WORDS
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
@@ -16,9 +19,6 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.statistics import CONFIDENCE, ROUNDING
-from fmgrid.study import Repeated, Study, best_by_images, images_of, show_level
-from fmgrid.verdicts import WORDS
 from fmgrid.words import counted
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
+from fmgrid.analysis.study import LABELS
 from fmgrid.pages.document import code
-from fmgrid.statistics import ALPHA, Difference, Estimate
-from fmgrid.study import LABELS
 
 MINUS = "\N{MINUS SIGN}"
 NAMES_SHOWN = 6

@@ -2,14 +2,14 @@
 
 from statistics import median
 
-from fmgrid.effects import Beside, by_name_in_tables, set_beside
+from fmgrid.analysis.effects import Beside, by_name_in_tables, set_beside
+from fmgrid.analysis.statistics import ALPHA
+from fmgrid.analysis.study import LABELS, images_of
 from fmgrid.pages.document import Section, code
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
 from fmgrid.report.phrases import show_difference, show_size, show_value, some, unit_of
 from fmgrid.report.reference import METRICS
-from fmgrid.statistics import ALPHA
-from fmgrid.study import LABELS, images_of
 
 
 def published_section(evidence: Evidence) -> Section | None:

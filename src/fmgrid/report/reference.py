@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmgrid.disk import read_regular
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.system.disk import read_regular
 from fmgrid.words import near_match, printable
 
 METRICS = ("accuracy", "valid_loss", "train_loss")

@@ -2,18 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fmgrid.effects import Against, compare_with, find_nested, find_shares
-from fmgrid.pages.document import Picture, Section, Table, code, plain
-from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
-from fmgrid.report.phrases import (
-    difference_cells,
-    show_p,
-    show_value,
-    some,
-    with_interval,
-)
-from fmgrid.study import (
+from fmgrid.analysis.effects import Against, compare_with, find_nested, find_shares
+from fmgrid.analysis.study import (
     Group,
     Repeated,
     Study,
@@ -25,6 +15,16 @@ from fmgrid.study import (
     level_of,
     scored_alike,
     show_level,
+)
+from fmgrid.pages.document import Picture, Section, Table, code, plain
+from fmgrid.report.evidence import Evidence
+from fmgrid.report.layout import section, table
+from fmgrid.report.phrases import (
+    difference_cells,
+    show_p,
+    show_value,
+    some,
+    with_interval,
 )
 from fmgrid.words import first_few
 

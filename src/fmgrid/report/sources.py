@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fmgrid.commands import commands_of, path_word
+from fmgrid.analysis.study import UNKNOWN_SEED, Study
+from fmgrid.hypotheses.commands import commands_of, path_word
 from fmgrid.pages.document import Code, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section
 from fmgrid.report.phrases import some
-from fmgrid.study import UNKNOWN_SEED, Study
 from fmgrid.words import command_line, counted
 
 _SHOWN = 20

@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from fmgrid.commands import (
+from fmgrid.analysis.statistics import common_seeds
+from fmgrid.analysis.study import UNKNOWN_SEED, Study, show_level
+from fmgrid.experiment import TRAIN_IMAGES
+from fmgrid.hypotheses.commands import (
     absolute,
     grid_word,
     grid_words,
@@ -14,13 +17,11 @@ from fmgrid.commands import (
     option_words,
     path_word,
 )
+from fmgrid.hypotheses.records import Asked
 from fmgrid.pages.document import Section, code, plain
-from fmgrid.records import TRAIN_IMAGES, Asked
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section
 from fmgrid.report.phrases import some
-from fmgrid.statistics import common_seeds
-from fmgrid.study import UNKNOWN_SEED, Study, show_level
 from fmgrid.words import command_line, counted
 
 FEW_SEEDS = 5

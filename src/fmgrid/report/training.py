@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from fmgrid.effects import Gain, find_gaps, past_best, per_doubling
+from fmgrid.analysis.effects import Gain, find_gaps, past_best, per_doubling
+from fmgrid.analysis.study import are_scored_alike, images_of, show_level
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
@@ -14,7 +15,6 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
-from fmgrid.study import are_scored_alike, images_of, show_level
 
 _GAP = "overfitting_gap"
 

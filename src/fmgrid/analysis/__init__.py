@@ -1,0 +1,1 @@
+"""What the runs say: the study as values, statistics, effects and verdicts."""

@@ -1,0 +1,1 @@
+"""An executor of worker processes on this machine."""

@@ -1,0 +1,424 @@
+"""The two values that flow through fmgrid: `Experiment`, the input, and `Run`, the output.
+
+Both are immutable and typed, and neither knows about files, torch or the command line.
+"""
+
+import hashlib
+import json
+import math
+import traceback
+from collections.abc import Hashable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date, time
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
+
+from fmgrid.errors import is_lack_of_memory, text_of
+
+TRAIN_IMAGES = {"fashion-mnist": 60_000, "fashion-mnist-sample": 2_000}
+TEST_IMAGES = {"fashion-mnist": 10_000, "fashion-mnist-sample": 500}
+
+_LONGEST_MESSAGE = 1_000  # characters
+_LONGEST_TRACE = 20_000
+
+# Results may come from a stranger. These bounds are wider than anything that fmgrid writes, and
+# narrow enough for everything that is computed and drawn from a run.
+_LONGEST_NAME = 200  # characters; grids allow 100, and a run's name has its seed besides
+_LONGEST_TEXT = 1_000_000  # characters of a hypothesis over 10,000 experiments
+_LONGEST_STORED_TRACE = 20 * _LONGEST_TRACE  # each of its characters may have been escaped
+_MOST_LAYERS = 1_000
+_MOST_ARGUMENTS = 1_000  # values in optimizer_args, at any depth
+_DEEPEST_ARGUMENT = 20  # tables and lists in each other
+_MOST_BITS = 10_000  # of a whole number in optimizer_args; 3,000 digits
+_LARGEST_LOSS = 3.5e38  # networks compute in single precision, which ends at 3.4e38
+_LARGEST_WHOLE = 2**63  # a table of pandas and a TOML file hold no larger numbers
+_LONGEST_RUN = 1e10  # seconds, or 300 years
+
+
+def _check_loss(value: float) -> float:
+    """Let the loss of a run that diverged be inf or nan, but no number beyond single precision."""
+    if math.isfinite(value) and abs(value) > _LARGEST_LOSS:
+        raise ValueError(f"is not a loss in single precision, which ends at {_LARGEST_LOSS:g}")
+    return value
+
+
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+Whole = Annotated[int, Field(ge=0, lt=_LARGEST_WHOLE)]
+Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
+ShortText = Annotated[str, Field(max_length=10_000)]
+LongText = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+# A path or a word of a command: the system takes none with a zero byte.
+Word = Annotated[str, Field(max_length=_LONGEST_TEXT, pattern=r"\A[^\x00]*\z")]
+Loss = Annotated[float, AfterValidator(_check_loss)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST_RUN)]
+Status = Literal["complete", "failed", "timeout"]
+
+
+class Record(BaseModel):
+    """An immutable value; types are exact, so that neither "5" nor true passes for 5."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+@dataclass(frozen=True)
+class About:
+    """What the table of settings says of a field besides its type and its default."""
+
+    expects: str  # what to write, for error messages
+    label: str  # of an axis, with its unit
+    aliases: tuple[str, ...] = ()  # words that people write for it
+    is_length: bool = False  # a smaller value is the beginning of the same training
+
+
+def _check_arguments(arguments: Any) -> Any:
+    """Refuse arguments that TOML cannot hold, or that are nested too deep to be copied."""
+    waiting = [(arguments, 0)]
+    seen = 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > _DEEPEST_ARGUMENT:
+            raise ValueError(f"tables and lists are nested over {_DEEPEST_ARGUMENT} deep")
+        if seen > _MOST_ARGUMENTS:
+            raise ValueError(f"there are over {_MOST_ARGUMENTS:,} values")
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for item in (*value, *value.values())]
+        elif isinstance(value, list | tuple):
+            waiting += [(item, depth + 1) for item in value]
+        elif objection := _objection_to_argument(value):
+            raise ValueError(objection)
+    return arguments
+
+
+def _objection_to_argument(value: Any) -> str | None:
+    match value:
+        case bool() | float() | None | date() | time():
+            return None
+        case int():
+            # Python writes no larger number as text.
+            is_small = value.bit_length() <= _MOST_BITS
+            return None if is_small else f"a whole number has over {_MOST_BITS:,} bits"
+        case str():
+            is_short = len(value) <= _LONGEST_MESSAGE
+            return None if is_short else f"a text has over {_LONGEST_MESSAGE:,} characters"
+    return f"{type(value).__name__} is no type that TOML has"
+
+
+class Experiment(Record):
+    """One named configuration with its seed: everything needed to train one network."""
+
+    name: Name
+    # the images: all 70,000, or the 2,500 of them that come with fmgrid
+    dataset: Annotated[
+        Literal["fashion-mnist", "fashion-mnist-sample"],
+        About('"fashion-mnist" or "fashion-mnist-sample"', "data set", ("data",)),
+    ] = "fashion-mnist"
+    # images scored after every epoch: the test images, or so many held out of the training images
+    validation: Annotated[
+        Count | Literal["test"],
+        About(
+            'a whole number of held-out images from 1, or "test"',
+            "images held out for validation",
+            ("valid", "val"),
+        ),
+    ] = "test"
+    epochs: Annotated[
+        Count, About("a whole number from 1", "epochs", ("epoch", "num_epochs"), is_length=True)
+    ] = 5
+    # optimizer steps per epoch, or "full" for a pass over the training set
+    train_steps: Annotated[
+        Count | Literal["full"] | None,
+        About('a whole number from 1, or "full"', "steps per epoch", ("steps", "trainsteps")),
+    ] = 100
+    # training images per epoch instead, whatever the batch size; train_steps is None then
+    train_images: Annotated[
+        Count | None, About("a whole number from 1", "images per epoch", ("images",))
+    ] = None
+    batch_size: Annotated[
+        Count, About("a whole number from 1", "batch size (images)", ("batchsize", "batch"))
+    ] = 64  # images per step
+    # units per hidden layer, input side first; () is a linear model
+    hidden_units: Annotated[
+        tuple[Count, ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        About("a list of whole numbers from 1", "units per hidden layer", ("units", "layers")),
+        Field(max_length=_MOST_LAYERS),
+    ] = (256, 256)
+    learning_rate: Annotated[
+        FiniteFloat, About("a number greater than 0", "learning rate", ("lr",)), Field(gt=0)
+    ] = 1e-3
+    # a class of torch.optim by name, or anyone else's as "package.module:Class"
+    optimizer: Annotated[
+        str,
+        About(
+            'a class of torch.optim such as "Adam", or "package.module:Class"',
+            "optimizer",
+            ("optim",),
+        ),
+        Field(max_length=_LONGEST_MESSAGE),
+    ] = "Adam"
+    # what is absent takes the optimizer's own default
+    optimizer_args: Annotated[
+        dict[str, Any],
+        BeforeValidator(_check_arguments),
+        AfterValidator(deepcopy),
+        About("a table of arguments", "optimizer arguments"),
+    ] = {}
+    # owns all randomness: initial weights and the order of the images
+    seed: Annotated[
+        int, About("a whole number from 0 to 2147483647", "seed"), Field(ge=0, lt=2**31)
+    ] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _let_images_replace_steps(cls, given: Any) -> Any:
+        """Leave out the default of train_steps beside train_images: TOML cannot say None."""
+        if isinstance(given, dict) and given.get("train_images") is not None:
+            return {"train_steps": None, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _check_length_of_epoch(self) -> Self:
+        steps, images = self.train_steps, self.train_images
+        if steps is None and images is None:
+            raise ValueError("train_steps and train_images are both missing; write one of the two")
+        if steps is not None and images is not None:
+            raise ValueError(
+                f"train_images = {images} stands beside train_steps = {json.dumps(steps)}; "
+                "write one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_image_counts(self) -> Self:
+        if self.train_set_size < 1:
+            total = TRAIN_IMAGES[self.dataset]
+            raise ValueError(f"validation = {self.validation} leaves none of the {total} images")
+        if self.batch_size > self.train_set_size:
+            raise ValueError(
+                f"batch_size = {self.batch_size} exceeds the {self.train_set_size} training images"
+            )
+        if self.train_images is not None and self.batch_size > self.train_images:
+            raise ValueError(
+                f"batch_size = {self.batch_size} exceeds train_images = {self.train_images}; "
+                "write one that fits into an epoch"
+            )
+        return self
+
+    @property
+    def run_name(self) -> str:
+        """The run's folder: seed 0 bears the plain name, so adding seeds renames nothing."""
+        return self.name if self.seed == 0 else f"{self.name}_s{self.seed}"
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
+        return len(self.hidden_units)
+
+    @property
+    def train_set_size(self) -> int:
+        """Images that the network may learn from."""
+        held_out = 0 if self.validation == "test" else self.validation
+        return TRAIN_IMAGES[self.dataset] - held_out
+
+    @property
+    def valid_images(self) -> int:
+        """Images scored after every epoch."""
+        return TEST_IMAGES[self.dataset] if self.validation == "test" else self.validation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch; where it is counted in images, the last batch may be short."""
+        if isinstance(self.train_steps, int):
+            return self.train_steps
+        return -(-(self.train_images or self.train_set_size) // self.batch_size)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every field but the name: equal for what trains to the same bits.
+
+        Fields at their default are left out, so that a setting added later does not
+        orphan finished runs; a test pins the values, so that no default changes unseen.
+        """
+        return self._digest(without={"name"})
+
+    @cached_property
+    def course(self) -> str:
+        """Equal for experiments of which the longest goes through all that the others do.
+
+        With held-out images the test images are scored after the last epoch, wherever that
+        is: no such training contains a shorter one.
+        """
+        if self.validation == "test":
+            return self._digest(without={"name", *_LENGTHS})
+        return self.fingerprint
+
+    def __eq__(self, other: object) -> bool:
+        """Compare name and fingerprint, because for Python an argument of 1 equals true."""
+        if not isinstance(other, Experiment):
+            return NotImplemented
+        return self.name == other.name and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy that computes its fingerprint anew: pydantic would copy that, too."""
+        copied = super().model_copy(update=update, deep=deep)
+        for derived in ("fingerprint", "course"):
+            vars(copied).pop(derived, None)
+        return copied
+
+    def _digest(self, without: set[str]) -> str:
+        settings = self.model_dump(exclude=without, exclude_defaults=True)
+        # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
+        text = json.dumps(settings, sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def about(field: str) -> About:
+    """Return what the table of settings says of a field of `Experiment`."""
+    metadata = Experiment.model_fields[field].metadata
+    return next(entry for entry in metadata if isinstance(entry, About))
+
+
+_LENGTHS = {
+    field for field in Experiment.model_fields if field != "name" and about(field).is_length
+}
+
+
+def typed(value: Any) -> Hashable:
+    """Return a key that is equal for values that TOML writes alike: not for true, 1 and 1.0.
+
+    Nor for 0.0 and -0.0, which have two fingerprints.
+    """
+    if isinstance(value, Mapping):
+        return frozenset((key, typed(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(typed, value))
+    return type(value), str(value) if type(value) is float and not value else value
+
+
+def subseed(seed: int, purpose: str) -> int:
+    """Return the seed of one independent stream of random numbers, such as "batches".
+
+    Streams of different purposes don't disturb each other: a network of another depth
+    sees the same images in the same order.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7], "big")
+
+
+class EpochRecord(Record):
+    """What was measured at the end of one epoch."""
+
+    epoch: Count  # from 1
+    train_loss: Loss  # mean of the losses of the epoch's batches, before each step
+    valid_loss: Loss  # mean over all validation images
+    accuracy: Fraction  # of all validation images
+    learning_rate: float  # of the epoch's last step; a plugged-in optimizer may set any
+    images_seen: Whole  # training images since the start, repeats included
+    seconds: Seconds  # since the training started
+
+
+def _to_unicode(text: Any) -> Any:
+    """Escape what has no UTF-8, such as a file name of another encoding in an error."""
+    return text.encode(errors="backslashreplace").decode() if isinstance(text, str) else text
+
+
+class Failure(Record):
+    """Why a run did not complete."""
+
+    # one line
+    message: Annotated[ShortText, BeforeValidator(_to_unicode)]
+    # or the end of its log
+    traceback: Annotated[
+        str, BeforeValidator(_to_unicode), Field(max_length=_LONGEST_STORED_TRACE)
+    ] = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Describe an exception, and a long story by its beginning or its end."""
+        message = " ".join(f"{type(error).__name__}: {text_of(error)[:_LONGEST_TRACE]}".split())
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[: _LONGEST_MESSAGE - 3]}..."
+        reason = "out of memory: " if is_lack_of_memory(error) else ""
+        trace = "".join(traceback.format_exception(error))
+        return cls(message=f"{reason}{message}", traceback=trace[-_LONGEST_TRACE:])
+
+
+class Run(Record):
+    """An experiment as executed."""
+
+    experiment: Experiment
+    status: Status
+    history: tuple[EpochRecord, ...] = ()
+    weights: Whole | None = None  # trainable numbers in the network
+    test_loss: Loss | None = None  # only where validation images were held out
+    test_accuracy: Fraction | None = None
+    started: AwareDatetime
+    seconds: Seconds  # from the first step to the last score
+    software: Annotated[dict[Name, ShortText | Whole], Field(max_length=100)] = {}
+    failure: Failure | None = None
+    trained_as: Name | None = None  # the run that did the training, where this one shares it
+    attempts: Count = 1  # more where a worker process died of it and another one took it up
+
+    @model_validator(mode="after")
+    def _check_history(self) -> Self:
+        """Refuse a history with a gap, one that a complete run lacks, and half a score."""
+        if any(record.epoch != number for number, record in enumerate(self.history, 1)):
+            raise ValueError("the epochs of the history are not 1, 2, 3 and so on")
+        if len(self.history) > self.experiment.epochs:
+            raise ValueError(
+                f"the history has {len(self.history)} epochs, and the experiment "
+                f"{self.experiment.epochs}"
+            )
+        if self.status == "complete" and not self.history:
+            raise ValueError("the run is complete, and has no history")
+        if (self.test_accuracy is None) != (self.test_loss is None):
+            raise ValueError("test_accuracy and test_loss stand together, and one is missing")
+        return self
+
+    def answers(self, experiment: Experiment) -> bool:
+        """Tell whether the run of *experiment* is this one, or the beginning of it."""
+        if self.experiment.fingerprint == experiment.fingerprint:
+            return True
+        longer = self.experiment.epochs >= experiment.epochs
+        return self.status == "complete" and longer and self.experiment.course == experiment.course
+
+    def shared_with(self, experiment: Experiment) -> Self:
+        """Return the run of an experiment that this one `answers`."""
+        history = self.history[: experiment.epochs]
+        shorter = len(history) < len(self.history)
+        origin = self.trained_as or self.experiment.run_name
+        return self.model_copy(
+            update={
+                "experiment": experiment,
+                "history": history,
+                "seconds": history[-1].seconds if shorter else self.seconds,
+                # Its own training comes back to it where its results were lost.
+                "trained_as": None if origin == experiment.run_name else origin,
+            }
+        )
+
+    @property
+    def final(self) -> EpochRecord | None:
+        """The last epoch."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The first epoch with the highest accuracy."""
+        return max(self.history, key=lambda record: record.accuracy, default=None)

@@ -1,0 +1,80 @@
+"""The metrics of a run: one table of labels, directions, and how each follows from a run."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from fmgrid.experiment import EpochRecord, Run
+
+Value = int | float | None
+
+_LARGEST = 1e100  # networks compute in single precision, to 3.4e38; squares of these are finite
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of the table."""
+
+    name: str
+    label: str
+    of: Callable[[Run], Value]
+    is_higher_better: bool | None = None  # None for what is no measure of quality
+    is_column: bool = True  # of the table of runs
+    has_spread: bool = False  # the table of experiments has its mean, sd and interval
+    is_whole: bool = False  # a whole number
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it lies between 0 and 1 and is shown in per cent."""
+        return bool(self.is_higher_better)
+
+    @property
+    def is_of_test_images(self) -> bool:
+        """Whether only runs with held-out images have it."""
+        return self.name.startswith("test_")
+
+
+def _last(field: str) -> Callable[[Run], Value]:
+    """Return the value of a field at the end of the last epoch."""
+    return lambda run: getattr(run.final, field) if run.final else None
+
+
+def _best(field: str) -> Callable[[Run], Value]:
+    """Return the value of a field at the end of the most accurate epoch."""
+    return lambda run: getattr(run.best, field) if run.best else None
+
+
+def _gap(run: Run) -> float | None:
+    last: EpochRecord | None = run.final
+    return None if last is None else last.valid_loss - last.train_loss
+
+
+def _lowest_loss(run: Run) -> float | None:
+    return min((epoch.valid_loss for epoch in run.history), default=None)
+
+
+_TABLE = (
+    Metric("accuracy", "accuracy", _last("accuracy"), True, has_spread=True),
+    Metric("valid_loss", "validation loss", _last("valid_loss"), False, has_spread=True),
+    Metric("train_loss", "train loss", _last("train_loss"), False, has_spread=True),
+    Metric("best_accuracy", "best accuracy", _best("accuracy"), True, has_spread=True),
+    Metric("best_epoch", "best epoch", _best("epoch"), is_whole=True),
+    Metric("best_valid_loss", "best validation loss", _lowest_loss, False),
+    Metric("test_accuracy", "test accuracy", lambda run: run.test_accuracy, True, has_spread=True),
+    Metric("test_loss", "test loss", lambda run: run.test_loss, False, has_spread=True),
+    Metric("weights", "trained weights", lambda run: run.weights, is_whole=True),
+    Metric("images_seen", "training images seen", _last("images_seen"), is_whole=True),
+    Metric("overfitting_gap", "overfitting gap", _gap, False, is_column=False),
+)
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})
+COLUMNS = tuple(metric.name for metric in _TABLE if metric.is_column)
+WITH_SPREAD = tuple(metric.name for metric in _TABLE if metric.has_spread)
+# What hypotheses may be about, and what runs are ranked by.
+RANKABLE = tuple(metric.name for metric in _TABLE if metric.is_higher_better is not None)
+
+
+def finite(value: Value) -> float | None:
+    """Return a value that can be computed with, None for inf, nan and what is missing."""
+    is_usable = value is not None and math.isfinite(value) and abs(value) <= _LARGEST
+    return float(value) if is_usable and value is not None else None

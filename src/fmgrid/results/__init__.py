@@ -1,0 +1,1 @@
+"""Runs on the disk: the store, the files for TensorBoard, the summary."""

@@ -1,0 +1,183 @@
+"""The settings of an experiment: one table, and one way to look up, compare and show a value.
+
+The entries are the fields of `Experiment`. CSV columns, name templates, exclusions, hypotheses,
+axes, HParams and the docs' table are made from them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from fmgrid.experiment import About, Experiment, about, typed
+from fmgrid.words import or_near_match, printable
+
+Keys: TypeAlias = tuple[str, ...]  # ("epochs",), ("hidden_units", "0"), ("optimizer_args", "eps")
+
+_LAYER = re.compile(r"units([1-9][0-9]{0,3})")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
+_ARGUMENT = re.compile(r"\w+", re.ASCII)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_SHOWN_ITEMS = 20
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One entry of the table."""
+
+    name: str
+    default: Any
+    about: About
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its value is a table of arguments."""
+        return self.name.endswith("_args")
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        name: Setting(
+            name, field.get_default(call_default_factory=True, validated_data={}), about(name)
+        )
+        for name, field in Experiment.model_fields.items()
+        if name not in ("name", "seed")
+    }
+)
+# What follows from other settings, with the label of its axis.
+DERIVED: Mapping[str, str] = MappingProxyType(
+    {
+        "depth": "hidden layers",
+        "units": "units in each hidden layer",
+        "units1": "units in the first hidden layer",
+        "units2": "units in the second hidden layer",
+    }
+)
+# Two ways to say one thing, of which an experiment has one.
+RIVALS: Mapping[str, str] = MappingProxyType(
+    {"train_steps": "train_images", "train_images": "train_steps"}
+)
+
+
+def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> Any:
+    """Return the value of a setting, or of a part of it; None where there is none.
+
+    `depth`, and `units1` for the first layer, follow from hidden_units; `units` is the width that
+    all layers share.
+    """
+    holder = vars(settings) if isinstance(settings, Experiment) else settings
+    first, *rest = keys
+    if first in holder:
+        value = holder[first]
+    elif first == "depth" or first.startswith("units"):
+        value = _derived(first, holder.get("hidden_units"))
+    else:
+        return None
+    for key in rest:
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, tuple | list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def _derived(name: str, units: Sequence[int] | None) -> int | None:
+    if units is None:
+        return None
+    if name == "depth":
+        return len(units)
+    layer = int(name.removeprefix("units") or 1)
+    return units[layer - 1] if layer <= len(units) else None
+
+
+def is_same(value: Any, other: Any) -> bool:
+    """Tell whether two values are one: true, 1 and 1.0 are three."""
+    return typed(value) == typed(other)
+
+
+def objection_to(keys: Sequence[str]) -> str | None:
+    """Return why *keys* name no setting and what to write instead, None if they name one."""
+    first, *rest = keys
+    if not rest and (first == "depth" or _LAYER.fullmatch(first)):
+        return None
+    setting = SETTINGS.get(first)
+    if setting is None:
+        return f"no such setting{near_setting(first)}"
+    return _objection_to_part(setting, rest) if rest else None
+
+
+def _objection_to_part(setting: Setting, rest: Sequence[str]) -> str | None:
+    if setting.name == "hidden_units":
+        is_layer = len(rest) == 1 and _INDEX.fullmatch(rest[0])
+        return None if is_layer else "is no layer; write hidden_units.0 for the first"
+    if not setting.is_table:
+        return f"{setting.name} is one value; write {setting.name} = ..."
+    if not all(map(_ARGUMENT.fullmatch, rest)):
+        return "is no name of an argument; write letters, digits and _"
+    return None
+
+
+def near_setting(word: str) -> str:
+    """Return a hint at the setting that a word probably means."""
+    for setting in SETTINGS.values():
+        if word.casefold() in setting.about.aliases:
+            return f"; did you mean {setting.name}?"
+    return or_near_match(word, [*SETTINGS, "depth"], "there are")
+
+
+def label_of(name: str) -> str:
+    """Return the label of an axis, with its unit."""
+    setting = SETTINGS.get(name)
+    return setting.about.label if setting else DERIVED.get(name, name)
+
+
+def show(value: Any) -> str:
+    """Write a value as people do: 0.001, 256 256, Adam."""
+    if isinstance(value, tuple | list):
+        return " ".join(map(show, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {show(item)}" for name, item in value.items()) or "none"
+    if value is None:
+        return "default"
+    return value.rpartition(":")[2] if isinstance(value, str) else str(value)
+
+
+def to_toml(value: Any) -> str:
+    """Write a value as TOML does."""
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{printable(escaped)}"'
+    if isinstance(value, bool | None):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
+    if isinstance(value, Mapping):
+        items = ", ".join(f"{show_key(key)} = {to_toml(item)}" for key, item in value.items())
+        return f"{{ {items} }}" if items else "{}"
+    return str(value)
+
+
+def show_toml(value: Any) -> str:
+    """Write a value as TOML does, shortened to fit into a message."""
+    if isinstance(value, str):
+        return f'"{printable(value, _SHOWN_CHARACTERS)}"'
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "a number beyond 64 bits"  # which Python may refuse to print
+    if isinstance(value, list | tuple):
+        more = ", ..." if len(value) > _SHOWN_ITEMS else ""
+        text = f"[{', '.join(map(show_toml, value[:_SHOWN_ITEMS]))}{more}]"
+    elif isinstance(value, Mapping):
+        items = ", ".join(f"{show_key(key)} = {show_toml(item)}" for key, item in value.items())
+        text = f"{{ {items} }}" if items else "{}"
+    else:
+        text = to_toml(value)
+    return printable(text, _SHOWN_CHARACTERS)
+
+
+def show_key(key: str) -> str:
+    """Write a key as TOML does, in quotes where it is no plain word, and shortened."""
+    return key if _PLAIN_KEY.fullmatch(key) else show_toml(key)

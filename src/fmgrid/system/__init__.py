@@ -1,0 +1,1 @@
+"""The operating system: files, locks, paths, processes and their memory."""

@@ -1,0 +1,255 @@
+"""An experiment -> its run, through mltrainer: the only module that knows mltrainer's words.
+
+The same experiment gives the same bits, whatever was trained before or beside it: one thread,
+all randomness from the seed, metrics exact over all images.
+"""
+
+import math
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from loguru import logger
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from fmgrid import __version__
+from fmgrid.components import (
+    is_plugged_in,
+    leave_out_compiler,
+    on_one_line,
+    resolve_optimizer,
+    training_arguments,
+)
+from fmgrid.data import PIXELS, Batches, Images, load_images
+from fmgrid.errors import explain_refusal, is_the_machines
+from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, subseed
+from fmgrid.system.postponed import postponed
+from fmgrid.training.networks import MLP
+from fmgrid.training.steps import Steps, steps_for
+from fmgrid.words import printable
+
+with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
+    import mltrainer
+    from mltrainer.trainer import Reporter
+
+leave_out_compiler()
+
+VALID_BATCH = 1000  # images scored at once: the fastest for all widths
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became infinite or not a number, after which no step means anything."""
+
+
+def train(
+    experiment: Experiment,
+    data_folders: Mapping[str, Path],
+    software: Mapping[str, str | int] | None = None,
+) -> Run:
+    """Train and score one network; a failure of any kind is a failed run.
+
+    Only what is the machine's fault is raised, such as a full disk: it says nothing of the run.
+    *data_folders* are what `data.prepare` returned, by data set; *software* is what the
+    caller knows of the software beside this process.
+    """
+    # Another number of threads would give other bits, and workers times threads would exceed
+    # the cores: two workers with two threads each take three times as long as with one.
+    torch.set_num_threads(1)
+    # Weight decay lets the weights of pixels that are always black shrink for ever, and many a
+    # processor takes a hundred times as long over numbers below 1e-38 as over zero.
+    torch.set_flush_denormal(True)
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    history: list[EpochRecord] = []
+    outcome: dict[str, Any] = {"status": "complete"}
+    try:
+        outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
+    except Exception as error:
+        if is_the_machines(error, is_plugged_in=is_plugged_in(experiment.optimizer)):
+            raise
+        logger.exception("failed")
+        outcome = {"status": "failed", "failure": Failure.of(error)}
+    return Run(
+        experiment=experiment,
+        history=tuple(history),
+        started=started,
+        seconds=time.monotonic() - clock,
+        software={**(software or {}), **describe_software()},
+        **outcome,
+    )
+
+
+def check_optimizer(experiment: Experiment) -> str | None:
+    """Return what the optimizer objects to its arguments, None if it takes them.
+
+    It is built as for a training and takes steps of a small network: only the class itself knows
+    that momentum = -1 will not do, and some know it in a step only. The second step is the first
+    that calls a fused kernel directly. A plugged-in optimizer takes no step here: what it raises
+    in one is that run's failure.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = MLP((2,), seed=0)
+        loss_fn = torch.nn.CrossEntropyLoss()
+        try:
+            build: Callable[..., Optimizer] = resolve_optimizer(experiment.optimizer)
+            optimizer = build(network.parameters(), **_to_arguments(experiment))
+            steps = steps_for(network, loss_fn, optimizer)
+            for _ in range(0 if is_plugged_in(experiment.optimizer) else 2):
+                steps.loss(torch.ones(1, PIXELS), torch.zeros(1, dtype=torch.int64))
+                steps.update()
+        except BaseException as error:
+            if not is_plugged_in(experiment.optimizer) and explain_refusal(error):
+                raise  # the machine is to blame, and not the arguments
+            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
+    return None
+
+
+def describe_software() -> dict[str, str | int]:
+    """Return what the bits of a result depend on besides the experiment."""
+    return {
+        "fmgrid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "mltrainer": version("mltrainer"),
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def _train(
+    experiment: Experiment, data_folder: Path, history: list[EpochRecord], clock: float
+) -> dict[str, Any]:
+    """Append each epoch to *history* as it ends; return what is known at the end of all."""
+    parts = load_images(data_folder, experiment.validation)
+    network = MLP(experiment.hidden_units, experiment.seed)
+    batches = Batches(
+        parts.train, experiment.batch_size, experiment.seed, portion=experiment.train_images
+    )
+    # For optimizers that draw random numbers; the batches have a generator of their own.
+    torch.manual_seed(subseed(experiment.seed, "training"))
+    with tempfile.TemporaryDirectory() as scratch:  # mltrainer insists on a folder to log to
+        trainer = _Trainer(
+            model=network,
+            settings=_to_settings(experiment, Path(scratch)),
+            loss_fn=torch.nn.CrossEntropyLoss(),
+            optimizer=resolve_optimizer(experiment.optimizer),
+            traindataloader=batches,
+            validdataloader=[parts.valid],
+            scheduler=None,
+        )
+        trainer.reporters.append(_History(history, trainer.optimizer, batches, clock))
+        trainer.loop()
+    outcome: dict[str, Any] = {"weights": network.weights}
+    if parts.test is not None:
+        outcome["test_loss"], outcome["test_accuracy"] = score(network, parts.test)
+    return outcome
+
+
+def _to_settings(experiment: Experiment, scratch: Path) -> mltrainer.TrainerSettings:
+    """Translate into mltrainer's words, every one of its defaults spelled out."""
+    return mltrainer.TrainerSettings(
+        epochs=experiment.epochs,
+        metrics=[],  # the accuracy is exact only where all images are seen at once: see score()
+        logdir=scratch,
+        train_steps=experiment.steps_per_epoch,
+        valid_steps=1,
+        reporttypes=[],  # the history comes back in memory, and events writes what is shown
+        optimizer_kwargs=_to_arguments(experiment),
+        scheduler_kwargs=None,
+        earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
+    )
+
+
+def _to_arguments(experiment: Experiment) -> dict[str, Any]:
+    own = training_arguments(experiment.optimizer, experiment.optimizer_args)
+    return {"lr": experiment.learning_rate, **own}
+
+
+def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
+    """Return the mean loss and the fraction of right answers over *images*, each counted once.
+
+    A mean of batch means would weigh the images of a short last batch more than the others.
+    """
+    network.eval()
+    total, right = 0.0, 0
+    with torch.no_grad():
+        for start in range(0, len(images.labels), VALID_BATCH):
+            labels = images.labels[start : start + VALID_BATCH]
+            logits = network(images.pixels[start : start + VALID_BATCH])
+            total += functional.cross_entropy(logits, labels, reduction="sum").item()
+            right += int((logits.argmax(dim=1) == labels).sum())
+    return total / len(images.labels), right / len(images.labels)
+
+
+class _Trainer(mltrainer.Trainer):
+    """mltrainer's loop with exact scores, and an end where the loss ceases to be a number."""
+
+    steps_taken = 0
+
+    @cached_property
+    def steps(self) -> Steps:
+        """How this network, with this loss and optimizer, takes its steps."""
+        return steps_for(self.model, self.loss_fn, self.optimizer)
+
+    def trainbatches(self) -> float:
+        """Take an epoch's steps and return the mean of their losses."""
+        self.model.train()
+        total = 0.0
+        for pixels, labels in islice(self.traindataloader, self.settings.train_steps):
+            self.steps_taken += 1
+            total += self._check_finite(self.steps.loss(pixels, labels), "training")
+            self.steps.update()
+        return total / self.settings.train_steps
+
+    def evalbatches(self) -> tuple[dict[str, float], float]:
+        """Score all validation images: the metrics by mltrainer's names, and the loss."""
+        (images,) = self.validdataloader
+        loss, accuracy = score(self.model, images)
+        return {"Accuracy": accuracy}, self._check_finite(loss, "validation")
+
+    def _check_finite(self, loss: float, kind: str) -> float:
+        if not math.isfinite(loss):
+            all_steps = self.settings.epochs * self.settings.train_steps
+            raise NonFiniteLossError(
+                f"the {kind} loss is {loss} at step {self.steps_taken} of {all_steps}"
+            )
+        return loss
+
+
+class _History(Reporter):
+    """A reporter of mltrainer's kind that keeps what it is told, in fmgrid's words."""
+
+    def __init__(
+        self, records: list[EpochRecord], optimizer: Optimizer, batches: Batches, clock: float
+    ) -> None:
+        self.records = records
+        self.optimizer = optimizer
+        self.batches = batches
+        self.clock = clock  # time.monotonic() when the training started
+
+    def report(
+        self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
+    ) -> None:
+        """Keep one epoch; mltrainer counts from 0, and its "test" loss is the validation's."""
+        self.records.append(
+            EpochRecord(
+                epoch=epoch + 1,
+                train_loss=train_loss,
+                valid_loss=test_loss,
+                accuracy=metric_dict["Accuracy"],
+                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+                images_seen=self.batches.images_seen,
+                seconds=time.monotonic() - self.clock,
+            )
+        )

@@ -1,0 +1,244 @@
+"""One training step: the loss of a batch, then the update of the weights that it calls for.
+
+An MLP under torch's own optimizers takes its steps by hand: the operations that autograd would
+call, on the same numbers in the same order, without recording them anew every time. The bits are
+the same, so no result depends on which way was taken. Any other network, loss or optimizer goes
+through autograd.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from fmgrid.components import take_step
+from fmgrid.training.networks import MLP
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
+
+# Overloads by name: choosing among them by their arguments takes longer than they do.
+_nll_loss = torch.ops.aten.nll_loss_forward.default
+_nll_loss_backward = torch.ops.aten.nll_loss_backward.default
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
+_threshold_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+class Steps(Protocol):
+    """What a training loop calls for every batch, in this order."""
+
+    def loss(self, pixels: Tensor, labels: Tensor) -> float:
+        """Return the mean loss of a batch: float32 [n, 784], int64 [n]."""
+
+    def update(self) -> None:
+        """Change the weights by the gradient of the last loss."""
+
+
+def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> Steps:
+    """Return the fastest steps that give autograd's bits."""
+    if type(network) is MLP and _is_plain(loss_fn) and _is_torchs(optimizer):
+        return ByHand(network, optimizer)
+    return ByAutograd(network, loss_fn, optimizer)
+
+
+def _is_plain(loss_fn: LossFunction) -> bool:
+    """Tell whether this is the mean cross-entropy, with nothing weighted, smoothed or ignored."""
+    plain = nn.CrossEntropyLoss()
+    return type(loss_fn) is type(plain) and vars(loss_fn) == vars(plain)
+
+
+def _is_torchs(optimizer: Optimizer) -> bool:
+    """Tell whether it is known to read nothing but the gradients."""
+    known = type(optimizer) in vars(torch.optim).values()
+    return known and not optimizer.defaults.get("differentiable")
+
+
+class ByAutograd:
+    """Steps as torch takes them."""
+
+    def __init__(self, network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> None:
+        self._network = network
+        self._loss_fn = loss_fn
+        self._optimizer = optimizer
+
+    def loss(self, pixels: Tensor, labels: Tensor) -> float:
+        """Return the mean loss of a batch."""
+        self._optimizer.zero_grad()
+        self._loss: Tensor = self._loss_fn(self._network(pixels), labels)
+        return self._loss.item()
+
+    def update(self) -> None:
+        """Change the weights by the gradient of the last loss."""
+        self._loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        self._optimizer.step()
+
+
+@dataclass(slots=True)
+class _Layer:
+    """A linear layer, and what passes through it with n images."""
+
+    weight: Tensor  # [outputs, inputs]
+    bias: Tensor  # [outputs]
+    weight_grad: Tensor
+    bias_grad: Tensor
+    transposed: Tensor  # the weight, [inputs, outputs]
+    signal: Tensor = field(init=False)  # [n, inputs]
+    output: Tensor = field(init=False)  # [n, outputs]
+    signal_grad: Tensor = field(init=False)  # [n, inputs]
+
+
+class ByHand:
+    """Steps of an MLP, without a graph and into buffers that are made once.
+
+    Backpropagation after Rumelhart, Hinton & Williams (1986), Learning representations by
+    back-propagating errors, Nature 323, 533-536, in torch's own operations.
+    """
+
+    def __init__(self, network: MLP, optimizer: Optimizer) -> None:
+        self._layers = [_layer(module) for module in network.layers if type(module) is nn.Linear]
+        self._optimizer = optimizer
+        self._step = self._first_step
+        self._one = torch.ones(())  # the gradient of the loss by itself
+        self._make_room(0)
+
+    def loss(self, pixels: Tensor, labels: Tensor) -> float:
+        """Return the mean loss of a batch."""
+        if labels.numel() != self._images:  # at first, and where a pass ends with a short batch
+            self._make_room(labels.numel())
+        *hidden, last = self._layers
+        signal = pixels
+        for layer in hidden:
+            layer.signal = signal
+            signal = torch.addmm(layer.bias, signal, layer.transposed, out=layer.output).relu_()
+        last.signal = signal
+        logits = torch.addmm(last.bias, signal, last.transposed, out=last.output)
+        torch.log_softmax(logits, 1, out=self._logs)
+        self._labels = labels
+        loss, self._weight = _nll_loss(self._logs, labels, None, 1, -100)
+        return float(loss.item())
+
+    def update(self) -> None:
+        """Change the weights by the gradient of the last loss."""
+        logs = self._logs
+        grad = _nll_loss_backward(self._one, logs, self._labels, None, 1, -100, self._weight)
+        grad = _log_softmax_backward(grad, logs, 1, torch.float32)
+        first, *others = self._layers
+        for layer in reversed(others):
+            _differentiate(layer, grad)
+            grad = torch.mm(grad, layer.weight, out=layer.signal_grad)
+            _threshold_backward(grad, layer.signal, 0, grad_input=grad)
+        _differentiate(first, grad)
+        self._step()
+
+    def _make_room(self, images: int) -> None:
+        """Make the buffers for so many images."""
+        self._images = images
+        for layer in self._layers:
+            outputs, inputs = layer.weight.shape
+            layer.output = torch.empty(images, outputs)
+            layer.signal_grad = torch.empty(images, inputs)
+        self._logs = torch.empty_like(self._layers[-1].output)  # logarithms of the probabilities
+
+    def _first_step(self) -> None:
+        """Let the optimizer make its state; from then on its kernel can be called directly."""
+        take_step(self._optimizer)
+        self._step = _kernel_call(self._optimizer) or partial(take_step, self._optimizer)
+
+
+def _layer(linear: nn.Linear) -> _Layer:
+    weight, bias = linear.weight.detach(), linear.bias.detach()
+    # Where the optimizer looks for them.
+    linear.weight.grad, linear.bias.grad = torch.zeros_like(weight), torch.zeros_like(bias)
+    return _Layer(weight, bias, linear.weight.grad, linear.bias.grad, weight.t())
+
+
+def _differentiate(layer: _Layer, grad: Tensor) -> None:
+    """Fill in the gradients of a layer's parameters from that of its output, [n, outputs]."""
+    torch.mm(grad.t(), layer.signal, out=layer.weight_grad)
+    torch.sum(grad, 0, out=layer.bias_grad)
+
+
+def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
+    """Return a call of the fused kernel on the optimizer's own state, if that is what it uses.
+
+    Optimizer.step() makes the same call, but spends as long on grouping before it as a small
+    network's whole step takes.
+    """
+    (group,) = optimizer.param_groups
+    calls = {Adam: _adam_call, AdamW: _adam_call, SGD: _sgd_call}
+    if not group.get("fused") or type(optimizer) not in calls:
+        return None
+    return calls[type(optimizer)](optimizer)
+
+
+def _adam_call(optimizer: Optimizer) -> Callable[[], None]:
+    (group,) = optimizer.param_groups
+    weights, grads = _weights_and_grads(group["params"])
+    state = [optimizer.state[parameter] for parameter in group["params"]]
+    means = [entry["exp_avg"] for entry in state]
+    squares = [entry["exp_avg_sq"] for entry in state]
+    maxima = [entry["max_exp_avg_sq"] for entry in state] if group["amsgrad"] else []
+    counts = torch.stack([entry["step"] for entry in state])
+    steps = list(counts.unbind())  # views, so that one addition counts for all
+    for entry, step in zip(state, steps, strict=True):
+        entry["step"] = step
+    beta1, beta2 = group["betas"]
+    decoupled = group.get("decoupled_weight_decay", type(optimizer) is AdamW)
+    kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+
+    def update() -> None:
+        counts.add_(1)
+        kernel(
+            weights,
+            grads,
+            means,
+            squares,
+            maxima,
+            steps,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=group["amsgrad"],
+            maximize=group["maximize"],
+            grad_scale=None,
+            found_inf=None,
+        )
+
+    return update
+
+
+def _sgd_call(optimizer: Optimizer) -> Callable[[], None]:
+    (group,) = optimizer.param_groups
+    weights, grads = _weights_and_grads(group["params"])
+    state = [optimizer.state[parameter] for parameter in group["params"]]
+    momenta = [entry["momentum_buffer"] for entry in state] if group["momentum"] else []
+
+    def update() -> None:
+        torch._fused_sgd_(
+            weights,
+            grads,
+            momenta,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            is_first_step=False,
+            grad_scale=None,
+            found_inf=None,
+        )
+
+    return update
+
+
+def _weights_and_grads(parameters: Sequence[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
+    return (
+        [parameter.detach() for parameter in parameters],
+        [parameter.grad for parameter in parameters if parameter.grad is not None],
+    )
