@@ -66,14 +66,16 @@ SUMMARIES = {
         pair(HIGH, LOW),
         [
             "not significantly worse: none.",
-            "significant effect**: epochs (9.9 points); not significant: none.",
+            "- **Significant effects**: epochs (9.9 points).\n",
+            "- **No significant effects**: none.\n",
         ],
     ),
     "not significant": (
         pair(HIGH, NEAR),
         [
             "not significantly worse: b.",
-            "significant effect**: none; not significant: epochs (0.3 points).",
+            "- **Significant effects**: none.\n",
+            "- **No significant effects**: epochs (0.3 points).\n",
         ],
     ),
     "one hypothesis": (pair(HIGH, LOW, "a > b"), ["Hypotheses**: 1 confirmed."]),
@@ -87,7 +89,7 @@ SUMMARIES = {
     ),
     "no seed in common": (
         APART,
-        ["significant effect**: not known, as no two levels of a setting share two seeds."],
+        ["**Effects**: not known, as no two levels of a setting share two seeds."],
     ),
 }
 
@@ -276,7 +278,7 @@ def test_verdicts_that_hold_within_their_grid_only_are_named() -> None:
     )
     evidence = weigh(study)
     assert [one.word for one in evidence.verdicts] == ["CONFIRMED", *["INCONCLUSIVE"] * 2]
-    assert r"Inconclusive if corrected over all 3 hypotheses together: a \> b." in told(study)
+    assert r"Inconclusive if corrected over all 3 together: a \> b." in told(study)
 
 
 def test_shorter_trainings_are_said_to_be_the_beginning_of_longer_ones() -> None:

@@ -31,13 +31,12 @@ def hypotheses_section(evidence: Evidence) -> Section:
         for asked in study.asked
         for stated in (*asked.hypotheses, *asked.withdrawn)
     ]
-    open_ = "; ".join(plain(one.stated.claim) for one in open_over_all(verdicts))
-    weak = f"Inconclusive if corrected over all {len(verdicts)} hypotheses together: {open_}."
+    weak = "; ".join(plain(one.stated.claim) for one in open_over_all(verdicts))
     return section(
         "Hypotheses",
         explanation,
         table("The claims, and their verdicts", [_verdict_row(one, study) for one in verdicts]),
-        weak if open_ else None,
+        f"Inconclusive if corrected over all {len(verdicts)} together: {weak}." if weak else None,
         table("The expectations, as the grids state them", as_stated),
     )
 

@@ -27,7 +27,7 @@ def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Sect
     points = [
         f"**Trained**: {_trained(evidence.study)}.",
         *_best(evidence),
-        f"**Settings with a significant effect**: {_significant_settings(evidence)}.",
+        *_settings(evidence),
         f"**Noise**: {_noise(evidence)}.",
         f"**Hypotheses**: {_verdicts(evidence)}.",
     ]
@@ -97,22 +97,25 @@ def _best_of(ranked: Sequence[Repeated], metric: str) -> str:
     return f"{result}; not significantly worse: {named or 'none'}"
 
 
-def _significant_settings(evidence: Evidence) -> str:
+def _settings(evidence: Evidence) -> Iterator[str]:
+    """Name the settings with a significant effect, and the others."""
     effects = evidence.effects
     if all(effect.difference.sd is None for effect in effects):
-        return "not known, as no two levels of a setting share two seeds"
-    significant, others = (
-        ", ".join(_in_words(one, evidence) for one in effects if one.is_told_apart == answer)
-        for answer in (True, False)
-    )
-    return f"{significant or 'none'}; not significant: {others or 'none'}"
+        yield "**Effects**: not known, as no two levels of a setting share two seeds."
+        return
+    significant = [_in_words(one, evidence) for one in effects if one.is_told_apart]
+    others = [_in_words(one, evidence) for one in effects if not one.is_told_apart]
+    yield f"**Significant effects**: {', '.join(significant) or 'none'}."
+    yield f"**No significant effects**: {', '.join(others) or 'none'}."
 
 
 def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [show_size(abs(effect.difference.mean), evidence.metric)]
     if sum(other.setting == effect.setting for other in evidence.effects) > 1:
         terms.append(f"in {plain(effect.group)}")
-    return f"{code(effect.setting)} ({', '.join([*terms, *_remarks(effect, evidence.study)])})"
+    if effect.is_told_apart:
+        terms += _remarks(effect, evidence.study)
+    return f"{code(effect.setting)} ({', '.join(terms)})"
 
 
 def _remarks(effect: Effect, study: Study) -> list[str]:

@@ -158,17 +158,15 @@ def _rows(
     return rows
 
 
-def _on_test_images(ranked: Sequence[Repeated]) -> list[str]:
+def _on_test_images(ranked: Sequence[Repeated]) -> Iterator[str]:
     """Say how experiments that were chosen on held-out images rank on the test images."""
-    texts = []
-    for same in scored_alike(ranked):
-        on_test = best_first(same, "test_accuracy")
-        if same[0] in on_test and len(on_test) > 1:
-            texts.append(
-                f"Chosen on {images_of(same[0])}: {code(same[0].name)}. On the test images it "
-                f"has rank {on_test.index(same[0]) + 1} of {len(on_test)}."
+    for best, *others in scored_alike(ranked):
+        on_test = best_first([best, *others], "test_accuracy")
+        if best in on_test and others:
+            yield (
+                f"Chosen on {images_of(best)}: {code(best.name)}. On the test images it has rank "
+                f"{on_test.index(best) + 1} of {len(on_test)}."
             )
-    return texts
 
 
 def _variance(group: Group, metric: str) -> Table | None:

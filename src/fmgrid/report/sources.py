@@ -36,9 +36,7 @@ def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     if len(texts) > _SHOWN:
         status = code(command_line(["fmgrid", "status", path_word(logdir)]))
         texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names them"]
-    return section(
-        "What was left out", texts or "Nothing: every run in the folder is in the report."
-    )
+    return section("What was left out", texts or "Nothing: every run is in the report.")
 
 
 def _not_compared(study: Study) -> Iterator[str]:
@@ -57,10 +55,7 @@ def _not_compared(study: Study) -> Iterator[str]:
         yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
     lacking = [one.name for one in experiments if seeds - {*one.runs} and one.name not in unknown]
     if lacking:
-        yield (
-            f"without all of the {len(seeds)} seeds: {some(lacking)}; two experiments are "
-            "compared over the seeds that both have"
-        )
+        yield f"without all {len(seeds)} seeds, so compared over those they share: {some(lacking)}"
 
 
 def _software(study: Study) -> Iterator[str]:

@@ -22,7 +22,7 @@ from fmgrid.pages.document import Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section
 from fmgrid.report.phrases import some
-from fmgrid.words import command_line, counted
+from fmgrid.words import command_line
 
 FEW_SEEDS = 5
 MANY_SEEDS = 10
@@ -36,7 +36,6 @@ def next_section(evidence: Evidence, logdir: Path) -> Section:
     """Suggest runs, with the commands."""
     study = evidence.study
     items = [
-        *_failures(study, logdir),
         *_incomplete(study, logdir),
         *_more_seeds(study, logdir),
         *_edges(evidence),
@@ -46,15 +45,11 @@ def next_section(evidence: Evidence, logdir: Path) -> Section:
     return section("What to run next", items or "Nothing suggests itself.")
 
 
-def _failures(study: Study, logdir: Path) -> Iterator[str]:
-    if failed := study.failed:
-        number = sum(len(study.experiments[name].failures) for name in failed)
-        again = _again(study, logdir, "--retry-failed", of={*failed})
-        yield f"{counted(number, 'run')} of {some(failed)} failed; to try again: {again}."
-
-
 def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
-    """Name the runs that the same command again would train."""
+    """Name the runs that failed, and those that the same command again would train."""
+    if study.failed:
+        again = _again(study, logdir, "--retry-failed", of={*study.failed})
+        yield f"With failed runs: {some(study.failed)}; to try again: {again}."
     runs = {path.rpartition("/")[2] for path in study.unfinished}  # below a log folder's own name
     begun = {re.sub(r"_s\d+$", "", name) for name in runs} | runs
     asked = dict.fromkeys(name for grid in study.asked for name in grid.names)
@@ -68,8 +63,8 @@ def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
     shared = {*common_seeds([one.runs for one in study.scored.values()])} - {UNKNOWN_SEED}
     if len(shared) < FEW_SEEDS:
         more = ",".join(map(str, sorted({*study.seeds, *range(MANY_SEEDS)})))
-        again = _again(study, logdir, "--seeds", more)
-        yield f"Seeds that all experiments share: {len(shared)}. Ten say much more: {again}."
+        ten = _again(study, logdir, "--seeds", more)
+        yield f"Seeds that all experiments share: {len(shared)}. Ten say much more: {ten}."
 
 
 def _edges(evidence: Evidence) -> Iterator[str]:
@@ -121,6 +116,10 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
     """Return the commands that run grids again with further words: all, or those *of* some."""
     grids = [asked for asked in study.asked if asked.names]
     concerned = [asked for asked in grids if of is None or of & {*asked.names}]
+    if not concerned:
+        return code(
+            command_line(["fmgrid", "run", "GRID", *further, "--logdir", path_word(logdir)])
+        )
     paths: dict[tuple[str, str], list[str]] = {}  # by what stands before and after them
     for asked in concerned:
         command = last_command(asked)
@@ -139,8 +138,6 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
         if all(one in concerned and last_command(one) == command for one in together):
             named = grid_words(command, here=here)
         paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(named))
-    if not concerned:
-        paths["fmgrid run GRID", command_line([*further, "--logdir", path_word(logdir)])] = []
     return ", ".join(
         code(" ".join([begin, *dict.fromkeys(named), end])) for (begin, end), named in paths.items()
     )
