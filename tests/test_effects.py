@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,45 @@ def test_a_group_that_is_no_product_is_compared_through_the_baseline() -> None:
     assert set(found) == {"epochs", "learning_rate"}
     assert found["epochs"].difference.mean == pytest.approx(0.095)
     assert found["learning_rate"].difference.mean == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("has_baseline", [True, False])
+@pytest.mark.parametrize(
+    ("base", "first", "second", "names"),
+    [
+        (
+            {"optimizer_args": {}},
+            {"optimizer_args": {"weight_decay": 0.1}},
+            {"optimizer_args": {"betas": [0.5, 0.9]}},
+            {"optimizer_args.weight_decay", "optimizer_args.betas"},
+        ),
+        (
+            {"hidden_units": (64, 64)},
+            {"hidden_units": (16, 64)},
+            {"hidden_units": (64, 16)},
+            {"units1", "units2"},
+        ),
+    ],
+)
+def test_parts_of_one_setting_that_vary_one_by_one_have_an_effect_each(
+    base: dict[str, Any],
+    first: dict[str, Any],
+    second: dict[str, Any],
+    names: set[str],
+    has_baseline: bool,
+) -> None:
+    made = [
+        *rows("base", [0.80, 0.81], **base),
+        *rows("first", [0.70, 0.72], **first),
+        *rows("second", [0.60, 0.61], **second),
+    ]
+    if has_baseline:
+        made += rows("third", [0.5, 0.51], epochs=9, **base)
+    found = {one.setting: one for one in find_effects(study_of(made))}
+    assert set(found) == names | ({"epochs"} if has_baseline else set())
+    swings = sorted(found[name].difference.mean for name in names)
+    assert swings == pytest.approx([0.095, 0.2])
+    assert {found[name].through for name in names} == {"base"}
 
 
 def test_a_batch_size_that_changes_the_images_seen_says_so() -> None:

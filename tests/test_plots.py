@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from math import nan
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.statistics import Difference
-from fmgrid.analysis.study import UNKNOWN_SEED, Group, Repeated, Study
+from fmgrid.analysis.study import UNKNOWN_SEED, Axis, Group, Repeated, Study
 from fmgrid.plots import Drawn, draw_all, plot_configurations, plot_learning_curves, to_png, to_svg
 from fmgrid.plots.paper import (
     COLOURS,
@@ -38,7 +38,7 @@ from fmgrid.plots.paper import (
     styled,
 )
 from fmgrid.plots.ranking import describe_configurations
-from fmgrid.plots.scales import stretches
+from fmgrid.plots.scales import axis_label, level_places, stretches
 from fmgrid.plots.winners import rank_by_seed
 
 BASE: dict[str, Any] = {
@@ -435,6 +435,45 @@ def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Dra
     written = texts_of(figure)
     for one in STUDIES["two axes"]().scored.values():
         assert f"{100 * (one.mean('accuracy') or 0):.1f}" in written
+
+
+def test_half_an_interval_is_whole_where_the_interval_goes_beyond_what_an_accuracy_can_be() -> None:
+    cells = [
+        Repeated(f"b{size}_e{epochs}", {**BASE, "batch_size": size, "epochs": epochs}, runs)
+        for size, epochs, values in (
+            (4, 1, (0.10, 0.16)),  # 0.13 with 0.38 on both sides
+            (4, 2, (0.95, 0.99)),
+            (8, 1, (0.40, 0.90)),
+            (8, 2, (0.50, 0.51)),
+        )
+        for runs in [dict(enumerate({"accuracy": value} for value in values))]
+    ]
+    pictures = draw_all(study_of(cells), [])
+    figure = next(one.figure for one in pictures if one.name.endswith("heatmap"))
+    halves = {"±38.1", "±25.4", "±317.7", "±6.4"}  # 12.706 (Student, n = 2) x half the distance
+    assert {text for text in texts_of(figure) if text.startswith("±")} == halves
+
+
+@pytest.mark.parametrize(
+    ("levels", "even", "label"),
+    [
+        ([0, 1e-5, 1e-3, 1e-1], True, ", log scale but for 0"),
+        ([0.0, 1, 10, 100], True, ", log scale but for 0"),
+        ([1e-5, 1e-3, 1e-1], True, ", log scale"),
+        ([0, 0.5, 0.9], False, ""),
+        ([0, 1e-5], True, ""),
+        ([-10, 0, 10], True, ""),
+    ],
+)
+def test_levels_of_several_magnitudes_stand_apart_whether_or_not_one_is_zero(
+    levels: list[float], even: bool, label: str
+) -> None:
+    axis = Axis("optimizer_args.weight_decay", tuple(levels))
+    places = [level_places(axis)[level] for level in levels]
+    steps = [high - low for low, high in pairwise(places)]
+    assert all(step > 0 for step in steps)
+    assert (max(steps) == pytest.approx(min(steps))) is even
+    assert axis_label(axis) == f"Optimizer_args.weight_decay{label}"
 
 
 @pytest.mark.parametrize(

@@ -270,9 +270,18 @@ def _slices(group: Group, baseline: Repeated) -> Iterator[tuple[Group, Axis, str
             one for one in group.distinct if without(one, setting) == without(baseline, setting)
         ]
         members = tuple({one.configuration: one for one in (baseline, *alike)}.values())
-        part = Group(group.title, "", members)
-        if part.shape == "one axis":
-            yield part, part.axes[0], baseline.name
+        axes = Group(group.title, "", members).axes  # several arguments are one setting
+        for axis in axes:
+            others = [other.name for other in axes if other is not axis]
+            near = [one for one in members if _agree(one, baseline, others)]
+            part = Group(group.title, "", tuple(near))
+            if part.shape == "one axis":
+                yield part, part.axes[0], baseline.name
+
+
+def _agree(one: Repeated, other: Repeated, axes: Iterable[str]) -> bool:
+    """Return whether two experiments have the same level on each of these axes."""
+    return all(level_of(one, axis) == level_of(other, axis) for axis in axes)
 
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:

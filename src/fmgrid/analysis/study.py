@@ -150,10 +150,11 @@ class Axis:
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether the levels are numbers that span orders of magnitude."""
-        if not self.is_numeric or min(self.levels) <= 0:
+        """Whether the levels are numbers that span orders of magnitude, zero left aside."""
+        if not self.is_numeric or min(self.levels) < 0:
             return False
-        return bool(max(self.levels) / min(self.levels) > _LOG_SPAN)
+        above = [level for level in self.levels if level]
+        return len(above) > 1 and bool(max(above) / min(above) > _LOG_SPAN)
 
 
 @dataclass(frozen=True)

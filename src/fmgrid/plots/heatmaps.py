@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.effects import as_good_as_best
-from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.analysis.study import Axis, Group, Repeated, level_of, show_level
 from fmgrid.plots.configurations import highest_first
 from fmgrid.plots.levels import LEAST, METRIC
@@ -162,7 +162,7 @@ def _draw_cells(axes: "Axes", plane: Plane, scale: Scale, width: float) -> None:
     from matplotlib.patches import Rectangle
 
     for y, x, one in plane.placed():
-        found = one.estimate(METRIC) if one else None
+        found = _estimate(one) if one else None
         fill = scale.fill(found)
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none"))
         if found is not None and width >= _NARROW:
@@ -171,6 +171,12 @@ def _draw_cells(axes: "Axes", plane: Plane, scale: Scale, width: float) -> None:
     axes.set_ylim(0, len(plane.row.levels))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def _estimate(one: Repeated) -> Estimate | None:
+    """Return the mean with its whole interval; one that ends at 0 or 1 is wider than it looks."""
+    series = one.series(METRIC)
+    return estimate(series.values()) if series else None
 
 
 def _label_rows(axes: "Axes", row: Axis) -> None:

@@ -77,9 +77,14 @@ def value_axes(
 
 
 def level_places(axis: Axis) -> dict[Any, float]:
-    """Return where each level of an axis stands: logarithms, numbers, or one after another."""
+    """Return where each level of an axis stands: logarithms, numbers, or one after another.
+
+    Zero, which has no logarithm, stands one step before the others.
+    """
     if axis.is_logarithmic:
-        return {level: math.log10(level) for level in axis.levels}
+        above = [math.log10(level) for level in axis.levels if level]
+        before = min(above) - (max(above) - min(above)) / (len(above) - 1)
+        return {level: math.log10(level) if level else before for level in axis.levels}
     if axis.is_numeric:
         return {level: float(level) for level in axis.levels}
     return {level: float(number) for number, level in enumerate(axis.levels)}
@@ -88,7 +93,10 @@ def level_places(axis: Axis) -> dict[Any, float]:
 def axis_label(axis: Axis) -> str:
     """Return what an axis says beside it."""
     label = readable(axis.label, 60)
-    return f"{label[:1].upper()}{label[1:]}" + (", log scale" if axis.is_logarithmic else "")
+    scale = ", log scale" if axis.is_logarithmic else ""
+    if scale and 0 in axis.levels:
+        scale += " but for 0"
+    return f"{label[:1].upper()}{label[1:]}{scale}"
 
 
 def level_texts(levels: Iterable[Any]) -> dict[Any, str]:
