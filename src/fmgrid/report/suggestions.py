@@ -87,8 +87,10 @@ def _unequal(study: Study, logdir: Path) -> Iterator[str]:
         names = {axis.name for axis in group.axes}
         # An axis that says how long an epoch is can't be replaced by a setting.
         if group.confounded and names.isdisjoint({"train_steps", "train_images"}):
-            per_epoch = [(one.images_seen or 0) // one.settings["epochs"] for one in group.members]
-            budget = f"train_images={max(per_epoch)}"
+            images = max(
+                (one.images_seen or 0) // (one.settings["epochs"] or 1) for one in group.members
+            )
+            budget = f"train_images={images}"
             of = {member.name for member in group.members}
             again = _again(study, _beside(logdir, "images"), "--set", budget, of=of)
             yield f"{plain(group.title)} compares unequal numbers of images; equal ones: {again}."
