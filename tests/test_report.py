@@ -468,7 +468,7 @@ def test_every_picture_stands_with_its_own_group() -> None:
     for title, stem in (("small", "small"), ("small_wide", "small_wide"), ("a b", "a_b")):
         section = text.split(f"\n### {title}\n")[1].split("\n## ")[0].split("\n### ")[0]
         assert re.findall(r"\((visualizations/[^)]*)\)", section) == [
-            f"visualizations/{stem}_scatter.png"
+            f"visualizations/{stem}_levels.png"
         ]
 
 

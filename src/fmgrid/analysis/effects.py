@@ -21,7 +21,6 @@ from fmgrid.analysis.statistics import (
     Share,
     common_seeds,
     compare,
-    difference,
     holm,
     interval_of_one_more,
     mean_by_seed,
@@ -42,7 +41,6 @@ from fmgrid.analysis.study import (
     distinct,
     is_higher_better,
     level_of,
-    merged,
     scored_alike,
     without,
 )
@@ -339,33 +337,7 @@ def _furthest_apart(
     return max(sharing, key=lead, default=None)
 
 
-# Overfitting, trainings that are parts of others, published figures
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Validation loss minus train loss of a configuration, at the end of training."""
-
-    of: Repeated
-    estimate: Estimate
-    p: float  # for a gap of zero, Holm's over the configurations
-
-    @property
-    def sign(self) -> int:
-        """1 for a gap significantly above zero, -1 for one below, and 0 for neither."""
-        return 0 if self.p > ALPHA else 1 if self.estimate.mean > 0 else -1
-
-
-def find_gaps(study: Study) -> list[Gap]:
-    """Return the gap of each configuration that has both losses, largest first."""
-    found = [
-        (one, estimate, difference([*one.series("overfitting_gap").values()]))
-        for one in merged(study.scored.values())
-        if (estimate := one.estimate("overfitting_gap"))
-    ]
-    corrected = holm([1.0 if test is None else test.p for *_, test in found])
-    gaps = [Gap(one, estimate, p) for (one, estimate, _), p in zip(found, corrected, strict=True)]
-    return sorted(gaps, key=lambda gap: -gap.estimate.mean)
+# Rises of the validation loss, trainings that are parts of others, published figures
 
 
 def past_best(study: Study) -> list[tuple[str, float]]:

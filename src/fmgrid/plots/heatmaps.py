@@ -1,136 +1,93 @@
 """Two axes: a cell per experiment. With a third one that has few levels, a heat map for each."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from fmgrid.analysis.effects import as_good_as_best
-from fmgrid.analysis.statistics import Estimate, estimate
-from fmgrid.analysis.study import Axis, Group, Repeated, level_of, show_level
-from fmgrid.plots.configurations import highest_first
-from fmgrid.plots.levels import LEAST, METRIC
-from fmgrid.plots.paper import (
-    BLACK,
-    COLOUR_MAP,
-    GREY,
-    WHITE,
-    ink_on,
-    new_figure,
-    readable,
-    settled,
-    styled,
-)
-from fmgrid.plots.scales import label_levels, level_texts, main_stretch
-from fmgrid.plots.wording import have_intervals, listed, percent_of, repeats
+from fmgrid.analysis.statistics import estimate
+from fmgrid.analysis.study import Axis, Group, Repeated, best_first, level_of, show_level
+from fmgrid.plots import style
+from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
+from fmgrid.plots.captions import intervals, over_seeds
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+
+ColourOf: TypeAlias = Callable[[float], str]  # of a mean
 
 _MOST_PLANES = 6
 _ROOM = 5.4  # inches for cells
-_WIDE, _NARROW = 0.6, 0.36  # inches of a cell that has room for two lines, for one
-_HIGH, _MIDDLE, _LOW = 0.46, 0.28, 0.2  # inches of a row with two lines of text, one, none
-_TALL = 16  # rows; more are kept low
+_WIDE, _NARROW = 0.6, 0.36  # inches of a cell that has room for two lines of text, for one
+_HIGH, _LOW = 0.46, 0.2
+_TALLEST = 8.0  # inches of a heat map
 _LEAST_HEIGHT = 1.5  # inches that the label of the colours takes
-_INSET = 0.05  # of a cell, between its edge and a frame
-_LONGEST_LIST = 60  # characters that a title has room for
-_MOST_ROW_LABELS = 60
+_MOST_ROW_LABELS = 50
+_BEST, _TIED = 1.4, 0.7  # points of a frame
+_FEW = 3  # ties have frames where they are less than a third of the cells
 
 
 @dataclass(frozen=True)
 class Plane:
-    """What one heat map shows."""
+    """The cells of one heat map."""
 
     title: str
     row: Axis
     column: Axis
     members: Sequence[Repeated]
 
-    def placed(self) -> Iterator[tuple[int, int, Repeated | None]]:
-        """Yield what is in each cell, after its row and column."""
-        cells = {
-            (level_of(one, self.row.name), level_of(one, self.column.name)): one
-            for one in self.members
-        }
-        for y, below in enumerate(self.row.levels):
-            for x, beside in enumerate(self.column.levels):
-                yield y, x, cells.get((below, beside))
+    def cells(self) -> Iterator[tuple[tuple[int, int], Repeated]]:
+        """Yield the place of each experiment: its column and its row."""
+        columns, rows = self.column.levels, self.row.levels
+        for one in self.members:
+            x, y = level_of(one, self.column.name), level_of(one, self.row.name)
+            yield (columns.index(x), rows.index(y)), one
 
 
-@dataclass(frozen=True)
-class Scale:
-    """What the colours mean; *extend* says beyond which end cells lie far from the others."""
-
-    colours: "Colormap"
-    norm: "Normalize"
-    extend: str
-
-    def fill(self, found: Estimate | None) -> str:
-        """Return the colour of a cell."""
-        from matplotlib.colors import to_hex
-
-        return GREY if found is None else to_hex(self.colours(self.norm(100 * found.mean)))
-
-
-@styled
-def plot_heatmap(group: Group) -> "Figure | None":
-    """Return the mean accuracy of every cell of a factorial group of two axes, or three."""
-    found = planes(group)
-    if not found:
+@style.styled
+def plot_heatmap(group: Group) -> style.Plot | None:
+    """Plot the mean accuracy of every cell of a factorial group of two axes, or three."""
+    planes = to_planes(group)
+    if not planes:
         return None
-    row, column = found[0].row, found[0].column
-    across = max(1, min(len(found), int(_ROOM / (_WIDE * len(column.levels)))))
-    down = math.ceil(len(found) / across)
+    row, column = planes[0].row, planes[0].column
+    across = max(1, min(len(planes), int(_ROOM / (_WIDE * len(column.levels)))))
+    down = math.ceil(len(planes) / across)
     width = _ROOM / (across * len(column.levels))
-    if len(row.levels) > _TALL:
-        width = min(width, _NARROW)
-    height = len(row.levels) * (_HIGH if width >= _WIDE else _MIDDLE if width >= _NARROW else _LOW)
-    figure = new_figure(
-        f"Mean accuracy by {_all_axes(group)}", 1.1 + max(_LEAST_HEIGHT, down * (height + 0.3))
-    )
-    grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
-    scale = _scale(group)
-    marks = _marks(group)
-    for axes, plane in zip(grid, found, strict=False):
-        _draw_cells(axes, plane, scale, width)
-        _frame_cells(axes, plane, scale, marks)
-        axes.set_title(plane.title)
+    height = min(_HIGH if width >= _WIDE else 0.6 * _HIGH, _TALLEST / len(row.levels))
+    lines = (width >= _NARROW and height >= _LOW) + (width >= _WIDE and height >= _HIGH)
+    *names, last = (axis.name for axis in group.axes)
+    title = style.to_label(f"Mean accuracy by {', '.join(names)} and {last}", 76)
+    room = max(_LEAST_HEIGHT, down * (0.3 + height * len(row.levels)))
+    figure = style.new_figure(title, 1.1 + room)
+    grid = style.panels(figure, len(planes), across, share="xy")
+    colour_of = _add_colours(figure, grid, group)
+    frames = _frames(group)
+    for axes, plane in zip(grid, planes, strict=True):
+        _draw_cells(axes, plane, colour_of, frames, lines)
     _label_rows(grid[0], row)
-    for axes in grid[len(found) :]:
-        axes.set_visible(False)
     for axes in grid[-across:]:
-        centres = {level: number + 0.5 for number, level in enumerate(column.levels)}
-        label_levels(axes, centres, _ROOM / across)
-    figure.supxlabel(_label(column), fontsize=8.5)
-    figure.supylabel(_label(row), fontsize=8.5)
-    _add_bar(figure, grid, scale)
-    return settled(figure)
+        axes.tick_params(labelbottom=True)
+        places = {level: float(number) for number, level in enumerate(column.levels)}
+        label_levels(axes, places, _ROOM / across)
+    figure.supxlabel(axis_label(column, is_scaled=False))
+    figure.supylabel(axis_label(row, is_scaled=False))
+    means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
+    counts = {mean.n for mean in means}
+    bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
+    ties = "; thin frames: not significantly lower" if _TIED in frames.values() else ""
+    caption = f"A cell is the mean accuracy in %, {bars}. Thick frame: the highest{ties}."
+    without = len(group.distinct) - len(means)
+    grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
+    return style.Plot(figure, caption + grey)
 
 
-def describe_heatmap(group: Group) -> str:
-    """Return what the picture shows, in words and figures."""
-    found = highest_first(group.distinct, METRIC)
-    members = [one for one, _ in found]
-    parts = [
-        _meaning_of_cells(members),
-        f"Highest is {_levels(group, members[0])} at {percent_of(found[0][1])}.",
-        f"Lowest is {_levels(group, members[-1])} at {percent_of(found[-1][1])}.",
-        _meaning_of_frames(group, members),
-    ]
-    if _scale(group).extend != "neither":
-        parts.append("The colours end before cells that lie far from the others.")
-    if without := len(group.distinct) - len(found):
-        parts.append(f"Grey: {counted(without, 'cell')} without a measured accuracy.")
-    return " ".join(parts)
-
-
-def planes(group: Group) -> list[Plane]:
+def to_planes(group: Group) -> list[Plane]:
     """Return the heat maps that show a group; none where it has another shape or too many axes."""
-    if group.shape != "factorial" or not highest_first(group.distinct, METRIC):
+    if group.shape != "factorial" or not group.ranked(METRIC):
         return []
     match group.axes:
         case [row, column]:
@@ -138,144 +95,70 @@ def planes(group: Group) -> list[Plane]:
         case [_, _, _]:
             beside = min(group.axes, key=lambda axis: len(axis.levels))
             row, column = (axis for axis in group.axes if axis is not beside)
-            found = [
-                Plane(readable(f"{beside.name} {show_level(level)}", 40), row, column, members)
-                for level, members in group.at(beside).items()
-            ]
-            return found if len(found) <= _MOST_PLANES else []
+            if len(beside.levels) <= _MOST_PLANES:
+                return [
+                    Plane(f"{beside.name} {show_level(level)}", row, column, members)
+                    for level, members in group.at(beside).items()
+                ]
     return []
 
 
-def _scale(group: Group) -> Scale:
+def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf:
+    """Add a bar of colours, and return the colour of a mean; outliers have those of its ends."""
     from matplotlib import colormaps
-    from matplotlib.colors import Normalize
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize, to_hex
 
-    means = [100 * found.mean for _, found in highest_first(group.distinct, METRIC)]
-    low, high = main_stretch([(mean, mean) for mean in means], LEAST)
-    extend = "min" if min(means) < low else "max" if max(means) > high else "neither"
-    if high == low:
-        low, high = low - 0.5, high + 0.5
-    return Scale(colormaps[COLOUR_MAP], Normalize(low, high, clip=True), extend)
+    means = [100 * mean for one in group.distinct if (mean := one.mean(METRIC)) is not None]
+    low, high = near_span([(mean, mean) for mean in means])
+    free = 0.5 if high == low else 0.0
+    norm, colours = Normalize(low - free, high + free, clip=True), colormaps[style.COLOUR_MAP]
+    extend = ("neither", "min", "max", "both")[(min(means) < low) + 2 * (max(means) > high)]
+    shades, label = ScalarMappable(norm, colours), "Mean accuracy (%)"
+    bar = figure.colorbar(shades, ax=grid, extend=extend, label=label, aspect=25)
+    bar.outline.set_visible(False)
+    return lambda mean: to_hex(colours(norm(100 * mean)))
 
 
-def _draw_cells(axes: "Axes", plane: Plane, scale: Scale, width: float) -> None:
+def _frames(group: Group) -> dict[str, float]:
+    """Return the width of the frame of the best, and of those not significantly worse.
+
+    The latter have none where they are many: frames would not set them apart.
+    """
+    ranked = best_first(group.distinct, METRIC)
+    best = {one.name: _BEST for one in ranked if one.mean(METRIC) == ranked[0].mean(METRIC)}
+    ties = {one.name: _TIED for one in as_good_as_best(ranked, METRIC) if one.name not in best}
+    return best | (ties if _FEW * len(ties) < len(ranked) else {})
+
+
+def _draw_cells(
+    axes: "Axes", plane: Plane, colour_of: ColourOf, frames: dict[str, float], lines: int
+) -> None:
+    """Draw cells with so many lines of text; frames are white in black, legible on any colour."""
     from matplotlib.patches import Rectangle
 
-    for y, x, one in plane.placed():
-        found = _estimate(one) if one else None
-        fill = scale.fill(found)
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none"))
-        if found is not None and width >= _NARROW:
-            _write_cell(axes, (x + 0.5, y + 0.5), found, ink_on(fill), is_wide=width >= _WIDE)
-    axes.set_xlim(0, len(plane.column.levels))
-    axes.set_ylim(0, len(plane.row.levels))
+    for (x, y), one in plane.cells():
+        values, fill, texts = one.series(METRIC).values(), style.GREY, [""]
+        if values:
+            whole = estimate(values)  # not cut off at 0 or 1
+            fill, texts = colour_of(whole.mean), [f"{100 * whole.mean:.1f}"]
+            texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
+        style.draw_cell(axes, (x, y), fill, *texts[:lines])
+        for ink, factor in ((style.BLACK, 2.4), (style.WHITE, 1.0)):
+            if width := frames.get(one.name):
+                frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False)
+                frame.set(edgecolor=ink, linewidth=factor * width)
+                axes.add_patch(frame)
+    axes.set_title(style.to_label(plane.title, 40))
+    axes.set_xlim(-0.5, len(plane.column.levels) - 0.5)
+    axes.set_ylim(-0.5, len(plane.row.levels) - 0.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 
-def _estimate(one: Repeated) -> Estimate | None:
-    """Return the mean with its whole interval; one that ends at 0 or 1 is wider than it looks."""
-    series = one.series(METRIC)
-    return estimate(series.values()) if series else None
-
-
 def _label_rows(axes: "Axes", row: Axis) -> None:
-    every = 1 + len(row.levels) // _MOST_ROW_LABELS
-    labels = list(level_texts(row.levels).values())[::every]
-    axes.set_yticks([number + 0.5 for number in range(0, len(row.levels), every)], labels)
+    every = math.ceil(len(row.levels) / _MOST_ROW_LABELS)
+    labels = list(level_labels(row.levels).values())[::every]
+    axes.set_yticks(range(0, len(row.levels), every), labels)
     if not row.is_numeric:
         axes.invert_yaxis()  # words are read from the top
-
-
-def _write_cell(
-    axes: "Axes", place: tuple[float, float], found: Estimate, ink: str, *, is_wide: bool
-) -> None:
-    style: dict[str, Any] = {"color": ink, "ha": "center", "textcoords": "offset points"}
-    mean = f"{100 * found.mean:.1f}"
-    if found.low is None or not is_wide:
-        axes.annotate(mean, place, (0, 0), va="center", fontsize=7.5, **style)
-        return
-    half = f"±{100 * (found.mean - found.low):.1f}"
-    axes.annotate(mean, place, (0, -1), va="bottom", fontsize=8, **style)
-    axes.annotate(half, place, (0, -2), va="top", fontsize=6.5, **style)
-
-
-def _marks(group: Group) -> tuple[set[str], set[str]]:
-    """Return the names of the best experiments, and of those that are not told from them.
-
-    The latter are left out where they are many, which frames would not set apart.
-    """
-    found = highest_first(group.distinct, METRIC)
-    best = {one.name for one, estimated in found if estimated.mean == found[0][1].mean}
-    members = [one for one, _ in found]
-    equals = {one.name for one in as_good_as_best(members, METRIC)} - best
-    return best, equals if len(equals) < len(members) / 3 else set()
-
-
-def _frame_cells(
-    axes: "Axes", plane: Plane, scale: Scale, marks: tuple[set[str], set[str]]
-) -> None:
-    """Frame the best cells in white within black, which shows on any colour, others thinly."""
-    from matplotlib.patches import Rectangle
-
-    best, equals = marks
-    for y, x, one in plane.placed():
-        lines: tuple[tuple[float, str], ...] = ()
-        if one is not None and one.name in best:
-            lines = (3.4, BLACK), (1.4, WHITE)
-        elif one is not None and one.name in equals:
-            lines = ((1.0, ink_on(scale.fill(one.estimate(METRIC)))),)
-        for width, ink in lines:
-            corner, side = (x + _INSET, y + _INSET), 1 - 2 * _INSET
-            frame = Rectangle(corner, side, side, fill=False, edgecolor=ink, linewidth=width)
-            axes.add_patch(frame)
-
-
-def _add_bar(figure: "Figure", grid: "list[Axes]", scale: Scale) -> None:
-    from matplotlib.cm import ScalarMappable
-
-    mappable = ScalarMappable(scale.norm, scale.colours)
-    bar = figure.colorbar(
-        mappable, ax=grid, extend=scale.extend, label="Mean accuracy (%)", aspect=25
-    )
-    bar.outline.set_visible(False)
-
-
-def _meaning_of_cells(members: Sequence[Repeated]) -> str:
-    if not have_intervals(members, METRIC):
-        return "A cell is the accuracy of one run, in %, so that no intervals can be given."
-    return (
-        f"A cell is the mean accuracy over {repeats(members, METRIC)}, in %, "
-        "± half its 95% interval."
-    )
-
-
-def _meaning_of_frames(group: Group, members: Sequence[Repeated]) -> str:
-    best, framed = _marks(group)
-    highest = (
-        "The thick frame marks the highest" if len(best) == 1 else "Thick frames mark the highest"
-    )
-    if not have_intervals(members, METRIC):
-        return f"{highest}."
-    tied = {one.name for one in as_good_as_best(members, METRIC)} - best
-    equals = counted(len(tied), "other cell")
-    test = "(paired t tests, corrected for all pairs, 5%)"
-    if framed:
-        return f"{highest}; thin ones {equals} that repeats do not tell from it {test}."
-    return f"{highest}; repeats do not tell {equals} from it {test}."
-
-
-def _levels(group: Group, one: Repeated) -> str:
-    return listed((f"{axis.name} {show_level(level_of(one, axis.name))}" for axis in group.axes), 9)
-
-
-def _all_axes(group: Group) -> str:
-    text = listed(axis.label for axis in group.axes)
-    if len(text) > _LONGEST_LIST:
-        text = listed(axis.name for axis in group.axes)
-    return readable(text, _LONGEST_LIST)
-
-
-def _label(axis: Axis) -> str:
-    label = readable(axis.label, 60)
-    return label[:1].upper() + label[1:]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from fmgrid.analysis.effects import Gain, find_gaps, past_best, per_doubling
+from fmgrid.analysis.effects import Gain, past_best, per_doubling
+from fmgrid.analysis.means import GAP, find_gaps
 from fmgrid.analysis.study import are_scored_alike, images_of, show_level
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
@@ -16,22 +17,20 @@ from fmgrid.report.phrases import (
     with_interval,
 )
 
-_GAP = "overfitting_gap"
-
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is above the train loss."""
     gaps = find_gaps(evidence.study)
     if not gaps:
         return section("Overfitting", "No run has both a train loss and a validation loss.")
-    are_alike = are_scored_alike(gap.of for gap in gaps)
+    are_alike = are_scored_alike(gap.experiment for gap in gaps)
     rows = [
         {
-            "experiment": code(gap.of.name),
-            "gap": bold_if(gap.sign != 0, with_interval(gap.estimate, _GAP)),
-            "train loss": show_value(gap.of.mean("train_loss"), "train_loss"),
-            "valid loss": show_value(gap.of.mean("valid_loss"), "valid_loss"),
-            "scored on": "" if are_alike else images_of(gap.of),
+            "experiment": code(gap.experiment.name),
+            "gap": bold_if(gap.sign != 0, with_interval(gap.estimate, GAP)),
+            "train loss": show_value(gap.train_loss, "train_loss"),
+            "valid loss": show_value(gap.experiment.mean("valid_loss"), "valid_loss"),
+            "scored on": "" if are_alike else images_of(gap.experiment),
         }
         for gap in gaps
     ]

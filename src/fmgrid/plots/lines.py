@@ -1,0 +1,168 @@
+"""Accuracy as dots and lines: by the levels of each axis, and by steps and images seen."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fmgrid.analysis.means import EpochMean, epoch_means, level_means
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.analysis.study import TIME, Axis, Group
+from fmgrid.plots import style
+from fmgrid.plots.axes import (
+    LEAST,
+    LOG,
+    METRIC,
+    axis_label,
+    beyond,
+    draw_accuracy,
+    is_wide,
+    label_levels,
+    level_places,
+    limit_accuracies,
+    padded,
+    percent_span,
+    scale_values,
+)
+from fmgrid.plots.captions import UNMEASURED, intervals, left_out, over_seeds
+from fmgrid.plots.heatmaps import to_planes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+_WIDTH = 6.3  # inches of all panels, about
+_MOST_FIGURES = 12  # levels; more have no room for figures beside them
+
+
+@style.styled
+def plot_levels(group: Group) -> style.Plot | None:
+    """Plot the mean accuracy at each level of each axis, where no heat map shows it."""
+    if group.shape not in ("one axis", "factorial") or to_planes(group):
+        return None
+    means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
+    estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
+    if not estimates:
+        return None
+    first, *others = group.axes
+    title, height, columns = f"Accuracy by {style.to_label(first.label, 60)}", 3.1, 1
+    if others:  # so many columns that no panel is alone in its row
+        title = "Mean accuracy at each level of each axis"
+        height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
+    figure = style.new_figure(title, 0.7 + height * math.ceil(len(means) / columns))
+    grid = style.panels(figure, len(means), columns, share="y")
+    runs = {} if others or all(mean.n == 1 for mean in estimates) else _runs(group, first)
+    values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
+    limit_accuracies(grid[0], "y", [percent_span(value) for value in values])
+    for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
+        _draw_levels(axes, axis, of_axis, runs)
+        if not others and len(estimates) <= _MOST_FIGURES:
+            _write_means(axes, axis, of_axis, runs)
+        label_levels(axes, level_places(axis), _WIDTH / columns)
+    figure.supylabel("Accuracy (%)")
+    what = "all experiments that share the level" if others else "a level"
+    what += ", a dot is a run" if runs else ""
+    missing = sum(len(axis.levels) for axis in means) - len(estimates)
+    caption = f"A diamond is the mean of {what}; {intervals(mean.n for mean in estimates)}."
+    caption += beyond(grid[0], "y", values)
+    return style.Plot(figure, caption + left_out(missing, "level", UNMEASURED))
+
+
+@style.styled
+def plot_steps_and_images(group: Group) -> style.Plot | None:
+    """Plot accuracy against steps and against images seen, a curve for each batch size.
+
+    Nothing where the length of training varies, too, or without a history.
+    """
+    curves = _by_batch_size(group)
+    if len(curves) < 2:  # noqa: PLR2004
+        return None
+    shown = _spread(list(curves), style.MOST_CURVES)
+    figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
+    left, right = style.panels(figure, 2, 2, share="y")
+    images = {size: [float(mean.images or 0) for mean in curves[size]] for size in shown}
+    steps = {size: [float(math.ceil(seen / size)) for seen in images[size]] for size in shown}
+    values = {size: [100 * mean.estimate.mean for mean in curves[size]] for size in shown}
+    _draw_curves(left, "Optimizer steps", steps, values)
+    named = _draw_curves(right, "Training images seen", images, values)
+    ends = [end for line in values.values() for end in (min(line), max(line))]
+    left.set_ylim(*padded((min(ends), max(ends)), LEAST))
+    left.set_ylabel("Accuracy (%)")
+    downwards = sorted(shown, key=lambda size: -values[size][-1])
+    style.name_curves(right, [named[size] for size in downwards], "batch size")
+    seeds = over_seeds(mean.estimate.n for size in shown for mean in curves[size])
+    caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
+    return style.Plot(figure, caption + left_out(len(curves) - len(shown), "batch size"))
+
+
+def _runs(group: Group, axis: Axis) -> dict[Any, list[Estimate]]:
+    """Return the accuracies of the single runs at each level."""
+    return {
+        level: [Estimate(1, value) for one in members for value in one.series(METRIC).values()]
+        for level, members in group.at(axis).items()
+    }
+
+
+def _draw_levels(
+    axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+) -> None:
+    """Draw means with their intervals, and a dot for each run."""
+    places = level_places(axis)
+    low, high = min(places.values()), max(places.values())
+    edge = max(0.1, 0.5 / len(places)) * (high - low)
+    axes.set_xlim(low - edge, high + edge)
+    axes.set_xlabel(axis_label(axis))
+    axes.grid(axis="y")
+    if axis.is_numeric:
+        line = [100 * mean.mean for mean in means.values()]
+        axes.plot([places[level] for level in means], line, color=style.COLOURS[1], linewidth=0.8)
+    for level, mean in means.items():
+        x = places[level]
+        for run in runs.get(level, []):
+            draw_accuracy(axes, "y", x, run, color=style.COLOURS[4], marker="o", alpha=0.6)
+        draw_accuracy(axes, "y", x, mean, color=style.COLOURS[1], marker="D")
+
+
+def _write_means(
+    axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+) -> None:
+    """Write each mean above all that is drawn of its level."""
+    bottom, ceiling = axes.get_ylim()
+    for level, place in level_places(axis).items():
+        if mean := means.get(level):
+            top = max(percent_span(one)[1] for one in [mean, *runs.get(level, [])])
+            y = min(max(top, bottom), ceiling)
+            style.write(axes, f"{100 * mean.mean:.1f}", (place, y), 5, va="bottom")
+
+
+def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
+    """Return the accuracy after each epoch, over all experiments that share a batch size."""
+    axis = next((axis for axis in group.axes if axis.name == "batch_size"), None)
+    if axis is None or not axis.is_numeric or group.shape not in ("one axis", "factorial"):
+        return {}
+    if any(other.name in TIME for other in group.axes):
+        return {}
+    curves = {size: epoch_means(members, METRIC) for size, members in group.at(axis).items()}
+    return {
+        size: means for size, means in curves.items() if means and all(one.images for one in means)
+    }
+
+
+def _spread(sizes: list[int], most: int) -> list[int]:
+    """Return so many sizes at most, from the least to the most."""
+    last = len(sizes) - 1
+    return sizes if last < most else [sizes[k * last // (most - 1)] for k in range(most)]
+
+
+def _draw_curves(
+    axes: "Axes", label: str, x: Mapping[int, list[float]], y: Mapping[int, list[float]]
+) -> "dict[int, Line2D]":
+    """Draw a curve for each batch size, and return them."""
+    places = [place for line in x.values() for place in line]
+    log = is_wide(places)
+    scale_values(axes, "x", places, log=log)
+    axes.set_xlabel(label + (LOG if log else ""))
+    axes.grid(axis="y")
+    return {
+        size: axes.plot(x[size], y[size], label=f"{size}", marker=style.MARKERS[at], **look)[0]
+        for at, (size, look) in enumerate(zip(x, style.looks_in_order(len(x)), strict=True))
+    }
