@@ -30,7 +30,7 @@ from benchmarks.page import Figures, render
 from benchmarks.trials import empty_run
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import load_plan
-from fmgrid.results.store import read_results, to_results
+from fmgrid.results.results_file import read_results, to_results
 from marks import ROOT, write_marked
 
 PARTS = ROOT / "scripts" / "benchmarks"

@@ -22,7 +22,7 @@ from random import Random
 import psutil
 
 from fmgrid.errors import DamagedFileError
-from fmgrid.results.store import read_results
+from fmgrid.results.results_file import read_results
 
 GRID = """
 name = "{optimizer}_{epochs}"

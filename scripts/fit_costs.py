@@ -4,13 +4,13 @@ fmgrid run configs/ -j 1 --logdir modellogs-costs && python scripts/fit_costs.py
 """
 
 import argparse
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from fmgrid.experiment import Run
-from fmgrid.results.store import find_folders, read_results
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import find_folders
+from fmgrid.training.costs import count_work
 
 NAMES = ("LAYER_SECONDS", "SECONDS_PER_WEIGHT", "SECONDS_PER_FLOP")
 
@@ -23,7 +23,7 @@ def main() -> None:
     runs = [read_results(results) for _, results, _ in folders if results]
     trained = [run for run in runs if run.status == "complete" and run.trained_as is None]
     seconds = np.array([run.seconds for run in trained])
-    counts = np.array([_counts(run) for run in trained], dtype=float)
+    counts = np.array([count_work(run.experiment) for run in trained], dtype=float)
     # Relative errors are minimized: a short run should be estimated as well as a long one.
     constants, *_ = np.linalg.lstsq(counts / seconds[:, None], np.ones(len(trained)), rcond=None)
     for name, constant in zip(NAMES, constants, strict=True):
@@ -31,16 +31,6 @@ def main() -> None:
     low, middle, high = np.percentile(counts @ constants / seconds, [5, 50, 95])
     print(f"{len(trained)} trainings: estimated / measured {middle:.2f}, 90 % of them from")
     print(f"{low:.2f} to {high:.2f}")
-
-
-def _counts(run: Run) -> tuple[int, int, int]:
-    """Return how often each constant is paid in a run: see costs.estimate_seconds."""
-    experiment = run.experiment
-    weights = sum(a * b for a, b in pairwise((784, *experiment.hidden_units, 10)))
-    steps = experiment.epochs * experiment.steps_per_epoch
-    train_flops = 6 * weights * experiment.batch_size * steps
-    score_flops = 2 * weights * experiment.valid_images * experiment.epochs
-    return steps * (experiment.depth + 1), steps * weights, train_flops + score_flops
 
 
 if __name__ == "__main__":

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-import fmgrid.data
+import fmgrid
+from fmgrid.data import prepare
 from fmgrid.errors import FmgridError
 
-FOLDER = Path(fmgrid.data.__file__).parent / "fashion_mnist_sample"
+FOLDER = Path(fmgrid.__file__).parent / "fashion_mnist_sample"
 EVERY = {"train": 30, "test": 20}
 UPSTREAM_NAMES = {"train": "train", "test": "t10k"}
 
 
 def make_files() -> dict[str, bytes]:
     """Return the unpacked idx files, by name."""
-    real = fmgrid.data.prepare("fashion-mnist", say=print).folder
+    real = prepare("fashion-mnist", say=print).folder
     files = {}
     for split, every in EVERY.items():
         labels = np.load(real / f"{split}_labels.npy")

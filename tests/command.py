@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fmgrid.results.store import read_results
+from fmgrid.results.results_file import read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "configs" / "smoke" / "tiny.toml"

@@ -1,40 +1,32 @@
-"""Studies that were never trained, put in order as those that were: rows, then `to_study`."""
+"""Studies that were never trained, put in order as those that were: runs, then `to_study`."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.analysis.study import Repeated, Study, to_study
+from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import Asked
-from fmgrid.results.summary import Summary
+from fmgrid.hypotheses.records import GridRecord
+from fmgrid.metrics import METRICS
+from fmgrid.results.summary import NETWORK, Contents, StoredRun
+from fmgrid.settings import SETTINGS
 
 Row = dict[str, Any]
 
+FIGURES = {
+    "accuracy": 0.8,
+    "valid_loss": 0.5,
+    "train_loss": 0.4,
+    "weights": 1000,
+    "images_seen": 32_000,
+}
+
 
 def row(name: str = "mlp", seed: int = 0, measured: Mapping[str, Any] = {}, **settings: Any) -> Row:
-    """Return the row of a complete run, with *measured* in place of ordinary figures."""
+    """Return a complete run as a table of values, with *measured* in place of ordinary ones."""
     experiment = Experiment(name=name, seed=seed, **settings)
-    first, second, *_ = (*experiment.hidden_units, None, None)
-    return {
-        **experiment.model_dump(),
-        "hidden_units": " ".join(map(str, experiment.hidden_units)),
-        "units1": first,
-        "units2": second,
-        "depth": len(experiment.hidden_units),
-        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True),
-        "accuracy": 0.8,
-        "valid_loss": 0.5,
-        "train_loss": 0.4,
-        "weights": 1000,
-        "images_seen": 32_000,
-        "seconds": 3.0,
-        "status": "complete",
-        "run": experiment.run_name,
-        "trained_as": None,
-        "error": None,
-        **measured,
-    }
+    told = {"run": experiment.run_name, "seconds": 3.0, "status": "complete"}
+    return {**experiment.model_dump(), **FIGURES, **told, **measured}
 
 
 def rows(
@@ -45,11 +37,29 @@ def rows(
     return [row(name, seed, {metric: value}, **told) for seed, value in by_seed.items()]
 
 
-def study_of(rows: Iterable[Row], asked: Sequence[Asked] = (), **rest: Any) -> Study:
-    return to_study(Summary(list(rows), **rest), asked)
+def run_of(row: Row | StoredRun) -> StoredRun:
+    """Return the run that a row describes."""
+    if isinstance(row, StoredRun):
+        return row
+    metrics = {name: row[name] for name in METRICS if name in row}
+    valid, train = metrics.get("valid_loss"), metrics.get("train_loss")
+    if valid is not None and train is not None:
+        metrics["overfitting_gap"] = valid - train
+    others = row.keys() - SETTINGS.keys() - METRICS.keys() - {NETWORK}
+    return StoredRun(
+        settings={name: row[name] for name in (*SETTINGS, NETWORK) if name in row},
+        metrics=metrics,
+        **{name: row[name] for name in others},
+    )
 
 
-def members(**settings_by_name: Mapping[str, Any]) -> list[Repeated]:
+def study_of(
+    rows: Iterable[Row | StoredRun], asked: Sequence[GridRecord] = (), **rest: Any
+) -> Study:
+    return to_study(Contents(list(map(run_of, rows)), **rest), asked)
+
+
+def members(**settings_by_name: Mapping[str, Any]) -> list[ExperimentRuns]:
     """Return an experiment of one run for each name."""
     made = study_of(row(name, **settings) for name, settings in settings_by_name.items())
     return [made.experiments[name] for name in settings_by_name]

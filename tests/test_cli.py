@@ -34,7 +34,8 @@ from command import (
 from fmgrid.cli.showing import check_outputs, resolve
 from fmgrid.cli.showing import write as write_file
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
-from fmgrid.results.store import Store, read_results
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import Store
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -18,13 +18,14 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses.commands import current_folder, to_command
-from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.hypotheses.registry import note
 from fmgrid.pages.document import Code, Items, Section, Text
 from fmgrid.report import weigh
 from fmgrid.report.sources import left_out_section, reproduce_section
 from fmgrid.report.suggestions import next_section
-from fmgrid.results.store import Store, seal
+from fmgrid.results.results_file import seal
+from fmgrid.results.store import Store
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, study_of
@@ -194,14 +195,14 @@ def a_command(text: str, grid: str, *options: tuple[str, str], seeds: tuple[int,
     ],
 )
 def test_a_command_is_the_one_that_ran_the_grid(path: str, text: str, expected: str) -> None:
-    asked = Asked(path=path, names=("a",), commands=(text,) if text else ())
+    asked = GridRecord(path=path, names=("a",), commands=(text,) if text else ())
     assert expected in next_of(study_of([row("a")], [asked]))
 
 
 def test_options_that_say_which_runs_and_how_are_not_suggested_again() -> None:
     options = [("-j", "2"), ("--only", "a*"), ("--replace", ""), ("-q", ""), ("--timeout", "9s")]
     command = a_command("typed", "g h.toml", *options, seeds=(7,))
-    asked = Asked(path="g h.toml", names=("a",), commands=("typed",), runs=(command,))
+    asked = GridRecord(path="g h.toml", names=("a",), commands=("typed",), runs=(command,))
     assert "`fmgrid run 'g h.toml' -j 2 --timeout 9s --seeds 0," in next_of(
         study_of([row("a")], [asked])
     )
@@ -211,7 +212,7 @@ def test_of_grids_that_ran_together_those_concerned_are_named() -> None:
     options = (("-j", "2"), ("--set", "epochs=5"))
     command = a_command("typed", "all", *options, seeds=(0, 1))
     grids = [
-        Asked(
+        GridRecord(
             path=f"all/{name}.toml",
             names=(f"{name}1", f"{name}2"),
             commands=("typed",),
@@ -344,7 +345,7 @@ def left_out(study: Study) -> str:
 
 
 def test_experiments_without_a_complete_run_are_named_and_failures_with_their_reason() -> None:
-    asked = [Asked(path="g.toml", names=("a", "b", "c"))]
+    asked = [GridRecord(path="g.toml", names=("a", "b", "c"))]
     told = left_out(study_of([row("a"), row("b", 0, FAILED)], asked))
     assert told.splitlines() == ["g: no complete run of b, c", "b: failed: boom"]
 

@@ -12,17 +12,19 @@ import pytest
 import torch
 from torch import optim
 
-from fmgrid import components
 from fmgrid.components import (
-    ComponentError,
-    objection_to_value,
+    KINDS,
+    check_component,
+    find_distinct,
+    needs_own_process,
     optimizer_signature,
-    resolve_optimizer,
-    value_as_taken,
+    plugins,
+    setting_as_taken,
 )
+from fmgrid.components.optimizers import EXPECTED
+from fmgrid.components.plugins import ComponentError, load_class
 from fmgrid.errors import MachineError
 from fmgrid.experiment import Experiment
-from fmgrid.training.loop import check_optimizer
 
 Write = Callable[[str, str], None]
 
@@ -51,7 +53,15 @@ def objection(name: str, rate: float = 1e-3, args: dict[str, object] | None = No
     experiment = Experiment(
         name="any", optimizer=name, learning_rate=rate, optimizer_args=args or {}
     )
-    return check_optimizer(experiment)
+    return check_component("optimizer", experiment)
+
+
+def objection_to_value(name: str, argument: str, value: object) -> str | None:
+    return optimizer_signature(name).objection_to(argument, value)
+
+
+def resolve_optimizer(name: str) -> type:
+    return load_class(name, EXPECTED)
 
 
 def run_python(script: str) -> str:
@@ -83,16 +93,15 @@ def test_what_a_torch_optimizer_takes_is_what_python_says(name: str) -> None:
 
     signature = optimizer_signature(name)
 
-    assert signature.arguments == set(parameters) - {"params"}
+    assert signature.arguments == set(parameters)
     assert not signature.takes_any
-    assert not signature.needs_closure
+    assert not signature.step_needs
 
 
 @pytest.mark.parametrize("name", [name for name in TORCH_OPTIMIZERS if name != "LBFGS"])
 def test_a_torch_optimizer_is_the_same_by_both_of_its_names(name: str) -> None:
     assert optimizer_signature(f"torch.optim:{name}") == optimizer_signature(name)
-    assert resolve_optimizer(f"torch.optim:{name}") is resolve_optimizer(name)
-    assert resolve_optimizer(name) is getattr(optim, name)
+    assert resolve_optimizer(f"torch.optim:{name}") is getattr(optim, name)
 
 
 @pytest.mark.parametrize("name", ["LBFGS", "torch.optim:LBFGS"])
@@ -104,7 +113,8 @@ def test_an_optimizer_that_calls_the_loss_itself_is_refused(name: str) -> None:
 def test_looking_up_torchs_optimizers_imports_no_torch() -> None:
     script = """
 import sys
-from fmgrid.components import ComponentError, optimizer_signature
+from fmgrid.components import optimizer_signature
+from fmgrid.components.plugins import ComponentError
 optimizer_signature("Adam")
 try:
     optimizer_signature("Adm")
@@ -181,7 +191,7 @@ def test_an_optimizer_in_the_current_folder_is_found(write_module: Write) -> Non
 
     signature = optimizer_signature("optimizer_of_this_folder:Mine")
 
-    assert signature.arguments == {"lr"}
+    assert signature.arguments == {"params", "lr"}
     assert signature.takes("whatever")
     assert objection("optimizer_of_this_folder:Mine", 0.1, {"momentum": 0.9}) is None
 
@@ -254,7 +264,7 @@ def test_a_module_that_fails_at_import_is_told_on_one_line(
 def test_a_module_whose_import_hangs_is_given_up_with_all_that_it_has_started(
     write_module: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(components, "_IMPORT_SECONDS", 2.0)
+    monkeypatch.setattr(plugins, "_IMPORT_SECONDS", 2.0)
     child = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
     write_module(
         "hanging_module",
@@ -315,18 +325,20 @@ def test_a_machine_that_refuses_a_process_for_a_module_is_told_with_the_remedy(
         optimizer_signature("module_without_a_process:Mine")
 
 
-def test_a_module_is_imported_once_for_all_its_optimizers(write_module: Write) -> None:
+def test_a_class_is_asked_about_once_and_a_wrong_name_gets_a_near_match(
+    write_module: Write,
+) -> None:
     write_module(
         "counting_module",
         "from torch.optim import SGD, Adam\nopen('imports', 'a').write('once')\n",
     )
 
-    optimizer_signature("counting_module:SGD")
-    optimizer_signature("counting_module:Adam")
-    with pytest.raises(ComponentError, match='has no optimizer class "Adm"; did you mean Adam'):
-        optimizer_signature("counting_module:Adm")
+    for _ in range(2):
+        assert optimizer_signature("counting_module:Adam").takes("betas")
 
     assert Path("imports").read_text() == "once"
+    with pytest.raises(ComponentError, match='has no optimizer class "Adm"; did you mean Adam'):
+        optimizer_signature("counting_module:Adm")
 
 
 @pytest.mark.parametrize(
@@ -443,7 +455,7 @@ def test_what_another_packages_argument_takes_is_its_own_business_but_for_true_a
     assert objection_to_value(name, "flag", "False") == "is not true or false; write false"
     assert objection_to_value(name, "flag", "auto") is None
     assert objection_to_value(name, "warm", "auto") is None
-    assert value_as_taken(name, "warm", 1) == 1
+    assert setting_as_taken(name, ["optimizer_args", "warm"], 1) == 1
 
 
 @pytest.mark.parametrize(
@@ -460,4 +472,44 @@ def test_what_another_packages_argument_takes_is_its_own_business_but_for_true_a
 def test_a_whole_number_is_taken_for_a_float_where_torch_takes_a_float(
     name: str, argument: str, written: object, taken: object
 ) -> None:
-    assert repr(value_as_taken(name, argument, written)) == repr(taken)
+    assert repr(setting_as_taken(name, ["optimizer_args", argument], written)) == repr(taken)
+
+
+# All kinds
+
+
+def test_every_kind_knows_its_built_in_components_and_a_near_match() -> None:
+    for setting, name, word in [
+        ("dataset", "fashion-mnist", "fashion-mnst"),
+        ("network", "MLP", "MPL"),
+        ("optimizer", "Adam", "Adm"),
+    ]:
+        assert not KINDS[setting].signature(name).takes("nonesuch")
+        with pytest.raises(ComponentError, match=f'has no .* "{word}"; did you mean {name}'):
+            KINDS[setting].signature(word)
+
+
+def test_a_class_of_another_kind_is_refused() -> None:
+    with pytest.raises(ComponentError, match=r"module torch\.optim has no network class"):
+        KINDS["network"].signature("torch.optim:SGD")
+    assert KINDS["network"].signature("torch.nn:Linear").takes("in_features")
+
+
+def test_whatever_is_plugged_in_needs_a_process_of_its_own() -> None:
+    assert not needs_own_process(Experiment(name="any"))
+    assert needs_own_process(Experiment(name="any", optimizer="package.module:Class"))
+
+
+def test_no_data_set_can_be_plugged_in() -> None:
+    with pytest.raises(ComponentError, match=r"has no data set .package\.module:Class"):
+        KINDS["dataset"].signature("package.module:Class")
+
+
+def test_a_component_is_checked_once_whatever_else_differs() -> None:
+    experiments = [
+        Experiment(name="any", epochs=epochs, hidden_units=(epochs,), learning_rate=rate)
+        for epochs in (1, 2)
+        for rate in (0.1, 0.2)
+    ]
+    rates = [(setting, each.learning_rate) for setting, each in find_distinct(experiments)]
+    assert sorted(rates) == [("optimizer", 0.1), ("optimizer", 0.2)]

@@ -21,8 +21,9 @@ from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
 from fmgrid.execution.runner import Policy, as_wanted, is_set_aside, run_all, survey
 from fmgrid.experiment import Experiment, Run
-from fmgrid.results.store import Store, find_folders, read_results
-from fmgrid.results.summary import summarize, to_csv, to_table
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import Store, find_folders
+from fmgrid.results.summary import read_runs, to_csv, to_rows
 from made_up_runs import InTurn, make_run
 
 GRID = [
@@ -58,7 +59,7 @@ def run_grid(root: Path) -> None:
 
 
 def table(root: Path) -> str:
-    return to_csv(to_table(summarize(root).rows))
+    return to_csv(to_rows(read_runs(root).runs))
 
 
 class Disk:

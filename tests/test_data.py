@@ -21,6 +21,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmgrid import data
+from fmgrid.data import cache as cache_module
+from fmgrid.data import sources
+from fmgrid.data.batches import (
+    SPLITS,
+    Batches,
+    Images,
+    class_counts,
+    load_images,
+    load_split,
+)
+from fmgrid.data.cache import MANIFEST, check_unchanged, check_undisturbed
 from fmgrid.errors import DataError
 
 PUBLISHED = (
@@ -30,6 +41,7 @@ PUBLISHED = (
     "t10k-labels-idx1-ubyte",
 )
 ARRAYS = ("train_pixels.npy", "train_labels.npy", "test_pixels.npy", "test_labels.npy")
+CLASSES = data.DATASETS["fashion-mnist"].classes
 HTML = b"<!DOCTYPE html><title>Log in to the hotel's network</title>"
 
 
@@ -78,7 +90,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No package, no server that answers, and no program but those in the folder returned."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "no-package")
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "no-package")
     monkeypatch.setenv("PATH", str(programs))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -104,7 +116,8 @@ def damaged_copy(published: Path, tmp_path: Path) -> Callable[[str, bytes | None
 
 
 def bits(folder: Path) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ARRAYS}
+    arrays = {name: np.load(folder / name) for name in ARRAYS}
+    return {name: hashlib.sha256(array.data).hexdigest() for name, array in arrays.items()}
 
 
 def flip_a_byte(path: Path, place: int = -1) -> None:
@@ -130,9 +143,9 @@ def test_pixels_and_labels_are_bit_for_bit_what_torchvision_gives(
     real_data: data.Prepared, torchvision_root: Path
 ) -> None:
     to_tensor = torchvision.transforms.ToTensor()
-    for split in data.SPLITS:
+    for split in SPLITS:
         theirs = torchvision.datasets.FashionMNIST(torchvision_root, train=split == "train")
-        ours = data.load_split(real_data.folder, split)
+        ours = load_split(real_data.folder, split)
         assert torch.equal(ours.labels, theirs.targets)
         pixels = torch.stack([to_tensor(image).flatten() for image in theirs.data.numpy()])
         assert torch.equal(ours.pixels, pixels)
@@ -144,7 +157,7 @@ def test_the_pictures_that_torchvision_hands_out_become_the_same_pixels(
     theirs = torchvision.datasets.FashionMNIST(
         torchvision_root, train=False, transform=torchvision.transforms.ToTensor()
     )
-    ours = data.load_split(real_data.folder, "test")
+    ours = load_split(real_data.folder, "test")
     for index in range(0, 10_000, 500):
         pixels, label = theirs[index]
         assert torch.equal(ours.pixels[index], pixels.flatten())
@@ -152,7 +165,7 @@ def test_the_pictures_that_torchvision_hands_out_become_the_same_pixels(
 
 
 def test_class_names_are_torchvisions() -> None:
-    assert list(data.CLASSES) == torchvision.datasets.FashionMNIST.classes
+    assert list(CLASSES) == torchvision.datasets.FashionMNIST.classes
 
 
 @pytest.mark.parametrize(
@@ -163,22 +176,22 @@ def test_every_class_has_as_many_images(
     dataset: str, train: int, test: int, real_data: data.Prepared, sample_data: data.Prepared
 ) -> None:
     folder = {"fashion-mnist": real_data, "fashion-mnist-sample": sample_data}[dataset].folder
-    assert data.class_counts(folder) == {
-        "train": dict.fromkeys(data.CLASSES, train),
-        "test": dict.fromkeys(data.CLASSES, test),
+    assert class_counts(folder, CLASSES) == {
+        "train": dict.fromkeys(CLASSES, train),
+        "test": dict.fromkeys(CLASSES, test),
     }
 
 
 def test_the_sample_is_a_subset_of_the_real_images_split_by_split(
     real_data: data.Prepared, sample_data: data.Prepared
 ) -> None:
-    for split in data.SPLITS:
-        real = data.load_split(real_data.folder, split)
+    for split in SPLITS:
+        real = load_split(real_data.folder, split)
         known = {
             (pixels.tobytes(), label)
             for pixels, label in zip(real.pixels.numpy(), real.labels.tolist(), strict=True)
         }
-        sample = data.load_split(sample_data.folder, split)
+        sample = load_split(sample_data.folder, split)
         ours = {
             (pixels.tobytes(), label)
             for pixels, label in zip(sample.pixels.numpy(), sample.labels.tolist(), strict=True)
@@ -197,8 +210,8 @@ def test_the_script_makes_the_sample_that_is_shipped(real_data: data.Prepared) -
 def test_mapped_tensors_are_shared_within_a_process_and_read_as_one_block(
     sample_data: data.Prepared,
 ) -> None:
-    train = data.load_split(sample_data.folder, "train")
-    assert data.load_split(sample_data.folder, "train") is train
+    train = load_split(sample_data.folder, "train")
+    assert load_split(sample_data.folder, "train") is train
     assert train.pixels.is_contiguous()
     assert (train.pixels.shape, train.pixels.dtype) == ((2000, 784), torch.float32)
     assert (train.labels.shape, train.labels.dtype) == ((2000,), torch.int64)
@@ -207,13 +220,13 @@ def test_mapped_tensors_are_shared_within_a_process_and_read_as_one_block(
 def test_writing_to_a_mapped_tensor_leaves_the_cache_alone() -> None:
     prepared = data.prepare("fashion-mnist-sample")
     before = bits(prepared.folder)
-    data.load_split(prepared.folder, "test").pixels.fill_(0.5)
+    load_split(prepared.folder, "test").pixels.fill_(0.5)
     assert bits(prepared.folder) == before
 
 
 def test_a_folder_that_is_gone_is_a_data_error_that_says_how_to_mend_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fmgrid data"):
-        data.load_split(tmp_path / "gone", "train")
+        load_split(tmp_path / "gone", "train")
 
 
 def test_importing_the_module_imports_neither_torch_nor_numpy() -> None:
@@ -268,9 +281,10 @@ def test_the_option_comes_before_the_environment_variable(
 def test_a_wrong_choice_is_an_error_although_the_cache_is_good(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data.prepare("fashion-mnist", tmp_path)
-    for file in data.DATASETS["fashion-mnist"].files:
-        assert file.raw in str(caught.value)
-        assert file.raw_sha256 in str(caught.value)
+    checksums = data.DATASETS["fashion-mnist"].sha256
+    for name, sha256 in zip(PUBLISHED, checksums, strict=True):
+        assert name in str(caught.value)
+        assert sha256 in str(caught.value)
 
 
 def test_the_sample_comes_from_fmgrid_whatever_the_choice(tmp_path: Path) -> None:
@@ -295,11 +309,11 @@ def test_the_sample_comes_from_fmgrid_whatever_the_choice(tmp_path: Path) -> Non
         ),
         pytest.param(lambda _: HTML, "Not a gzipped file", id="a web page"),
         pytest.param(
-            lambda good: gzip.compress(good + bytes(10**8), 1), "more than 7,840,016", id="a bomb"
+            lambda good: gzip.compress(good + bytes(10**8), 1), "more than 100,000,000", id="a bomb"
         ),
         pytest.param(
-            lambda good: gzip.compress(good, 1) + bytes(10**7),
-            "larger than 8,840,016",
+            lambda good: gzip.compress(good, 1) + bytes(10**8),
+            "larger than 100,000,000",
             id="padding",
         ),
         pytest.param(lambda _: b"", "its SHA-256 is", id="an empty file"),
@@ -329,7 +343,7 @@ def test_a_published_file_of_a_terabyte_is_not_read(published: Path, tmp_path: P
         content = gzip.decompress((published / f"{name}.gz").read_bytes())
         (tmp_path / name).write_bytes(content)
     os.truncate(tmp_path / PUBLISHED[0], 10**12)
-    with pytest.raises(DataError, match=f"{PUBLISHED[0]}: cannot be read: larger than 47,040,016"):
+    with pytest.raises(DataError, match=f"{PUBLISHED[0]}: cannot be read: larger than 100,000,000"):
         data.prepare("fashion-mnist", tmp_path)
 
 
@@ -348,7 +362,7 @@ def test_train_and_test_images_in_each_others_place_are_refused(
 def test_debians_package_is_used_where_it_is_installed(
     published: Path, real_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", published)
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", published)
     prepared = data.prepare("fashion-mnist")
     assert "Debian" in prepared.source
     assert bits(prepared.folder) == bits(real_data.folder)
@@ -407,7 +421,7 @@ def test_torchvisions_download_is_decoded_in_silence_and_leaves_nothing_behind(
     assert capfd.readouterr() == ("", "")
     cache = prepared.folder.parent
     assert {path.name for path in cache.iterdir()} == {"fashion-mnist", "fashion-mnist.lock"}
-    assert {path.name for path in prepared.folder.iterdir()} == set(ARRAYS)
+    assert {path.name for path in prepared.folder.iterdir()} == {*ARRAYS, MANIFEST}
     assert list(elsewhere.iterdir()) == []
 
 
@@ -416,7 +430,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = f"import pathlib; pathlib.Path('{PUBLISHED[0]}.gz').write_bytes({HTML})"
-    monkeypatch.setattr(data, "_TORCHVISION", page)
+    monkeypatch.setattr(sources, "_TORCHVISION", page)
     with pytest.raises(DataError, match=r"torchvision's download: .*Not a gzipped file"):
         data.prepare("fashion-mnist")
     assert not (cache / "fashion-mnist").exists()
@@ -425,7 +439,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
 def test_a_server_that_says_nothing_is_given_up(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sources, "_SILENCE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         # A stand-in for torchvision, which takes seconds to import.
         (offline / "torchvision").mkdir()
@@ -444,7 +458,7 @@ def test_a_server_that_says_nothing_is_given_up(
 @pytest.fixture
 def no_torchvision(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Spare a test the seconds that importing torchvision takes."""
-    monkeypatch.setattr(data, "_TORCHVISION", "raise SystemExit('no torchvision today')")
+    monkeypatch.setattr(sources, "_TORCHVISION", "raise SystemExit('no torchvision today')")
     return offline
 
 
@@ -473,7 +487,7 @@ def test_apt_get_downloads_the_package_where_nothing_else_works(
 def test_a_download_that_takes_for_ever_is_stopped(
     no_torchvision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_DOWNLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(sources, "_DOWNLOAD_SECONDS", 0.5)
     script(no_torchvision / "apt-get", "sleep 100 & wait")
     script(no_torchvision / "dpkg-deb", "exit 0")
     with pytest.raises(DataError, match=r"apt-get download .*: not done after"):
@@ -500,7 +514,7 @@ def test_where_nothing_works_one_error_lists_every_attempt_and_every_remedy(
     lines = str(caught.value).splitlines()
     assert lines == [
         f"fashion-mnist: not in the cache, {cache}/fashion-mnist, and no source has it:",
-        f"  Debian's package dataset-fashion-mnist: not installed: no {data.DEBIAN_FOLDER}",
+        f"  Debian's package dataset-fashion-mnist: not installed: no {sources.DEBIAN_FOLDER}",
         lines[2],
         "  apt-get download dataset-fashion-mnist: this system has no apt-get or no dpkg-deb",
         "What helps:",
@@ -526,7 +540,7 @@ def test_a_damaged_package_is_listed_and_the_next_source_asked(
     damaged_copy: Callable[[str, bytes | None], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = damaged_copy("train-labels-idx1-ubyte.gz", HTML)
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", folder)
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", folder)
     with pytest.raises(DataError, match=r"Debian's package .*: train-labels.*\n.*no torchvision"):
         data.prepare("fashion-mnist")
 
@@ -561,6 +575,53 @@ def test_a_damaged_cache_is_said_and_rebuilt(
         sample_data.folder
     )
     assert array in heard[0]
+
+
+@pytest.mark.usefixtures("no_torchvision")
+def test_a_cache_of_version_0_1_which_wrote_no_manifest_is_adopted(
+    real_data: data.Prepared, cache: Path
+) -> None:
+    folder = cache / "fashion-mnist"
+    folder.mkdir(parents=True)
+    for name in ARRAYS:
+        (folder / name).symlink_to(real_data.folder / name)
+    heard: list[str] = []
+    for _ in range(2):
+        assert data.prepare("fashion-mnist", say=heard.append).folder == folder
+        assert (folder / MANIFEST).is_file()
+        assert (folder / ARRAYS[0]).is_symlink()
+    assert heard == []
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+def test_arrays_without_a_manifest_that_hold_other_numbers_are_made_again(
+    array: str, sample_data: data.Prepared
+) -> None:
+    folder = data.prepare("fashion-mnist-sample").folder
+    (folder / MANIFEST).unlink()
+    numbers = np.load(folder / array)
+    numbers.flat[7] += 1e-6 if numbers.ndim == 2 else 256
+    np.save(folder / array, numbers)
+    heard: list[str] = []
+    assert bits(data.prepare("fashion-mnist-sample", say=heard.append).folder) == bits(
+        sample_data.folder
+    )
+    assert "manifest.json: missing" in heard[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff", b'{"origin": [], "arrays": []}', b"[" * 10**5, b" " * 10**6],
+    ids=["empty", "a list", "no text", "of other files", "deep", "large"],
+)
+def test_a_damaged_manifest_is_said_and_made_again(content: bytes) -> None:
+    folder = data.prepare("fashion-mnist-sample").folder
+    whole = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).write_bytes(content)
+    heard: list[str] = []
+    data.prepare("fashion-mnist-sample", say=heard.append)
+    assert "manifest.json: missing or damaged" in heard[0]
+    assert (folder / MANIFEST).read_bytes() == whole
 
 
 def test_a_rebuilt_array_is_a_new_file_so_that_a_mapping_of_the_old_one_stays_as_it_is() -> None:
@@ -633,10 +694,22 @@ def test_a_cache_that_one_may_only_read_is_verified_and_used(
     prepared = somebody()
     assert prepared.folder == cache / "fashion-mnist-sample"
     assert "the cache" in prepared.source
-    data.check_unchanged(prepared)
+    check_unchanged(prepared)
     (cache / "fashion-mnist-sample.lock").unlink()
     assert somebody() == prepared
     assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
+
+
+def test_a_cache_of_version_0_1_that_one_may_only_read_is_verified_and_used(
+    somebody: Callable[[], data.Prepared], cache: Path
+) -> None:
+    (cache / "fashion-mnist-sample" / MANIFEST).unlink()
+    prepared = somebody()
+    check_unchanged(prepared)
+    assert not (prepared.folder / MANIFEST).exists()
+    flip_a_byte(prepared.folder / "train_labels.npy")
+    with pytest.raises(DataError, match=r"train_labels\.npy: damaged"):
+        check_unchanged(prepared)
 
 
 def test_a_cache_that_one_may_only_read_and_that_is_damaged_is_said_to_be(
@@ -677,11 +750,11 @@ def test_whatever_keeps_the_cache_from_being_written_a_whole_one_is_used(
 def test_data_that_are_as_they_were_are_used_as_they_are(
     sample_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_array_problem", lambda *_: pytest.fail("hashed again"))
-    before = data.load_split(sample_data.folder, "train")
-    facts = data.check_unchanged(sample_data)
-    data.check_undisturbed(sample_data, facts)
-    assert data.load_split(sample_data.folder, "train") is before
+    monkeypatch.setattr(cache_module, "_objection_to", lambda *_: pytest.fail("hashed again"))
+    before = load_split(sample_data.folder, "train")
+    facts = check_unchanged(sample_data)
+    check_undisturbed(sample_data, facts)
+    assert load_split(sample_data.folder, "train") is before
 
 
 def write_in_place(path: Path) -> None:
@@ -714,29 +787,29 @@ def test_data_that_have_changed_since_they_were_verified_are_not_trained_on(
     change: Callable[[Path], None], array: str
 ) -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    data.load_images(prepared.folder, "test")
+    load_images(prepared.folder, "test")
     change(prepared.folder / array)
     for _ in range(2):
         with pytest.raises(DataError, match=f"changed while the grid ran: {array}"):
-            data.check_unchanged(prepared)
+            check_unchanged(prepared)
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_during_a_training_is_noticed_at_its_end(change: Callable[[Path], None]) -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    facts = data.check_unchanged(prepared)
+    facts = check_unchanged(prepared)
     change(prepared.folder / "train_labels.npy")
     with pytest.raises(DataError, match="changed while a run was trained on it"):
-        data.check_undisturbed(prepared, facts)
+        check_undisturbed(prepared, facts)
 
 
 def test_a_change_that_is_undone_during_a_training_is_noticed_all_the_same() -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    facts = data.check_unchanged(prepared)
+    facts = check_unchanged(prepared)
     for _ in range(2):
         flip_a_byte(prepared.folder / "train_labels.npy")
     with pytest.raises(DataError, match="changed while a run was trained on it"):
-        data.check_undisturbed(prepared, facts)
+        check_undisturbed(prepared, facts)
 
 
 @pytest.mark.parametrize(
@@ -753,21 +826,21 @@ def test_data_that_somebody_has_only_touched_are_verified_anew_and_used(
 ) -> None:
     prepared = data.prepare("fashion-mnist-sample")
     touch(prepared.folder / "train_labels.npy")
-    facts = data.check_unchanged(prepared)
-    data.check_undisturbed(prepared, facts)
+    facts = check_unchanged(prepared)
+    check_undisturbed(prepared, facts)
 
 
 def test_data_that_were_damaged_and_made_again_are_mapped_anew() -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    right = data.load_split(prepared.folder, "train").labels.clone()
+    right = load_split(prepared.folder, "train").labels.clone()
     path = prepared.folder / "train_labels.npy"
     with path.open("r+b") as stream:
         stream.seek(128)
         stream.write(bytes(8 * 100))
-    assert not torch.equal(data.load_split(prepared.folder, "train").labels, right)
+    assert not torch.equal(load_split(prepared.folder, "train").labels, right)
     data.prepare("fashion-mnist-sample")
-    data.check_unchanged(prepared)
-    assert torch.equal(data.load_split(prepared.folder, "train").labels, right)
+    check_unchanged(prepared)
+    assert torch.equal(load_split(prepared.folder, "train").labels, right)
 
 
 def test_a_relative_cache_becomes_absolute_for_workers_in_other_folders(
@@ -802,6 +875,17 @@ def test_two_processes_take_turns_and_only_the_first_decodes(
 KILL_AT_EVERY_MOMENT = """
 import os, pathlib, sys
 from fmgrid import data
+from fmgrid.data import cache as cache_module
+from fmgrid.data import sources
+from fmgrid.data.batches import (
+    SPLITS,
+    Batches,
+    Images,
+    class_counts,
+    load_images,
+    load_split,
+)
+from fmgrid.data.cache import MANIFEST, check_undisturbed, check_unchanged
 
 base, start = pathlib.Path(sys.argv[1]), sys.argv[2]
 
@@ -853,39 +937,39 @@ def test_after_a_kill_at_any_moment_the_next_call_succeeds(start: str, tmp_path:
 # What is trained on
 
 
-def labels_of(batches: data.Batches, count: int) -> list[list[int]]:
+def labels_of(batches: Batches, count: int) -> list[list[int]]:
     return [labels.tolist() for _, labels in itertools.islice(batches, count)]
 
 
 @pytest.fixture
-def ten_images() -> data.Images:
+def ten_images() -> Images:
     """Ten images that are told apart by their labels, and whose pixels say the same."""
     labels = torch.arange(10)
-    return data.Images(labels.float().repeat(784, 1).T.contiguous(), labels)
+    return Images(labels.float().repeat(784, 1).T.contiguous(), labels)
 
 
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others(
-    ten_images: data.Images,
+    ten_images: Images,
 ) -> None:
-    first, again, other = (labels_of(data.Batches(ten_images, 4, seed), 30) for seed in (0, 0, 1))
+    first, again, other = (labels_of(Batches(ten_images, 4, seed), 30) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
 
 def test_the_order_does_not_depend_on_other_random_numbers_or_the_batch_size(
-    ten_images: data.Images,
+    ten_images: Images,
 ) -> None:
     torch.manual_seed(1)
-    first = list(itertools.chain.from_iterable(labels_of(data.Batches(ten_images, 4, seed=0), 6)))
+    first = list(itertools.chain.from_iterable(labels_of(Batches(ten_images, 4, seed=0), 6)))
     torch.manual_seed(2)
-    second = list(itertools.chain.from_iterable(labels_of(data.Batches(ten_images, 10, seed=0), 2)))
+    second = list(itertools.chain.from_iterable(labels_of(Batches(ten_images, 10, seed=0), 2)))
     assert first == second
 
 
 def test_every_pass_is_a_new_permutation_that_ends_with_a_short_batch(
-    ten_images: data.Images,
+    ten_images: Images,
 ) -> None:
-    batches = data.Batches(ten_images, 4, seed=0)
+    batches = Batches(ten_images, 4, seed=0)
     passes = [labels_of(batches, 3) for _ in range(5)]
     for one in passes:
         assert [len(batch) for batch in one] == [4, 4, 2]
@@ -903,9 +987,9 @@ def test_every_pass_is_a_new_permutation_that_ends_with_a_short_batch(
 def test_portions_hold_the_same_images_whatever_the_batch_size(
     count: int, batch_size: int, portion: int, seed: int
 ) -> None:
-    images = data.Images(torch.zeros(count, 1), torch.arange(count))
-    passes = itertools.chain.from_iterable(labels_of(data.Batches(images, 1, seed), 4 * portion))
-    batches = data.Batches(images, batch_size, seed, portion=portion)
+    images = Images(torch.zeros(count, 1), torch.arange(count))
+    passes = itertools.chain.from_iterable(labels_of(Batches(images, 1, seed), 4 * portion))
+    batches = Batches(images, batch_size, seed, portion=portion)
     for number in range(1, 4):
         sizes = [batch_size] * (portion // batch_size)
         sizes += [portion % batch_size] * (portion % batch_size > 0)
@@ -916,30 +1000,30 @@ def test_portions_hold_the_same_images_whatever_the_batch_size(
         assert batches.images_seen == number * portion
 
 
-def test_a_portion_of_all_images_is_a_pass(ten_images: data.Images) -> None:
+def test_a_portion_of_all_images_is_a_pass(ten_images: Images) -> None:
     portions, passes = (
-        data.Batches(ten_images, 4, seed=0, portion=10),
-        data.Batches(ten_images, 4, 0),
+        Batches(ten_images, 4, seed=0, portion=10),
+        Batches(ten_images, 4, 0),
     )
     assert labels_of(portions, 9) == labels_of(passes, 9)
 
 
-def test_a_portion_of_many_passes_takes_the_memory_of_one(ten_images: data.Images) -> None:
-    batches = data.Batches(ten_images, 4, seed=0, portion=2**31 - 1)
+def test_a_portion_of_many_passes_takes_the_memory_of_one(ten_images: Images) -> None:
+    batches = Batches(ten_images, 4, seed=0, portion=2**31 - 1)
     assert [len(batch) for batch in labels_of(batches, 1000)] == [4] * 1000
 
 
-def test_pixels_stay_with_their_labels(ten_images: data.Images) -> None:
-    for pixels, labels in itertools.islice(data.Batches(ten_images, 3, seed=5), 20):
+def test_pixels_stay_with_their_labels(ten_images: Images) -> None:
+    for pixels, labels in itertools.islice(Batches(ten_images, 3, seed=5), 20):
         assert pixels.shape == (len(labels), 784)
         assert torch.equal(pixels[:, 0].long(), labels)
 
 
-def test_an_iterator_of_batches_goes_on_where_it_was(ten_images: data.Images) -> None:
-    batches = data.Batches(ten_images, 4, seed=0)
+def test_an_iterator_of_batches_goes_on_where_it_was(ten_images: Images) -> None:
+    batches = Batches(ten_images, 4, seed=0)
     assert [iter(batches) is batches, next(iter(batches))[1].tolist()] == [
         True,
-        labels_of(data.Batches(ten_images, 4, seed=0), 1)[0],
+        labels_of(Batches(ten_images, 4, seed=0), 1)[0],
     ]
     assert batches.images_seen == 4
 
@@ -947,33 +1031,33 @@ def test_an_iterator_of_batches_goes_on_where_it_was(ten_images: data.Images) ->
 def test_validation_on_the_test_images_leaves_no_others_to_test_on(
     real_data: data.Prepared,
 ) -> None:
-    train, valid, test = data.load_images(real_data.folder, "test")
+    train, valid, test = load_images(real_data.folder, "test")
     assert (len(train.labels), len(valid.labels), test) == (60_000, 10_000, None)
-    assert valid is data.load_split(real_data.folder, "test")
+    assert valid is load_split(real_data.folder, "test")
 
 
 @pytest.mark.parametrize("count", [1, 200, 1999])
 def test_held_out_images_are_the_last_training_images_and_no_others(
     count: int, sample_data: data.Prepared
 ) -> None:
-    whole = data.load_split(sample_data.folder, "train")
-    train, valid, test = data.load_images(sample_data.folder, count)
+    whole = load_split(sample_data.folder, "train")
+    train, valid, test = load_images(sample_data.folder, count)
     assert len(valid.labels) == count
     assert torch.equal(torch.cat([train.pixels, valid.pixels]), whole.pixels)
     assert torch.equal(torch.cat([train.labels, valid.labels]), whole.labels)
-    assert test is data.load_split(sample_data.folder, "test")
+    assert test is load_split(sample_data.folder, "test")
 
 
 def test_images_held_out_of_the_sample_are_of_all_classes(sample_data: data.Prepared) -> None:
-    valid = data.load_images(sample_data.folder, 200).valid
+    valid = load_images(sample_data.folder, 200).valid
     counts = torch.bincount(valid.labels, minlength=10)
     assert counts.min() >= 12
     assert counts.max() <= 28
 
 
 def test_a_held_out_image_is_never_in_a_batch(sample_data: data.Prepared) -> None:
-    train, valid, _ = data.load_images(sample_data.folder, 500)
-    batches = data.Batches(train, 100, seed=0)
+    train, valid, _ = load_images(sample_data.folder, 500)
+    batches = Batches(train, 100, seed=0)
     seen = {row.numpy().tobytes() for pixels, _ in itertools.islice(batches, 15) for row in pixels}
     assert len(seen) == 1500
     assert not seen & {row.numpy().tobytes() for row in valid.pixels}

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.data import _write_array
+from fmgrid.data import cache
 from fmgrid.execution.local.worker import _last_words
-from fmgrid.results.store import write_whole
 from fmgrid.system import disk
-from fmgrid.system.disk import move_folder, open_regular, read_regular, sync_folder
+from fmgrid.system.disk import (
+    move_folder,
+    open_regular,
+    read_regular,
+    sync_folder,
+    write_whole,
+)
 
 NOT_OFFERED = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
 
@@ -99,15 +104,13 @@ def test_the_last_words_in_a_log_are_not_waited_for(tmp_path: Path) -> None:
 def test_a_flush_that_the_file_system_does_not_offer_is_no_error(
     error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import numpy as np
-
     monkeypatch.setattr(os, "fsync", refusing(error))
     sync_folder(tmp_path)
     write_whole(tmp_path / "table.csv", b"new")
     assert (tmp_path / "table.csv").read_bytes() == b"new"
     (tmp_path / "cache").mkdir()
-    _write_array(np.zeros(3), tmp_path / "array.npy", tmp_path / "cache")
-    assert np.load(tmp_path / "cache" / "array.npy").tolist() == [0, 0, 0]
+    cache.write_whole(tmp_path / "cache" / "array", tmp_path, lambda stream: stream.write(b"new"))
+    assert (tmp_path / "cache" / "array").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("error", ["EBADF", "EISDIR", "EACCES", "EPERM"])

@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from fmgrid.analysis.effects import (
-    as_good_as_best,
-    compare_with,
-    find_effects,
-    find_gains,
-    find_shares,
-)
+from fmgrid.analysis.comparisons import as_good_as_best, compare_with
+from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.statistics import compare, holm, shares_of_variance
 from fmgrid.analysis.study import Study
 from made_up_studies import row, rows, study_of
@@ -102,7 +97,7 @@ def test_the_swing_of_equals_is_of_what_levels_and_seeds_leave_unexplained() -> 
 def test_one_seed_tells_nothing_apart() -> None:
     (effect,) = find_effects(along({3: [0.1], 5: [0.9]}))
     assert (effect.p, effect.difference.low, effect.noise) == (1.0, None, None)
-    assert not effect.is_told_apart
+    assert not effect.is_significant
 
 
 def test_best_and_worst_are_picked_over_the_seeds_that_both_have() -> None:
@@ -299,8 +294,8 @@ def test_at_most_one_grid_of_equals_in_twenty_shows_an_effect(levels: int, seeds
     told = 0
     for _ in range(trials):
         (effect,) = find_effects(simulated(rng, levels, seeds))
-        told += effect.is_told_apart
-        assert effect.is_told_apart == effect.difference.is_told_apart
+        told += effect.is_significant
+        assert effect.is_significant == effect.difference.is_significant
     # Within three standard deviations of what the binomial distribution gives.
     assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
@@ -325,7 +320,7 @@ def test_a_strong_effect_is_found_at_its_level(levels: int, seeds: int) -> None:
     rng = random.Random(levels + seeds)
     found = [find_effects(simulated(rng, levels, seeds, step=0.1))[0] for _ in range(40)]
     assert all(one.best == SIZES[levels - 1] for one in found)
-    assert sum(one.is_told_apart for one in found) >= 38
+    assert sum(one.is_significant for one in found) >= 38
 
 
 def test_the_order_of_experiments_changes_no_effect() -> None:
@@ -402,5 +397,5 @@ def test_at_most_one_study_of_equals_in_twenty_gives_any_setting_credit() -> Non
                 runs += rows(f"{setting}_{level}", values, **(changed or {setting: level}))
         effects = find_effects(study_of(runs))
         assert len(effects) == len(settings)
-        told += any(effect.is_told_apart for effect in effects)
+        told += any(effect.is_significant for effect in effects)
     assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)

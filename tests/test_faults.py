@@ -18,7 +18,7 @@ import pytest
 from command import QUICK, SLOW, bits, fmgrid, start, wait_for, write
 from conftest import CACHE
 from fmgrid.experiment import Experiment, Failure
-from fmgrid.results.store import read_results, to_results
+from fmgrid.results.results_file import read_results, to_results
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

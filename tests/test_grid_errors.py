@@ -503,7 +503,8 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
         ),
         pytest.param(
             'dataset = "\\u202ex\\u0007"',
-            'dataset: "\\u202ex\\u0007" is not "fashion-mnist" or "fashion-mnist-sample"',
+            'dataset: fmgrid has no data set "\\u202ex\\u0007"; it has fashion-mnist, '
+            "fashion-mnist-sample",
             id="what would turn text around",
         ),
         pytest.param(

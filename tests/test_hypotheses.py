@@ -6,7 +6,8 @@ import pytest
 
 from fmgrid.errors import InputError
 from fmgrid.grid import Plan, load_plan
-from fmgrid.hypotheses.claims import parse_expectation, selections
+from fmgrid.hypotheses.language import names_of, selections
+from fmgrid.hypotheses.notation import parse_expectation
 from fmgrid.words import printable
 from loading import load_grids
 
@@ -78,7 +79,7 @@ def test_a_hypothesis_is_resolved_with_its_place(write: Write) -> None:
     assert stated.claim == "More epochs help"
     assert stated.expect == "epochs_10 > epochs = 5"
     assert stated.metric == "best_accuracy"
-    assert stated.expectation == parse_expectation("epochs_10 > epochs_5")
+    assert stated.resolved == parse_expectation("epochs_10 > epochs_5")
     assert stated.place == "g.toml:7"
 
 
@@ -142,7 +143,7 @@ def test_a_hypothesis_speaks_of_what_its_file_takes_in(write: Write) -> None:
 
     [stated] = plan_of("all.toml").hypotheses
 
-    assert [list(chosen.names) for chosen in selections(stated.expectation)] == [
+    assert [list(chosen) for chosen in selections(stated.resolved)] == [
         ["epochs_3"],
         ["units_16", "units_32"],
     ]
@@ -260,7 +261,7 @@ def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> No
         ),
         pytest.param(
             "expect = 'epochs_5 > epochs_3'\nmetric = 'test_accuracy'",
-            "8: hypothesis.metric: epochs_3 will have no test_accuracy, since it is validated on "
+            "8: hypothesis.metric: epochs_5 will have no test_accuracy, since it is validated on "
             "the test images; write accuracy, or hold images out as in validation = 10000",
             id="a metric that will not be there",
         ),
@@ -396,8 +397,7 @@ def test_the_study_states_its_hypotheses_and_its_further_claims() -> None:
     }
     assert len(set(claims)) == len(claims) == 17
     for stated in plan.hypotheses:
-        for chosen in selections(stated.expectation):
-            assert {*chosen.names} <= {*run_names(plan)}
+        assert {*names_of(stated.resolved)} <= {*run_names(plan)}
 
 
 def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
@@ -413,11 +413,11 @@ def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
 def test_the_claim_on_asymmetric_widths_compares_them_with_all_other_widths() -> None:
     plan = load_plan([CONFIGS / "units.toml"])
     [stated] = [stated for stated in plan.hypotheses if stated.claim.startswith("Asymmetric")]
-    best, others = selections(stated.expectation)
+    best, others = selections(stated.resolved)
 
-    assert set(best.names) == {"units_128_512", "units_512_128"}
-    assert {*best.names, *others.names} == set(plan.files[0].names)
-    assert not {*best.names} & {*others.names}
+    assert set(best) == {"units_128_512", "units_512_128"}
+    assert {*best, *others} == set(plan.files[0].names)
+    assert not {*best} & {*others}
 
 
 def test_load_grids_is_the_plans_experiments() -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from command import QUICK, SLOW, STARTED, bits, fmgrid, start, start_in_terminal, wait_for, write
-from fmgrid.results.store import read_results
+from fmgrid.results.results_file import read_results
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -1,5 +1,6 @@
 """Grids of many rules and hypotheses: judged as few are, or refused with the limit."""
 
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from fmgrid.analysis import verdicts
 from fmgrid.analysis.verdicts import judge
 from fmgrid.errors import InputError
-from fmgrid.grid import load_plan
-from fmgrid.hypotheses.claims import MAX_COMPARISONS, MAX_HYPOTHESES
+from fmgrid.grid import load_plan, to_asked
+from fmgrid.hypotheses.language import MAX_COMPARISONS, MAX_HYPOTHESES
+from fmgrid.hypotheses.notation import MAX_CHARACTERS, to_text
+from fmgrid.hypotheses.registry import note, read_asked
 from loading import load_grids
 from made_up_studies import rows, study_of
 from test_questions import stated
@@ -53,7 +56,9 @@ def test_a_grid_of_too_many_hypotheses_is_refused_at_the_first_too_many(tmp_path
     path.write_text(GRID + table * MAX_HYPOTHESES)
     assert len(load_plan([path]).hypotheses) == MAX_HYPOTHESES
     path.write_text(GRID + table * (MAX_HYPOTHESES + 1))
-    with pytest.raises(InputError, match="there are 201 of them, and the limit of a grid is 200"):
+    with pytest.raises(
+        InputError, match="comes after 200 others, the limit of a grid; write fewer"
+    ):
         load_plan([path])
 
 
@@ -75,15 +80,24 @@ def test_hypotheses_of_too_many_comparisons_are_refused_together(
     assert f"and the limit of a grid is {MAX_COMPARISONS:,}" in str(problem)
 
 
-def test_a_hypothesis_about_many_experiments_with_long_names_is_settled() -> None:
-    long = [f"experiment_with_a_long_name_and_number_{number}" for number in range(80)]
-    study = study_of(
-        one for n, name in enumerate(long) for one in rows(name, [0.5, 0.6], hidden_units=(n + 1,))
+def test_a_hypothesis_about_many_experiments_with_long_names_is_settled(tmp_path: Path) -> None:
+    path = tmp_path / "g.toml"
+    path.write_text(
+        "name = 'experiment_with_a_long_name_and_{epochs}_epochs'\n"
+        f"[grid]\nepochs = {list(range(1, 81))}\n"
+        "[[hypothesis]]\nclaim = 'a'\nexpect = 'each of * > 0.01'\n"
     )
-    resolved = f"each of {', '.join(long)} > 0.01"
-    assert len(resolved) > 2_000
-    (verdict,) = judge([stated(expect="each of * > 0.01", resolved=resolved)], study)
-    assert not verdict.reason
+    note(tmp_path / "logs", to_asked(load_plan([path]), datetime.now(UTC)))
+    ((grid,), _) = read_asked(tmp_path / "logs")
+    (hypothesis,) = grid.hypotheses
+    assert len(to_text(hypothesis.resolved)) > MAX_CHARACTERS
+    study = study_of(
+        one
+        for number, name in enumerate(grid.names, start=1)
+        for one in rows(name, [0.5 + seed / 100 for seed in range(6)], epochs=number)
+    )
+    (verdict,) = judge([hypothesis], study)
+    assert (verdict.word, verdict.reason) == ("CONFIRMED", "")
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.5])

@@ -10,6 +10,7 @@ import pytest
 
 from command import QUICK, fmgrid, write
 from fmgrid import data
+from fmgrid.data import cache
 from fmgrid.errors import DataError, StoreError
 from fmgrid.results.store import LOCK, Store
 from fmgrid.system.locks import Lock
@@ -109,7 +110,7 @@ def test_an_owner_on_another_host_is_named_with_the_file_to_remove(
 ) -> None:
     if not has_locks:
         refuse_locks(monkeypatch)
-    monkeypatch.setattr(data, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.1)
     monkeypatch.setenv("FMGRID_CACHE", str(tmp_path))
     marker = tmp_path / f"{LOCK}.owner"
     marker.write_text("123\nfaraway\n")

@@ -1,25 +1,27 @@
 """Means over seeds that pictures draw."""
 
-from dataclasses import replace
+from itertools import count
 
 import pytest
 
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.means import epoch_means, find_gaps, level_means
-from fmgrid.analysis.study import Repeated
-from made_up_studies import rows, study_of
+from fmgrid.experiment import EpochRecord
+from made_up_runs import make_record
+from made_up_studies import row, rows, study_of
 
 
-def with_history(accuracies: dict[int, list[float]]) -> Repeated:
-    """Return an experiment with an accuracy for each epoch, by seed."""
-    (one,) = study_of(rows("a", {seed: of[-1] for seed, of in accuracies.items()})).scored.values()
-    curves = {
-        seed: [
-            {"epoch": epoch, "accuracy": accuracy, "images_seen": 10 * epoch}
-            for epoch, accuracy in enumerate(of, start=1)
-        ]
-        for seed, of in accuracies.items()
-    }
-    return replace(one, curves=curves)
+def with_history(accuracies: dict[int, list[float]]) -> ExperimentRuns:
+    """Return an experiment with an accuracy for each epoch, by seed; without any, no history."""
+    (one,) = study_of(
+        row("a", seed, {"history": [*map(record, count(1), by_epoch)]})
+        for seed, by_epoch in accuracies.items()
+    ).scored.values()
+    return one
+
+
+def record(epoch: int, accuracy: float) -> EpochRecord:
+    return make_record(epoch, accuracy=accuracy, images_seen=10 * epoch)
 
 
 def test_an_epoch_counts_where_all_runs_with_a_history_have_it() -> None:
@@ -30,10 +32,9 @@ def test_an_epoch_counts_where_all_runs_with_a_history_have_it() -> None:
 
 
 def test_runs_without_a_history_do_not_count_and_no_history_gives_no_means() -> None:
-    one = with_history({0: [0.1, 0.2], 1: [0.9, 0.9]})
-    means = epoch_means([replace(one, curves={0: one.curves[0], 1: []})], "accuracy")
+    means = epoch_means([with_history({0: [0.1, 0.2], 1: []})], "accuracy")
     assert [mean.estimate.mean for mean in means] == [0.1, 0.2]
-    assert epoch_means([replace(one, curves={})], "accuracy") == []
+    assert epoch_means([with_history({0: [], 1: []})], "accuracy") == []
 
 
 def test_the_mean_at_a_level_is_over_the_seeds_that_all_its_experiments_have() -> None:

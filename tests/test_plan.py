@@ -10,7 +10,8 @@ from command import QUICK, Call, write
 from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
 from fmgrid.execution.runner import Policy, as_wanted, count_trainings, run_all, survey
-from fmgrid.results.store import Store, seal
+from fmgrid.results.results_file import seal
+from fmgrid.results.store import Store
 from loading import load_grids
 from made_up_runs import InTurn, make_run
 

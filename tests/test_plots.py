@@ -20,9 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from fmgrid.analysis.axes import Axis, Group
 from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.experiments import UNKNOWN_SEED, ExperimentRuns
 from fmgrid.analysis.statistics import Difference
-from fmgrid.analysis.study import UNKNOWN_SEED, Axis, Group, Repeated, Study
+from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, to_png, to_svg
 from fmgrid.plots.axes import axis_label, level_places, near_span
 from fmgrid.plots.curves import plot_learning_curves
@@ -39,6 +41,9 @@ from fmgrid.plots.style import (
     looks_in_order,
     to_label,
 )
+from fmgrid.settings import RIVALS, SETTINGS
+from made_up_runs import make_record
+from made_up_studies import run_of
 
 BASE: dict[str, Any] = {
     "dataset": "fashion-mnist",
@@ -56,11 +61,15 @@ WHITE, NEAR_BLACK = "#ffffff", "#14171a"
 
 def made_up(
     name: str, settings: Mapping[str, Any], seeds: int = 3, about: float = 0.8, **row: Any
-) -> Repeated:
+) -> ExperimentRuns:
     """Return an experiment whose runs scatter around an accuracy by a point or so."""
-    settings = {**BASE, **settings}
+    settings = {setting: entry.default for setting, entry in SETTINGS.items()} | {
+        **BASE,
+        **settings,
+    }
+    settings = {key: value for key, value in settings.items() if value is not None or key in RIVALS}
     dice = Random(name)
-    runs, curves = {}, {}
+    runs = {}
     for seed in range(seeds):
         value = about + dice.gauss(0, 0.008)
         loss = 1.3 * (1 - value) + 0.2
@@ -70,20 +79,25 @@ def made_up(
             "valid_loss": loss,
             "train_loss": loss - 0.02 * dice.random(),
         }
-        runs[seed] = {**measured, "images_seen": images, "seed": seed, "name": name, **row}
-        curves[seed] = [
-            {
-                "epoch": epoch,
-                "accuracy": value * epoch / settings["epochs"],
-                "valid_loss": loss * settings["epochs"] / epoch,
-                "images_seen": epoch * 100 * settings["batch_size"],
-            }
+        history = [
+            make_record(
+                epoch,
+                accuracy=value * epoch / settings["epochs"],
+                valid_loss=loss * settings["epochs"] / epoch,
+                images_seen=epoch * 100 * settings["batch_size"],
+            )
             for epoch in range(1, settings["epochs"] + 1)
         ]
-    return Repeated(name, settings, runs, curves)
+        identity = {"name": name, "run": f"{name}_s{seed}", "seed": seed, "history": history}
+        runs[seed] = run_of({**measured, "images_seen": images, **identity, **row})
+    return ExperimentRuns(name, settings, runs)
 
 
-def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
+def without_history(one: ExperimentRuns) -> ExperimentRuns:
+    return replace(one, runs={seed: replace(run, history=()) for seed, run in one.runs.items()})
+
+
+def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[ExperimentRuns]:
     """Return every combination of levels; later levels are more accurate."""
     found = []
     for levels in product(*axes.values()):
@@ -96,7 +110,7 @@ def grid(seeds: int = 3, **axes: Sequence[Any]) -> list[Repeated]:
     return found
 
 
-def study_of(*groups: Sequence[Repeated], titles: Sequence[str] = ()) -> Study:
+def study_of(*groups: Sequence[ExperimentRuns], titles: Sequence[str] = ()) -> Study:
     experiments = {one.name: one for members in groups for one in members}
     named = titles or [f"group_{number}" for number in range(len(groups))]
     made = (Group(title, "", tuple(members)) for title, members in zip(named, groups, strict=True))
@@ -165,7 +179,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "an accuracy that is no number": lambda: study_of(
         [*grid(batch_size=[32, 64, 128]), made_up("broken", {"batch_size": 8}, accuracy=nan)]
     ),
-    "no history": lambda: study_of([replace(one, curves={}) for one in grid(batch_size=BATCHES)]),
+    "no history": lambda: study_of(list(map(without_history, grid(batch_size=BATCHES)))),
     "one epoch": lambda: study_of(grid(batch_size=BATCHES, epochs=[1])),
     "all values equal": lambda: study_of(
         [made_up(f"b{size}", {"batch_size": size}, accuracy=0.5) for size in BATCHES],
@@ -201,10 +215,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
         ]
     ),
     "runs of unknown seeds": lambda: study_of(
-        [
-            replace(one, runs={UNKNOWN_SEED: one.runs[0]}, curves={UNKNOWN_SEED: one.curves[0]})
-            for one in grid(1, batch_size=BATCHES)
-        ]
+        [replace(one, runs={UNKNOWN_SEED: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
     ),
     "levels that are default or true": lambda: study_of(
         [
@@ -445,14 +456,19 @@ def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Dra
 
 def test_half_an_interval_is_whole_where_the_interval_goes_beyond_what_an_accuracy_can_be() -> None:
     cells = [
-        Repeated(f"b{size}_e{epochs}", {**BASE, "batch_size": size, "epochs": epochs}, runs)
+        ExperimentRuns(f"b{size}_e{epochs}", {**BASE, "batch_size": size, "epochs": epochs}, runs)
         for size, epochs, values in (
             (4, 1, (0.10, 0.16)),  # 0.13 with 0.38 on both sides
             (4, 2, (0.95, 0.99)),
             (8, 1, (0.40, 0.90)),
             (8, 2, (0.50, 0.51)),
         )
-        for runs in [dict(enumerate({"accuracy": value} for value in values))]
+        for runs in [
+            {
+                seed: run_of({"name": "", "run": "", "accuracy": value})
+                for seed, value in enumerate(values)
+            }
+        ]
     ]
     pictures = draw_all(study_of(cells), [])
     figure = next(one.figure for one in pictures if one.name.endswith("heatmap"))
@@ -570,10 +586,11 @@ def test_names_of_pictures_are_safe_for_files() -> None:
 
 
 def test_the_rows_of_winners_won_or_are_not_significantly_worse() -> None:
-    def of(name: str, *accuracies: float) -> Repeated:
+    def of(name: str, *accuracies: float) -> ExperimentRuns:
         one = made_up(name, {"optimizer": name}, seeds=len(accuracies))
         rows = {
-            seed: {**one.runs[seed], "accuracy": value} for seed, value in enumerate(accuracies)
+            seed: replace(one.runs[seed], metrics={**one.runs[seed].metrics, "accuracy": value})
+            for seed, value in enumerate(accuracies)
         }
         return replace(one, runs=rows)
 

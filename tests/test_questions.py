@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,10 @@ from hypothesis import strategies as st
 from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses import registry as questions
-from fmgrid.hypotheses.claims import MAX_HYPOTHESES
-from fmgrid.hypotheses.records import Asked, Stated
+from fmgrid.hypotheses.language import MAX_HYPOTHESES
+from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
 from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
-from fmgrid.results.store import seal
+from fmgrid.results.results_file import seal
 from made_up_studies import row, study_of
 from test_store import signed, texts
 from unlistable import refuse
@@ -33,19 +34,29 @@ def root(tmp_path: Path) -> Path:
 MONDAY, FRIDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 9, tzinfo=UTC)
 
 
-def stated(claim: str = "longer is better", since: datetime = MONDAY, **changed: str) -> Stated:
+def stated(
+    claim: str = "longer is better", since: datetime = MONDAY, **changed: str
+) -> RegisteredHypothesis:
     ordinary = {"expect": "a > b", "resolved": "a > b", "metric": "accuracy", "place": "g.toml:9"}
-    return Stated(claim=claim, since=since, **(ordinary | changed))
+    return RegisteredHypothesis(claim=claim, since=since, **(ordinary | changed))
 
 
-def asked(path: str = "configs/g.toml", *hypotheses: Stated, command: str = "run") -> Asked:
-    return Asked(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
+def asked(
+    path: str = "configs/g.toml", *hypotheses: RegisteredHypothesis, command: str = "run"
+) -> GridRecord:
+    return GridRecord(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
 
 
-def kept(root: Path) -> Asked:
+def kept(root: Path) -> GridRecord:
     (one,), damaged = read_asked(root)
     assert damaged == []
     return one
+
+
+def note_of(root: Path, record: GridRecord) -> list[Path]:
+    """Note a record; return the files of the folder."""
+    note(root, [record])
+    return [*(root / ".grids").iterdir()]
 
 
 paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path with it
@@ -53,10 +64,12 @@ paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path
 
 @settings(max_examples=30, deadline=None)
 @given(
-    one=st.builds(Asked, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple))
+    one=st.builds(
+        GridRecord, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple)
+    )
 )
 def test_what_was_asked_is_read_as_it_was_noted(
-    one: Asked, tmp_path_factory: pytest.TempPathFactory
+    one: GridRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("asked")
     note(root, [one])
@@ -81,10 +94,12 @@ def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) ->
     assert [one.since for one in kept(root).hypotheses] == [MONDAY, FRIDAY]
 
 
-@pytest.mark.parametrize("part", ["expect", "resolved", "metric"])
-def test_a_hypothesis_that_was_changed_is_a_new_one(part: str, root: Path) -> None:
+@pytest.mark.parametrize(
+    "change", [{"expect": "each of b < a"}, {"resolved": "a > b by 0.1"}, {"metric": "valid_loss"}]
+)
+def test_a_hypothesis_that_was_changed_is_a_new_one(change: dict[str, str], root: Path) -> None:
     note(root, [asked("g.toml", stated())])
-    note(root, [asked("g.toml", stated(since=FRIDAY, **{part: "other"}))])
+    note(root, [asked("g.toml", stated(since=FRIDAY, **change))])
     assert [one.since for one in kept(root).hypotheses] == [FRIDAY]
 
 
@@ -216,17 +231,13 @@ def test_a_folder_in_place_of_a_record_is_named(root: Path) -> None:
     assert told.startswith(f"{folder}: is not a regular file")
 
 
-@pytest.mark.parametrize("kind", ["file", "link"])
-def test_what_stands_in_place_of_the_records_is_named(kind: str, root: Path) -> None:
+def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
     folder = root / ".grids"
     root.mkdir()
-    if kind == "file":
-        folder.write_text("")
-    else:
-        folder.symlink_to("nowhere")
-    told = f"{folder}: is no folder, so that it is not known what the grids ask"
-    assert read_asked(root) == ([], [told])
-    with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: is no folder.*move it away"):
+    folder.write_text("")
+    reason = "cannot be read: Not a directory, so that it is not known what the grids ask"
+    assert read_asked(root) == ([], [f"{folder}: {reason}"])
+    with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
         note(root, [asked()])
 
 
@@ -268,7 +279,7 @@ def test_a_grid_that_was_renamed_is_the_same(grid: Path, root: Path) -> None:
     grid.rename("h.toml")
     moved = asked("h.toml", stated(since=FRIDAY), command="fmgrid run h.toml")
     note(root, [moved])
-    commands = ("fmgrid run h.toml -q", "fmgrid run h.toml")
+    commands = ("fmgrid run g.toml -q", "fmgrid run h.toml")
     assert kept(root) == moved.model_copy(update={"hypotheses": (stated(),), "commands": commands})
 
 
@@ -352,6 +363,12 @@ HOSTILE = {
     "a number for a claim": {"claim": 10**30},
     "a metric of 100,000 characters": {"metric": "x" * 10**5},
     "an expectation of ten million characters": {"resolved": "x" * 10**7},
+    "an expectation that cannot be read": {"resolved": "a >"},
+    "conditions for experiments": {"resolved": "best of epochs = 3 > a"},
+    "an order of one": {"resolved": {"sign": ">", "sides": [{"value": 0.5}]}},
+    "no experiment": {"resolved": {"limit": 0.1, "among": []}},
+    "one experiment that differs from itself": {"resolved": {"limit": 0.1, "among": ["a", "a"]}},
+    "a limit that is no number": {"resolved": {"limit": float("nan"), "among": ["a", "b"]}},
 }
 
 
@@ -359,19 +376,14 @@ HOSTILE = {
 def test_a_hypothesis_that_nobody_can_have_stated_is_damage(
     values: dict[str, object], root: Path
 ) -> None:
-    record = asked().model_dump() | {
-        "names": ["a", "b"],
-        "withdrawn": [],
-        "commands": [],
-        "hypotheses": [stated().model_dump() | values],
-    }
+    record = asked().model_dump() | {"hypotheses": [stated().model_dump() | values]}
     folder = root / ".grids"
     folder.mkdir(parents=True)
     (folder / "g.toml").write_bytes(seal(record))
     found, (told,) = read_asked(root)
     assert found == []
     (field,) = values
-    assert f"does not fit this fmgrid: {field}: " in told
+    assert f"does not fit this fmgrid: hypotheses.0.{field}" in told
     assert len(told) < 1_000
 
 
@@ -447,7 +459,9 @@ def test_records_that_cannot_be_listed_are_not_written_over(
 # Grids of one name in several folders
 
 
-def of_project(folder: Path, *hypotheses: Stated, names: tuple[str, ...] = ("a", "b")) -> Asked:
+def of_project(
+    folder: Path, *hypotheses: RegisteredHypothesis, names: tuple[str, ...] = ("a", "b")
+) -> GridRecord:
     """Return what a project's grid.toml asks, typed in the project's folder."""
     file = folder / "grid.toml"
     folder.mkdir(parents=True, exist_ok=True)
@@ -515,11 +529,43 @@ def test_a_record_of_more_hypotheses_than_a_grid_may_have_is_named_and_left_out(
     root: Path,
 ) -> None:
     (root / ".grids").mkdir(parents=True)
-    many = asked("g.toml", *(stated(f"{number}") for number in range(MAX_HYPOTHESES + 1)))
-    (root / ".grids" / "g.toml").write_bytes(to_file(many))
+    many = [stated(f"{number}").model_dump() for number in range(MAX_HYPOTHESES + 1)]
+    (root / ".grids" / "g.toml").write_bytes(seal(asked().model_dump() | {"hypotheses": many}))
     found, (told,) = read_asked(root)
     assert found == []
-    assert "has 201 hypotheses, and a grid has 200 at most" in told
+    assert "hypotheses: Tuple should have at most 200 items" in told
+
+
+EVERY_FORM = [
+    *("a > b", "0.1 < a < 0.2 by 0.05", "best of a, b > mean of c, 'd e'", "each of a, b < c - d"),
+    *("mean of a, b - c > 0", 'no difference greater than 0.01 among a, b, "="'),
+]
+
+
+def test_a_record_that_holds_expectations_as_text_keeps_its_times(root: Path) -> None:
+    record = asked("g.toml", *(stated(text, resolved=text) for text in EVERY_FORM))
+    values = record.model_dump()
+    for hypothesis in values["hypotheses"]:
+        hypothesis["resolved"] = hypothesis["claim"]  # as fmgrid 0.1 wrote it
+    (path,) = note_of(root, record)
+    path.write_bytes(seal(values))
+    assert kept(root) == record
+    again = asked("g.toml", *(stated(text, FRIDAY, resolved=text) for text in EVERY_FORM))
+    assert unnoted(root, [again]) == []
+
+
+def test_an_expectation_is_stored_as_a_value(root: Path) -> None:
+    (path,) = note_of(root, asked("g.toml", stated(resolved="mean of a, b - c > 0.1 by 0.05")))
+    (hypothesis,) = tomllib.loads(path.read_text())["hypotheses"]
+    contrast = {
+        "upper": {"quantifier": "mean", "of": ["a", "b"]},
+        "lower": {"quantifier": "one", "of": ["c"]},
+    }
+    assert hypothesis["resolved"] == {
+        "sides": [contrast, {"value": 0.1}],
+        "sign": ">",
+        "margin": 0.05,
+    }
 
 
 def test_a_long_list_is_written_as_a_short_one_is(root: Path) -> None:

@@ -21,7 +21,7 @@ from fmgrid.cli.placing import check_place, place
 from fmgrid.cli.reporting import load_study, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Section, Table
 from fmgrid.report import weigh
 from fmgrid.report.results import design_section, results_section
@@ -168,7 +168,7 @@ def test_the_design_names_every_setting_with_its_levels_of_many_the_first() -> N
         for run in rows(f"b{size}_{optimizer}", [0.8], batch_size=size, optimizer=optimizer)
     ]
     names = tuple(dict.fromkeys(run["name"] for run in runs))
-    study = study_of(runs, [Asked(path="sizes.toml", names=names)])
+    study = study_of(runs, [GridRecord(path="sizes.toml", names=names)])
     ((_, varies, *_),) = tables_of(design_section(weigh(study)))[0].rows
     first = ", ".join(map(str, range(1, 13)))
     assert varies == f"`batch_size` {first} and 49 more; `optimizer` Adam, SGD"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.analysis.effects import find_winners
+from fmgrid.analysis.comparisons import find_winners
 from fmgrid.analysis.study import Study
-from fmgrid.hypotheses.records import Asked, Stated
+from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Reference, to_document, weigh
 from fmgrid.report.published import published_section
@@ -22,9 +22,9 @@ BEFORE, AT, AFTER = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 FAILED = {"status": "failed", "error": "boom", "accuracy": None}
 
 
-def asked(names: str, *expectations: str) -> list[Asked]:
+def asked(names: str, *expectations: str) -> list[GridRecord]:
     hypotheses = tuple(
-        Stated(
+        RegisteredHypothesis(
             claim=expect,
             expect=expect,
             resolved=expect,
@@ -34,7 +34,9 @@ def asked(names: str, *expectations: str) -> list[Asked]:
         )
         for expect in expectations
     )
-    return [Asked(path="g.toml", question="", names=tuple(names.split()), hypotheses=hypotheses)]
+    return [
+        GridRecord(path="g.toml", question="", names=tuple(names.split()), hypotheses=hypotheses)
+    ]
 
 
 def told(study: Study, *sections: str) -> str:
@@ -193,7 +195,7 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
     assert re.search(r"epochs \([\d.]+ points\)", summary)
     assert told(study, "Which settings matter").count(remark) == 1
     (stated,) = asked("e1_b8 e1_b64 e2_b8 e2_b64", "e2_b64 > e2_b8")
-    runs = [dict(run) for one in study.scored.values() for run in one.runs.values()]
+    runs = study.runs
     assert "confounded: 12,800 and 1,600 images seen" in told(
         study_of(runs, [stated]), "Hypotheses"
     )

@@ -22,7 +22,7 @@ from fmgrid.analysis.statistics import (
     pooled_noise,
     seeds_needed,
     shares_of_variance,
-    swing_of_equals,
+    studentized_range_bound,
 )
 
 # Student's own example: hours of sleep that two drugs gave to ten patients (Biometrika 6, 1908).
@@ -49,7 +49,7 @@ def test_students_example_gives_the_published_interval_and_p_value() -> None:
     assert found.mean == pytest.approx(-1.58)
     assert (found.low, found.high) == pytest.approx((-2.4598858, -0.7001142), abs=1e-7)
     assert found.p == pytest.approx(0.002833, abs=1e-6)
-    assert found.is_told_apart
+    assert found.is_significant
 
 
 def test_holms_correction_gives_the_textbook_values() -> None:
@@ -104,9 +104,9 @@ def test_the_swing_of_equals_is_tukeys() -> None:
     fit = ols("value ~ C(level) + C(seed)", table).fit()
     # The table of the studentized range has 3.88 for 3 means and 10 degrees of freedom.
     expected = 3.88 * math.sqrt(fit.mse_resid / 6)
-    assert swing_of_equals(series) == pytest.approx(expected, rel=2e-3)
-    assert swing_of_equals(series[:1]) is None
-    assert swing_of_equals([{0: 1.0, 1: 2.0}, {1: 2.0, 2: 3.0}]) is None
+    assert studentized_range_bound(series) == pytest.approx(expected, rel=2e-3)
+    assert studentized_range_bound(series[:1]) is None
+    assert studentized_range_bound([{0: 1.0, 1: 2.0}, {1: 2.0, 2: 3.0}]) is None
 
 
 def test_one_value_says_nothing_of_how_values_vary() -> None:
@@ -115,7 +115,7 @@ def test_one_value_says_nothing_of_how_values_vary() -> None:
     assert interval_of_one_more(found) is None
     paired = compare({0: 0.8}, {0: 0.7})
     assert paired is not None
-    assert (paired.p, paired.low, paired.is_told_apart) == (1.0, None, False)
+    assert (paired.p, paired.low, paired.is_significant) == (1.0, None, False)
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:

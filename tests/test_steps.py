@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fmgrid.training.networks import MLP
+from fmgrid.components.mlp import MLP
 from fmgrid.training.steps import ByAutograd, ByHand, Steps, steps_for
 
 BATCHES = [16, 16, 16, 5, 16, 16]  # the end of a pass over the images is a short batch

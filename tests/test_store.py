@@ -22,8 +22,11 @@ from hypothesis import strategies as st
 
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
+from fmgrid.results import results_file
 from fmgrid.results import store as store_module
-from fmgrid.results.store import Store, find_folders, read_results, to_results, write_whole
+from fmgrid.results.results_file import read_results, to_results
+from fmgrid.results.store import Store, find_folders
+from fmgrid.system.disk import write_whole
 from made_up_runs import make_run
 
 CONTENT = to_results(make_run())
@@ -128,7 +131,7 @@ def signed(body: str | bytes) -> bytes:
     """Return a results file of any content, whose digest is right."""
     body = body if isinstance(body, bytes) else body.encode()
     header = CONTENT.partition(b"digest")[0]
-    return header + f'digest = "sha256:{store_module._digest(body)}"\n'.encode() + body
+    return header + f'digest = "sha256:{results_file._digest(body)}"\n'.encode() + body
 
 
 @settings(max_examples=150, deadline=None)

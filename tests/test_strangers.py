@@ -20,11 +20,13 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
 from fmgrid.experiment import Experiment, Failure, Run
-from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.hypotheses.notation import parse_expectation
+from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
 from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_file
 from fmgrid.report import to_document, weigh
-from fmgrid.results.store import Store, read_results, seal, to_results
-from fmgrid.results.summary import HISTORY_COLUMNS, summarize, to_csv, to_table
+from fmgrid.results.results_file import read_results, seal, to_results
+from fmgrid.results.store import Store
+from fmgrid.results.summary import HISTORY_COLUMNS, read_runs, to_csv, to_history_rows, to_rows
 from made_up_runs import STARTED, make_run
 from test_store import signed
 
@@ -192,14 +194,14 @@ def test_whatever_an_optimizer_may_be_given_can_be_read_and_shown(
     read_all(logs)
     for words in (["show", "odd"], ["show", "odd", "--json"], ["compare", "odd", "good"]):
         assert call(*words, "--logdir", "logs").exit_code == 0
-    assert not summarize(logs).warnings
+    assert not read_runs(logs).warnings
 
 
 def read_all(logs: Path) -> None:
     """Do with a log folder what the commands do."""
-    summary = summarize(logs, with_history=True)
-    to_csv(to_table(summary.rows))
-    to_csv(to_table(summary.history, HISTORY_COLUMNS))
+    summary = read_runs(logs, with_history=True)
+    to_csv(to_rows(summary.runs))
+    to_csv(to_history_rows(summary.runs), HISTORY_COLUMNS)
     for run in ("odd", "good"):
         try:
             found = read_results(Store(logs).results_file(run))
@@ -255,7 +257,7 @@ def test_whatever_a_results_file_says_no_command_ends_in_a_traceback(
     read_all(root)
 
 
-STATED = Stated(
+STATED = RegisteredHypothesis(
     claim="a claim",
     expect="good > other",
     resolved="good > other",
@@ -272,7 +274,7 @@ def test_whatever_a_record_of_a_grid_says_no_report_ends_in_a_traceback(
 ) -> None:
     root = good_runs(tmp_path_factory.mktemp("logs"))
     names = ("good", "other", "missing")
-    note(root, [Asked(path="g.toml", names=names, hypotheses=(STATED,), withdrawn=(STATED,))])
+    note(root, [GridRecord(path="g.toml", names=names, hypotheses=(STATED,), withdrawn=(STATED,))])
     (record,) = (root / FOLDER_OF_GRIDS).iterdir()
     values = tomllib.loads(record.read_text())
     for name in ("digest", "format"):
@@ -304,7 +306,9 @@ def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
         logdir="logs",
         options=(("--data-dir", "data"),),
     )
-    asked = Asked(path="g.toml", names=("good",), runs=(command,), file="/a/g.toml", root="/a/b")
+    asked = GridRecord(
+        path="g.toml", names=("good",), runs=(command,), file="/a/g.toml", root="/a/b"
+    )
     values = tomllib.loads(to_file(asked).decode())
     for name in ("digest", "format"):
         del values[name]
@@ -316,14 +320,12 @@ def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
     assert "g.toml: does not fit this fmgrid" in unread[0]
 
 
-@pytest.mark.parametrize(
-    "resolved", ["good > other > good", "good < other < good", 'best of optimizer = "A" > 0.1']
-)
+@pytest.mark.parametrize("resolved", ["good > other > good", "good < other < good", "0 > good > 0"])
 def test_a_record_that_resolves_another_expectation_than_it_shows_ends_no_report(
     resolved: str, tmp_path: Path
 ) -> None:
     root = good_runs(tmp_path)
-    hypothesis = STATED.model_copy(update={"resolved": resolved})
-    note(root, [Asked(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))])
+    hypothesis = STATED.model_copy(update={"resolved": parse_expectation(resolved)})
+    note(root, [GridRecord(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))])
     (verdict,) = weigh(load_study(root)).verdicts
     assert verdict.stated == hypothesis

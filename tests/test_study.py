@@ -8,17 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.study import (
-    COLUMNS,
-    ESTIMATED,
-    UNKNOWN_SEED,
-    Study,
-    by_configuration,
-    by_experiment,
-    count_neighbours,
-    find_axes,
-)
-from fmgrid.hypotheses.records import Asked
+from fmgrid.analysis.axes import find_axes
+from fmgrid.analysis.experiments import UNKNOWN_SEED, by_configuration, count_neighbours
+from fmgrid.analysis.study import COLUMNS, Study, by_experiment
+from fmgrid.hypotheses.records import GridRecord
+from fmgrid.metrics import WITH_SPREAD
+from made_up_runs import make_record
 from made_up_studies import members, row, rows, study_of
 
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=6)
@@ -125,7 +120,8 @@ def test_the_baseline_is_what_most_others_differ_from_in_one_setting() -> None:
             row("rate_high", learning_rate=0.1),
         ]
     )
-    assert made.baseline is made.experiments["base"]
+    assert made.baseline
+    assert made.baseline.name == "base"
 
 
 def test_two_names_of_the_baseline_are_one_candidate() -> None:
@@ -146,7 +142,8 @@ def test_images_in_place_of_steps_are_one_setting_away_from_the_baseline() -> No
     made = study_of(
         [row("base"), row("images", train_images=6400), row("batch_8", batch_size=8)],
     )
-    assert made.baseline is made.experiments["base"]
+    assert made.baseline
+    assert made.baseline.name == "base"
 
 
 @pytest.mark.parametrize("levels", [[], [5], [3, 5], [3, 5, 10]])
@@ -161,10 +158,12 @@ def test_experiments_of_one_configuration_are_equal_whatever_their_names() -> No
 
 def test_experiments_stand_in_the_groups_of_their_grids_and_what_is_left_in_another() -> None:
     asked = [
-        Asked(path="configs/epochs.toml", question="Longer?", names=("e10", "e3", "e20")),
-        Asked(path="configs/nothing.toml", names=("nowhere",)),
+        GridRecord(path="configs/epochs.toml", question="Longer?", names=("e10", "e3", "e20")),
+        GridRecord(path="configs/nothing.toml", names=("nowhere",)),
     ]
-    made = study_of([row(name) for name in ("e3", "e10", "stray")], asked)
+    made = study_of(
+        [row(name, epochs=at) for at, name in enumerate(("e3", "e10", "stray"), 1)], asked
+    )
     first, rest = made.groups
     assert (first.title, first.question) == ("epochs", "Longer?")
     assert [one.name for one in first.members] == ["e10", "e3"]  # in the order of the grid
@@ -173,26 +172,29 @@ def test_experiments_stand_in_the_groups_of_their_grids_and_what_is_left_in_anot
 
 
 def test_without_a_grid_all_runs_are_one_group() -> None:
-    made = study_of([row("e10"), row("e3")])
+    made = study_of([row("e10", epochs=10), row("e3", epochs=3)])
     assert [group.title for group in made.groups] == ["all runs"]
     assert [one.name for one in made.groups[0].members] == ["e3", "e10"]  # in natural order
 
 
 def test_an_experiment_may_stand_in_two_groups() -> None:
-    asked = [Asked(path="a.toml", names=("base", "x")), Asked(path="b.toml", names=("base",))]
-    made = study_of([row("base"), row("x")], asked)
+    asked = [
+        GridRecord(path="a.toml", names=("base", "x")),
+        GridRecord(path="b.toml", names=("base",)),
+    ]
+    made = study_of([row("base"), row("x", epochs=9)], asked)
     assert [len(group.members) for group in made.groups] == [2, 1]
 
 
 def test_grids_of_one_name_are_told_apart_by_their_folders() -> None:
     paths = ("old/epochs.toml", "new/epochs.toml", "units.toml")
-    made = study_of([row("a")], [Asked(path=path, names=("a",)) for path in paths])
+    made = study_of([row("a")], [GridRecord(path=path, names=("a",)) for path in paths])
     assert [group.title for group in made.groups] == ["old/epochs", "new/epochs", "units"]
 
 
 def test_an_experiment_that_only_failed_is_missing_from_its_group() -> None:
     failed = row("bad", 0, {"status": "failed", "error": "loss is nan"})
-    made = study_of([row("good"), failed], [Asked(path="g.toml", names=("good", "bad"))])
+    made = study_of([row("good"), failed], [GridRecord(path="g.toml", names=("good", "bad"))])
     assert made.groups[0].missing == ("bad",)
     assert list(made.scored) == ["good"]
     assert made.left_out == ("bad: failed: loss is nan",)
@@ -213,18 +215,14 @@ def in_folder(folder: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one | {"folder": f"{folder}/{one['run']}"} for one in rows]
 
 
-def epochs_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {"run": one["run"], "folder": one["folder"], "epoch": epoch, "valid_loss": 1 / epoch}
-        for one in rows
-        for epoch in (1, 2)
-    ]
+def with_epochs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one | {"history": (make_record(1), make_record(2))} for one in rows]
 
 
 def test_runs_of_one_name_and_seed_in_two_folders_count_once_and_are_named() -> None:
     one, other = (in_folder(folder, rows("mlp", [0.5, 0.6])) for folder in "ab")
-    made = study_of([*one, *other], history=epochs_of([*one, *other]))
-    assert {seed: run["folder"] for seed, run in made.experiments["mlp"].runs.items()} == {
+    made = study_of(with_epochs([*one, *other]))
+    assert {seed: run.folder for seed, run in made.experiments["mlp"].runs.items()} == {
         0: "a/mlp",
         1: "a/mlp_s1",
     }
@@ -251,7 +249,7 @@ def test_runs_of_one_name_with_other_settings_are_named_by_their_path() -> None:
 
 def test_runs_that_differ_in_their_epochs_only_are_no_copies() -> None:
     one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
-    made = study_of([*one, *other], history=epochs_of(one))
+    made = study_of([*with_epochs(one), *other])
     assert made.uncounted == (
         "b/mlp: not counted, as a/mlp has the same name and seed, and other figures",
     )
@@ -259,8 +257,8 @@ def test_runs_that_differ_in_their_epochs_only_are_no_copies() -> None:
 
 def test_the_curve_of_a_run_has_no_epochs_of_its_namesake() -> None:
     one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
-    made = study_of([*one, *other], history=epochs_of([*one, *other]))
-    assert [epoch["epoch"] for epoch in made.experiments["mlp"].curves[0]] == [1, 2]
+    made = study_of(with_epochs([*one, *other]))
+    assert [epoch.epoch for epoch in made.experiments["mlp"].curves[0]] == [1, 2]
 
 
 def test_seeds_in_two_folders_are_runs_of_one_experiment() -> None:
@@ -276,7 +274,7 @@ def test_a_failed_run_is_named_by_its_path() -> None:
 
 
 def test_grids_of_one_path_in_two_folders_have_titles_of_their_own() -> None:
-    asked = [Asked(path="g.toml", names=(name,)) for name in ("a", "b")]
+    asked = [GridRecord(path="g.toml", names=(name,)) for name in ("a", "b")]
     made = study_of([row("a"), row("b")], asked)
     assert len({group.title for group in made.groups}) == 2
 
@@ -304,13 +302,13 @@ def test_runs_whose_settings_differ_from_most_of_their_name_are_left_out() -> No
 def test_runs_come_in_the_order_of_their_seeds() -> None:
     made = study_of(rows("mlp", {10: 0.1, 2: 0.2, 0: 0.3}))
     assert list(made.experiments["mlp"].runs) == [0, 2, 10]
-    assert (made.seeds, len(made.rows)) == ([0, 2, 10], 3)
+    assert (made.seeds, len(made.runs)) == ([0, 2, 10], 3)
 
 
 def test_the_epochs_of_a_run_stand_under_its_seed() -> None:
-    history = [{"run": "mlp_s1", "epoch": 1}, {"run": "mlp_s1", "epoch": 2}]
-    made = study_of(rows("mlp", [0.8, 0.9]), history=history)
-    assert made.experiments["mlp"].curves == {0: [], 1: history}
+    first, second = rows("mlp", [0.8, 0.9])
+    made = study_of([first, *with_epochs([second])])
+    assert made.experiments["mlp"].curves == {0: (), 1: (make_record(1), make_record(2))}
 
 
 PLAIN = [
@@ -322,7 +320,7 @@ PLAIN = [
 def test_runs_that_plain_mltrainer_left_are_described_as_far_as_they_are_known() -> None:
     made = study_of(PLAIN)
     first = made.experiments["20230101-0900"]
-    assert first.settings["hidden_units"] is None
+    assert first.settings == {"learning_rate": 1e-3}
     assert list(first.runs) == [UNKNOWN_SEED]
     assert made.groups[0].shape == "single"
     assert [one["accuracy_mean"] for one in by_experiment(made)] == [0.81, 0.85]
@@ -330,13 +328,6 @@ def test_runs_that_plain_mltrainer_left_are_described_as_far_as_they_are_known()
 
 def test_runs_of_unknown_settings_are_no_repeats_of_each_other() -> None:
     assert study_of(PLAIN).noise("accuracy") is None
-
-
-def test_runs_of_unknown_seeds_and_one_configuration_are_repeats() -> None:
-    known = [row(run["name"], 0, {**run, "seed": None}) for run in PLAIN]
-    noise = study_of(known).noise("accuracy")
-    assert noise
-    assert (noise.degrees, noise.sd) == (1, pytest.approx(0.04 / math.sqrt(2)))
 
 
 def test_noise_counts_one_training_of_two_names_once() -> None:
@@ -364,7 +355,10 @@ def seen(images: dict[int, int | None], **settings: Any) -> Study:
 
 
 def test_a_grid_without_a_run_is_named_among_what_is_left_out() -> None:
-    grids = [Asked(path="g.toml", names=("a", "b")), Asked(path="other.toml", names=("x", "y"))]
+    grids = [
+        GridRecord(path="g.toml", names=("a", "b")),
+        GridRecord(path="other.toml", names=("x", "y")),
+    ]
     made = study_of([row("a")], grids)
     assert made.left_out == ("other.toml: none of its experiments has a complete run here",)
     assert [group.title for group in made.groups] == ["g"]
@@ -412,7 +406,7 @@ def test_steps_and_images_are_one_setting_when_neighbours_are_counted() -> None:
             *(row(f"batch_{n}", batch_size=n) for n in (8, 16, 32)),
         ]
     )
-    counts = {one.name: n for one, n in count_neighbours(made.scored.values()).items()}
+    counts = {one.name: n for one, n in count_neighbours(made.configurations).items()}
     assert counts["base"] == 5
     assert counts["steps_50"] == 2
 
@@ -444,14 +438,14 @@ def test_the_table_says_how_sure_it_is_of_every_metric() -> None:
     (found_row,) = by_experiment(study_of([first, second, failed]))
     assert set(found_row) <= set(COLUMNS)
     assert (found_row["n"], found_row["failed"], found_row["images_seen"]) == (2, 1, 32_000)
-    assert found_row["hidden_units"] == first["hidden_units"]
+    assert found_row["hidden_units"] == first["hidden_units"] == (256, 256)
     # Student's t is 12.7062 for one degree of freedom; an accuracy is never more than 1.
     half = 12.7062 * 0.04 / 2
     assert found_row["accuracy_low"] == pytest.approx(0.97 - half, abs=1e-5)
     assert found_row["accuracy_high"] == 1.0
     assert found_row["valid_loss_low"] < 0  # which is left as it is: a loss has no such bounds
     assert "test_accuracy_mean" not in found_row
-    assert all(f"{metric}_sd" in COLUMNS for metric in ESTIMATED)
+    assert all(f"{metric}_sd" in COLUMNS for metric in WITH_SPREAD)
 
 
 def test_a_metric_that_is_no_number_counts_for_nothing() -> None:

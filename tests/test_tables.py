@@ -12,9 +12,10 @@ from fmgrid.cli.progress import Progress
 from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
 from fmgrid.results.store import Store
+from fmgrid.results.summary import Contents
 from loading import load_grids
 from made_up_runs import make_run
-from made_up_studies import row
+from made_up_studies import row, run_of
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -102,7 +103,8 @@ def test_the_best_runs_can_be_told_apart(
     names = [f"experiment_with_units_{n}_and_batch_size_64_of_the_study" for n in range(5)]
     narrow(width)
     measured = {"accuracy": 0.81234, "valid_loss": 0.5, "train_loss": 0.5}
-    show_best([row(name, 0, measured, epochs=n) for n, name in enumerate(names, 1)])
+    runs = [run_of(row(name, 0, measured, epochs=n)) for n, name in enumerate(names, 1)]
+    show_best(Contents(runs))
     told = plain(capsys.readouterr().err)
     assert told.count("81.23%") == 5
     assert told.count("0.5000") == 10

@@ -11,7 +11,7 @@ import pytest
 from fmgrid.analysis.statistics import holm, p_exceeds
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
-from fmgrid.hypotheses.records import Stated
+from fmgrid.hypotheses.records import RegisteredHypothesis
 from made_up_studies import rows, study_of
 
 Values = Mapping[str, Sequence[float] | Mapping[int, float]]
@@ -33,8 +33,8 @@ def made(values: Values, metric: str = "accuracy") -> Study:
     )
 
 
-def claim(expect: str, metric: str = "accuracy", resolved: str = "") -> Stated:
-    return Stated(
+def claim(expect: str, metric: str = "accuracy", resolved: str = "") -> RegisteredHypothesis:
+    return RegisteredHypothesis(
         claim=expect,
         expect=expect,
         resolved=resolved or expect,
@@ -203,7 +203,7 @@ def test_a_metric_that_was_not_measured_is_a_reason() -> None:
 
 
 def test_an_expectation_that_cannot_be_read_is_a_reason() -> None:
-    (found,) = judge([claim("a >")], made(FAR))
+    (found,) = judge([claim("a >", resolved="a > b")], made(FAR))
     assert found.word == "INCONCLUSIVE"
     assert found.reason.startswith("ends too early")
 

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.effects import compare_with, find_shares, find_winners
-from fmgrid.analysis.study import Ranking, Study
+from fmgrid.analysis.comparisons import compare_with, find_winners
+from fmgrid.analysis.effects import find_shares
+from fmgrid.analysis.experiments import Ranking
+from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
 from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.plots import draw_all
@@ -26,9 +28,9 @@ from fmgrid.plots.winners import plot_winners
 from fmgrid.report import weigh
 from fmgrid.report.overview import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section
-from fmgrid.results.summary import natural_order
+from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, row, rows, study_of
+from made_up_studies import Row, row, rows, run_of, study_of
 from test_questions import stated
 
 
@@ -153,7 +155,7 @@ def test_no_hypothesis_compares_figures_of_different_images(expect: str) -> None
 def test_what_the_same_images_judge_is_still_compared(expect: str, metric: str) -> None:
     held = [
         {**one, "test_accuracy": value + one["seed"] ** 2 / 1000}
-        for name, value, size in (("h", 0.7, 300), ("g", 0.6, 400))
+        for name, value, size in (("h", 0.7, 300), ("g", 0.6, 500))
         for one in rows(name, [0.5, 0.5, 0.5], validation=size)
     ]
     study = study_of([*mixed(), *rows("c", [0.4, 0.41, 0.43], epochs=9), *held])
@@ -216,8 +218,8 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
-    assert {study.scored[name].scored_on for name in against.differences} == {
-        against.reference.scored_on
+    assert {study.scored[name].evaluation_set for name in against.differences} == {
+        against.reference.evaluation_set
     }
 
 
@@ -296,7 +298,7 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
 @pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])
 def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[str, ...]) -> None:
     first, *_, last = sorted(names, key=natural_order)
-    asked = Asked(path="a.toml", names=(*names, "low"))  # in the order of the grid
+    asked = GridRecord(path="a.toml", names=(*names, "low"))  # in the order of the grid
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)
@@ -338,7 +340,7 @@ def test_a_table_of_the_best_has_means_and_the_images_that_judge(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    show_best(mixed())
+    show_best(Contents(list(map(run_of, mixed()))))
     told = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err)
     assert re.search(r"scored on the test images\s+experiment +seeds.*\s+a +3 +51\.00%", told)
     assert re.search(r"scored on 400 images held out\s+experiment.*\s+b +3 +61\.00%", told)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fmgrid.data import DATASETS, load_split, prepare
+from fmgrid.data import prepare
+from fmgrid.data.batches import load_split
+from fmgrid.data.sources import FILES
 
 
 def main() -> None:
@@ -16,15 +18,15 @@ def main() -> None:
     raw = Path(sys.argv[1], "FashionMNIST", "raw")
     raw.mkdir(parents=True)
     folder = prepare("fashion-mnist").folder
-    for file in DATASETS["fashion-mnist"].files:
-        images = load_split(folder, "train" if file.raw.startswith("train") else "test")
-        if "images" in file.raw:
+    for name in FILES:
+        images = load_split(folder, "train" if name.startswith("train") else "test")
+        if "images" in name:
             header = np.array([0x803, len(images.pixels), 28, 28], ">i4").tobytes()
             body = (images.pixels.numpy() * 255).round().astype(np.uint8).tobytes()
         else:
             header = np.array([0x801, len(images.labels)], ">i4").tobytes()
             body = images.labels.numpy().astype(np.uint8).tobytes()
-        (raw / file.raw).write_bytes(header + body)
+        (raw / name).write_bytes(header + body)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from fmgrid.data import Batches, load_images, prepare
+from fmgrid.components.datasets import workload_of
+from fmgrid.components.mlp import MLP
+from fmgrid.data import prepare
+from fmgrid.data.batches import Batches, load_images
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training import loop as training
-from fmgrid.training.networks import MLP
 from fmgrid.training.steps import ByAutograd, ByHand, steps_for
 
 PROFILED_STEPS = 300
@@ -97,7 +99,7 @@ def matrix_products(experiment: Experiment, folders: dict[str, Path]) -> Callabl
 
     def work() -> None:
         for _ in range(experiment.epochs):
-            for _ in range(experiment.steps_per_epoch):
+            for _ in range(workload_of(experiment).steps_per_epoch):
                 for weight, _, inputs, outputs in layers:
                     torch.mm(inputs, weight.t(), out=outputs)
                 for weight, weight_grad, inputs, outputs in reversed(layers):

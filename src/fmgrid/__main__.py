@@ -9,20 +9,20 @@ from fmgrid.system.environment import shield
 def main() -> None:
     """Run the command line; never returns."""
     _occupy_standard_files()
-    shield()  # before all other imports, which a file in the current folder could pass for
+    shield()  # before any import for which a file in the current folder could pass
     import signal
 
     _restore_signals()
     # With more threads OpenBLAS interrupts the process where the machine refuses to start them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Until the command line is there to say something, Ctrl-C just ends the process.
-    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if is_heard:
+    # Until the command line can print a message, Ctrl-C just ends the process.
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_default:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from fmgrid import cli
 
-        if is_heard:
+        if is_default:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         cli.main()
     except (MemoryError, SystemError, RuntimeError, ImportError, OSError) as error:
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _end_if_refused(error: Exception) -> None:
-    """End with exit code 3 if the machine refused so much that no command could say it."""
+    """End with exit code 3 if the machine refuses too much for any command to report it."""
     try:
         from fmgrid.errors import explain_refusal
 
@@ -44,11 +44,11 @@ def _end_if_refused(error: Exception) -> None:
 
 
 def _restore_signals() -> None:
-    """Let every signal through, and wait for children as usual.
+    """Unblock all signals, and no longer ignore SIGCHLD.
 
-    A process inherits the signals that its caller blocks or ignores. The workers' server waits
-    for SIGCHLD, and Ctrl-C must arrive. With SIGCHLD ignored the exit code of a child is lost.
-    Other signals that are ignored stay ignored, as SIGHUP under nohup.
+    A process inherits the signals that its caller blocks or ignores. Ctrl-C must arrive, and with
+    SIGCHLD ignored the exit code of a child is lost. Other signals that are ignored stay ignored,
+    such as SIGHUP under nohup.
     """
     if sys.platform != "win32":
         import signal
@@ -59,17 +59,17 @@ def _restore_signals() -> None:
 
 
 def _occupy_standard_files() -> None:
-    """Open nothing as stdin, stdout and stderr where the caller has closed them.
+    """Open the null device as stdin, stdout or stderr if the caller has closed them.
 
-    Or else their numbers go to whatever is opened next, here and in every process to come: to the
-    line between a worker and its parent, which a worker would then take for its stdout.
+    Otherwise the next file gets the number, here or in a process to come: a worker would take the
+    pipe to its parent for its stdout.
     """
     for standard in (0, 1, 2):
         try:
             os.fstat(standard)
         except OSError:
-            nothing = os.open(os.devnull, os.O_RDWR)  # has the lowest free number
-            os.set_inheritable(nothing, True)
+            descriptor = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+            os.set_inheritable(descriptor, True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-from fmgrid.experiment import EpochRecord, Run
+from typing import Any
 
 Value = int | float | None
 
@@ -18,7 +17,7 @@ class Metric:
 
     name: str
     label: str
-    of: Callable[[Run], Value]
+    of: Callable[[Any], Value]  # of a Run, or of what plain mltrainer left of one
     is_higher_better: bool | None = None  # None for what is no measure of quality
     is_column: bool = True  # of the table of runs
     has_spread: bool = False  # the table of experiments has its mean, sd and interval
@@ -35,23 +34,26 @@ class Metric:
         return self.name.startswith("test_")
 
 
-def _last(field: str) -> Callable[[Run], Value]:
+def _last(field: str) -> Callable[[Any], Value]:
     """Return the value of a field at the end of the last epoch."""
     return lambda run: getattr(run.final, field) if run.final else None
 
 
-def _best(field: str) -> Callable[[Run], Value]:
+def _best(field: str) -> Callable[[Any], Value]:
     """Return the value of a field at the end of the most accurate epoch."""
     return lambda run: getattr(run.best, field) if run.best else None
 
 
-def _gap(run: Run) -> float | None:
-    last: EpochRecord | None = run.final
-    return None if last is None else last.valid_loss - last.train_loss
+def _gap(run: Any) -> float | None:
+    last = run.final
+    if last is None or last.valid_loss is None or last.train_loss is None:
+        return None
+    return float(last.valid_loss - last.train_loss)
 
 
-def _lowest_loss(run: Run) -> float | None:
-    return min((epoch.valid_loss for epoch in run.history), default=None)
+def _lowest_loss(run: Any) -> float | None:
+    losses = (epoch.valid_loss for epoch in run.history)
+    return min((loss for loss in losses if loss is not None), default=None)
 
 
 _TABLE = (

@@ -13,18 +13,18 @@ _BYTES = {"": 1, "b": 1} | {
 
 
 def parse_seconds(value: object) -> float | None:
-    """Return the seconds that a number or a text such as "60s" means, None if it means none."""
+    """Return the seconds of a number or a text such as "60s", None if it is no duration."""
     return _parse(value, _SECONDS)
 
 
 def parse_bytes(value: object) -> int | None:
-    """Return the bytes that a number or a text such as "2GB" means, None if it means none."""
-    found = _parse(value, _BYTES)
-    return None if found is None or found < 1 else int(found)
+    """Return the bytes of a number or a text such as "2GB", None if it is no size."""
+    size = _parse(value, _BYTES)
+    return None if size is None or size < 1 else int(size)
 
 
 def format_bytes(count: int) -> str:
-    """Return a size as people say it: 812 bytes, 20 kB, 1.5 GB."""
+    """Return a size as people write it: 812 bytes, 20 kB, 1.5 GB."""
     if count < 1000:  # noqa: PLR2004 - the unit is a thousand
         return f"{count} bytes"
     power = min(int(math.log(count, 1000)), 4)
@@ -39,5 +39,5 @@ def _parse(value: object, units: dict[str, int]) -> float | None:
     match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].lower() not in units:
         return None
-    found = float(match[1]) * units[match[2].lower()]
-    return found if 0 < found < _MOST else None
+    quantity = float(match[1]) * units[match[2].lower()]
+    return quantity if 0 < quantity < _MOST else None

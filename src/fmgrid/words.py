@@ -30,23 +30,23 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def first_few(names: Sequence[str], limit: int) -> str:
-    """Return the first *limit* names, and how many more there are."""
+def first_few(names: Sequence[str], limit: int = 6) -> str:
+    """Return the first *limit* names, and the number of the others."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """Return *text* on one line, escaped as TOML does it, and shortened to *limit* characters.
+    """Return *text* on one line, escaped as in TOML, and shortened to *limit* characters.
 
-    What a stranger's file says could otherwise move a terminal's cursor or hide what is said.
+    Without that, the text of a stranger's file could move a terminal's cursor.
     """
     short = text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
     return "".join(c if c.isprintable() else _escape(ord(c)) for c in short)
 
 
 def without_middle(text: str, limit: int) -> str:
-    """Shorten a text to *limit* characters: names begin alike, and differ at their end."""
+    """Shorten a text to *limit* characters; names begin alike, and differ at their end."""
     if len(text) <= limit:
         return text
     kept = limit * 3 // 5
@@ -54,28 +54,28 @@ def without_middle(text: str, limit: int) -> str:
 
 
 def shortened(names: Iterable[str], limit: int) -> dict[str, str]:
-    """Return each name in at most *limit* characters, if possible, so that no two become alike.
+    """Return each name in at most *limit* characters, if possible, without making two equal.
 
-    Names are cut in their middle. Those that would then be alike keep the part that differs.
+    Names are cut in their middle. Those that would be equal then keep the part that differs.
     """
     distinct = list(dict.fromkeys(names))
-    alike: dict[str, list[str]] = {}
+    equals: dict[str, list[str]] = {}
     for name in distinct:
-        alike.setdefault(without_middle(name, limit), []).append(name)
-    found: dict[str, str] = {}
-    for short, those in alike.items():
-        found |= {those[0]: short} if len(those) == 1 else _told_apart(those, limit)
+        equals.setdefault(without_middle(name, limit), []).append(name)
+    shorts: dict[str, str] = {}
+    for short, group in equals.items():
+        shorts |= {group[0]: short} if len(group) == 1 else _keep_difference(group, limit)
     taken: set[str] = set()
-    for name in sorted(distinct, key=lambda name: found[name] != name):  # whole names keep theirs
-        if found[name] in taken:
+    for name in sorted(distinct, key=lambda name: shorts[name] != name):  # whole names stay so
+        if shorts[name] in taken:
             numbers = (f"{name[: max(0, limit - 5)]}…{number}" for number in count(2))
-            found[name] = next(text for text in numbers if text not in taken)
-        taken.add(found[name])
-    return found
+            shorts[name] = next(text for text in numbers if text not in taken)
+        taken.add(shorts[name])
+    return shorts
 
 
-def _told_apart(names: Sequence[str], limit: int) -> dict[str, str]:
-    """Shorten names with the same beginning and the same end: keep what stands between."""
+def _keep_difference(names: Sequence[str], limit: int) -> dict[str, str]:
+    """Shorten names with the same beginning and the same end to the part between them."""
     begin = _common(names)
     rests = [name[begin:] for name in names]
     end = _common([rest[::-1] for rest in rests])
@@ -83,7 +83,7 @@ def _told_apart(names: Sequence[str], limit: int) -> dict[str, str]:
     head = names[0][: min(begin, max(1, limit // 4))]
     tail = "…" if end else ""
     room = limit - len(head) - 1 - len(tail)
-    if room < _LEAST_ROOM:  # too little to tell anything by
+    if room < _LEAST_ROOM:
         return {name: without_middle(name, limit) for name in names}
     short = shortened(middles.values(), room)
     return {name: f"{head}…{short[middle]}{tail}" for name, middle in middles.items()}
@@ -96,15 +96,12 @@ def _common(texts: Sequence[str]) -> int:
 
 
 def command_line(words: Iterable[str]) -> str:
-    """Return a command as one types it into a shell, whatever its words hold."""
+    """Return a command as one types it into a shell."""
     return " ".join(map(_shell_word, words))
 
 
 def _shell_word(text: str) -> str:
-    """Quote what a shell would not take for a word.
-
-    In $'...' where there are no letters for it, or spaces of which a page would show but one.
-    """
+    """Quote a word for a shell, as $'...' if it holds what a page would not show."""
     if text.isprintable() and "  " not in text:
         return shlex.quote(text)
     letters = "".join(map(_shell_letter, text)).replace("  ", r" \x20")

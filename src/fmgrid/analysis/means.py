@@ -4,8 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fmgrid.analysis.axes import Axis, Group
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images
 from fmgrid.analysis.statistics import Estimate, estimate, mean_by_seed, told_from_zero
-from fmgrid.analysis.study import Axis, Group, Repeated, Row, Study, best_by_images, measured
+from fmgrid.analysis.study import Study
+from fmgrid.experiment import EpochRecord
+from fmgrid.metrics import finite
+from fmgrid.results.mltrainer_logs import FoundEpoch
 
 GAP = "overfitting_gap"
 
@@ -23,7 +28,7 @@ class EpochMean:
 class Gap:
     """Validation loss minus train loss of a configuration, at the end of training."""
 
-    experiment: Repeated  # with the runs of all names of the configuration
+    experiment: ExperimentRuns  # with the runs of all names of the configuration
     train_loss: float  # mean loss of the last epoch's batches
     estimate: Estimate
     sign: int  # 1: significantly above zero, -1: below, 0: neither
@@ -38,24 +43,24 @@ def level_means(group: Group, axis: Axis, metric: str) -> dict[Any, Estimate]:
     return {level: mean for level, mean in means.items() if mean is not None}
 
 
-def epoch_means(members: Iterable[Repeated], metric: str) -> list[EpochMean]:
+def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMean]:
     """Return the metric's mean over experiments after each epoch that all their runs have.
 
     Runs without a history don't count.
     """
     histories = [history for one in members if (history := _history(one, metric))]
-    runs = [rows for by_seed in histories for rows in by_seed.values()]
+    runs = [epochs for by_seed in histories for epochs in by_seed.values()]
     if not runs:
         return []
     means = []
     for epoch in sorted(set(runs[0]).intersection(*runs)):
         series = [
-            {seed: measured(rows[epoch], metric) or 0.0 for seed, rows in by_seed.items()}
+            {seed: getattr(epochs[epoch], metric) for seed, epochs in by_seed.items()}
             for by_seed in histories
         ]
         mean = _mean_over(series)
         if mean is not None:
-            means.append(EpochMean(epoch, mean, runs[0][epoch].get("images_seen")))
+            means.append(EpochMean(epoch, mean, runs[0][epoch].images_seen))
     return means
 
 
@@ -63,7 +68,7 @@ def find_gaps(study: Study) -> list[Gap]:
     """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
     gaps = [
         Gap(one, train, gap, 0)
-        for same in best_by_images(study.scored.values(), GAP)
+        for same in best_by_images(study.configurations, GAP)
         for one in same
         if (gap := one.estimate(GAP)) and (train := one.mean("train_loss")) is not None
     ]
@@ -72,16 +77,16 @@ def find_gaps(study: Study) -> list[Gap]:
     return sorted(gaps, key=lambda gap: -gap.estimate.mean)
 
 
-def _history(one: Repeated, metric: str) -> dict[int, dict[int, Row]]:
+def _history(one: ExperimentRuns, metric: str) -> dict[int, dict[int, EpochRecord | FoundEpoch]]:
     """Return the epochs at which the metric was measured, by seed and epoch."""
     return {
         seed: {
-            row["epoch"]: row
-            for row in rows
-            if row.get("epoch") is not None and measured(row, metric) is not None
+            record.epoch: record
+            for record in records
+            if finite(getattr(record, metric)) is not None
         }
-        for seed, rows in one.curves.items()
-        if rows and seed in one.runs
+        for seed, records in one.curves.items()
+        if records
     }
 
 

@@ -1,12 +1,10 @@
 """Repeats -> what they show: intervals, paired comparisons, corrections for many of them.
 
-The method is Student's paired t test over seeds (W. S. Gosset, "The probable error of a mean",
-Biometrika 6, 1908). Two experiments with one seed share their initial weights, where shapes
-match, and the order of their images, so that what the seed does to both cancels out. Nothing is
-assumed of how much an experiment varies; differences should be roughly normal, on which little
-depends from five seeds on. Many comparisons are corrected by Holm's method ("A simple sequentially
-rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979), which keeps the
-chance that any of them is wrong below 5 %, however they depend on each other.
+The method is Student's paired t test over seeds (Biometrika 6, 1908). Two experiments with one
+seed share their initial weights, where shapes match, and the order of their images, so that the
+influence of the seed on both cancels out. Differences should be roughly normal, on which little
+depends from five seeds on. Many comparisons are corrected by Holm's method (Scandinavian Journal of
+Statistics 6, 1979): the chance that any is wrong stays below 5 %, whatever their dependence.
 
 scipy and statsmodels do the mathematics, and are imported when there is some to do.
 """
@@ -15,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
@@ -28,7 +27,7 @@ MOST_SEEDS = 1_000  # beyond them a question is not worth asking
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of *n* repeats with its interval of 95 %; of one repeat, no more than that."""
+    """The mean of *n* repeats with its interval of 95 %; one repeat has a mean only."""
 
     n: int
     mean: float
@@ -45,24 +44,19 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The mean difference between two experiments, paired by seed."""
+class Difference(Estimate):
+    """The mean difference between two experiments, paired by seed; n are the seeds of both."""
 
-    n: int  # seeds that both have
-    mean: float
-    sd: float | None = None  # of one difference
-    low: float | None = None  # of the interval at the confidence that was asked for
-    high: float | None = None
     p: float = 1.0  # two-sided, for no difference at all
 
     @property
-    def is_told_apart(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     @property
     def is_none(self) -> bool:
-        """Whether the two had the same figure for every seed."""
+        """Whether the two have the same figure for every seed."""
         return abs(self.mean) <= ROUNDING and (self.sd or 0.0) <= ROUNDING
 
     def to_json(self) -> dict[str, Any]:
@@ -72,15 +66,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Noise:
-    """How far single runs of one experiment lie from each other."""
+    """The standard deviation of single runs of one experiment."""
 
     sd: float
     degrees: int  # of freedom: repeats beyond the first, over all experiments
 
 
 @dataclass(frozen=True)
-class Share:
-    """What a part of a factorial grid contributes to the variance of its results."""
+class VarianceComponent:
+    """The contribution of a part of a factorial grid to the variance of its results."""
 
     source: str  # "units1", "units1 x units2", "seed", "noise"
     share: float  # of the sum of squares
@@ -98,14 +92,12 @@ def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimat
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
-def interval_of_one_more(
-    found: Estimate, confidence: float = CONFIDENCE
-) -> tuple[float, float] | None:
-    """Return where one more repeat would fall, 19 times in 20: the prediction interval."""
-    if found.sd is None:
+def interval_of_one_more(mean: Estimate) -> tuple[float, float] | None:
+    """Return the prediction interval: one more repeat falls into it in 95 % of cases."""
+    if mean.sd is None:
         return None
-    half = _t_quantile(confidence, found.n - 1) * found.sd * math.sqrt(1 + 1 / found.n)
-    return found.mean - half, found.mean + half
+    half = _t_quantile(CONFIDENCE, mean.n - 1) * mean.sd * math.sqrt(1 + 1 / mean.n)
+    return mean.mean - half, mean.mean + half
 
 
 def compare(
@@ -117,12 +109,12 @@ def compare(
 
 
 def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Difference | None:
-    """Return what paired differences show, None of an empty list."""
+    """Return the mean of paired differences with its test, None of an empty list."""
     if not values:
         return None
-    found = estimate(values, confidence)
-    p = 2 * p_exceeds(values if found.mean > 0 else [-value for value in values], 0.0)
-    return Difference(found.n, found.mean, found.sd, found.low, found.high, min(1.0, p))
+    mean = estimate(values, confidence)
+    p = 2 * p_exceeds(values if mean.mean > 0 else [-value for value in values], 0.0)
+    return Difference(**vars(mean), p=min(1.0, p))
 
 
 def p_exceeds(values: Sequence[float], margin: float) -> float:
@@ -161,18 +153,16 @@ def told_from_zero(series: Iterable[Iterable[float]]) -> list[int]:
 
     By Student's test, corrected for the number of series by Holm's method.
     """
-    found = [difference(list(values)) for values in series]
-    corrected = holm([1.0 if one is None else one.p for one in found])
-    return [
-        0 if one is None or p > ALPHA else 1 if one.mean > 0 else -1
-        for one, p in zip(found, corrected, strict=True)
-    ]
+    means = [difference(list(values)) or Difference(0, 0.0) for values in series]
+    corrected = holm([mean.p for mean in means])
+    pairs = zip(means, corrected, strict=True)
+    return [0 if p > ALPHA else 1 if mean.mean > 0 else -1 for mean, p in pairs]
 
 
 def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:
-    """Return how many seeds would tell an effect of this size from nothing, four times in five.
+    """Return the seeds with which an effect of this size is significant in 80 % of cases.
 
-    None if that takes more than a thousand. An estimate: mean and sd are estimates themselves.
+    None if it takes more than a thousand. An estimate: mean and sd are estimates themselves.
     """
     if sd == 0 or mean == 0:
         return None
@@ -208,8 +198,8 @@ def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
     return Noise(math.sqrt(squares / degrees), degrees)
 
 
-def swing_of_equals(series: Sequence[Mapping[int, float]]) -> float | None:
-    """Return how far the best and the worst of equals lie apart, at most, 19 times in 20.
+def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | None:
+    """Return the best-to-worst range that noise alone stays below in 95 % of cases.
 
     Tukey's studentized range, over the seeds that all have, with the scatter that is left when
     each series and each seed has its mean taken away. None of fewer than two series or seeds.
@@ -231,7 +221,7 @@ def swing_of_equals(series: Sequence[Mapping[int, float]]) -> float | None:
 
 def shares_of_variance(
     axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], values: Sequence[float]
-) -> list[Share]:
+) -> list[VarianceComponent]:
     """Return the analysis of variance of a complete factorial grid, the seed as a block.
 
     The i-th value has the level *axes*[name][i] on each axis, and the seed *seeds*[i]. Main
@@ -241,28 +231,24 @@ def shares_of_variance(
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
-    columns = {
-        f"axis{number}": list(map(str, levels)) for number, levels in enumerate(axes.values())
+    names = {f"axis{number}": name for number, name in enumerate(axes)}
+    sources = names | {
+        f"{one}:{two}": f"{names[one]} x {names[two]}" for one, two in combinations(names, 2)
     }
+    columns = {key: list(map(str, axes[name])) for key, name in names.items()}
     table = pd.DataFrame({**columns, "seed": list(map(str, seeds)), "value": list(values)})
-    names = dict(zip(columns, axes, strict=True))
-    pairs = [(one, two) for one in names for two in names if one < two]
-    formula = " + ".join(["seed", *columns, *(f"{one}:{two}" for one, two in pairs)])
-    found = anova_lm(ols(f"value ~ {formula}", table).fit())
-    total = float(found["sum_sq"].sum()) or 1.0
-    told = {**names, **{f"{a}:{b}": f"{names[a]} x {names[b]}" for a, b in pairs}}
-    told |= {"seed": "seed", "Residual": "noise"}
+    fitted = ols(f"value ~ {' + '.join(['seed', *sources])}", table).fit()
+    anova = anova_lm(fitted)[["sum_sq", "PR(>F)"]]
+    total = float(anova["sum_sq"].sum()) or 1.0
+    parts = {key: (float(square) / total, float(p)) for key, square, p in anova.itertuples()}
     return [
-        Share(
-            source,
-            float(found.loc[key, "sum_sq"]) / total,
-            None if key in ("seed", "Residual") else float(found.loc[key, "PR(>F)"]),
-        )
-        for key, source in told.items()
+        *(VarianceComponent(source, *parts[key]) for key, source in sources.items()),
+        VarianceComponent("seed", parts["seed"][0], None),
+        VarianceComponent("noise", parts["Residual"][0], None),
     ]
 
 
-@lru_cache  # each figure of a report asks for one of a few: 1.3 of 14 s, profiled
+@lru_cache  # each figure of a report asks for one of a few: 1.3 of 14 s
 def _t_quantile(confidence: float, degrees: int) -> float:
     from scipy.stats import t
 

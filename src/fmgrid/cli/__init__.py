@@ -24,7 +24,7 @@ from fmgrid.cli.output import (
     warn,
 )
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import counted, printable
+from fmgrid.words import counted, first_few, printable
 
 app = typer.Typer(
     name="fmgrid",
@@ -219,26 +219,27 @@ def summarize(
     from fmgrid.results import summary as tables
 
     showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
-    summary = tables.summarize(logdir, with_history=history is not None)
-    for warning in summary.warnings:
+    contents = tables.read_runs(logdir, with_history=history is not None)
+    for warning in contents.warnings:
         warn(warning)
-    if summary.unfinished:
-        say(f"left out, because unfinished: {showing.some(summary.unfinished)}")
-    csv = tables.to_csv(tables.to_table(summary.rows))
-    showing.put_csv(output, csv, counted(len(summary.rows), "run"))
+    if contents.unfinished:
+        say(f"left out, because unfinished: {first_few(contents.unfinished)}")
+    csv = tables.to_csv(tables.to_rows(contents.runs))
+    showing.put_csv(output, csv, counted(len(contents.runs), "run"))
     if str(output) != "-":
-        showing.show_best(summary.rows)
+        showing.show_best(contents)
     if history is not None:
-        csv = tables.to_csv(tables.to_table(summary.history, tables.HISTORY_COLUMNS))
-        showing.put_csv(history, csv, counted(len(summary.history), "epoch"))
+        rows = tables.to_history_rows(contents.runs)
+        csv = tables.to_csv(rows, tables.HISTORY_COLUMNS)
+        showing.put_csv(history, csv, counted(len(rows), "epoch"))
     if by_experiment is not None:
         from fmgrid.analysis import study
 
-        experiments = study.to_study(summary, [])
+        experiments = study.to_study(contents, [])
         for text in experiments.uncounted:
             warn(text)
         rows = study.by_experiment(experiments)
-        csv = tables.to_csv(tables.to_table(rows, study.COLUMNS))
+        csv = tables.to_csv(rows, study.COLUMNS)
         showing.put_csv(by_experiment, csv, counted(len(rows), "experiment"))
 
 
@@ -325,27 +326,26 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Count runs by state, and name those not complete."""
-    from fmgrid.cli import showing
     from fmgrid.results.store import Store
-    from fmgrid.results.summary import summarize as read_all
+    from fmgrid.results.summary import read_runs
 
-    summary = read_all(logdir)
+    contents = read_runs(logdir)
     states: dict[str, list[str]] = {}
-    for row in summary.rows:
-        states.setdefault(row["status"] or "unknown", []).append(row["folder"])
+    for run in contents.runs:
+        states.setdefault(run.status or "unknown", []).append(run.folder)
     # Each log folder below this one has a lock of its own.
-    folders = {logdir, *((logdir / name).parent for name in summary.unfinished)}
-    locked = {folder for folder in folders if summary.unfinished and Store(folder).is_locked()}
-    for name in summary.unfinished:
+    folders = {logdir, *((logdir / name).parent for name in contents.unfinished)}
+    locked = {folder for folder in folders if contents.unfinished and Store(folder).is_locked()}
+    for name in contents.unfinished:
         is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
         states.setdefault("running" if is_running else "interrupted", []).append(name)
     if json:
-        print(json_format.dumps({"states": states, "warnings": summary.warnings}, indent=2))
+        print(json_format.dumps({"states": states, "warnings": contents.warnings}, indent=2))
         return
-    for warning in summary.warnings:
+    for warning in contents.warnings:
         warn(warning)
     for state, names in sorted(states.items()):
-        named = "" if state == "complete" else showing.some(names)
+        named = "" if state == "complete" else first_few(names)
         print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
     if not states:
         print("no runs")

@@ -2,31 +2,18 @@
 
 import json as json_format
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from fmgrid.analysis.statistics import Difference, Estimate, compare, estimate, holm
-from fmgrid.analysis.study import (
-    ESTIMATED,
-    LABELS,
-    UNKNOWN_SEED,
-    Repeated,
-    Study,
-    are_confounded,
-    are_scored_alike,
-    images_of,
-    show_level,
-)
-from fmgrid.cli.output import PIPE_WIDTH, console, put, say, warn
+from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
+from fmgrid.analysis.experiments import ExperimentRuns, are_scored_alike, images_of
+from fmgrid.analysis.study import Study
+from fmgrid.cli.output import put_rows, say, warn
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import some
-from fmgrid.cli.tables import to_blocks
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.experiment import typed
+from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
     is_fraction,
     show_difference,
@@ -34,23 +21,13 @@ from fmgrid.report.phrases import (
     show_p,
     show_value,
 )
-from fmgrid.words import counted, near_match, printable
+from fmgrid.settings import show
+from fmgrid.words import counted, first_few, near_match, printable
 
-_METRICS = (*ESTIMATED, "overfitting_gap")
 _SEEDS_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A metric of both over the seeds that both have, or over all of each where they share none."""
-
-    first: Estimate
-    second: Estimate
-    difference: Difference | None  # second minus first
-    p: float | None = None  # Holm's over the metrics
-
-
-def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
+def find_repeated(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     """Return the experiments of these names, or single runs of them; their folders will do as well.
 
     Raises `InputError` if one has no complete run, or if they are the same runs.
@@ -72,32 +49,25 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[Repeated]:
     return found
 
 
-def show_comparison(first: Repeated, second: Repeated, *, json: bool) -> None:
+def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    names_of_settings = dict.fromkeys([*first.settings, *second.settings])
-    differing = [
-        name
-        for name in names_of_settings
-        if typed(_setting(first, name)) != typed(_setting(second, name))
-    ]
-    seeds = [seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED]
-    measured = _measure(first, second, seeds)
+    comparison = compare_two(first, second)
     if json:
-        print(json_format.dumps(_to_json(first, second, differing, seeds, measured), indent=2))
+        answer = _to_json(comparison)
+        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
         return
     names = printable(first.name), printable(second.name)
-    if differing:
-        settings = [
-            (n, show_level(_setting(first, n)), show_level(_setting(second, n))) for n in differing
-        ]
-        _put(("setting", *names), settings)
+    if comparison.settings:
+        settings = [[name, *map(show, pair)] for name, pair in comparison.settings.items()]
+        put_rows(("setting", *names), (), lambda _: settings)
     else:
         print("the same configuration")
     print()
     head = ("metric", *names, "difference", "95% interval", "p")
-    _put(head, [_to_cells(metric, found) for metric, found in measured.items()])
-    _say_how_sure(first, second, seeds, measured)
-    if are_confounded(first, second):
+    rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
+    put_rows(head, (), lambda _: rows)
+    _say_how_sure(comparison)
+    if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
 
@@ -121,21 +91,21 @@ def _split(name: str, logdir: Path) -> tuple[Path, str]:
     return (path.parent, path.name) if is_folder else (logdir, name)
 
 
-def _find(name: str, study: Study, root: Path) -> Repeated:
-    if name in study.scored:
-        return study.scored[name]
-    for one in study.scored.values():
-        for seed, row in one.runs.items():
-            if name in (row["run"], row.get("folder"), f"{one.name}_s{seed}"):
-                return replace(one, name=name, runs={seed: row}, curves={}, failures=())
-    if not name:
-        raise _refusal(name, "an empty name; name an experiment or a run")
-    near = near_match(name, [*study.scored, *(row["run"] for row in study.rows)])
-    hint = f"did you mean {near}?" if near else f"there are {some(list(study.scored))}"
-    raise _refusal(name, f"no complete run or experiment in {root}; {hint}")
+def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
+    scored = {known: one for known, one in study.experiments.items() if one.runs}
+    if name in scored:
+        return scored[name]
+    for one in scored.values():
+        for seed, run in one.runs.items():
+            if name in (run.run, run.folder, f"{one.name}_s{seed}"):
+                return replace(one, name=name, runs={seed: run}, failures=())
+    near = near_match(name, [*scored, *(run.run for run in study.runs)])
+    hint = f"did you mean {near}?" if near else f"there are {first_few(list(scored))}"
+    missing = f"no complete run or experiment in {root}; {hint}"
+    raise _refusal(name, missing if name else "an empty name; name an experiment or a run")
 
 
-def _is_part_of(one: Repeated, other: Repeated) -> bool:
+def _is_part_of(one: ExperimentRuns, other: ExperimentRuns) -> bool:
     return all(other.runs.get(seed) == row for seed, row in one.runs.items())
 
 
@@ -145,82 +115,34 @@ def _refusal(name: str, message: str) -> InputError:
     )
 
 
-def _setting(one: Repeated, name: str) -> Any:
-    return one.settings.get(name)
-
-
-def _measure(first: Repeated, second: Repeated, seeds: Sequence[int]) -> dict[str, Measured]:
-    """Return the metrics that both have, over *seeds* or, where there are none, over all."""
-    found = {}
-    for metric in _METRICS:
-        both = [one.series(metric) for one in (first, second)]
-        if seeds:
-            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
-        if all(both):
-            one, other = both
-            is_comparable = seeds and are_scored_alike([first, second], metric)
-            difference = compare(other, one) if is_comparable else None
-            found[metric] = Measured(estimate(one.values()), estimate(other.values()), difference)
-    tested = {
-        m: one.difference
-        for m, one in found.items()
-        if one.difference and one.difference.sd is not None
-    }
-    corrected = holm([difference.p for difference in tested.values()])
-    for metric, p in zip(tested, corrected, strict=True):
-        found[metric] = replace(found[metric], p=p)
-    return found
-
-
-def _to_cells(metric: str, found: Measured) -> tuple[str, ...]:
-    values = (show_value(one.mean, metric) for one in (found.first, found.second))
-    difference = found.difference
+def _to_cells(metric: str, pair: MetricPair) -> list[str]:
+    label = METRICS[metric].label
+    values = (show_value(one.mean, metric) for one in (pair.first, pair.second))
+    difference = pair.difference
     if difference is None:
-        return LABELS[metric], *values, "", "", ""
-    told = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    interval = show_interval(difference, metric)
-    return LABELS[metric], *values, told, interval, show_p(found.p)
+        return [label, *values, "", "", ""]
+    size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
+    return [label, *values, size, show_interval(difference, metric), show_p(pair.p)]
 
 
-def _put(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, or where it is too wide a block of lines for each row: no figure is cut."""
-    table = Table(*head, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(printable, row))
-    target = console()
-    wanted = target.measure(table, options=target.options.update(max_width=PIPE_WIDTH)).maximum
-    if wanted <= target.width:
-        put(table)
-    else:
-        print(to_blocks(head, [list(map(printable, row)) for row in rows]))
-
-
-def _say_how_sure(
-    first: Repeated,
-    second: Repeated,
-    seeds: Sequence[int],
-    measured: Mapping[str, Measured],
-) -> None:
-    one, other = printable(first.name), printable(second.name)
-    if not seeds:
-        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
-        if other_images := _other_images(first, second):
-            say(other_images)
-            return
-        say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
-        return
-    if other_images := _other_images(first, second):
+def _say_how_sure(comparison: Comparison) -> None:
+    first, second, seeds = comparison.first, comparison.second, comparison.seeds
+    if other_images := _other_images(comparison):
         say(other_images)
-    if not any(found.difference for found in measured.values()):
+    elif not seeds:
+        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
+        say(f"they share no seed, and are not compared: {means}; give both the same --seeds")
+    differences = [pair.difference for pair in comparison.metrics.values() if pair.difference]
+    if not differences:
         return
     alone = [
-        f"{len(these.runs) - len(seeds)} of {name}"
-        for these, name in ((first, one), (second, other))
-        if len(these.runs) > len(seeds)
+        f"{len(one.runs) - len(seeds)} of {printable(one.name)}"
+        for one in (first, second)
+        if len(one.runs) > len(seeds)
     ]
     left_out = f"; {' and '.join(alone)} left out" if alone else ""
-    say(f"over {_seeds_in_words(seeds)}, paired{left_out}; differences are {other} minus {one}")
-    differences = [found.difference for found in measured.values() if found.difference]
+    order = f"differences are {printable(second.name)} minus {printable(first.name)}"
+    say(f"over {_seeds_in_words(seeds)}, paired{left_out}; {order}")
     if all(difference.is_none for difference in differences):
         say("identical in every run")
     elif len(seeds) == 1:
@@ -230,44 +152,41 @@ def _say_how_sure(
         say("p values are Holm's over the metrics")
 
 
-def _other_images(first: Repeated, second: Repeated) -> str:
-    """Say why figures of two experiments are not compared; "" where they are."""
-    if are_scored_alike([first, second]):
+def _other_images(comparison: Comparison) -> str:
+    """Return the reason why figures of two experiments are not compared; "" where they are."""
+    both = comparison.first, comparison.second
+    if are_scored_alike(both):
         return ""
-    one, other = (f"{printable(one.name)} is scored on {images_of(one)}" for one in (first, second))
-    return f"{one}, {other}: figures of different images are not compared"
+    images = ", ".join(f"{printable(one.name)} is scored on {images_of(one)}" for one in both)
+    return f"{images}: figures of different images are not compared"
 
 
 def _seeds_in_words(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
         return f"seed {seeds[0]} alone"
-    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):  # noqa: PLR2004
-        return f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
-    more = f" and {len(seeds) - _SEEDS_SHOWN} more" if len(seeds) > _SEEDS_SHOWN else ""
-    return f"{len(seeds)} seeds, {', '.join(map(str, seeds[:_SEEDS_SHOWN]))}{more}"
+    is_range = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))  # noqa: PLR2004
+    listed = (
+        f"{seeds[0]} to {seeds[-1]}" if is_range else first_few(list(map(str, seeds)), _SEEDS_SHOWN)
+    )
+    return f"{len(seeds)} seeds, {listed}"
 
 
-def _to_json(
-    first: Repeated,
-    second: Repeated,
-    differing: Sequence[str],
-    seeds: Sequence[int],
-    measured: Mapping[str, Measured],
-) -> dict[str, Any]:
+def _to_json(comparison: Comparison) -> dict[str, Any]:
+    metrics = {
+        metric: {
+            "first": asdict(pair.first),
+            "second": asdict(pair.second),
+            "difference": pair.difference and pair.difference.to_json(),
+            "p_holm": pair.p,
+        }
+        for metric, pair in comparison.metrics.items()
+    }
     return {
-        "first": first.name,
-        "second": second.name,
-        "seeds": list(seeds),
-        "settings": {name: [_setting(first, name), _setting(second, name)] for name in differing},
-        "confounded": are_confounded(first, second),
-        "not_compared": _other_images(first, second),
-        "metrics": {
-            metric: {
-                "first": asdict(found.first),
-                "second": asdict(found.second),
-                "difference": found.difference and found.difference.to_json(),
-                "p_holm": found.p,
-            }
-            for metric, found in measured.items()
-        },
+        "first": comparison.first.name,
+        "second": comparison.second.name,
+        "seeds": comparison.seeds,
+        "settings": comparison.settings,
+        "confounded": comparison.is_confounded,
+        "not_compared": _other_images(comparison),
+        "metrics": metrics,
     }

@@ -18,7 +18,7 @@ MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.hypotheses.records import Asked, Command
+    from fmgrid.hypotheses.records import Command, GridRecord
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ def report_command(
     return command_line(["fmgrid", "report", absolute(str(logdir)), *words])
 
 
-def asked_by(grids: Sequence[Path]) -> "list[Asked]":
+def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":
     """Return what grids ask now, for runs that they may not have been there for."""
     from fmgrid.grid import load_plan, to_asked
 

@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from fmgrid.cli.showing import resolve, some
+from fmgrid.cli.showing import resolve
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.report import MARK
 from fmgrid.system.disk import move_file, move_folder, read_regular
+from fmgrid.words import first_few
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"
@@ -35,7 +36,7 @@ def check_place(folder: Path) -> None:
         where = error.filename or folder
         raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
     if strangers:
-        message = f"holds {some(strangers)}, which may be your own; name another folder"
+        message = f"holds {first_few(strangers)}, which may be your own; name another folder"
         raise InputError([Problem(place, "", message)])
 
 

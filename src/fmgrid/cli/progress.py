@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.analysis.study import Ranking, Repeated, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, Ranking, images_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training.costs import estimate_seconds
 from fmgrid.words import shortened
@@ -31,7 +31,7 @@ class Progress:
     finished: int = 0
     failed: int = 0
     ranking: Ranking = field(default_factory=Ranking)  # of all complete runs, old and new
-    best: Sequence[Repeated] = ()  # of each set of images that judges experiments
+    best: Sequence[ExperimentRuns] = ()  # of each set of images that judges experiments
     started: float = field(init=False)
     _spent: float = 0.0  # estimated cost of what is done
     _working_since: float = 0.0  # when the first training began
@@ -121,7 +121,9 @@ def describe_run(run: Run) -> str:
     return f"{figures}, {format_seconds(run.seconds)}{again}"
 
 
-def describe_best(best: Sequence[Repeated], short: Mapping[str, str] = MappingProxyType({})) -> str:
+def describe_best(
+    best: Sequence[ExperimentRuns], short: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Return the best experiments with their mean accuracies, of each set of images that judges.
 
     *short* has shorter names.
@@ -132,16 +134,16 @@ def describe_best(best: Sequence[Repeated], short: Mapping[str, str] = MappingPr
     return ", ".join(told)
 
 
-def _accuracy_of(one: Repeated, short: Mapping[str, str]) -> str:
+def _accuracy_of(one: ExperimentRuns, short: Mapping[str, str]) -> str:
     """Return the accuracy of a run by its name, or the mean of several."""
     name = _name_of(one)
     told = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
     return told if len(one.runs) == 1 else f"{told}, the mean of {len(one.runs)} seeds"
 
 
-def _name_of(one: Repeated) -> str:
+def _name_of(one: ExperimentRuns) -> str:
     """Return the name of a single run, or of an experiment of several."""
-    return next(iter(one.runs.values()))["run"] if len(one.runs) == 1 else one.name
+    return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
 
 
 def format_seconds(seconds: float) -> str:

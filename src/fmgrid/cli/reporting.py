@@ -12,31 +12,32 @@ from fmgrid.cli.output import say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.notation import to_text
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
-from fmgrid.results.summary import Summary, summarize
+from fmgrid.results.summary import Contents, read_runs
 from fmgrid.words import command_line, counted
 
 _WARNINGS_SHOWN = 20
 
 
-def load_study(logdir: Path, asked: Sequence[Asked] | None = None) -> Study:
+def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study:
     """Return the study in a folder; *asked* replaces the grids that are noted there.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
-    summary = summarize(logdir, with_history=True)
+    contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_asked_in(dict.fromkeys([logdir, *summary.grids]))
-    summary.warnings += unread
-    study = to_study(summary, noted if asked is None else recall(asked, noted))
+    noted, unread = read_asked_in(dict.fromkeys([logdir, *contents.grids]))
+    contents.warnings += unread
+    study = to_study(contents, noted if asked is None else recall(asked, noted))
     if not study.scored:
-        _refuse(logdir, study, summary)
+        _refuse(logdir, study, contents)
     return study
 
 
@@ -74,7 +75,7 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
     study = evidence.study
     for text in study.left_out:
         warn(text)
-    numbers = {"experiment": len(study.scored), "run": len(study.rows), "picture": len(files) - 2}
+    numbers = {"experiment": len(study.scored), "run": len(study.runs), "picture": len(files) - 2}
     say(", ".join(counted(number, noun) for noun, number in numbers.items()))
     for verdict in evidence.verdicts:
         say(f"{verdict.word.lower():12} {verdict.stated.claim}")
@@ -82,14 +83,14 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
         print(path)
 
 
-def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
+def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     """Say why there is nothing to report on."""
-    for text in summary.warnings[:_WARNINGS_SHOWN]:
+    for text in contents.warnings[:_WARNINGS_SHOWN]:
         warn(text)
     numbers = {
         "failed": sum(len(one.failures) for one in study.experiments.values()),
-        "unfinished": len(summary.unfinished),
-        "damaged": len(summary.damaged),
+        "unfinished": len(contents.unfinished),
+        "damaged": len(contents.damaged),
     }
     states = ", ".join(f"{number:,} {state}" for state, number in numbers.items() if number)
     if numbers["failed"]:
@@ -100,8 +101,8 @@ def _refuse(logdir: Path, study: Study, summary: Summary) -> NoReturn:
         )
     if states:
         message = f"has no complete run yet: {states}; the same fmgrid run does them"
-    elif summary.warnings:
-        message = f"has no run that can be read: {counted(len(summary.warnings), 'warning')} above"
+    elif contents.warnings:
+        message = f"has no run that can be read: {counted(len(contents.warnings), 'warning')} above"
     else:
         message = "has no runs; fmgrid run trains some"
     raise InputError([Problem(Place(str(logdir)), "", message)])
@@ -124,6 +125,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
         "verdicts": [
             {
                 **verdict.stated.model_dump(mode="json"),
+                "resolved": to_text(verdict.stated.resolved),
                 "verdict": verdict.word,
                 "verdict_over_all": "INCONCLUSIVE" if verdict in open_ else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,

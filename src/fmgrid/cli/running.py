@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from rich.live import Live
 
-from fmgrid.analysis.study import Ranking
+from fmgrid.analysis.experiments import Ranking
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run, format_seconds
 from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
-from fmgrid.components import is_plugged_in, on_one_line
+from fmgrid.components import check_component, find_distinct
+from fmgrid.components.plugins import is_plugged_in, on_one_line
 from fmgrid.data import Prepared, prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution.runner import (
@@ -36,12 +37,12 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.quantities import format_bytes
 from fmgrid.results.store import Store
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.training.worker import PRELOAD, check_optimizer, train_one
+from fmgrid.training.worker import PRELOAD, train_one
 from fmgrid.words import command_line, counted
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _note_afterwards(plan: Plan, store: Store) -> None:
         warn(f"what the grids ask was not noted, and no report will know of it: {error}")
 
 
-def _note(asked: Sequence[Asked], store: Store) -> None:
+def _note(asked: Sequence[GridRecord], store: Store) -> None:
     for aside in questions.note(store.root, asked):
         warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
 
@@ -158,7 +159,7 @@ def _train_all(
             for definition in plan.definitions
             if (seconds := wishes.timeout or definition.timeout)
         }
-        _check_optimizers(plan.definitions, trainings, processes, timeouts)
+        _check_components(plan.definitions, trainings, processes, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, wishes.command), store)
         _set_aside([item for item in found if is_set_aside(item, wishes.policy)], store)
@@ -181,32 +182,31 @@ def _announce(total: int, trainings: Sequence[Experiment], workers: int) -> None
     say(f"{counted(total, 'run')}{shared} on {where}, about {format_seconds(seconds)}")
 
 
-def _check_optimizers(
+def _check_components(
     definitions: Sequence[Definition],
     trainings: Sequence[Experiment],
     processes: "Processes",
     timeouts: Mapping[str, float],
 ) -> None:
-    """Let every optimizer judge its arguments before the first run starts."""
+    """Let every component judge its arguments before the first run starts."""
     written = {definition.experiment.run_name: definition for definition in definitions}
-    distinct = {
-        repr((e.optimizer, e.learning_rate, sorted(e.optimizer_args.items()))): e for e in trainings
-    }
     problems = []
-    for experiment in distinct.values():
+    for setting, experiment in find_distinct(trainings):
+        name = str(getattr(experiment, setting))
         seconds = timeouts.get(experiment.run_name)
         try:
-            objection = processes.call(check_optimizer, experiment, seconds=seconds)
+            objection = processes.call(check_component, setting, experiment, seconds=seconds)
         except Exception as error:
-            if isinstance(error, RefusedError) or not is_plugged_in(experiment.optimizer):
+            if isinstance(error, RefusedError) or not is_plugged_in(name):
                 raise
             objection = str(error) if isinstance(error, MachineError) else on_one_line(error)
-        if is_plugged_in(experiment.optimizer):
+        if is_plugged_in(name):
             processes.dismiss()  # whatever that has left behind in the process
         if objection is not None:
-            setting = "optimizer_args" if experiment.optimizer_args else "optimizer"
-            origin = written[experiment.run_name].origin(setting)
-            problems.append(origin.problem(f"{experiment.optimizer} refuses this: {objection}"))
+            arguments = f"{setting}_args"
+            place = arguments if getattr(experiment, arguments) else setting
+            origin = written[experiment.run_name].origin(place)
+            problems.append(origin.problem(f"{name} refuses this: {objection}"))
     if problems:
         raise InputError(problems)
 

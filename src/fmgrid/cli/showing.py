@@ -4,11 +4,12 @@ import json as json_format
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fmgrid.analysis.study import Repeated, best_by_images, images_of, to_study
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.study import to_study
 from fmgrid.cli.output import console, put, put_rows, say, warn
 from fmgrid.cli.progress import describe_run, format_seconds
 from fmgrid.cli.refusals import find_refusals
@@ -18,24 +19,18 @@ from fmgrid.execution.runner import Found, Policy, as_wanted, count_trainings, i
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    NOT_THERE,
-    Store,
-    is_own_file,
-    read_results,
-    write_whole,
-)
-from fmgrid.results.summary import Summary
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
+from fmgrid.results.summary import Contents
+from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import command_line, counted, first_few, printable
+from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
     from fmgrid.data import Prepared
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
-NAMES_SHOWN = 6
 _AS_EVER = Policy()
 
 
@@ -138,24 +133,23 @@ def warn_of_unanswerable(plan: Plan) -> None:
         warn(f"{told} left out, because --set takes away what they are about: {first}")
 
 
-def show_best(rows: Sequence[dict[str, Any]]) -> None:
+def show_best(contents: Contents) -> None:
     """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
     target = console(stderr=True)
     if not target.is_terminal:
         return
-    experiments = to_study(Summary(list(rows)), []).scored.values()
-    sets = best_by_images(experiments, "accuracy")
+    sets = best_by_images(to_study(contents, []).configurations, "accuracy")
     for ranked in sets:
         if len(sets) > 1:
             target.print(f"scored on {images_of(ranked[0])}")
         target.print(_best_table(ranked[:BEST_SHOWN], target.width), soft_wrap=True)
 
 
-def _best_table(ranked: Sequence[Repeated], width: int) -> Table | str:
+def _best_table(ranked: Sequence[ExperimentRuns], width: int) -> Table | str:
     is_repeated = any(len(one.runs) > 1 for one in ranked)
 
-    def name_of(one: Repeated) -> str:
-        return printable(one.name if is_repeated else next(iter(one.runs.values()))["run"])
+    def name_of(one: ExperimentRuns) -> str:
+        return printable(one.name if is_repeated else next(iter(one.runs.values())).run)
 
     def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
         return [
@@ -245,15 +239,17 @@ def _names_in(folder: Path) -> list[str] | None:
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:
     """Print where a data set is, and how many images of each class it holds."""
-    from fmgrid.data import DATASETS, class_counts
+    from fmgrid.data import DATASETS
+    from fmgrid.data.batches import class_counts
 
-    counts = class_counts(prepared.folder)
+    info = DATASETS[prepared.dataset]
+    counts = class_counts(prepared.folder, info.classes)
     if json:
         where = {"folder": str(prepared.folder), "source": prepared.source}
         answer = {"dataset": prepared.dataset, **where, "counts": counts}
         print(json_format.dumps(answer, indent=2))
         return
-    print(f"{prepared.dataset}: {DATASETS[prepared.dataset].description}")
+    print(f"{prepared.dataset}: {info.description}")
     print(f"source   {prepared.source}")
     print(f"decoded  {prepared.folder}, checksums verified\n")
     table = Table("class", box=None, pad_edge=False)
@@ -344,11 +340,6 @@ def write(path: Path, content: str | bytes) -> None:
         write_whole(target, encoded)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    return first_few(names, NAMES_SHOWN)
 
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:

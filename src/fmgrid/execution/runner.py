@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.components import is_plugged_in
+from fmgrid.components import needs_own_process
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.execution import Executor, Task, Train
 from fmgrid.experiment import Experiment, Run, typed
@@ -150,7 +150,7 @@ def _tasks(
     for leader in leaders:
         name = leader.run_name
         yield Task(
-            leader, store.begin(name), timeouts.get(name), is_alone=is_plugged_in(leader.optimizer)
+            leader, store.begin(name), timeouts.get(name), is_alone=needs_own_process(leader)
         )
 
 

@@ -22,8 +22,7 @@ from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.overrides import read_overrides
 from fmgrid.grid.reading import read_grid
-from fmgrid.hypotheses.claims import Hypothesis, to_text
-from fmgrid.hypotheses.records import Asked, Command, Stated
+from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, RegisteredHypothesis
 from fmgrid.settings import SETTINGS, is_same, show_toml
 from fmgrid.words import printable
 
@@ -119,7 +118,7 @@ def _state(
 
 def to_asked(
     plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
-) -> list[Asked]:
+) -> list[GridRecord]:
     """Return what is kept of what the grids ask: since when, and which command runs them.
 
     *values* are those of the command.
@@ -127,20 +126,12 @@ def to_asked(
     As text that a file can hold, though the name of a grid may be no Unicode.
     """
     return [
-        Asked(
+        GridRecord(
             path=printable(file.path),
             question=file.question,
             names=file.own,
             hypotheses=tuple(
-                Stated(
-                    claim=one.claim,
-                    expect=one.expect,
-                    resolved=to_text(one.expectation),
-                    metric=one.metric,
-                    place=printable(one.place),
-                    since=since,
-                )
-                for one in file.hypotheses
+                RegisteredHypothesis(**dict(one), since=since) for one in file.hypotheses
             ),
             commands=(command,) if command else (),
             runs=(values,) if values else (),

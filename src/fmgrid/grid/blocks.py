@@ -8,10 +8,11 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.components import ComponentError, optimizer_signature
+from fmgrid.components import optimizer_signature
+from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.claims import Expectation
+from fmgrid.hypotheses.language import Expectation
 from fmgrid.settings import RIVALS, Keys
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]

@@ -8,14 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import (
-    RESERVED_ARGUMENTS,
-    ComponentError,
-    as_taken,
-    objection_to_value,
-    optimizer_signature,
-    setting_as_taken,
-)
+from fmgrid.components import NAMED, as_taken, optimizer_signature, setting_as_taken
+from fmgrid.components.datasets import objection_to_workload
+from fmgrid.components.kinds import Kind
+from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import (
@@ -84,11 +80,14 @@ def _experiment(
     for keys, value in written.items():
         if keys != ("name",) and (objection := _assign(settings, keys, value.value)):
             problems.append(value.problem(objection))
-    problems += _optimizer_problems(settings, block, written)
+    for kind in NAMED:
+        problems += _component_problems(kind, settings, block, written)
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, written) for details in error.errors()]
+    if not problems and (objection := objection_to_workload(experiment)):
+        problems.append(_rule_problem(objection, block, written))
     if problems:
         raise InputError(problems)
     if not block.sound:
@@ -149,10 +148,9 @@ def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str
 
 def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> Problem:
     """Turn one of pydantic's errors into a problem with its place."""
+    if not details["loc"]:
+        return _rule_problem(str(details["ctx"]["error"]), block, written)
     draft = Definition(_DRAFT, block.place, written)
-    if not details["loc"]:  # a rule between settings, whose message names the one to blame first
-        message = str(details["ctx"]["error"])
-        return draft.origin(message.partition(" ")[0]).problem(message)
     setting, *rest = map(str, details["loc"])
     layer = (setting, *rest[:1])
     origin = draft.origin(*layer)
@@ -162,6 +160,12 @@ def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> P
     return origin.problem(
         f"{show_toml(origin.value)} is not {SETTINGS[setting].about.expects}{hint}"
     )
+
+
+def _rule_problem(message: str, block: Block, written: Mapping[Keys, Written]) -> Problem:
+    """Return the problem of a rule between settings, whose message begins with the one to blame."""
+    draft = Definition(_DRAFT, block.place, written)
+    return draft.origin(message.partition(" ")[0]).problem(message)
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
@@ -176,29 +180,28 @@ def _axis_hint(origin: Written, setting: str, block: Block) -> str:
     return ""
 
 
-def _optimizer_problems(
-    settings: Mapping[str, Any], block: Block, written: Mapping[Keys, Written]
+def _component_problems(
+    kind: Kind, settings: Mapping[str, Any], block: Block, written: Mapping[Keys, Written]
 ) -> list[Problem]:
-    """Check the name of the optimizer and those of its arguments; values are its own to judge."""
-    name = settings.get("optimizer", _DRAFT.optimizer)
-    arguments = settings.get("optimizer_args", {})
+    """Check a component's name and those of its arguments; values are its own to judge."""
+    name = settings.get(kind.setting, getattr(_DRAFT, kind.setting))
+    arguments = settings.get(f"{kind.setting}_args", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return []  # pydantic says so
     draft = Definition(_DRAFT, block.place, written)
     try:
-        signature = optimizer_signature(name)
+        takes = kind.signature(name)
     except ComponentError as error:
-        return [draft.origin("optimizer").problem(str(error))]
+        return [draft.origin(kind.setting).problem(str(error))]
     problems = []
     for argument, value in arguments.items():
-        origin = draft.origin("optimizer_args", argument)
-        if argument in RESERVED_ARGUMENTS:
-            because = RESERVED_ARGUMENTS[argument]
+        origin = draft.origin(f"{kind.setting}_args", argument)
+        if argument in kind.reserved:
+            because = kind.reserved[argument]
             problems.append(origin.problem(f"{argument} does not belong here: {because}"))
-        elif not signature.takes(argument):
-            known = signature.arguments - set(RESERVED_ARGUMENTS)
-            hint = or_near_match(argument, known, "it takes")
-            if block.kind == "grid" and len(block.axes.get(("optimizer",), ())) > 1:
+        elif not takes.takes(argument):
+            hint = or_near_match(argument, takes.arguments - set(kind.reserved), "it takes")
+            if block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1:
                 hint += "; what stands in [grid] goes to those that take it"
             problems.append(origin.problem(f"{name} takes no {show_key(argument)}{hint}"))
         elif not _is_argument(value):
@@ -206,7 +209,7 @@ def _optimizer_problems(
                 f"{show_toml(value)} is no argument; write a finite number, true, false or text"
             )
             problems.append(origin.problem(message))
-        elif objection := objection_to_value(name, argument, value):
+        elif objection := takes.objection_to(argument, value):
             problems.append(origin.problem(f"{show_toml(value)} {objection}"))
     return problems
 
@@ -243,9 +246,10 @@ def _excluded_in_vain(
 def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | None:
     """Return why one of the values that a rule allows can be no value of an argument."""
     *each, whole = _choices(allowed)
-    if objection_to_value(optimizer, argument, whole) is None:
+    takes = optimizer_signature(optimizer)
+    if takes.objection_to(argument, whole) is None:
         return None
-    wrong = ((value, objection_to_value(optimizer, argument, value)) for value in each or [whole])
+    wrong = ((value, takes.objection_to(argument, value)) for value in each or [whole])
     return next(
         (f"{show_toml(value)} {objection}" for value, objection in wrong if objection), None
     )

@@ -4,140 +4,113 @@ A table is read with its file; what it says of experiments is held against them 
 them are known, and before any is chosen with --only.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import Statement, Written
-from fmgrid.hypotheses.claims import (
-    MAX_COMPARISONS,
-    MAX_HYPOTHESES,
-    ClaimError,
-    Experiments,
-    Hypothesis,
-    check_metric,
-    check_numbers,
+from fmgrid.hypotheses.language import (
+    ExpectationError,
+    TooManyError,
     check_size,
     count_comparisons,
-    parse_expectation,
+    names_of,
+)
+from fmgrid.hypotheses.notation import parse_expectation
+from fmgrid.hypotheses.records import Hypothesis
+from fmgrid.hypotheses.resolution import (
+    Experiments,
+    check_measured,
+    check_metric,
+    check_numbers,
     resolve,
-    selections,
 )
 from fmgrid.settings import show_toml
-from fmgrid.words import or_near_match
+from fmgrid.words import or_near_match, printable
 
 MAX_CLAIM = 200  # characters
-
-_REQUIRED = {
-    "claim": 'what you claim, as in claim = "More epochs help"',
-    "expect": 'what would show it, as in expect = "epochs_10 > epochs_5"',
-}
 
 
 def read_statement(at: Written, table: Mapping[str, Written]) -> Statement:
     """Return what one table says; *at* is the table. Raises `InputError` with all problems."""
-    metric = table.get("metric", Written("accuracy", at.place, f"{at.setting}.metric"))
+    table = {"metric": Written("accuracy", at.place, f"{at.setting}.metric"), **table}
     problems = [
-        written.problem(f"no such key{or_near_match(key, _CHECKS, 'there are')}")
+        written.problem(f"no such key{or_near_match(key, _KEYS, 'there are')}")
         for key, written in table.items()
-        if key not in _CHECKS
+        if key not in _KEYS
     ]
-    problems += [
-        at.problem(f"has no {key}; write {wanted}")
-        for key, wanted in _REQUIRED.items()
-        if key not in table
-    ]
-    found: dict[str, Any] = {} if "metric" in table else {"metric": metric.value}
-    for key, check in _CHECKS.items():
+    values: dict[str, Any] = {}
+    for key, (read, wanted) in _KEYS.items():
         if key not in table:
+            problems.append(at.problem(f"has no {key}; write {wanted}"))
             continue
         try:
-            found[key] = check(_line(table[key]))
-        except ClaimError as error:
+            values[key] = read(_line(table[key].value))
+            if key == "expect" and "metric" in values:
+                check_numbers(values["metric"], values[key])
+        except ExpectationError as error:
             problems.append(table[key].problem(str(error)))
-    if found.keys() >= {"expect", "metric"}:
-        try:
-            check_numbers(found["metric"], found["expect"])
-        except ClaimError as error:
-            problems.append(table["expect"].problem(str(error)))
     if problems:
         raise InputError(problems)
-    return Statement(found["claim"], table["expect"], metric, found["expect"], at.place)
+    return Statement(values["claim"], table["expect"], table["metric"], values["expect"], at.place)
 
 
 def state(
-    statements: Iterable[Statement],
-    experiments: Sequence[Experiment],
-    problems: list[Problem],
+    statements: Sequence[Statement], experiments: Sequence[Experiment], problems: list[Problem]
 ) -> tuple[Hypothesis, ...]:
     """Return the hypotheses about *experiments*; what is wrong with one goes to *problems*."""
-    statements = list(statements)
-    if len(statements) > MAX_HYPOTHESES:
-        told = f"there are {len(statements):,} of them, and the limit of a grid is {MAX_HYPOTHESES}"
-        first_too_many = statements[MAX_HYPOTHESES]
-        problems.append(Problem(first_too_many.place, "hypothesis", f"{told}; write fewer"))
-        return ()
-    found = []
+    hypotheses = []
     named = Experiments(experiments)
     comparisons = 0
-    for statement in statements:
+    for number, statement in enumerate(statements, start=1):
+        written = statement.expect
         try:
             expectation = resolve(statement.expectation, named)
             comparisons += count_comparisons(expectation)
-            check_size(comparisons)
-        except ClaimError as error:
-            problems.append(statement.expect.problem(str(error)))
-            if comparisons > MAX_COMPARISONS:
+            check_size(number, comparisons)
+            written = statement.metric
+            check_measured(written.value, [named.by_name[name] for name in names_of(expectation)])
+        except ExpectationError as error:
+            problems.append(written.problem(str(error)))
+            if isinstance(error, TooManyError):
                 break  # so does each that follows
             continue
-        asked = {name for selection in selections(expectation) for name in selection.names}
-        try:
-            metric = statement.metric.value
-            check_metric(metric, [one for name, one in named.by_name.items() if name in asked])
-        except ClaimError as error:
-            problems.append(statement.metric.problem(str(error)))
-            continue
-        expect, place = statement.expect.value, str(statement.place)
-        found.append(Hypothesis(statement.claim, expect, metric, expectation, place))
-    return tuple(found)
+        texts = {"claim": statement.claim, "expect": statement.expect.value}
+        place = printable(str(statement.place))
+        metric = statement.metric.value
+        hypotheses.append(Hypothesis(**texts, resolved=expectation, metric=metric, place=place))
+    return tuple(hypotheses)
 
 
-def _line(written: Written) -> str:
-    """Return one line of text. Raises `ClaimError` for anything else."""
-    text = written.value
+def _line(text: Any) -> str:
+    """Return one line of text. Raises `ExpectationError` for anything else."""
     if isinstance(text, list):
-        raise ClaimError(
-            f"{show_toml(text)} is not text in quotes; write a [[hypothesis]] for each"
-        )
-    if not isinstance(text, str):
-        raise ClaimError(f"{show_toml(text)} is not text in quotes")
-    if not text.strip():
-        raise ClaimError("is empty")
-    if any(letter in text for letter in "\r\n"):
-        raise ClaimError(
-            f'{show_toml(text)} is not one line of text; in """, end each line with \\'
-        )
-    if hidden := [letter for letter in text if not letter.isprintable()]:
-        told = f"holds a character that cannot be seen, U+{ord(hidden[0]):04X}"
-        raise ClaimError(f"{show_toml(text)} {told}; leave it out, or write a space")
-    return text
+        objection = "is not text in quotes; write a [[hypothesis]] for each"
+    elif not isinstance(text, str):
+        objection = "is not text in quotes"
+    elif not text.strip():
+        raise ExpectationError("is empty")
+    elif "\n" in text or "\r" in text:
+        objection = 'is not one line of text; in """, end each line with \\'
+    elif hidden := next((letter for letter in text if not letter.isprintable()), None):
+        letter = f"holds a character that cannot be seen, U+{ord(hidden):04X}"
+        objection = f"{letter}; leave it out, or write a space"
+    else:
+        return text
+    raise ExpectationError(f"{show_toml(text)} {objection}")
 
 
 def _short(claim: str) -> str:
     if len(claim) > MAX_CLAIM:
-        told = f"has {len(claim):,} characters, and {MAX_CLAIM} are the limit"
-        raise ClaimError(f"{told}; say it in one short sentence")
+        message = f"has {len(claim):,} characters, and {MAX_CLAIM} are the limit"
+        raise ExpectationError(f"{message}; say it in one short sentence")
     return claim
 
 
-def _known(metric: str) -> str:
-    check_metric(metric, ())
-    return metric
-
-
-_CHECKS: Mapping[str, Callable[[str], Any]] = {
-    "claim": _short,
-    "expect": parse_expectation,
-    "metric": _known,
+# How each key is read, and what to write where it is missing.
+_KEYS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "metric": (check_metric, 'a metric, as in metric = "valid_loss"'),
+    "claim": (_short, 'what you claim, as in claim = "More epochs help"'),
+    "expect": (parse_expectation, 'what would show it, as in expect = "epochs_10 > epochs_5"'),
 }

@@ -12,12 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import (
-    RESERVED_ARGUMENTS,
-    ComponentError,
-    is_plugged_in,
-    optimizer_signature,
-)
+from fmgrid.components import RESERVED_ARGUMENTS, objection_to_name, optimizer_signature
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import (
@@ -414,18 +409,10 @@ def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
     if setting == "hidden_units" and not all(isinstance(one, list) for one in values):
         values = [value]  # one network
     wrong = [one for one in values if not _is_value(setting, one)]
-    if wrong or setting != "optimizer":
-        return f"{show_toml(wrong[0])} is not {SETTINGS[setting].about.expects}" if wrong else None
-    return next(filter(None, map(_objection_to_torchs, values)), None)
-
-
-def _objection_to_torchs(name: str) -> str | None:
-    """Return why no experiment has this optimizer, None if it is somebody else's."""
-    try:
-        _ = is_plugged_in(name) or optimizer_signature(name)
-    except ComponentError as error:
-        return str(error)
-    return None
+    if wrong:
+        return f"{show_toml(wrong[0])} is not {SETTINGS[setting].about.expects}"
+    objections = (objection_to_name(setting, value) for value in values)
+    return next(filter(None, objections), None)
 
 
 def _is_value(setting: str, value: Any) -> bool:

@@ -5,10 +5,10 @@ one, is made absolute.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fmgrid.hypotheses.records import Asked, Command
+from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.words import command_line, printable
 
 PATH_OPTIONS = frozenset({"--data-dir"})
@@ -25,22 +25,22 @@ def to_command(
 
     An option that is None, False or empty was not given; a list is one that was given repeatedly.
     """
-    pairs = []
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [value]
-        pairs += [
-            (name, "" if one is True else str(one)) for one in values if one not in (None, False)
-        ]
-    words = [*grids]
-    folder = current_folder()
-    if any(printable(word) != word for word in (*words, *(v for _, v in pairs), folder, text)):
+    lists = ((name, one if isinstance(one, list) else [one]) for name, one in options.items())
+    pairs = tuple(
+        (name, "" if value is True else str(value))
+        for name, values in lists
+        for value in values
+        if value not in (None, False)
+    )
+    words, folder = tuple(grids), current_folder()
+    if any(printable(word) != word for word in (text, folder, *words, *(v for _, v in pairs))):
         return None
     return Command(
         text=text,
         folder=folder,
-        grids=tuple(words),
+        grids=words,
         logdir=printable(str(logdir)),
-        options=tuple(pairs),
+        options=pairs,
         seeds=tuple(seeds),
     )
 
@@ -90,18 +90,14 @@ def is_here(command: Command) -> bool:
     return all(map(is_inside, paths))
 
 
-def option_words(command: Command, *, here: bool, without: Iterable[str] = ()) -> list[str]:
+def option_words(command: Command, *, here: bool, without: Collection[str] = ()) -> list[str]:
     """Return the options of a command but for some, and for its seeds and log folder."""
     words = []
-    dropped = {*without}
     for name, value in command.options:
-        if name in dropped:
-            continue
-        words.append(name)
-        if value:
-            is_path = name in PATH_OPTIONS and not here
-            words.append(absolute(value, command.folder) if is_path else value)
-    return words
+        if name not in without:
+            is_moved = name in PATH_OPTIONS and not here
+            words += [name, absolute(value, command.folder) if is_moved else value]
+    return [word for word in words if word]  # a flag has no value
 
 
 def grid_words(command: Command, *, here: bool) -> list[str]:
@@ -111,41 +107,39 @@ def grid_words(command: Command, *, here: bool) -> list[str]:
     return [absolute(grid, command.folder) for grid in command.grids]
 
 
-def said_again(command: Command) -> str:
-    """Return a command so that it holds in the current folder: as it was typed, where it does."""
-    if is_here(command) and is_inside(command.logdir):
-        return command.text
-    seeds = ["--seeds", ",".join(map(str, command.seeds))] if command.seeds else []
-    logdir = ["--logdir", absolute(command.logdir, command.folder)]
-    words = [*grid_words(command, here=False), *option_words(command, here=False), *seeds, *logdir]
-    return command_line(["fmgrid", "run", *words])
-
-
-def last_command(asked: Asked) -> Command | None:
+def last_command(asked: GridRecord) -> Command | None:
     """Return the command that last ran a grid, None where it is known as text only."""
     if not asked.runs or (asked.commands and asked.commands[-1] != asked.runs[-1].text):
         return None
     return asked.runs[-1]
 
 
-def commands_of(asked: Asked) -> list[str]:
+def commands_of(asked: GridRecord) -> list[str]:
     """Return the commands that ran a grid, so that they hold in the current folder."""
-    said: list[str] = []
+    lines = []
     for text in asked.commands:
-        known = [said_again(one) for one in asked.runs if one.text == text]
-        said += known or [text]
-    return said
+        known = [_said_again(command) for command in asked.runs if command.text == text]
+        lines += known or [text]
+    return lines
 
 
-def grid_word(asked: Asked, command: Command | None) -> tuple[str, bool]:
+def _said_again(command: Command) -> str:
+    """Return a command so that it holds in the current folder: as it was typed, where it does."""
+    if is_here(command) and is_inside(command.logdir):
+        return command.text
+    words = [*grid_words(command, here=False), *option_words(command, here=False)]
+    if command.seeds:
+        words += ["--seeds", ",".join(map(str, command.seeds))]
+    words += ["--logdir", absolute(command.logdir, command.folder)]
+    return command_line(["fmgrid", "run", *words])
+
+
+def grid_word(asked: GridRecord, command: Command | None) -> tuple[str, bool]:
     """Return a grid's path as a word of a command, and whether it is the one that was typed."""
     folder = command.folder if command else current_folder()
-    is_known = not asked.file or _is_same(absolute(asked.path, folder), asked.file)
+    path = absolute(asked.path, folder)
+    is_known = asked.file in ("", Path(os.path.realpath(path)).as_posix())
     here = is_known and is_inside(asked.path) and folder == current_folder()
     if here or not asked.file:
         return as_argument(asked.path), here
-    return (absolute(asked.path, folder) if is_known else asked.file), False
-
-
-def _is_same(path: str, file: str) -> bool:
-    return Path(os.path.realpath(path)).as_posix() == file
+    return path if is_known else asked.file, False

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fmgrid.analysis.axes import Group
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.study import Group, Study, are_scored_alike
+from fmgrid.analysis.experiments import are_scored_alike
+from fmgrid.analysis.study import Study
 from fmgrid.plots.curves import plot_learning_curves
 from fmgrid.plots.effects import plot_effects
 from fmgrid.plots.experiments import plot_experiments

@@ -6,9 +6,10 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from fmgrid.analysis.axes import Axis
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import Axis, show_level
 from fmgrid.plots.style import to_label, to_labels
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def level_labels(levels: Iterable[Any]) -> dict[Any, str]:
     levels = list(levels)
     for digits in _DIGITS:
         texts = {
-            level: f"{level:.{digits}g}" if isinstance(level, float) else show_level(level)
+            level: f"{level:.{digits}g}" if isinstance(level, float) else show(level)
             for level in levels
         }
         if len(set(texts.values())) == len(levels):

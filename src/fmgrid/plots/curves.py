@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from fmgrid.analysis.axes import Group, level_of
 from fmgrid.analysis.means import EpochMean, epoch_means
-from fmgrid.analysis.study import Group, Study, level_of
+from fmgrid.analysis.study import Study
 from fmgrid.plots import style
 from fmgrid.plots.axes import LOG, is_wide, level_labels, scale_values
 from fmgrid.plots.captions import intervals, left_out

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.study import show_level
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, is_wide, padded
 from fmgrid.plots.captions import intervals, left_out
+from fmgrid.settings import show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def _points(one: Effect) -> list[float]:
 
 def _draw(axes: "Axes", y: int, one: Effect) -> None:
     mean, *interval = _points(one)
-    ink = style.COLOURS[1 if one.is_told_apart else 0]
+    ink = style.COLOURS[1 if one.is_significant else 0]
     fill = "none" if one.images else ink
     axes.barh([y], [mean], height=0.5, facecolor=fill, edgecolor=ink, linewidth=1.2)
     axes.plot(interval, [y] * len(interval), color=INK, linewidth=1.2)
@@ -81,7 +81,7 @@ def _draw(axes: "Axes", y: int, one: Effect) -> None:
 def _label(one: Effect, shown: Sequence[Effect]) -> str:
     several = Counter(other.setting for other in shown)[one.setting] > 1
     of_group = f" in {style.to_label(one.group, 20)}" if several else ""
-    best, worst = (style.to_label(show_level(level), 20) for level in (one.best, one.worst))
+    best, worst = (style.to_label(show(level), 20) for level in (one.best, one.worst))
     return f"{style.to_label(one.setting)}{of_group}\n{best} over {worst}"
 
 
@@ -95,7 +95,7 @@ def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    tested = {one.is_told_apart for one in shown if one.difference.sd is not None}
+    tested = {one.is_significant for one in shown if one.difference.sd is not None}
     handles: list[Line2D | Patch] = []
     if True in tested:
         handles.append(Patch(color=style.COLOURS[1], label="significant"))

@@ -1,9 +1,10 @@
 """All experiments by accuracy, best first."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fmgrid.analysis.study import Repeated, Study, best_by_images, by_configuration, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.study import Study
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, beyond, draw_accuracy, limit_accuracies, percent_span
 from fmgrid.plots.captions import UNMEASURED, intervals, left_out
@@ -24,11 +25,11 @@ _OTHER: Mark = ("other groups", {"color": style.GREY, "marker": "|"})
 @style.styled
 def plot_experiments(study: Study) -> style.Plot | None:
     """Plot the accuracy of every configuration with its interval, a row for each."""
-    sets = best_by_images(study.scored.values(), METRIC)
+    sets = best_by_images(study.configurations, METRIC)
     if not sets:
         return None
     rows = _rows(sets)
-    shown = {y: row for y, row in enumerate(rows) if isinstance(row, Repeated)}
+    shown = {y: row for y, row in enumerate(rows) if isinstance(row, ExperimentRuns)}
     means = {y: mean for y, one in shown.items() if (mean := one.estimate(METRIC))}
     marks = _marks(study)
     figure = style.new_figure("All experiments by accuracy", 1.5 + _ROW * len(rows))
@@ -50,19 +51,19 @@ def plot_experiments(study: Study) -> style.Plot | None:
     return style.Plot(figure, caption + left_out(without, "experiment", UNMEASURED))
 
 
-def name_configurations(study: Study) -> dict[str, str]:
+def name_configurations(study: Study) -> dict[Hashable, str]:
     """Return the label of each configuration: its first name, and how many more it has."""
-    same = by_configuration(study.scored.values())
-    labels = style.to_labels(members[0].name for members in same.values())
+    labels = style.to_labels(one.name for one in study.configurations)
     return {
-        key: labels[first.name] + (f" (+{counted(len(others), 'name')})" if others else "")
-        for key, (first, *others) in same.items()
+        one.configuration: labels[one.name]
+        + (f" (+{counted(len(one.other_names), 'name')})" if one.other_names else "")
+        for one in study.configurations
     }
 
 
-def _rows(sets: Sequence[Sequence[Repeated]]) -> list[Repeated | str]:
+def _rows(sets: Sequence[Sequence[ExperimentRuns]]) -> list[ExperimentRuns | str]:
     """Return the experiments row by row; text says what is left out, and which images judge."""
-    rows: list[Repeated | str] = []
+    rows: list[ExperimentRuns | str] = []
     for same in sets:
         if len(sets) > 1:
             rows.append(style.to_label(f"on {images_of(same[0])}:", 40))
@@ -73,10 +74,10 @@ def _rows(sets: Sequence[Sequence[Repeated]]) -> list[Repeated | str]:
     return rows
 
 
-def _marks(study: Study) -> dict[str, Mark]:
+def _marks(study: Study) -> dict[Hashable, Mark]:
     """Return how each configuration is marked: by its group."""
     labels = style.to_labels((group.title for group in study.groups), 24)
-    marks: dict[str, Mark] = {}
+    marks: dict[Hashable, Mark] = {}
     for number, group in enumerate(study.groups):
         mark = (labels[group.title], style.look(number)) if number < style.MOST_LOOKS else _OTHER
         for member in group.members:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from fmgrid.analysis.effects import as_good_as_best
+from fmgrid.analysis.axes import Axis, Group, level_of
+from fmgrid.analysis.comparisons import as_good_as_best
+from fmgrid.analysis.experiments import ExperimentRuns, best_first
 from fmgrid.analysis.statistics import estimate
-from fmgrid.analysis.study import Axis, Group, Repeated, best_first, level_of, show_level
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
 from fmgrid.plots.captions import intervals, over_seeds
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
@@ -37,9 +39,9 @@ class Plane:
     title: str
     row: Axis
     column: Axis
-    members: Sequence[Repeated]
+    members: Sequence[ExperimentRuns]
 
-    def cells(self) -> Iterator[tuple[tuple[int, int], Repeated]]:
+    def cells(self) -> Iterator[tuple[tuple[int, int], ExperimentRuns]]:
         """Yield the place of each experiment: its column and its row."""
         columns, rows = self.column.levels, self.row.levels
         for one in self.members:
@@ -97,7 +99,7 @@ def to_planes(group: Group) -> list[Plane]:
             row, column = (axis for axis in group.axes if axis is not beside)
             if len(beside.levels) <= _MOST_PLANES:
                 return [
-                    Plane(f"{beside.name} {show_level(level)}", row, column, members)
+                    Plane(f"{beside.name} {show(level)}", row, column, members)
                     for level, members in group.at(beside).items()
                 ]
     return []

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.analysis.axes import Axis, Group
+from fmgrid.analysis.experiments import TIME
 from fmgrid.analysis.means import EpochMean, epoch_means, level_means
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import TIME, Axis, Group
 from fmgrid.plots import style
 from fmgrid.plots.axes import (
     LEAST,

@@ -1,6 +1,6 @@
 """What one run of each experiment would have concluded: ranks by seed."""
 
-from fmgrid.analysis.effects import as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
 from fmgrid.analysis.study import Study
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC

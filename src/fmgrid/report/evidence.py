@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fmgrid.analysis.effects import Effect, Gain, find_effects, find_gains
+from fmgrid.analysis.effects import Effect, StepEffect, find_effects, find_gains
 from fmgrid.analysis.statistics import Noise
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
@@ -16,7 +16,7 @@ class Evidence:
     study: Study
     metric: str  # that experiments are ranked by
     effects: tuple[Effect, ...]  # largest first
-    gains: tuple[Gain, ...]
+    gains: tuple[StepEffect, ...]
     verdicts: tuple[Verdict, ...]  # each corrected within its grid
     noise: Noise | None  # of one run
     reference: Reference | None = None

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist, median
 
-from fmgrid.analysis.effects import Effect, as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
-from fmgrid.analysis.study import Repeated, Study, best_by_images, images_of, show_level
+from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
@@ -19,6 +21,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 from fmgrid.words import counted
 
 
@@ -69,7 +72,7 @@ def _trained(study: Study) -> str:
     failed = sum(len(one.failures) for one in study.experiments.values())
     numbers = (
         counted(len(study.experiments), "experiment"),
-        counted(len(study.rows), "complete run"),
+        counted(len(study.runs), "complete run"),
         counted(len(study.seeds), "seed"),
         *([f"{failed:,} failed"] if failed else []),
     )
@@ -78,13 +81,13 @@ def _trained(study: Study) -> str:
 
 def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
-    sets = best_by_images(evidence.study.scored.values(), evidence.metric)
+    sets = best_by_images(evidence.study.configurations, evidence.metric)
     for ranked in sets:
         scored = f", scored on {images_of(ranked[0])}" if len(sets) > 1 else ""
         yield f"**Best mean{scored}**: {_best_of(ranked, evidence.metric)}."
 
 
-def _best_of(ranked: Sequence[Repeated], metric: str) -> str:
+def _best_of(ranked: Sequence[ExperimentRuns], metric: str) -> str:
     best = ranked[0]
     result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
     if len(ranked) == 1:
@@ -103,8 +106,8 @@ def _settings(evidence: Evidence) -> Iterator[str]:
     if all(effect.difference.sd is None for effect in effects):
         yield "**Effects**: not known, as no two levels of a setting share two seeds."
         return
-    significant = [_in_words(one, evidence) for one in effects if one.is_told_apart]
-    others = [_in_words(one, evidence) for one in effects if not one.is_told_apart]
+    significant = [_in_words(one, evidence) for one in effects if one.is_significant]
+    others = [_in_words(one, evidence) for one in effects if not one.is_significant]
     yield f"**Significant effects**: {', '.join(significant) or 'none'}."
     yield f"**No significant effects**: {', '.join(others) or 'none'}."
 
@@ -113,7 +116,7 @@ def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [show_size(abs(effect.difference.mean), evidence.metric)]
     if sum(other.setting == effect.setting for other in evidence.effects) > 1:
         terms.append(f"in {plain(effect.group)}")
-    if effect.is_told_apart:
+    if effect.is_significant:
         terms += _remarks(effect, evidence.study)
     return f"{code(effect.setting)} ({', '.join(terms)})"
 
@@ -129,7 +132,7 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     group = next(one for one in study.groups if one.title == effect.group)
     rates = {one.settings.get("learning_rate") for one in group.members}
     if effect.setting == "optimizer" and len(rates) == 1:
-        remarks.append(f"all at learning rate {show_level(rates.pop())}")
+        remarks.append(f"all at learning rate {show(rates.pop())}")
     return remarks
 
 
@@ -159,7 +162,7 @@ def _verdicts(evidence: Evidence) -> str:
 def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
     metric = evidence.metric
     is_flat = abs(effect.difference.mean) <= ROUNDING
-    best, worst = ("none" if is_flat else plain(show_level(x)) for x in (effect.best, effect.worst))
+    best, worst = ("none" if is_flat else plain(show(x)) for x in (effect.best, effect.worst))
     return {
         "setting": code(effect.setting),
         "best": best,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
-from fmgrid.analysis.study import LABELS
+from fmgrid.metrics import METRICS
 from fmgrid.pages.document import code
 
 MINUS = "\N{MINUS SIGN}"
@@ -57,7 +57,7 @@ def with_interval(result: Estimate | Difference | None, metric: str) -> str:
 
 def unit_of(metric: str) -> str:
     """Return the unit of differences, for the head of a column."""
-    return "points" if is_fraction(metric) else LABELS.get(metric, metric)
+    return "points" if is_fraction(metric) else METRICS[metric].label
 
 
 def show_p(p: float | None) -> str:

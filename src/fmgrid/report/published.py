@@ -1,10 +1,12 @@
 """The runs beside published figures, each of one run."""
 
+from collections.abc import Hashable
 from statistics import median
 
 from fmgrid.analysis.effects import Beside, by_name_in_tables, set_beside
+from fmgrid.analysis.experiments import images_of
 from fmgrid.analysis.statistics import ALPHA
-from fmgrid.analysis.study import LABELS, images_of
+from fmgrid.metrics import METRICS as TABLE
 from fmgrid.pages.document import Section, code
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
@@ -32,16 +34,18 @@ def _metric_section(metric: str, pairs: list[Beside]) -> Section:
     judged = sum(pair.prediction is not None for pair in pairs)
     outside = [pair.name for pair in pairs if pair.is_outside]
     gaps = [abs(pair.published - pair.ours.mean) for pair in pairs]
-    alike: dict[str, list[Beside]] = {}
+    alike: dict[Hashable, list[Beside]] = {}
     for pair in pairs:
         alike.setdefault(pair.of.configuration, []).append(pair)
     return section(
-        LABELS[metric].capitalize(),
+        TABLE[metric].label.capitalize(),
         f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "
         f"{ALPHA * judged:.1f} are expected by chance). Median difference: "
         f"{show_size(median(gaps), metric)}; largest: {show_size(max(gaps), metric)}.",
         [_spread(same, metric) for same in alike.values() if len(same) > 1],
-        table(f"Published {LABELS[metric]} beside ours", [_row(pair, metric) for pair in pairs]),
+        table(
+            f"Published {TABLE[metric].label} beside ours", [_row(pair, metric) for pair in pairs]
+        ),
     )
 
 

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fmgrid.analysis.effects import Against, compare_with, find_nested, find_shares
-from fmgrid.analysis.study import (
-    Group,
-    Repeated,
-    Study,
+from fmgrid.analysis.axes import Group, level_of
+from fmgrid.analysis.comparisons import Against, compare_with
+from fmgrid.analysis.effects import find_nested, find_shares
+from fmgrid.analysis.experiments import (
+    ExperimentRuns,
     are_scored_alike,
     best_first,
     by_configuration,
     count_neighbours,
     images_of,
-    level_of,
     scored_alike,
-    show_level,
 )
+from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
@@ -26,6 +25,7 @@ from fmgrid.report.phrases import (
     some,
     with_interval,
 )
+from fmgrid.settings import show
 from fmgrid.words import first_few
 
 LEVELS_SHOWN = 12
@@ -74,7 +74,7 @@ def results_section(
 
 
 def _show(level: object) -> str:
-    return plain(show_level(level))
+    return plain(show(level))
 
 
 def _baseline(study: Study) -> str:
@@ -85,7 +85,7 @@ def _baseline(study: Study) -> str:
         for name, value in base.settings.items()
         if value not in (None, {})
     )
-    counts = count_neighbours(study.scored.values())
+    counts = count_neighbours(study.configurations)
     return (
         f"Baseline: {code(base.name)}, with {settings}. Experiments that differ from it in one "
         f"setting: {counts[base]} of {len(counts) - 1}."
@@ -112,7 +112,7 @@ def _conditions(study: Study) -> Iterator[str]:
         yield f"One configuration under several names, which counts once: {_named(twins)}."
 
 
-def _named(sets: Sequence[Sequence[Repeated]]) -> str:
+def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
     more = [f"{len(sets) - SETS_SHOWN} more"] if len(sets) > SETS_SHOWN else []
     return "; ".join([*(some([one.name for one in same]) for same in sets[:SETS_SHOWN]), *more])
 
@@ -134,7 +134,7 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
 
 
 def _rows(
-    members: Sequence[Repeated], group: Group, against: Against | None, metric: str
+    members: Sequence[ExperimentRuns], group: Group, against: Against | None, metric: str
 ) -> list[dict[str, str]]:
     """Return a row for each member: its results before its settings, which may be many."""
     rows = []
@@ -158,7 +158,7 @@ def _rows(
     return rows
 
 
-def _on_test_images(ranked: Sequence[Repeated]) -> Iterator[str]:
+def _on_test_images(ranked: Sequence[ExperimentRuns]) -> Iterator[str]:
     """Say how experiments that were chosen on held-out images rank on the test images."""
     for best, *others in scored_alike(ranked):
         on_test = best_first([best, *others], "test_accuracy")

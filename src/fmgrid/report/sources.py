@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fmgrid.analysis.study import UNKNOWN_SEED, Study
+from fmgrid.analysis.experiments import UNKNOWN_SEED
+from fmgrid.analysis.study import Study
 from fmgrid.hypotheses.commands import commands_of, path_word
 from fmgrid.pages.document import Code, Section, code, plain
 from fmgrid.report.evidence import Evidence
@@ -18,12 +19,12 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
     commands = dict.fromkeys(line for asked in study.asked for line in commands_of(asked))
-    trained = [row for row in study.rows if not row.get("trained_as")]
-    seconds = sum(row.get("seconds") or 0.0 for row in trained)
+    trained = [run for run in study.runs if not run.trained_as]
+    seconds = sum(run.seconds or 0.0 for run in trained)
     return section(
         "How to reproduce this",
         Code("\n".join(f"$ {line}" for line in [*commands, command])),
-        f"{counted(len(study.rows), 'run')} from {counted(len(trained), 'training')}: "
+        f"{counted(len(study.runs), 'run')} from {counted(len(trained), 'training')}: "
         f"{seconds:,.1f} seconds of one core. The same experiment and seed give the same bits on "
         "the same software and kind of processor.",
         [*_software(study)],
@@ -60,8 +61,8 @@ def _not_compared(study: Study) -> Iterator[str]:
 
 def _software(study: Study) -> Iterator[str]:
     versions: dict[str, dict[str, None]] = {}
-    for row in study.rows:
-        for name, value in (row.get("software") or {}).items():
+    for run in study.runs:
+        for name, value in run.software.items():
             versions.setdefault(name, {})[str(value)] = None
     for name, values in versions.items():
         yield f"{plain(name)}: {plain(', '.join(values))}"

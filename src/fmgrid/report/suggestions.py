@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
+from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
-from fmgrid.analysis.study import UNKNOWN_SEED, Study, show_level
-from fmgrid.experiment import TRAIN_IMAGES
+from fmgrid.analysis.study import Study
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import (
     absolute,
     grid_word,
@@ -17,11 +18,12 @@ from fmgrid.hypotheses.commands import (
     option_words,
     path_word,
 )
-from fmgrid.hypotheses.records import Asked
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section
 from fmgrid.report.phrases import some
+from fmgrid.settings import show
 from fmgrid.words import command_line
 
 FEW_SEEDS = 5
@@ -74,9 +76,9 @@ def _edges(evidence: Evidence) -> Iterator[str]:
     for effect in evidence.effects:
         axis = axes.get((effect.group, effect.setting))
         ends = (axis.levels[0], axis.levels[-1]) if axis and axis.is_numeric else ()
-        if effect.is_told_apart and effect.best in ends:
+        if effect.is_significant and effect.best in ends:
             yield (
-                f"{code(effect.setting)} is best at {show_level(effect.best)}, the end of its "
+                f"{code(effect.setting)} is best at {show(effect.best)}, the end of its "
                 f"levels in {plain(effect.group)}; a level beyond may be better."
             )
 
@@ -98,8 +100,9 @@ def _unequal(study: Study, logdir: Path) -> Iterator[str]:
 
 def _held_out(study: Study, logdir: Path) -> Iterator[str]:
     """Suggest to choose by held-out images, where experiments are chosen by the test images."""
-    chosen = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
-    images = min((TRAIN_IMAGES[one.settings["dataset"]] for one in chosen), default=0)
+    tested = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
+    chosen = [one for one in tested if one.settings.get("dataset") in DATASETS]
+    images = min((DATASETS[one.settings["dataset"]].train_images for one in chosen), default=0)
     held_out = images // 60 * 10
     batch = max((one.settings["batch_size"] for one in chosen), default=0)
     if chosen and len(study.scored) > 1 and batch <= images - held_out:
@@ -145,7 +148,7 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
     )
 
 
-def _seeds_of(study: Study, asked: Asked) -> list[str]:
+def _seeds_of(study: Study, asked: GridRecord) -> list[str]:
     """Return the option for all seeds that a grid was run with, nothing if it names them itself."""
     seeds = {seed for command in asked.runs for seed in command.seeds}
     if not seeds:

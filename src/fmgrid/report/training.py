@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from fmgrid.analysis.effects import Gain, past_best, per_doubling
+from fmgrid.analysis.effects import StepEffect, past_best, per_doubling
+from fmgrid.analysis.experiments import are_scored_alike, images_of
 from fmgrid.analysis.means import GAP, find_gaps
-from fmgrid.analysis.study import are_scored_alike, images_of, show_level
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.layout import section, table
@@ -16,6 +16,7 @@ from fmgrid.report.phrases import (
     unit_of,
     with_interval,
 )
+from fmgrid.settings import show
 
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
@@ -64,11 +65,11 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
-def _gain_row(gain: Gain, metric: str) -> dict[str, str]:
+def _gain_row(gain: StepEffect, metric: str) -> dict[str, str]:
     return {
         "setting": code(gain.setting),
-        "from": show_level(gain.before),
-        "to": show_level(gain.after),
+        "from": show(gain.before),
+        "to": show(gain.after),
         **difference_cells("gain", gain.difference, gain.p, metric),
         f"per doubling ({unit_of(metric)})": show_difference(per_doubling(gain), metric),
         "group": plain(gain.group),

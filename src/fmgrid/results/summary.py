@@ -1,145 +1,187 @@
-"""A folder of runs -> one table: a row per run, the same bytes for the same runs."""
+"""A folder -> its runs -> tables as CSV: the same bytes for the same runs."""
 
+import csv
+import io
 import json
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fmgrid.errors import (
-    DamagedFileError,
-    InputError,
-    NewerFormatError,
-    Place,
-    Problem,
-    StoreError,
-)
-from fmgrid.experiment import Run
-from fmgrid.results.events import FoundEpoch, FoundRun, read_mltrainer_folder
-from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside, metrics, read_results
+from fmgrid import metrics
+from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
+from fmgrid.experiment import EpochRecord, Run
+from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.results_file import read_results
+from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
+from fmgrid.settings import SETTINGS, value_at
 from fmgrid.words import printable
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SETTINGS = (
-    *("dataset", "validation", "epochs", "train_steps", "train_images", "batch_size"),
-    *("hidden_units", "units1", "units2", "depth"),
-    *("learning_rate", "optimizer", "optimizer_args"),
-)
-METRICS = (
-    *("accuracy", "valid_loss", "train_loss", "best_accuracy", "best_epoch", "best_valid_loss"),
-    *("test_accuracy", "test_loss", "weights", "images_seen"),
-)
-COLUMNS = (*SETTINGS, *METRICS, "seconds", "status", "seed", "name", "run", "trained_as", "error")
-_MOST_NETWORK_COLUMNS = 100
-NETWORK = "network."  # begins the columns of a network's own attributes
+# Numbers that follow from a setting stand after it.
+_FOLLOWING = {"hidden_units": ("units1", "units2", "depth")}
+SETTING_COLUMNS = tuple(column for name in SETTINGS for column in (name, *_FOLLOWING.get(name, ())))
+_OF_RUN = ("seconds", "status", "seed", "name", "run", "trained_as", "error")
+COLUMNS = (*SETTING_COLUMNS, *metrics.COLUMNS, *_OF_RUN)
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-# Whole numbers even where some are missing, which would make pandas write 5.0.
-_WHOLE = {"epochs", "batch_size", "units1", "units2", "depth", "best_epoch", "weights", "seed"}
-_WHOLE |= {"train_images", "images_seen", "epoch", "n", "failed"}
-# Begins what a spreadsheet takes for a formula; the last four are of East Asian keyboards.
+NETWORK = "network"  # the setting that holds the attributes of a network of plain mltrainer's
+NETWORK_COLUMN = f"{NETWORK}."  # begins the name of a column of one of them
+_MOST_NETWORK_COLUMNS = 100
+# Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_WHOLE_OR_WORD = {"validation", "train_steps"}  # the same, but for a word in some rows
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it lies in a folder; plain mltrainer leaves much of it open."""
+
+    name: str  # of its experiment
+    run: str  # its own name, which has the seed
+    settings: Mapping[str, Any]  # by name; a setting that is not known is absent
+    metrics: Mapping[str, metrics.Value]  # by name
+    seed: int | None = None
+    status: str | None = "complete"  # None where it is not known
+    history: Sequence[EpochRecord | FoundEpoch] = ()
+    seconds: float | None = None
+    started: datetime | None = None
+    trained_as: str | None = None
+    error: str | None = None  # in one line
+    software: Mapping[str, str | int] = field(default_factory=dict)
+    folder: str = ""  # its path in the folder that was read
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its figures count."""
+        return self.status in ("complete", None)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether fmgrid gave it up."""
+        return self.status in ("failed", "timeout")
+
+    @property
+    def place(self) -> str:
+        """What it is called where names may occur twice."""
+        return self.folder or self.run
 
 
 @dataclass
-class Summary:
-    """The rows of a folder, and what is not among them.
+class Contents:
+    """The runs of a folder, and what else is in it."""
 
-    Besides their columns, rows have `folder`: the run's path in the folder that is summarized.
-    """
-
-    rows: list[dict[str, Any]] = field(default_factory=list)  # by COLUMNS, in order of run
-    history: list[dict[str, Any]] = field(default_factory=list)  # by HISTORY_COLUMNS
+    runs: list[StoredRun] = field(default_factory=list)  # in natural order of their names
     warnings: list[str] = field(default_factory=list)  # each names a file or a folder
     unfinished: list[str] = field(default_factory=list)  # runs without results
     damaged: list[str] = field(default_factory=list)  # runs that fmgrid run trains again
-    begun: dict[str, datetime] = field(default_factory=dict)  # first run of each experiment
+    begun: dict[str, datetime] = field(default_factory=dict)  # first run, by experiment
     grids: list[Path] = field(default_factory=list)  # log folders with records of grids
 
 
-def summarize(root: Path, *, with_history: bool = False) -> Summary:
-    """Summarize every run below *root*.
+def read_runs(root: Path, *, with_history: bool = False) -> Contents:
+    """Read every run below *root*.
 
-    A damaged file costs its row and a warning. Without *with_history*, no more than a row is
-    kept of each run; with it, rows also have `started` and `software`, and it is known when the
-    first run of each experiment began, be it that runs have replaced it. Raises `InputError` if
-    there is no such folder.
+    A damaged file costs its run and a warning. Epochs are kept, and runs that were replaced are
+    looked for, only *with_history*. Raises `InputError` if there is no such folder.
     """
     _check_folder(root)
     listing = find_folders(root)
-    summary = Summary(warnings=[*listing.unread], grids=listing.grids)
+    contents = Contents(warnings=[*listing.unread], grids=listing.grids)
     for folder, results, is_unfinished in listing.runs:
-        name = folder.relative_to(root).as_posix() if folder != root else _real_name(root)
-        name = printable(name)  # what isn't Unicode could not be written to a file
+        below = folder.relative_to(root).as_posix()
+        # A name that isn't Unicode could not be written to a file.
+        name = printable(Path(os.path.realpath(root)).name if below == "." else below)
         if is_unfinished:
-            summary.unfinished.append(name)
+            contents.unfinished.append(name)
             continue
         try:
-            run = read_results(results) if results else _read_found(folder)
+            if results:
+                run = read_results(results)
+                _note_beginning(run, contents.begun)
+                stored = to_stored(run, name)
+            else:
+                stored = _read_found(folder, name, contents.warnings)
         except DamagedFileError as error:
-            _leave_out(name, error, summary, is_ours=results is not None)
+            contents.warnings.append(str(error))
+            if results and not isinstance(error, NewerFormatError):
+                contents.damaged.append(name)
             continue
-        if isinstance(run, FoundRun):
-            summary.warnings += [f"{folder}/{warning}" for warning in run.warnings]
-        row = _on_one_line(_row(run) if isinstance(run, Run) else _row_of_found(run, name))
-        row["folder"] = name
-        summary.rows.append(row)
-        if with_history:
-            summary.history += _history_rows(run, row)
-            if isinstance(run, Run):
-                row |= {"started": run.started, "software": run.software}
-                _note_beginning(run, summary.begun)
-    if with_history:
-        for folder in listing.replaced:
-            replaced, unread = find_set_aside(folder)
-            summary.warnings += unread
-            for path in replaced:
-                with suppress(DamagedFileError):  # which is why it was set aside
-                    _note_beginning(read_results(path), summary.begun)
-    summary.rows.sort(key=lambda row: natural_order(row["run"]))
-    summary.history.sort(key=lambda row: natural_order(row["run"]))
-    return summary
+        contents.runs.append(stored if with_history else replace(stored, history=()))
+    for folder in listing.replaced if with_history else ():
+        replaced, unread = find_set_aside(folder)
+        contents.warnings += unread
+        for path in replaced:
+            with suppress(DamagedFileError):  # the reason why it was set aside
+                _note_beginning(read_results(path), contents.begun)
+    contents.runs.sort(key=lambda run: natural_order(run.run))
+    return contents
 
 
-def to_table(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> "pd.DataFrame":
-    """Return rows as a table whose columns are in documented order, whatever is missing."""
-    import pandas as pd
-
-    rows = [_with_texts(row) for row in rows]
-    of_networks = network_columns(rows)
-    columns = (*columns, *of_networks)
-    table = pd.DataFrame(rows, columns=list(columns))
-    whole = [column for column in columns if column in _WHOLE]
-    as_written = {
-        column: pd.Series([row.get(column) for row in rows], dtype=object)
-        for column in columns
-        if column in _WHOLE_OR_WORD or column in of_networks
-    }
-    return table.astype(dict.fromkeys(whole, "Int64")).assign(**as_written)
-
-
-def network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of networks' own attributes, the most frequent if they are many."""
-    found = Counter(column for row in rows for column in row if column.startswith(NETWORK))
-    kept = sorted(found, key=lambda column: (-found[column], column))[:_MOST_NETWORK_COLUMNS]
-    return sorted(kept, key=natural_order)
+def to_stored(run: Run, folder: str = "") -> StoredRun:
+    """Return a run as a folder holds it."""
+    experiment = run.experiment
+    return StoredRun(
+        name=_in_one_line(experiment.name),
+        run=_in_one_line(experiment.run_name),
+        settings={name: _in_one_line(getattr(experiment, name)) for name in SETTINGS},
+        metrics=_measure(run),
+        seed=experiment.seed,
+        status=run.status,
+        history=run.history,
+        seconds=run.seconds,
+        started=run.started,
+        trained_as=run.trained_as,
+        error=_in_one_line(run.failure.message) if run.failure else None,
+        software=run.software,
+        folder=folder,
+    )
 
 
-def to_csv(table: "pd.DataFrame") -> str:
-    """Return the table as CSV; numbers are written so that reading gives the same bits."""
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text
+def to_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
+    """Return the table of runs, by `COLUMNS`."""
+    return [
+        {**to_cells(run.settings), **run.metrics, **{name: getattr(run, name) for name in _OF_RUN}}
+        for run in runs
+    ]
+
+
+def to_history_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
+    """Return the table of epochs, by `HISTORY_COLUMNS`."""
+    of_run, of_epoch = HISTORY_COLUMNS[:3], HISTORY_COLUMNS[3:]
+    return [
+        {column: getattr(run, column) for column in of_run}
+        | {column: getattr(epoch, column) for column in of_epoch}
+        for run in runs
+        for epoch in run.history
+    ]
+
+
+def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of settings, and of a network's own attributes."""
+    cells = {column: value_at(settings, (column,)) for column in SETTING_COLUMNS}
+    attributes = settings.get(NETWORK, {})
+    return cells | {f"{NETWORK_COLUMN}{name}": value for name, value in attributes.items()}
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Return rows as CSV, in the documented order of the columns.
+
+    Numbers are written so that reading gives the same bits. What is missing or not a number is
+    empty. The columns of networks' own attributes come last.
+    """
+    columns = [*columns, *_network_columns(rows)]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_to_cell(row.get(column)) for column in columns] for row in rows)
+    return stream.getvalue()
 
 
 def as_text(value: str) -> str:
@@ -159,6 +201,23 @@ def natural_order(name: str) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
+def _network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of networks' own attributes, the most frequent if they are many."""
+    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
+    kept = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
+    return sorted(kept, key=natural_order)
+
+
+def _to_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return as_text(value)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, Mapping):  # TOML's dates have no JSON
+        return json.dumps(value, sort_keys=True, default=str)
+    return "" if value != value else value  # noqa: PLR0124 -- nan
+
+
 def _check_folder(root: Path) -> None:
     """Raise `InputError` if there is no such folder, `StoreError` if that cannot be told."""
     try:
@@ -173,22 +232,27 @@ def _check_folder(root: Path) -> None:
     raise InputError([Problem(Place(str(root)), "", message)])
 
 
-def _real_name(folder: Path) -> str:
-    return Path(os.path.realpath(folder)).name
+def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
+    """Return a run that plain mltrainer left, as far as it is known.
 
-
-def _read_found(folder: Path) -> FoundRun:
-    """Return the run that plain mltrainer left. Raises `DamagedFileError` if it is none."""
+    Raises `DamagedFileError` if it is none.
+    """
     run = read_mltrainer_folder(folder)
     if run.objection:
         raise DamagedFileError(f"{folder}: left out: {run.objection}")
-    return run
-
-
-def _leave_out(name: str, error: DamagedFileError, summary: Summary, *, is_ours: bool) -> None:
-    summary.warnings.append(str(error))
-    if is_ours and not isinstance(error, NewerFormatError):
-        summary.damaged.append(name)
+    warnings += [f"{folder}/{warning}" for warning in run.warnings]
+    settings = {key: run.settings[key] for key in SETTINGS if key in run.settings}
+    name = _in_one_line(name)
+    return StoredRun(
+        name=name,
+        run=name,
+        settings={**settings, NETWORK: dict(run.network)} if run.network else settings,
+        metrics=_measure(run),
+        status={True: "complete", False: "interrupted", None: None}[run.complete],
+        history=run.history,
+        seconds=run.final.seconds if run.final else None,
+        folder=name,
+    )
 
 
 def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
@@ -196,83 +260,10 @@ def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
     begun[name] = min(begun.get(name, run.started), run.started)
 
 
-def _row(run: Run) -> dict[str, Any]:
-    experiment = run.experiment
-    return {
-        **experiment.model_dump(),
-        **_units(experiment.hidden_units),
-        # TOML's dates have no JSON.
-        "optimizer_args": json.dumps(experiment.optimizer_args, sort_keys=True, default=str),
-        **metrics(run),
-        "seconds": run.seconds,
-        "status": run.status,
-        "run": experiment.run_name,
-        "trained_as": run.trained_as,
-        "error": run.failure and run.failure.message,
-    }
+def _measure(run: Run | FoundRun) -> dict[str, metrics.Value]:
+    return {name: metric.of(run) for name, metric in metrics.METRICS.items()}
 
 
-def _row_of_found(found: FoundRun, name: str) -> dict[str, Any]:
-    """Return what can be known of a run that plain mltrainer left; the rest stays empty."""
-    settings = dict(found.settings)
-    if "hidden_units" in settings:
-        settings |= _units(settings["hidden_units"])
-    if "optimizer_args" in settings:
-        settings["optimizer_args"] = json.dumps(settings["optimizer_args"], sort_keys=True)
-    row = {column: settings[column] for column in SETTINGS if column in settings}
-    row |= {f"{NETWORK}{name}": value for name, value in found.network}
-    scored = [epoch for epoch in found.history if epoch.accuracy is not None]
-    losses = [epoch.valid_loss for epoch in found.history if epoch.valid_loss is not None]
-    if found.history:
-        last = found.history[-1]
-        for column in ("accuracy", "valid_loss", "train_loss"):
-            row[column] = _shortest(getattr(last, column))
-        row["seconds"] = last.seconds
-    if scored:
-        best = max(scored, key=lambda epoch: epoch.accuracy or 0.0)
-        row |= {"best_accuracy": _shortest(best.accuracy), "best_epoch": best.epoch}
-    status = {True: "complete", False: "interrupted", None: None}[found.complete]
-    best_loss = _shortest(min(losses, default=None))
-    return {**row, "best_valid_loss": best_loss, "status": status, "name": name, "run": name}
-
-
-def _with_texts(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        column: as_text(value) if isinstance(value, str) else value for column, value in row.items()
-    }
-
-
-def _on_one_line(row: dict[str, Any]) -> dict[str, Any]:
+def _in_one_line(value: Any) -> Any:
     """Let no text span lines: a run is a line of the CSV, and few readers agree on returns."""
-    return {
-        column: " ".join(value.splitlines()) if isinstance(value, str) else value
-        for column, value in row.items()
-    }
-
-
-def _units(hidden_units: tuple[int, ...]) -> dict[str, Any]:
-    first, second, *_ = (*hidden_units, None, None)
-    return {
-        "hidden_units": " ".join(map(str, hidden_units)),
-        "units1": first,
-        "units2": second,
-        "depth": len(hidden_units),
-    }
-
-
-def _history_rows(run: Run | FoundRun, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    known = {key: row.get(key) for key in ("run", "name", "seed", "folder")}
-    for epoch in run.history:
-        values = {name: getattr(epoch, name, None) for name in HISTORY_COLUMNS[3:]}
-        if isinstance(epoch, FoundEpoch):
-            measured = ("train_loss", "valid_loss", "accuracy", "learning_rate")
-            values |= {name: _shortest(values[name]) for name in measured}
-        yield {**known, **values}
-
-
-def _shortest(value: float | None) -> float | None:
-    """Return the number that an event file rounded to single precision, as it was written.
-
-    Seven digits are what it keeps of any number: 0.001 comes back as 0.0010000000474974513.
-    """
-    return None if value is None else float(f"{value:.7g}")
+    return " ".join(value.splitlines()) if isinstance(value, str) else value

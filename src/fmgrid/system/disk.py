@@ -1,28 +1,31 @@
-"""Files and folders as the system gives them: read within bounds, flushed, moved.
+"""Files and folders: read within bounds, written whole, moved.
 
-Whatever a file system refuses is an `OSError` whose `strerror` is meant for people, so that
-every caller can name the file in its own way.
+An error of a file system is an `OSError` whose `strerror` is meant for people; the caller names
+the file.
 """
 
 import errno
 import os
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-# A file system that does not offer an operation says so with one of these.
+UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
+
+# The errors of a file system that does not offer an operation
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-# One that flushes files alone refuses a folder with one of these, too.
+# The errors of one that flushes files and no folders, and of Windows
 _NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
 
 
 def open_regular(path: Path, most: int | None = None) -> BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
-    Raises `OSError` for anything else, and for a file of more than *most* bytes. A named pipe
-    does not block, and a device is never opened.
+    Raises `OSError` for anything else, such as a named pipe, which could block, and for a file of
+    more than *most* bytes.
     """
     _check_regular(path, path.stat(), most)
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -40,20 +43,20 @@ def read_regular(path: Path, most: int) -> bytes:
     """Return the content of a regular file of at most *most* bytes; see `open_regular`."""
     with open_regular(path, most) as stream:
         size = os.fstat(stream.fileno()).st_size
-        content = stream.read(size + 1)  # and not *most*, for which memory would be reserved
-        if len(content) > size:  # it grew, or has no size, as the files in /proc
+        content = stream.read(size + 1)  # a read of *most* bytes would reserve memory for them
+        if len(content) > size:  # it grew, or is a file of /proc, which has no size
             content += stream.read(max(0, most + 1 - len(content)))
     if len(content) > most:
         raise _too_large(path, most)
     return content
 
 
-def _check_regular(path: Path, found: os.stat_result, most: int | None) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _check_regular(path: Path, status: os.stat_result, most: int | None) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    if most is not None and found.st_size > most:
+    if most is not None and status.st_size > most:
         raise _too_large(path, most)
 
 
@@ -62,7 +65,7 @@ def _too_large(path: Path, most: int) -> OSError:
 
 
 def sync(descriptor: int) -> None:
-    """Flush a file to the disk, where its file system offers that."""
+    """Flush a file to the disk, if its file system offers that."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -71,11 +74,9 @@ def sync(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure, where its file system offers that."""
-    if os.name == "nt":  # where folders cannot be opened
-        return
+    """Flush the names in a folder to the disk, if its file system offers that."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY)  # where one may write, and perhaps not read
+        descriptor = os.open(folder, os.O_RDONLY)  # refused if one may only write into it
         try:
             os.fsync(descriptor)
         finally:
@@ -86,7 +87,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return the room on the disk of a folder, None where its file system does not say."""
+    """Return the room on the disk of a folder, None if its file system does not say."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError as error:
@@ -96,38 +97,52 @@ def free_bytes(folder: Path) -> int | None:
     return usage.free if usage.total else None
 
 
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """Give the path of a new file, which gets the name of *path* when it is whole."""
+    beside = path.with_name(f"{UNFINISHED}{path.name}")
+    try:
+        yield beside
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, even if the power fails."""
+    with _appearing(path) as beside, beside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        sync(stream.fileno())
+
+
 def move_file(source: Path, target: Path) -> None:
-    """Move a file to *target*, in place of a file there, across file systems if need be."""
+    """Move a file, in place of a file at *target*; copy it to another file system."""
     try:
         source.replace(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_and_remove(source, target)
+        with _appearing(target) as beside:
+            shutil.copyfile(source, beside, follow_symlinks=False)
+            if not beside.is_symlink():
+                with beside.open("rb+") as stream:
+                    sync(stream.fileno())
+            _copy_times(source, beside)
+        source.unlink()
 
 
-def _copy_and_remove(source: Path, target: Path) -> None:
-    """Copy a file whole, and remove the original when the copy is on the disk."""
-    beside = target.with_name(f".unfinished-{target.name}")
-    try:
-        shutil.copyfile(source, beside, follow_symlinks=False)
-        if not beside.is_symlink():
-            with beside.open("rb+") as stream:
-                sync(stream.fileno())
-        with suppress(OSError):  # a file system without modes or times
-            shutil.copystat(source, beside, follow_symlinks=False)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-    source.unlink()
+def _copy_times(source: Path, target: Path) -> None:
+    with suppress(OSError):  # a file system without modes or times
+        shutil.copystat(source, target, follow_symlinks=False)
 
 
 def move_folder(source: Path, target: Path, last: str = "") -> None:
-    """Move a folder to *target*, file by file where the system cannot rename it.
+    """Move a folder to *target*, file by file if the system cannot rename it.
 
-    That is so for a folder in a lower layer of overlayfs, as containers have it. The entry
+    It cannot rename a folder in a lower layer of overlayfs, as containers have it. The entry
     *last* is moved after all others. After an interruption, the same call goes on.
     """
     if not target.exists():
@@ -144,14 +159,13 @@ def move_folder(source: Path, target: Path, last: str = "") -> None:
             move_folder(path, target / path.name)
         else:
             move_file(path, target / path.name)
-    with suppress(OSError):  # a file system without modes or times
-        shutil.copystat(source, target)
+    _copy_times(source, target)
     sync_folder(target)
     source.rmdir()
 
 
 def may_move(source: Path, target: Path) -> bool:
-    """Return whether `move_folder` would put nothing in the place of anything in *target*."""
+    """Tell whether `move_folder` would replace nothing in *target*."""
     if not os.path.lexists(target):
         return True
     return all(map(_is_real_folder, (source, target))) and all(

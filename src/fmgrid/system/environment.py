@@ -1,70 +1,39 @@
-"""Keep this process, and those that it starts, from what the folder and the environment change.
+"""Keep the current folder and the environment from changing this process and those that it starts.
 
-Runs before anything else is imported: it may import only what Python itself has imported.
+This runs before any other import, and imports only what Python itself has imported.
 """
 
 import os
 import sys
 
-# Libraries read these, and may crash, print or round otherwise because of them.
+# Libraries read these, and may crash, print or round differently because of them.
 _PREFIXES = (
-    "LOGURU_",
-    "TORCH",  # TORCH_LOGS, TORCHINDUCTOR_..., TORCHDYNAMO_...
-    "PYTORCH_",
-    "KINETO_",
-    "ATEN_",
-    "MKL_",
-    "KMP_",
-    "OMP_",
-    "GOMP_",
-    "ONEDNN_",
-    "DNNL_",
-    "OPENBLAS_",
-    "NPY_",
-    "NUMPY_",
-    "NUMEXPR_",
-    "SCIPY_",
-    "PANDAS_",
-    "PYDANTIC_",
-    "PROTOCOL_BUFFERS_",
-    "MPLBACKEND",  # Jupyter sets it, for a kernel that is not here
-    "MATPLOTLIBRC",
-    "SOURCE_DATE_EPOCH",
-    "TQDM_",
-    "TERMINAL_WIDTH",
+    *("TORCH", "PYTORCH_", "KINETO_", "ATEN_"),  # TORCHDYNAMO_..., TORCHINDUCTOR_... as well
+    *("MKL_", "KMP_", "OMP_", "GOMP_", "ONEDNN_", "DNNL_", "OPENBLAS_"),
+    *("NPY_", "NUMPY_", "NUMEXPR_", "SCIPY_", "PANDAS_", "PYDANTIC_", "PROTOCOL_BUFFERS_"),
+    *("MPLBACKEND", "MATPLOTLIBRC", "SOURCE_DATE_EPOCH"),  # Jupyter sets the first one
+    *("LOGURU_", "TQDM_", "TERMINAL_WIDTH"),
 )
-# Of those, the ones that a user may need, and that spoil nothing.
+# Of those, the ones that a user may need, and that do no harm.
 _KEPT = {
     "ATEN_CPU_CAPABILITY",  # results record it, as the software's "cpu"
     "KMP_DUPLICATE_LIB_OK",  # without it, some installations end at the import of torch
-    "TORCH_DEVICE_BACKEND_AUTOLOAD",
-    "TORCH_HOME",
-    "TORCHINDUCTOR_CACHE_DIR",
+    *("TORCH_DEVICE_BACKEND_AUTOLOAD", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR"),
 }
-
-
-# The folder that holds the package.
-_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-
-# Python itself reads these when it starts, and its children do by its flags: it must start anew.
+# Python reads these when it starts, so that it must start anew without them. PYTHONTRACEMALLOC
+# would let the import of torch take minutes.
 _OF_PYTHON = (
-    "PYTHONDEBUG",
-    "PYTHONDEVMODE",
-    "PYTHONINSPECT",
-    "PYTHONINTMAXSTRDIGITS",
-    "PYTHONOPTIMIZE",
-    "PYTHONPROFILEIMPORTTIME",
-    "PYTHONTRACEMALLOC",  # the import of torch takes minutes
-    "PYTHONVERBOSE",
-    "PYTHONWARNDEFAULTENCODING",
-    "PYTHONWARNINGS",
+    *("PYTHONDEBUG", "PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONINTMAXSTRDIGITS", "PYTHONOPTIMIZE"),
+    *("PYTHONPROFILEIMPORTTIME", "PYTHONTRACEMALLOC", "PYTHONVERBOSE"),
+    *("PYTHONWARNDEFAULTENCODING", "PYTHONWARNINGS"),
 )
+_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # holds the package
 
 
 def shield() -> None:
-    """Let neither the current folder nor the environment decide which code runs, or how.
+    """Keep the current folder and the environment from deciding which code runs, and how.
 
-    Where Python itself has been changed, the command starts once more without that.
+    If Python itself was changed, the command starts once more without that.
     """
     _put_current_folder_last()
     for name in list(os.environ):
@@ -82,7 +51,7 @@ def shield() -> None:
 
 
 def _is_size(text: str) -> bool:
-    """Tell whether a text is the size of a terminal: rich takes a "²" for a number, too."""
+    """Tell whether a text is the size of a terminal; rich would fail at "²"."""
     return text.isascii() and text.isdigit() and len(text) <= len("1000")
 
 
@@ -91,16 +60,16 @@ def _start_anew() -> None:
     command = [sys.executable, *sys.orig_argv[1:]]
     if sys.platform != "win32":
         os.execv(command[0], command)  # noqa: S606 - the command that runs already
-    # There, exec would let the shell go on at once. A plain exit would mind PYTHONINSPECT.
+    # On Windows, exec lets the shell go on at once. A plain exit would heed PYTHONINSPECT.
     import subprocess
 
     os._exit(subprocess.call(command))  # noqa: S603
 
 
 def _put_current_folder_last() -> None:
-    """Leave the current folder out of the places of modules, here and in processes to come.
+    """Take the current folder out of the places of modules, here and in processes to come.
 
-    A copy.py in it would pass for Python's own. `components` looks there for optimizers, after
+    A copy.py in it would pass for Python's own. `components` looks for optimizers there, after
     all installed modules.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -110,18 +79,14 @@ def _put_current_folder_last() -> None:
         return
     if os.path.realpath(_SOURCE) == here:
         return  # a developer of fmgrid, in the folder of its source
-    installed = _first_installed()
+    # Python's own modules and installed ones come last.
+    own = os.path.realpath(os.path.dirname(os.__file__))
+    places = [os.path.realpath(folder) for folder in sys.path]
+    installed = places.index(own) if own in places else len(places)
     sys.path[:installed] = _without(here, sys.path[:installed])
     given = os.environ.pop("PYTHONPATH", "")
     if kept := _without(here, given.split(os.pathsep)):
         os.environ["PYTHONPATH"] = os.pathsep.join(kept)
-
-
-def _first_installed() -> int:
-    """Return the index in sys.path from which on there are Python's own and installed modules."""
-    own = os.path.realpath(os.path.dirname(os.__file__))
-    places = [os.path.realpath(folder) for folder in sys.path]
-    return places.index(own) if own in places else len(places)
 
 
 def _without(here: str, folders: list[str]) -> list[str]:

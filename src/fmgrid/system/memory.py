@@ -1,4 +1,4 @@
-"""How much memory there is, and a ceiling for a process, so that it fails instead of being killed.
+"""How much memory there is, and a ceiling for a process, which fails there instead of being killed.
 
 A container has a control group with a limit of its own, which the kernel enforces with a kill.
 """
@@ -13,10 +13,9 @@ from pathlib import Path
 
 @contextmanager
 def memory_ceiling(limit: int) -> Iterator[None]:
-    """Let the process allocate no more than *limit* bytes beyond what it first had here.
+    """Let allocations fail beyond *limit* bytes more than the process had at the first call.
 
-    What asks for more gets an error instead of the kernel's kill: private writable memory is
-    counted, touched or not. Only Linux does this; elsewhere there is no ceiling.
+    All private writable memory counts, used or not. Only Linux has such a ceiling.
     """
     if sys.platform != "linux":
         yield
@@ -33,15 +32,13 @@ def memory_ceiling(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-@cache  # what trainings allocate later must not raise the ceiling of the next one
+@cache  # memory that a training leaves behind must not raise the ceiling of the next one
 def _allocated_at_first() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    found = re.search(r"^VmData:\s*(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    return 1024 * _number_in(Path("/proc/self/status"), r"^VmData:\s*(\d+) kB")
 
 
 def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the bytes that the machine has, or its control group may use if they are fewer."""
+    """Return the bytes that the machine has, or fewer if its control group may use fewer."""
     import psutil
 
     total = int(psutil.virtual_memory().total)
@@ -49,13 +46,12 @@ def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
 
 
 def count_kills_for_memory(statistics: Path = Path("/proc/vmstat")) -> int:
-    """Return how many processes the kernel has killed for lack of memory; 0 where none tells."""
-    found = re.search(r"^oom_kill (\d+)$", _read(statistics), re.MULTILINE)
-    return int(found[1]) if found else 0
+    """Return how many processes the kernel has killed for lack of memory, as far as it tells."""
+    return _number_in(statistics, r"^oom_kill (\d+)$")
 
 
 def _group_limits(proc: Path, groups: Path) -> Iterator[int]:
-    """Yield the limits of this process's control group and of those around it."""
+    """Yield the limits of this process's control group and of the groups that contain it."""
     memberships = re.findall(r"^\d+:(.*?):(/.*)$", _read(proc / "self" / "cgroup"), re.MULTILINE)
     for controllers, path in memberships:
         if controllers == "":  # version 2
@@ -64,18 +60,24 @@ def _group_limits(proc: Path, groups: Path) -> Iterator[int]:
             mount, name = groups / "memory", "memory.limit_in_bytes"
         else:
             continue
-        # Within a container the path may be the host's, and only the mount itself is there.
+        # Within a container the path may be the host's, and only the mount itself exists.
         folder = mount / path.strip("/")
         for group in (folder, *folder.parents):
             text = _read(group / name).strip()
-            if text.isdigit():  # version 2 writes "max" where there is no limit
+            if text.isdigit():  # version 2 writes "max" for no limit
                 yield int(text)
             if group == mount:
                 break
 
 
+def _number_in(file: Path, pattern: str) -> int:
+    """Return the number in a file of the system, 0 if it has none."""
+    match = re.search(pattern, _read(file), re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
 def _read(path: Path) -> str:
-    """Return a file of the system, "" if it has none."""
+    """Return the text of a file of the system, "" if there is no such file."""
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:

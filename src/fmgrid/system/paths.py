@@ -9,22 +9,19 @@ from fmgrid.words import printable
 
 
 class HomeError(FmgridError):
-    """A path begins with ~, and the home folder that it means is not known."""
+    """A path begins with ~, and that home folder is not known."""
 
     exit_code = 2
 
 
 def expand_home(text: str) -> Path:
-    """Return the path that *text* means, with the home folder in the place of a leading ~.
-
-    Raises `HomeError`, with what to write instead, if that folder is not known.
-    """
+    """Return a path with the home folder in place of a leading ~. Raises `HomeError`."""
     if not text.startswith("~"):
         return Path(text)
     user = re.split(r"[/\\]" if os.name == "nt" else "/", text)[0].removeprefix("~")
-    # Path("./~a") forgets that it began with a dot, so this looks at the text.
+    # From the text, because Path("./~a") drops the dot.
     expanded = os.path.expanduser(text)  # noqa: PTH111
-    # An empty HOME would make ~ the root folder.
+    # With an empty HOME, ~ would be the root folder.
     is_known = os.path.isabs(expanded) and (user or os.environ.get("HOME") != "")  # noqa: PTH117
     if is_known:
         return Path(expanded)

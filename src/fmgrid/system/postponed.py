@@ -1,4 +1,4 @@
-"""Imports that wait until they are needed, for libraries that import more than they use."""
+"""Imports that wait until they are used, for libraries that import more than they use."""
 
 import importlib
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextmanager
 def postponed(name: str) -> Iterator[None]:
-    """Let what is imported in this context have the module *name* without importing it yet.
+    """Give a stand-in for the module *name* to whatever is imported in this context.
 
-    It gets a stand-in, which imports the real one when it is first asked for anything. After
-    the context, imports of *name* by anyone else find the real one as ever.
+    The stand-in imports the module at its first use. After the context, an import of *name* gets
+    the module itself.
     """
     if name in sys.modules:
         yield
@@ -26,9 +26,9 @@ def postponed(name: str) -> Iterator[None]:
 
 
 class _StandIn(ModuleType):
-    """Passes for a module until it is used, and on to the real one then."""
+    """Passes for a module, and passes every use on to the real one."""
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # what the import machinery asks of any module
+        if attribute.startswith("__"):  # for which an import looks in any module
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self.__name__), attribute)

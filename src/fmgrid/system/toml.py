@@ -1,7 +1,7 @@
-"""TOML text -> its values, in a time that grows with its length and no faster.
+"""TOML text -> values, in a time that grows with the length of the text and no faster.
 
-`tomllib` takes a time that grows with the square of a key's parts: half a million of them take
-days. Whoever wrote a text may mean harm, so its keys are looked at before it is read.
+The time of `tomllib` grows with the square of a key's parts: half a million of them take days. A
+text may be anyone's, so long keys are refused before it is parsed.
 """
 
 import re
@@ -13,8 +13,8 @@ MAX_DEPTH = 20  # of a key's parts, and of tables and arrays in each other
 _PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_DEPTH}}}"
 _MANY_DOTS = re.compile(rf"(?:\.[^.\n]*+){{{MAX_DEPTH}}}")  # on one line, as a key is
-# Texts of several lines and comments are passed over, because what looks like a key in them is
-# none. A text on one line may be the first part of a key.
+# Strings of several lines and comments are skipped: they have no keys. A string on one line may
+# be the first part of a key.
 _TOKEN = re.compile(
     r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)'''
     r"""|'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z)"""
@@ -24,9 +24,10 @@ _TOKEN = re.compile(
 
 
 def loads(text: str) -> dict[str, Any]:
-    """Return the values of a text. Raises `ValueError` for what is not TOML, and for long keys.
+    """Return the values of a text.
 
-    Values that are nested too deeply raise `RecursionError`.
+    Raises `ValueError` for a text that is not TOML or has a long key, and `RecursionError` for
+    values that are nested too deeply.
     """
     if find_long_key(text) is not None:
         raise ValueError(f"a key has over {MAX_DEPTH} parts")
@@ -34,8 +35,8 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def find_long_key(text: str) -> int | None:
-    """Return where the first key of more than 20 parts begins, None if there is none."""
-    if _MANY_DOTS.search(text) is None:  # true of nearly all files, and quickly told
+    """Return the position of the first key of more than 20 parts, None if there is none."""
+    if _MANY_DOTS.search(text) is None:  # as in nearly all files
         return None
-    starts = (found.start() for found in _TOKEN.finditer(text) if found["key"])
+    starts = (token.start() for token in _TOKEN.finditer(text) if token["key"])
     return next(starts, None)

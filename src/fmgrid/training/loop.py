@@ -9,9 +9,9 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -21,28 +21,20 @@ import torch
 from loguru import logger
 from torch.nn import functional
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmgrid import __version__
-from fmgrid.components import (
-    is_plugged_in,
-    leave_out_compiler,
-    on_one_line,
-    resolve_optimizer,
-    training_arguments,
-)
-from fmgrid.data import PIXELS, Batches, Images, load_images
-from fmgrid.errors import explain_refusal, is_the_machines
+from fmgrid.components import needs_own_process, networks, optimizers
+from fmgrid.components.datasets import workload_of
+from fmgrid.data.batches import Batches, Images, load_images
+from fmgrid.errors import is_the_machines
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, subseed
 from fmgrid.system.postponed import postponed
-from fmgrid.training.networks import MLP
 from fmgrid.training.steps import Steps, steps_for
-from fmgrid.words import printable
 
 with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
     import mltrainer
     from mltrainer.trainer import Reporter
-
-leave_out_compiler()
 
 VALID_BATCH = 1000  # images scored at once: the fastest for all widths
 
@@ -75,7 +67,7 @@ def train(
     try:
         outcome |= _train(experiment, data_folders[experiment.dataset], history, clock)
     except Exception as error:
-        if is_the_machines(error, is_plugged_in=is_plugged_in(experiment.optimizer)):
+        if is_the_machines(error, is_plugged_in=needs_own_process(experiment)):
             raise
         logger.exception("failed")
         outcome = {"status": "failed", "failure": Failure.of(error)}
@@ -87,31 +79,6 @@ def train(
         software={**(software or {}), **describe_software()},
         **outcome,
     )
-
-
-def check_optimizer(experiment: Experiment) -> str | None:
-    """Return what the optimizer objects to its arguments, None if it takes them.
-
-    It is built as for a training and takes steps of a small network: only the class itself knows
-    that momentum = -1 will not do, and some know it in a step only. The second step is the first
-    that calls a fused kernel directly. A plugged-in optimizer takes no step here: what it raises
-    in one is that run's failure.
-    """
-    with torch.random.fork_rng(devices=[]):
-        network = MLP((2,), seed=0)
-        loss_fn = torch.nn.CrossEntropyLoss()
-        try:
-            build: Callable[..., Optimizer] = resolve_optimizer(experiment.optimizer)
-            optimizer = build(network.parameters(), **_to_arguments(experiment))
-            steps = steps_for(network, loss_fn, optimizer)
-            for _ in range(0 if is_plugged_in(experiment.optimizer) else 2):
-                steps.loss(torch.ones(1, PIXELS), torch.zeros(1, dtype=torch.int64))
-                steps.update()
-        except BaseException as error:
-            if not is_plugged_in(experiment.optimizer) and explain_refusal(error):
-                raise  # the machine is to blame, and not the arguments
-            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
-    return None
 
 
 def describe_software() -> dict[str, str | int]:
@@ -132,25 +99,27 @@ def _train(
 ) -> dict[str, Any]:
     """Append each epoch to *history* as it ends; return what is known at the end of all."""
     parts = load_images(data_folder, experiment.validation)
-    network = MLP(experiment.hidden_units, experiment.seed)
+    network = networks.build(experiment)
     batches = Batches(
         parts.train, experiment.batch_size, experiment.seed, portion=experiment.train_images
     )
     # For optimizers that draw random numbers; the batches have a generator of their own.
     torch.manual_seed(subseed(experiment.seed, "training"))
+    build_optimizer: Any = partial(optimizers.build, optimizers.OPTIMIZER.of(experiment))
     with tempfile.TemporaryDirectory() as scratch:  # mltrainer insists on a folder to log to
         trainer = _Trainer(
             model=network,
             settings=_to_settings(experiment, Path(scratch)),
             loss_fn=torch.nn.CrossEntropyLoss(),
-            optimizer=resolve_optimizer(experiment.optimizer),
+            optimizer=build_optimizer,
             traindataloader=batches,
             validdataloader=[parts.valid],
             scheduler=None,
         )
         trainer.reporters.append(_History(history, trainer.optimizer, batches, clock))
         trainer.loop()
-    outcome: dict[str, Any] = {"weights": network.weights}
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    outcome: dict[str, Any] = {"weights": weights}
     if parts.test is not None:
         outcome["test_loss"], outcome["test_accuracy"] = score(network, parts.test)
     return outcome
@@ -162,18 +131,13 @@ def _to_settings(experiment: Experiment, scratch: Path) -> mltrainer.TrainerSett
         epochs=experiment.epochs,
         metrics=[],  # the accuracy is exact only where all images are seen at once: see score()
         logdir=scratch,
-        train_steps=experiment.steps_per_epoch,
+        train_steps=workload_of(experiment).steps_per_epoch,
         valid_steps=1,
         reporttypes=[],  # the history comes back in memory, and events writes what is shown
-        optimizer_kwargs=_to_arguments(experiment),
+        optimizer_kwargs={},  # `optimizers.build` has them
         scheduler_kwargs=None,
         earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
     )
-
-
-def _to_arguments(experiment: Experiment) -> dict[str, Any]:
-    own = training_arguments(experiment.optimizer, experiment.optimizer_args)
-    return {"lr": experiment.learning_rate, **own}
 
 
 def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
@@ -217,6 +181,19 @@ class _Trainer(mltrainer.Trainer):
         (images,) = self.validdataloader
         loss, accuracy = score(self.model, images)
         return {"Accuracy": accuracy}, self._check_finite(loss, "validation")
+
+    def report(
+        self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
+    ) -> None:
+        """Report an epoch, and only then step the schedule: the report has the rate of its steps.
+
+        mltrainer does that in its own `evalbatches`.
+        """
+        super().report(epoch, train_loss, test_loss, metric_dict)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(test_loss)
+        elif self.scheduler is not None:
+            self.scheduler.step()
 
     def _check_finite(self, loss: float, kind: str) -> float:
         if not math.isfinite(loss):

@@ -1,18 +1,15 @@
 """What the workers' server imports, so that every worker has it from the start."""
 
-import ctypes
 import gc
 import os
-import signal
-import sys
 from importlib import import_module
 
-if sys.platform == "linux":
-    # The server would notice its parent's death when it has imported all this, and no sooner.
-    PR_SET_PDEATHSIG = 1  # prctl(2); what is forked from the server does not inherit it
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get("FMGRID_PARENT") not in (None, str(os.getppid())):
-        os._exit(1)  # it had died already
+from fmgrid.system.processes import die_with_parent
+
+# The server would notice its parent's death when it has imported all this, and no sooner. What
+# is forked from the server does not die with it.
+parent = os.environ.get("FMGRID_PARENT")
+die_with_parent(int(parent) if parent else None)
 
 if log := os.environ.get("FMGRID_SERVER_LOG"):
     # Whatever ends the server is the command's to say, in its own words.

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from fmgrid.components import take_step
-from fmgrid.training.networks import MLP
+from fmgrid.components.mlp import MLP
+from fmgrid.components.optimizers import take_step
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
 

@@ -27,7 +27,8 @@ def train_one(
     *data* are the data sets by name. Raises `DataError` if the images are no longer those that
     were verified, or if they change meanwhile: then no outcome means anything.
     """
-    from fmgrid.data import check_unchanged, check_undisturbed, load_images
+    from fmgrid.data.batches import load_images
+    from fmgrid.data.cache import check_unchanged, check_undisturbed
     from fmgrid.training.loop import train
 
     prepared = data[experiment.dataset]
@@ -38,10 +39,3 @@ def train_one(
         run = train(experiment, {prepared.dataset: prepared.folder}, software)
     check_undisturbed(prepared, facts)
     return run
-
-
-def check_optimizer(experiment: Experiment) -> str | None:
-    """Return what the optimizer objects to its arguments; see `training.check_optimizer`."""
-    from fmgrid.training import loop as training
-
-    return training.check_optimizer(experiment)

@@ -17,8 +17,8 @@ from fmgrid.execution.answers import LARGEST, AnswerError, checked, load
 from fmgrid.execution.local.child import attempt_task, serve
 from fmgrid.execution.tasks import Task, Train
 from fmgrid.experiment import Failure, Run, Status
-from fmgrid.system.apart import kill_descendants
 from fmgrid.system.disk import open_regular
+from fmgrid.system.processes import kill_descendants
 
 ATTEMPTS = 2  # a death may be the machine's fault, and not the training's; two are no accident
 LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with

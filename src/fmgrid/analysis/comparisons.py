@@ -1,0 +1,191 @@
+"""Who is better than whom: winners by seed, equals of the best, and comparisons with one of them.
+
+Experiments that different images judge are compared with nothing of each other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fmgrid.analysis.axes import Group
+from fmgrid.analysis.experiments import (
+    UNKNOWN_SEED,
+    ExperimentRuns,
+    are_confounded,
+    are_scored_alike,
+    best_by_images,
+    best_first,
+    scored_alike,
+)
+from fmgrid.analysis.statistics import (
+    ALPHA,
+    Difference,
+    Estimate,
+    common_seeds,
+    compare,
+    estimate,
+    holm,
+)
+from fmgrid.analysis.study import Study
+from fmgrid.metrics import METRICS, WITH_SPREAD
+from fmgrid.settings import is_same
+
+
+@dataclass(frozen=True)
+class Against:
+    """How the members of a group compare with one experiment.
+
+    p values are Holm's over the group, or, where the reference was picked by the same figures, for
+    all pairs of the group, as any of them might have been picked.
+    """
+
+    reference: ExperimentRuns
+    is_picked: bool  # for being the best
+    differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
+
+
+@dataclass(frozen=True)
+class Winners:
+    """The conclusions of single runs of experiments that the same images judge."""
+
+    seeds: tuple[int, ...]  # that all of them have
+    left_out: tuple[int, ...]  # seeds that only some of them have
+    ranked: tuple[ExperimentRuns, ...]  # each configuration once, best mean first
+    ranks: Mapping[str, tuple[int, ...]]  # by name, one for each seed; equals share the better one
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are best with one seed or more, most often first."""
+        won = [name for name in self.ranks if 1 in self.ranks[name]]
+        return sorted(won, key=lambda name: -self.ranks[name].count(1))
+
+    @property
+    def by_seed(self) -> dict[int, list[str]]:
+        """The best with each seed; equals all are."""
+        return {
+            seed: [name for name, places in self.ranks.items() if places[at] == 1]
+            for at, seed in enumerate(self.seeds)
+        }
+
+
+@dataclass(frozen=True)
+class MetricPair:
+    """A metric of two experiments."""
+
+    first: Estimate
+    second: Estimate
+    difference: Difference | None  # second minus first; None where they cannot be compared
+    p: float | None = None  # Holm's over the metrics
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two experiments over the seeds that both have, or over all of each where they share none."""
+
+    first: ExperimentRuns
+    second: ExperimentRuns
+    seeds: tuple[int, ...]  # that both have
+    settings: Mapping[str, tuple[Any, Any]]  # that differ
+    metrics: Mapping[str, MetricPair]  # that both have
+
+    @property
+    def is_confounded(self) -> bool:
+        """Whether they saw different numbers of images, time aside."""
+        return are_confounded(self.first, self.second)
+
+
+def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
+    """Compare a group's members with the study's baseline, or with the best where it has none.
+
+    None where there is nothing to compare.
+    """
+    ranked = group.ranked(metric)
+    if not ranked:
+        return None
+    baseline = study.baseline
+    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *ranked])):
+        baseline = None
+    reference = baseline or scored_alike(ranked)[0][0]
+    named = next((one for one in ranked if one.configuration == reference.configuration), reference)
+    differences = {
+        member.name: difference
+        for member in ranked
+        if member.configuration != reference.configuration
+        if member.evaluation_set == reference.evaluation_set
+        if (difference := compare(member.series(metric), reference.series(metric)))
+    }
+    if not differences:
+        return None
+    p_values = [difference.p for difference in differences.values()]
+    corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
+    pairs = zip(differences.values(), corrected, strict=True)
+    return Against(named, baseline is None, dict(zip(differences, pairs, strict=True)))
+
+
+def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
+    """Return the ranks of experiments with each seed alone, over the seeds that all of them have.
+
+    Of several sets of experiments that different images judge it is the largest. None where that
+    has fewer than two experiments, or shares no seed.
+    """
+    ranked, *_ = [*best_by_images(study.configurations, metric), []]
+    series = {one.name: one.series(metric) for one in ranked}
+    seeds = sorted(set(common_seeds(list(series.values()))) - {UNKNOWN_SEED})
+    if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
+        return None
+    ranks: dict[str, list[int]] = {name: [] for name in series}
+    for seed in seeds:
+        figures = [values[seed] for values in series.values()]
+        ordered = sorted(figures, reverse=bool(METRICS[metric].is_higher_better))
+        for name, values in series.items():
+            ranks[name].append(ordered.index(values[seed]) + 1)
+    known = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
+    return Winners(
+        seeds=tuple(seeds),
+        left_out=tuple(sorted(known - set(seeds))),
+        ranked=tuple(ranked),
+        ranks={name: tuple(places) for name, places in ranks.items()},
+    )
+
+
+def as_good_as_best(
+    members: Iterable[ExperimentRuns], metric: str = "accuracy"
+) -> list[ExperimentRuns]:
+    """Return the best and those that do not differ significantly from it, best first.
+
+    Paired by seed. Any of them might have been the best of these figures, so that p values are
+    corrected for all pairs (Bonferroni).
+    """
+    best, *others = best_first(members, metric)
+    differences = [compare(best.series(metric), other.series(metric)) for other in others]
+    p_values = _for_all_pairs([difference.p if difference else 1.0 for difference in differences])
+    return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
+
+
+def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
+    """Compare two experiments in their settings and metrics."""
+    names = {**first.settings, **second.settings}
+    settings = {name: (first.settings.get(name), second.settings.get(name)) for name in names}
+    seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
+    metrics = {}
+    for metric in (*WITH_SPREAD, "overfitting_gap"):
+        both = [one.series(metric) for one in (first, second)]
+        if seeds:
+            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
+        if all(both):
+            is_comparable = seeds and are_scored_alike([first, second], metric)
+            difference = compare(both[1], both[0]) if is_comparable else None
+            first_mean, second_mean = (estimate(one.values()) for one in both)
+            metrics[metric] = MetricPair(first_mean, second_mean, difference)
+    known = {metric: pair.difference for metric, pair in metrics.items() if pair.difference}
+    tested = {metric: one.p for metric, one in known.items() if one.sd is not None}
+    for metric, p in zip(tested, holm(list(tested.values())), strict=True):
+        metrics[metric] = replace(metrics[metric], p=p)
+    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
+    return Comparison(first, second, seeds, differing, metrics)
+
+
+def _for_all_pairs(p_values: Sequence[float]) -> list[float]:
+    """Correct the p values of one that was picked against each of the others."""
+    pairs = len(p_values) * (len(p_values) + 1) // 2
+    return [min(1.0, pairs * p) for p in p_values]

@@ -1,0 +1,107 @@
+"""A name in a grid -> a data set, a network or an optimizer: built in, or "package.module:Class".
+
+The table of kinds says how each is looked up, checked before the first training, and built.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fmgrid.components.datasets import DATASET
+from fmgrid.components.kinds import Kind
+from fmgrid.components.networks import NETWORK
+from fmgrid.components.optimizers import OPTIMIZER
+from fmgrid.components.plugins import ComponentError, is_plugged_in, on_one_line
+from fmgrid.components.signatures import Signature, as_float
+from fmgrid.errors import explain_refusal
+from fmgrid.experiment import Experiment, typed
+from fmgrid.words import printable
+
+KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
+NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
+RESERVED_ARGUMENTS = OPTIMIZER.reserved
+
+
+def optimizer_signature(name: str) -> Signature:
+    """Return what an optimizer takes. Raises `ComponentError` if the name means none."""
+    return OPTIMIZER.signature(name)
+
+
+def objection_to_name(setting: str, name: Any) -> str | None:
+    """Return why no experiment has this value of a setting that names a built-in component."""
+    try:
+        kind = KINDS.get(setting)
+        _ = kind and kind.is_built_in(name) and kind.signature(name)
+    except ComponentError as error:
+        return str(error)
+    return None
+
+
+def as_taken(experiment: Experiment) -> Experiment:
+    """Return the experiment with arguments as its components take them.
+
+    Where torch takes a float, 0 becomes 0.0: both train to the same bits.
+    """
+    changed = {}
+    for kind in NAMED:
+        args = vars(experiment).get(f"{kind.setting}_args", {})
+        taken = kind.as_taken(getattr(experiment, kind.setting), args) if args else args
+        if typed(taken) != typed(args):
+            changed[f"{kind.setting}_args"] = taken
+    return experiment.model_copy(update=changed) if changed else experiment
+
+
+def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
+    """Return *value* as an experiment with this optimizer holds it under *keys*."""
+    match keys:
+        case ["learning_rate"]:
+            return as_float(value, frozenset({"float"}))
+        case ["optimizer_args", argument]:
+            return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
+        case ["optimizer_args"] if isinstance(value, dict):
+            return OPTIMIZER.as_taken(optimizer, value)
+        case ["optimizer_args", *_]:
+            return value
+    return _as_whole(value)
+
+
+def _as_whole(value: Any) -> Any:
+    """Return 3 for 3.0: all numbers of fmgrid's own settings but the learning rate are whole."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_as_whole, value))
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def needs_own_process(experiment: Experiment) -> bool:
+    """Return whether anything of an experiment is somebody else's code."""
+    return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
+
+
+def find_distinct(experiments: Iterable[Experiment]) -> Iterator[tuple[str, Experiment]]:
+    """Yield an experiment for every distinct component to check, with the setting that names it."""
+    components = {
+        repr((kind.setting, kind.of(experiment))): (kind.setting, experiment)
+        for experiment in experiments
+        for kind in KINDS.values()
+        if kind.check is not None
+    }
+    yield from components.values()
+
+
+def check_component(setting: str, experiment: Experiment) -> str | None:
+    """Return what a component objects to its arguments, None if it takes them.
+
+    It is built as for a training, in a worker, since only its class knows what it takes.
+    """
+    import torch
+
+    kind = KINDS[setting]
+    component = kind.of(experiment)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            if kind.check is not None:
+                kind.check(component)
+        except BaseException as error:
+            if not is_plugged_in(component.name) and explain_refusal(error):
+                raise  # the machine is to blame, and not the arguments
+            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
+    return None

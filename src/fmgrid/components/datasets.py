@@ -1,0 +1,53 @@
+"""The kind "dataset", and the rules between settings that need the facts of one."""
+
+from typing import NamedTuple
+
+from fmgrid.components.kinds import Component, Kind
+from fmgrid.components.signatures import Signature
+from fmgrid.data.catalogue import DATASETS, DatasetInfo
+from fmgrid.experiment import Experiment
+
+DATASET = Kind(
+    setting="dataset",
+    noun="data set",
+    of=lambda experiment: Component(experiment.dataset, {}),
+    library="fmgrid",
+    built_in=lambda: DATASETS,
+    read=lambda _: Signature(),
+    reserved={},
+)
+
+
+class Workload(NamedTuple):
+    """How much there is to train on and to score."""
+
+    train_set_size: int  # images that the network may learn from
+    valid_images: int  # scored after every epoch
+    steps_per_epoch: int  # the last batch may be short where an epoch is counted in images
+
+
+def info_of(experiment: Experiment) -> DatasetInfo:
+    """Return the facts of an experiment's data set."""
+    return DATASETS[experiment.dataset]
+
+
+def workload_of(experiment: Experiment) -> Workload:
+    """Return how many images and steps follow from the settings and the data set."""
+    info, validation, steps = info_of(experiment), experiment.validation, experiment.train_steps
+    train, valid = info.train_images, info.test_images
+    if validation != "test":
+        train, valid = train - validation, validation
+    if not isinstance(steps, int):
+        steps = -(-(experiment.train_images or train) // experiment.batch_size)
+    return Workload(train, valid, steps)
+
+
+def objection_to_workload(experiment: Experiment) -> str | None:
+    """Return why the data set has too few images for the settings, None if it has enough."""
+    size = workload_of(experiment).train_set_size
+    if size < 1:
+        total = info_of(experiment).train_images
+        return f"validation = {experiment.validation} leaves none of the {total} images"
+    if experiment.batch_size > size:
+        return f"batch_size = {experiment.batch_size} exceeds the {size} training images"
+    return None

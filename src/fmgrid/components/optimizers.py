@@ -1,0 +1,102 @@
+"""The kind "optimizer": the classes of torch.optim, and anyone's that are derived from theirs."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from fmgrid.components.kinds import Component, Kind
+from fmgrid.components.plugins import Expected, is_plugged_in, load_class
+from fmgrid.components.signatures import Signature, inspected, parsed, torch_sources
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+
+EXPECTED = Expected("optimizer", "torch.optim:Optimizer")
+
+
+def build(optimizer: Component, parameters: "Iterable[Parameter]") -> "Optimizer":
+    """Return an optimizer of these parameters."""
+    leave_out_compiler()
+    name, args = optimizer
+    make: Callable[..., Optimizer] = load_class(_with_module(name), EXPECTED)
+    return make(parameters, **args, **_fused(name, args))
+
+
+def _fused(name: str, args: Collection[str]) -> dict[str, Any]:
+    """Return the argument that asks torch's own optimizers for their fused step.
+
+    It takes half the time of the loop that is torch's default, and rounds differently.
+    """
+    is_excluded = is_plugged_in(name) or {"fused", "foreach", "differentiable"} & {*args}
+    return {} if is_excluded or not OPTIMIZER.signature(name).takes("fused") else {"fused": True}
+
+
+def _check(optimizer: Component) -> None:
+    """Build the optimizer, and let one of torch's take steps of a small layer.
+
+    Only the class itself knows that momentum = -1 will not do, and some know it in a step only.
+    A plugged-in optimizer takes no step here: an error there is the failure of a run.
+    """
+    import torch
+
+    layer = torch.nn.Linear(2, 2)
+    made = build(optimizer, layer.parameters())
+    for _ in range(0 if is_plugged_in(optimizer.name) else 2):
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        take_step(made)
+
+
+def leave_out_compiler() -> None:
+    """Let torch make an optimizer without importing its compiler, a third of torch's own import.
+
+    `Optimizer.add_param_group` asks torch._dynamo on its first call how to keep itself from being
+    compiled, and stores the answer. This is the answer for a process that compiles nothing. A
+    torch that asks differently imports the compiler, as ever.
+    """
+    from torch.optim import Optimizer
+
+    plain = getattr(Optimizer.add_param_group, "__wrapped__", None)
+    if plain is not None:
+        setattr(plain, "__dynamo_disable", plain)
+
+
+def take_step(optimizer: "Optimizer") -> None:
+    """Take a step of one of torch's optimizers without its hooks, which import the compiler."""
+    import torch
+
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # or a schedule warns of no step
+    with torch.no_grad():
+        inspect.unwrap(type(optimizer).step)(optimizer)
+
+
+def _with_module(name: str) -> str:
+    return name if is_plugged_in(name) else f"torch.optim:{name}"
+
+
+def _read(name: str) -> Signature:
+    parsed_source = parsed(torch_sources("optim")[name], name)
+    return parsed_source or inspected(load_class(_with_module(name), EXPECTED))
+
+
+def _objection(signature: Signature) -> str | None:
+    if signature.step_needs:
+        return "calls the loss several times a step, which the training loop does not offer"
+    if not signature.takes("lr"):
+        return "takes no lr, so that learning_rate would mean nothing"
+    return None
+
+
+OPTIMIZER = Kind(
+    setting="optimizer",
+    noun=EXPECTED.noun,
+    base=EXPECTED.base,
+    of=lambda each: Component(each.optimizer, {"lr": each.learning_rate, **each.optimizer_args}),
+    library="torch.optim",
+    built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},
+    read=_read,
+    reserved={"lr": "it is the setting learning_rate", "params": "it is the network's"},
+    objection=_objection,
+    check=_check,
+)

@@ -1,0 +1,162 @@
+"""Somebody else's class, "package.module:Class": what it takes, and the class itself.
+
+What it takes is asked in a process of its own, because nobody knows what an import does to a
+process; the class itself is imported by a worker that serves no other run.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, TypeGuard
+
+from fmgrid.components.signatures import Signature, inspected
+from fmgrid.errors import FmgridError, text_of
+from fmgrid.system.apart import NoAnswerError, ask
+from fmgrid.words import or_near_match, printable
+
+_IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
+_LONGEST_REASON = 300  # characters
+_INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
+
+
+class ComponentError(FmgridError):
+    """A name that means no usable class."""
+
+    exit_code = 2
+
+
+class Expected(NamedTuple):
+    """What a plugged-in name must mean."""
+
+    noun: str  # for people, as in "optimizer"
+    base: str  # the class that it is derived from, as in "torch.optim:Optimizer"
+
+
+def is_plugged_in(name: str) -> bool:
+    """Return whether a component is somebody else's code, neither fmgrid's nor torch's."""
+    return ":" in name
+
+
+def load_class(name: str, expected: Expected) -> type:
+    """Return the class that *name* means. Imports somebody else's module.
+
+    For a process that may be spoiled. Modules of the current folder are found too, after all
+    installed ones. Raises `ComponentError` where there is no such class.
+    """
+    module_name, _, class_name = name.rpartition(":")
+    module = _import(module_name)
+    component = getattr(module, class_name, None)
+    if _is(component, expected):
+        return component
+    known = [each for each, value in vars(module).items() if _is(value, expected)]
+    raise ComponentError(
+        f'module {module_name} has no {expected.noun} class "{printable(class_name, 80)}"'
+        f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
+    )
+
+
+def ask_for_signature(name: str, expected: Expected) -> Signature:
+    """Return what somebody else's class takes. Raises `ComponentError`."""
+    module_name = name.rpartition(":")[0]
+    _check_module_name(module_name)
+    try:
+        request = [name, *expected]
+        answer = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
+        objection, signature = answer["objection"], Signature.model_validate_json(answer["takes"])
+    except (NoAnswerError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
+        objection = f"module {printable(module_name, 80)} cannot be imported ({reason})"
+    if objection:
+        raise ComponentError(printable(str(objection)))
+    return signature
+
+
+def inspect_class(request: Iterable[str]) -> dict[str, str]:
+    """Return what a class takes as JSON, and an objection, "" if there is none."""
+    name, noun, base = request
+    signature, objection = Signature(), ""
+    try:
+        signature = inspected(load_class(name, Expected(noun, base)))
+    except ComponentError as error:
+        objection = str(error)
+    except BaseException as error:  # noqa: BLE001 - modules and metaclasses may do anything
+        objection = f"{printable(name, 80)} cannot be inspected ({on_one_line(error)})"
+    return {"takes": signature.model_dump_json(), "objection": objection}
+
+
+def _is(value: Any, expected: Expected) -> TypeGuard[type]:
+    # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
+    module_name, _, name = expected.base.partition(":")
+    module = sys.modules.get(module_name)
+    return module is not None and isinstance(value, type) and issubclass(value, vars(module)[name])
+
+
+def _hint_at_hidden_file(module_name: str) -> str:
+    """Say that an installed module hides one of the current folder, "" if it hides none."""
+    name = module_name.partition(".")[0]
+    place = next((path for path in (Path(f"{name}.py"), Path(name)) if path.exists()), None)
+    if place is None or not (name in sys.stdlib_module_names or PathFinder.find_spec(name)):
+        return ""
+    return f"; an installed module has that name, so rename {place} of the current folder"
+
+
+def on_one_line(error: BaseException) -> str:
+    """Say on one line what went wrong in somebody else's code."""
+    words = text_of(error)[:_LONGEST_REASON].split()
+    return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
+
+
+def _check_module_name(module_name: str) -> None:
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        shown = printable(module_name, 80)
+        raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
+
+
+@dataclass(frozen=True)
+class _LastPlace:
+    """Finds the modules of a folder where nothing else has found them.
+
+    At the end of sys.path, a google.py would come before an installed google without __init__.py.
+    Installed code tries modules that need not be there, such as colorama: not those of the folder.
+    """
+
+    folder: str
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return where the module is, for Python's import."""
+        # Python tries modules of its own that other systems have: a _winapi.py is none of them.
+        if path is not None or name in sys.stdlib_module_names:
+            return None
+        if _is_asked_by_installed_code(sys._getframe(1)):
+            return None
+        return PathFinder.find_spec(name, [self.folder], target)
+
+
+def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
+    """Return whether the first caller outside importlib is installed, and not this module."""
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == "importlib":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename == __file__:
+        return False
+    return not _INSTALLED.isdisjoint(Path(frame.f_code.co_filename).parts)
+
+
+def _import(module_name: str) -> Any:
+    _check_module_name(module_name)
+    last = _LastPlace(str(Path.cwd()))
+    if last not in sys.meta_path:
+        sys.meta_path.append(last)
+    try:
+        return importlib.import_module(module_name)
+    except BaseException as error:  # somebody else's module may raise anything
+        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
+            f"{error.name}."
+        )
+        hint = "; install it, or run fmgrid in the folder that holds it" if missing else ""
+        raise ComponentError(
+            f"module {printable(module_name, 80)} cannot be imported ({on_one_line(error)}){hint}"
+        ) from error

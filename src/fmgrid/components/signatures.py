@@ -1,0 +1,178 @@
+"""What a component takes, as far as that is known without building one.
+
+torch's own are read from torch's source text, because importing torch costs seconds and a plan
+should not: the installed source is the truth for the installed version.
+"""
+
+import ast
+import importlib.util
+import inspect
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fmgrid.experiment import Record
+
+# Names of the types that a value may have, as in {"bool"}; of each item where it is a list.
+Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
+
+_SCALARS = frozenset({"bool", "int", "float", "str"})
+# What people write for true and false; "none" means that an argument keeps its default.
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "none", "0"})
+
+
+class Signature(Record):
+    """The arguments of a component, and those of its method `step`, if it has one."""
+
+    arguments: frozenset[str] = frozenset()
+    takes_any: bool = False  # it has **kwargs
+    step_needs: tuple[str, ...] = ()  # arguments that step() cannot be called without
+    # Of the arguments whose type is known. Other packages' say what is true or false by default,
+    # and nothing else: a guess at the type from a default may be wrong.
+    types: Mapping[str, Accepted] = {}
+    has_exact_types: bool = False
+
+    def takes(self, argument: str) -> bool:
+        """Return whether the component can be given *argument*."""
+        return self.takes_any or argument in self.arguments
+
+    def objection_to(self, argument: str, value: Any) -> str | None:
+        """Return why *value* is no value of the argument and what to write, None if it is one.
+
+        Python would take the text "False" for true, and give no error.
+        """
+        accepted = self.types.get(argument)
+        if accepted is None:
+            return None
+        if not self.has_exact_types:
+            return _objection_to_text(value) if isinstance(value, str) else None
+        if not isinstance(accepted, tuple):
+            return _objection_to_scalar(value, accepted)
+        if not isinstance(value, list) or len(value) != len(accepted):
+            return f"is not a list of {len(accepted)} numbers"
+        objections = (_objection_to_scalar(*pair) for pair in zip(value, accepted, strict=True))
+        return next((f"holds a value that {each}" for each in objections if each), None)
+
+    def as_taken(self, argument: str, value: Any) -> Any:
+        """Return *value* as torch takes it, 0.0 for 0 where that is a float."""
+        accepted = self.types.get(argument)
+        if not self.has_exact_types or accepted is None:
+            return value
+        if not isinstance(accepted, tuple):
+            return as_float(value, accepted)
+        if isinstance(value, list) and len(value) == len(accepted):
+            return [as_float(*pair) for pair in zip(value, accepted, strict=True)]
+        return value
+
+
+def as_float(value: Any, accepted: frozenset[str]) -> Any:
+    """Return a whole number as a float where that is accepted, and whole numbers are not."""
+    is_float = type(value) is int and "float" in accepted and "int" not in accepted
+    return float(value) if is_float else value
+
+
+def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
+    if type(value).__name__ in accepted or (type(value) is int and "float" in accepted):
+        return None
+    if "bool" in accepted:
+        return _objection_to_text(str(value)) or "is not true or false; write true or false"
+    if "str" in accepted:
+        return "is not text in quotes"
+    kind = "number" if "float" in accepted else "whole number"
+    number = _to_number(value, kind)
+    return f"is not a {kind}" + (f"; write {number}" if number else "")
+
+
+def _objection_to_text(text: str) -> str | None:
+    """Return what to write instead of a text that says true or false."""
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        return None
+    return f"is not true or false; write {'true' if word in _TRUE else 'false'}"
+
+
+def _to_number(value: Any, kind: str) -> str | None:
+    """Return the number in a value that is none, None where it holds none."""
+    try:
+        number = float(value) if isinstance(value, str | float) else math.nan
+    except ValueError:
+        return None
+    if kind == "number":
+        return str(number).removesuffix(".0") if math.isfinite(number) else None
+    return str(int(number)) if number.is_integer() else None
+
+
+def inspected(component: type) -> Signature:
+    """Return what Python says of a class."""
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    parameters = list(inspect.signature(component).parameters.values())
+    method = getattr(component, "step", None)
+    step = list(inspect.signature(method).parameters.values())[1:] if method else []
+    return Signature(
+        arguments=frozenset(p.name for p in parameters if p.kind not in variable),
+        takes_any=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        step_needs=tuple(
+            p.name for p in step if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ),
+        types={p.name: frozenset({"bool"}) for p in parameters if type(p.default) is bool},
+    )
+
+
+@cache
+def torch_sources(package: str) -> dict[str, Path]:
+    """Return each class that a package of torch offers, with the file that defines it."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        raise ImportError("torch is not installed")
+    folder = Path(spec.origin).parent / package
+    imports = (
+        (alias.name, node.module.rpartition(".")[2])
+        for node in ast.parse((folder / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    )
+    return {name: folder / f"{module}.py" for name, module in imports if name[0].isupper()}
+
+
+def parsed(source: Path, name: str) -> Signature | None:
+    """Read the signature of a class from source text; None where it isn't written out there."""
+    body = ast.parse(source.read_text(encoding="utf-8")).body
+    methods = {
+        method.name: method.args
+        for node in body
+        if isinstance(node, ast.ClassDef) and node.name == name
+        for method in node.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    init, step = methods.get("__init__"), methods.get("step")
+    if init is None:
+        return None
+    parameters = (*init.posonlyargs, *init.args, *init.kwonlyargs)
+    types = {each.arg: _accepted(each.annotation) for each in parameters if each.arg != "self"}
+    required = step.args[1 : len(step.args) - len(step.defaults)] if step else []
+    return Signature(
+        arguments=frozenset(types),
+        takes_any=init.kwarg is not None,
+        step_needs=tuple(each.arg for each in required),
+        types={argument: accepted for argument, accepted in types.items() if accepted},
+        has_exact_types=True,
+    )
+
+
+def _accepted(annotation: ast.expr | None) -> Accepted | None:
+    """Return what an annotation such as "bool | None" or Tuple[float, float] lets TOML say."""
+    match annotation:
+        case ast.Subscript(ast.Name("tuple" | "Tuple"), ast.Tuple(items)):
+            return tuple(_scalars(item) for item in items)
+        case ast.Subscript(ast.Name("Optional"), inner):
+            return _accepted(inner)
+    return None if annotation is None else _scalars(annotation)
+
+
+def _scalars(annotation: ast.expr) -> frozenset[str]:
+    """Return the scalar types that an annotation names, such as "float" of "float | Tensor"."""
+    names = {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)}
+    return frozenset(names & _SCALARS)

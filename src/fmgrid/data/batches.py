@@ -1,0 +1,151 @@
+"""Arrays in the cache -> tensors, and seeded batches of them."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from fmgrid.errors import DataError, is_lack_of_memory
+from fmgrid.experiment import subseed
+from fmgrid.system.disk import open_regular
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+class Images(NamedTuple):
+    """Images and their classes, in the order of the published files."""
+
+    pixels: "torch.Tensor"  # float32 [n, pixels], from 0 (background) to 1
+    labels: "torch.Tensor"  # int64 [n], an index into the data set's classes
+
+
+class Parts(NamedTuple):
+    """The images by their use."""
+
+    train: Images
+    valid: Images
+    test: Images | None  # None where the test images are the validation images
+
+
+def class_counts(folder: Path, classes: Sequence[str]) -> dict[Split, dict[str, int]]:
+    """Count the images per split and class in a prepared folder, without torch."""
+    import numpy as np
+
+    counts = {}
+    for split in SPLITS:
+        labels = map_array(folder / f"{split}_labels.npy")
+        of_each = np.bincount(labels, minlength=len(classes)).tolist()
+        counts[split] = dict(zip(classes, of_each, strict=True))
+    return counts
+
+
+@functools.cache
+def load_split(folder: Path, split: Split) -> Images:
+    """Map one split of a prepared folder: no copy, and at most once per process.
+
+    The mapping is private: writing to the tensors would not reach the cache.
+    Raises DataError if the files are gone.
+    """
+    import torch
+
+    try:
+        pixels, labels = (
+            torch.from_numpy(map_array(folder / f"{split}_{kind}.npy"))
+            for kind in ("pixels", "labels")
+        )
+    except (OSError, ValueError) as error:
+        if is_lack_of_memory(error):
+            raise
+        raise DataError(f"{folder}: {error}; `fmgrid data` makes the folder again") from error
+    return Images(pixels, labels)
+
+
+def map_array(path: Path) -> "np.ndarray[Any, Any]":
+    """Map the array of a file, privately: writing to it would not reach the file."""
+    import numpy as np
+
+    open_regular(path).close()  # numpy would wait for ever for a named pipe
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c")
+    return array
+
+
+def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
+    """Map a prepared folder, by use.
+
+    With *validation* "test", the study's protocol, every epoch is scored on the test images
+    and no others remain. With a number, so many images are held out: the last ones of the
+    published training files, the same for every seed, so that seeds stay comparable.
+    """
+    train, test = load_split(folder, "train"), load_split(folder, "test")
+    if validation == "test":
+        return Parts(train, test, None)
+    kept = len(train.labels) - validation
+    return Parts(
+        Images(train.pixels[:kept], train.labels[:kept]),
+        Images(train.pixels[kept:], train.labels[kept:]),
+        test,
+    )
+
+
+class Batches:
+    """An endless iterator over shuffled batches of (pixels, labels).
+
+    Every pass over the images is a new permutation. The order depends on *seed* and the
+    number of images alone, not on what is trained before or beside it, so a resumed grid
+    gives the same results as an uninterrupted one.
+
+    The images come in portions, a pass each unless *portion* says how many; the last batch
+    of a portion may be short. Where a pass ends within a portion, or within a batch of it,
+    the next one goes on, so that whatever the batch size, a portion holds the same images
+    in the same order.
+    """
+
+    def __init__(
+        self, images: Images, batch_size: int, seed: int, portion: int | None = None
+    ) -> None:
+        import torch
+
+        self.images_seen = 0  # handed out since the start, repeats included
+        self._images = images
+        self._batch_size = batch_size
+        self._portion = portion or len(images.labels)
+        self._generator = torch.Generator().manual_seed(subseed(seed, "batches"))
+        self._order = torch.empty(0, dtype=torch.int64)  # of the images next, as far as it is drawn
+        self._batches = self._split()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple["torch.Tensor", "torch.Tensor"]:
+        index = next(self._batches)
+        self.images_seen += index.numel()
+        pixels, labels = self._images
+        return pixels.index_select(0, index), labels.index_select(0, index)
+
+    def _split(self) -> Iterator["torch.Tensor"]:
+        """Yield the indices of each batch, portion after portion."""
+        import torch
+
+        # About a pass at a time, in whole batches: a portion may be too large for the memory.
+        most = self._batch_size * max(1, len(self._images.labels) // self._batch_size)
+        while True:
+            left = self._portion
+            while left:
+                part = self._take(min(left, most))
+                left -= part.numel()
+                yield from torch.split(part, self._batch_size)
+
+    def _take(self, count: int) -> "torch.Tensor":
+        """Return the indices of the next *count* images."""
+        import torch
+
+        while self._order.numel() < count:
+            drawn = torch.randperm(len(self._images.labels), generator=self._generator)
+            self._order = torch.cat([self._order, drawn])
+        taken, self._order = self._order[:count], self._order[count:]
+        return taken

@@ -1,0 +1,189 @@
+"""An expectation and the experiments of a grid -> the expectation with their exact names.
+
+Whatever no results of these experiments could answer is refused.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import translate
+
+from fmgrid.components import setting_as_taken
+from fmgrid.experiment import Experiment, typed
+from fmgrid.hypotheses.language import (
+    Condition,
+    Constant,
+    Contrast,
+    Equivalence,
+    Expectation,
+    ExpectationError,
+    Selection,
+    Side,
+    Term,
+)
+from fmgrid.hypotheses.notation import number_text, selection_text, shortened, to_text
+from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.settings import show_toml, to_toml, value_at
+from fmgrid.words import first_few, near_match, or_near_match
+
+_SHOWN_VALUES = 8
+_SHOWN_NAMES = 3
+
+
+class Experiments:
+    """The experiments of a grid by name; whatever hypotheses select of them is looked up once."""
+
+    def __init__(self, experiments: Iterable[Experiment]) -> None:
+        self.by_name = {experiment.name: experiment for experiment in experiments}
+        self._optimizers = {experiment.optimizer for experiment in self.by_name.values()}
+        self._named: dict[str, set[str]] = {}
+        self._by_value: dict[str, Mapping[tuple[str, Hashable], list[Experiment]]] = {}
+
+    def select(self, selection: Selection) -> tuple[str, ...]:
+        """Return the names of the selected experiments, in the order of the grid.
+
+        Raises `ExpectationError` for a selection of nothing.
+        """
+        chosen = [
+            self._having(item) if isinstance(item, Condition) else self._called(item)
+            for item in selection
+        ]
+        are_conditions = isinstance(selection[0], Condition)
+        names = set.intersection(*chosen) if are_conditions else set.union(*chosen)
+        if not names:
+            text = shortened(selection_text(selection))
+            raise ExpectationError(f"no experiment has {text} at once; write fewer conditions")
+        return tuple(name for name in self.by_name if name in names)
+
+    def _called(self, name: str) -> set[str]:
+        """Return the names that a name with * and ? stands for."""
+        if name not in self._named:
+            pattern = re.compile(translate(name.replace("[", "[[]")))
+            matching = {name} & self.by_name.keys() or set(filter(pattern.match, self.by_name))
+            if not matching:
+                near = near_match(name, self.by_name)
+                there_are = f"there are {first_few(list(self.by_name), _SHOWN_NAMES)}"
+                hint = f"did you mean {near}?" if near else there_are
+                text = shortened(selection_text((name,)))
+                raise ExpectationError(f"no experiment is called {text}; {hint}")
+            self._named[name] = matching
+        return self._named[name]
+
+    def _having(self, condition: Condition) -> set[str]:
+        """Return the names of the experiments for which a condition holds.
+
+        A value that no experiment has is refused: it is more often a slip than meant.
+        """
+        keys = condition.setting.split(".")
+        by_value = self._index(condition.setting)
+        names: set[str] = set()
+        for value in condition.values:
+            taken = [(one, typed(setting_as_taken(one, keys, value))) for one in self._optimizers]
+            having = {one.name for key in taken for one in by_value.get(key, ())}
+            if not having:
+                text = shortened(selection_text((Condition(condition.setting, (value,)),)))
+                known = (value_at(ones[0], keys) for ones in by_value.values())
+                texts = list(dict.fromkeys(shortened(to_toml(value)) for value in known))
+                hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
+                raise ExpectationError(f"no experiment has {text}; {hint}")
+            names |= having
+        return names
+
+    def _index(self, setting: str) -> Mapping[tuple[str, Hashable], list[Experiment]]:
+        """Return the experiments that have a setting, by their optimizer and its value."""
+        if setting not in self._by_value:
+            by_value = defaultdict(list)
+            for experiment in self.by_name.values():
+                value = value_at(experiment, setting.split("."))
+                if value is not None:
+                    by_value[experiment.optimizer, typed(value)].append(experiment)
+            self._by_value[setting] = by_value
+        return self._by_value[setting]
+
+
+def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
+    """Return *expectation* with the exact names of what it selects, in the order of the grid.
+
+    Raises `ExpectationError` for a selection of nothing, one that leaves open which number is
+    meant, and for what is compared with itself.
+    """
+    if isinstance(expectation, Equivalence):
+        names = experiments.select(expectation.among)
+        if len(names) == 1:
+            text = shortened(selection_text(expectation.among))
+            raise ExpectationError(f"{text} is one experiment, which has nothing to differ from")
+        return replace(expectation, among=names)
+    sides = tuple(_resolve_side(side, experiments) for side in expectation.sides)
+    _check_not_itself(sides)
+    return replace(expectation, sides=sides)
+
+
+def check_metric(metric: str) -> str:
+    """Return *metric*. Raises `ExpectationError` for none that a hypothesis may be about."""
+    if metric not in RANKABLE:
+        hint = or_near_match(metric, RANKABLE, "there are")
+        raise ExpectationError(f"{show_toml(metric)} is no metric{hint}")
+    return metric
+
+
+def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
+    """Raise `ExpectationError` unless all *experiments* will have *metric*."""
+    for experiment in experiments:
+        if METRICS[metric].is_of_test_images and experiment.validation == "test":
+            instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
+            raise ExpectationError(
+                f"{experiment.name} will have no {metric}, since it is validated on the test "
+                f"images; write {instead}, or hold images out as in validation = 10000"
+            )
+
+
+def check_numbers(metric: str, expectation: Expectation) -> None:
+    """Raise `ExpectationError` for a percentage where *metric* is a fraction."""
+    if isinstance(expectation, Equivalence):
+        numbers = [expectation.limit]
+    else:
+        numbers = [side.value for side in expectation.sides if isinstance(side, Constant)]
+        numbers.append(expectation.margin)
+    for number in numbers:
+        if METRICS[metric].is_fraction and abs(number) > 1:
+            raise ExpectationError(
+                f"{number_text(number)} is no {metric}, which is a fraction; "
+                f"write {number_text(number / 100)} for {number:g} %"
+            )
+
+
+def _resolve_side(side: Side, experiments: Experiments) -> Side:
+    match side:
+        case Constant():
+            return side
+        case Contrast(upper, lower):
+            return Contrast(_resolve_term(upper, experiments), _resolve_term(lower, experiments))
+        case Term():
+            return _resolve_term(side, experiments)
+
+
+def _resolve_term(term: Term, experiments: Experiments) -> Term:
+    names = experiments.select(term.of)
+    if term.quantifier == "one" and len(names) > 1:
+        raise ExpectationError(
+            f"{shortened(selection_text(term.of))} means {len(names)} experiments; "
+            'write "best of", "mean of" or "each of" before it'
+        )
+    return replace(term, of=names)
+
+
+def _check_not_itself(sides: Sequence[Side]) -> None:
+    """Refuse what cannot hold whatever the results: that something exceeds itself."""
+    seen: set[str | Condition] = set()
+    for side, following in zip(sides, (*sides[1:], None), strict=True):
+        if isinstance(side, Contrast) and side.upper == side.lower:
+            text = shortened(to_text(side.upper))
+            raise ExpectationError(f"subtracts {text} from itself; write two that differ")
+        again = [to_text(side)] if side == following else []
+        if isinstance(side, Term) and side.quantifier in ("one", "each"):
+            again += [str(name) for name in side.of if name in seen]
+            seen.update(side.of)
+        if again:
+            text = shortened(again[0])
+            raise ExpectationError(f"compares {text} with itself; write two that differ")

@@ -1,0 +1,272 @@
+"""Folders of plain mltrainer: an event file, `settings.toml` and `model.toml`.
+
+They may be anyone's: a file that is missing or damaged costs a warning and what it held.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, pairwise, takewhile
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard
+
+from pydantic import ValidationError
+
+from fmgrid.experiment import Experiment
+from fmgrid.results.tensorboard import TAGS, Scalars, is_event_file, read_scalars
+from fmgrid.system import toml
+from fmgrid.system.disk import read_regular
+from fmgrid.words import first_few, printable
+
+Plain: TypeAlias = bool | int | float | str
+
+_LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
+_MOST = 2**31  # epochs, steps or units of an Experiment
+_LARGEST_TOML = 2**18  # bytes; a network of 300 layers takes 30,000
+_PATIENCE = 7  # mltrainer's default
+_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # of a network, as the name of a column
+_MOST_ATTRIBUTES = 40  # of one network
+_LONGEST_ATTRIBUTE = 200  # characters
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")  # of an object, which is another one in every run
+_OTHER_LAYERS = {"in_channels", "input_size", "embed_dim", "num_embeddings"}  # attributes of them
+_MOST_TAGS = 5  # that a warning names
+
+
+@dataclass(frozen=True)
+class FoundEpoch:
+    """What mltrainer logged at the end of one epoch; None for a metric that the run never logged.
+
+    Loss and accuracy are means of batch means, unlike those of fmgrid's own runs.
+    """
+
+    epoch: int  # from 1
+    train_loss: float | None
+    valid_loss: float | None
+    accuracy: float | None  # fraction
+    learning_rate: float | None  # after the schedule's step, so that of the next epoch
+    seconds: float | None  # since the event file was opened
+    images_seen: int | None = None  # which mltrainer does not say
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run of plain mltrainer, as far as its files can be trusted."""
+
+    settings: Mapping[str, Any]  # fmgrid's names; without those that are not known
+    history: tuple[FoundEpoch, ...] = ()
+    complete: bool | None = None  # None where the files leave it open
+    warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
+    network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
+    objection: str | None = None  # why this is no run of mltrainer's
+    weights: None = None
+    test_loss: None = None
+    test_accuracy: None = None
+
+    @property
+    def final(self) -> FoundEpoch | None:
+        """The last epoch."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def best(self) -> FoundEpoch | None:
+        """The first epoch with the highest accuracy."""
+        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
+        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
+
+
+def read_mltrainer_folder(folder: Path) -> FoundRun:
+    """Return the run in a folder of mltrainer's; see its `objection`."""
+    warnings: list[str] = []
+    written = _read_model_table(folder / "settings.toml", warnings)
+    network = _read_model_table(folder / "model.toml", warnings)
+    scalars, objection = _read_scalars(folder, warnings)
+    settings = _to_settings(written, warnings)
+    hidden_units = _to_hidden_units(network)
+    if hidden_units is not None:
+        settings["hidden_units"] = hidden_units
+    attributes = _to_attributes(network, hidden_units or (), warnings)
+    history = _to_history(scalars)
+    complete = _is_complete(written, settings.get("epochs"), len(history))
+    return FoundRun(settings, history, complete, tuple(warnings), attributes, objection)
+
+
+def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
+    """Return the table under which tomlserializer puts everything, {} if there is none."""
+    try:
+        text = read_regular(path, _LARGEST_TOML).decode()
+        try:
+            table = toml.loads(text).get("model")
+        except tomllib.TOMLDecodeError:
+            # tomlserializer escapes nothing. The backslashes of a path can be read all the same.
+            if "\\" not in text or not text.lstrip().startswith("[model]"):
+                raise
+            table = toml.loads(text.replace("\\", "\\\\")).get("model")
+            warnings.append(
+                f"{path.name}: its backslashes are not escaped, which is mltrainer's way; "
+                "they were read as they stand"
+            )
+    except OSError as error:
+        problem = error.strerror or str(error)
+    except (ValueError, RecursionError) as error:
+        problem = f"not valid TOML: {error}"
+    else:
+        if isinstance(table, dict):
+            return table
+        problem = "no [model] table"
+    warnings.append(f"{path.name}: {problem}")
+    return {}
+
+
+def _to_settings(written: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Return the settings that fmgrid accepts, by their names in fmgrid."""
+    given = {name: {name: written[name]} for name in ("epochs", "train_steps") if name in written}
+    settings: dict[str, Any] = {}
+    arguments = written.get("optimizer_kwargs")
+    if isinstance(arguments, dict):
+        settings["optimizer_args"] = {}
+        for name, value in arguments.items():
+            if name == "lr":
+                given["optimizer_kwargs.lr"] = {"learning_rate": value}
+            elif value != "None":  # as tomlserializer writes None: the optimizer's own default
+                given[f"optimizer_kwargs.{name}"] = {"optimizer_args": {name: value}}
+    for path, setting in given.items():
+        try:
+            accepted = Experiment.model_validate({"name": "", **setting})
+        except ValidationError as error:
+            warnings.append(f"settings.toml: {path}: {error.errors()[0]['msg']}")
+            continue
+        for name in setting:
+            value = getattr(accepted, name)
+            settings[name] = settings[name] | value if isinstance(value, dict) else value
+    return settings
+
+
+def _to_hidden_units(network: dict[str, Any]) -> tuple[int, ...] | None:
+    """Return the units per hidden layer of an MLP, None if *network* may be anything else.
+
+    The fully connected layers of an MLP fit end to end, and it has no others. An older
+    tomlserializer wrote no layers, but the attributes units1, units2 and so on.
+    """
+    tables = list(_tables_in(network))
+    if any(table.keys() & _OTHER_LAYERS for table in tables):
+        return None
+    ends: list[tuple[Any, Any]] = [(t.get("in_features"), t.get("out_features")) for t in tables]
+    sizes = [(left, right) for left, right in ends if _is_count(left) and _is_count(right)]
+    if not sizes:
+        units: Iterator[Any] = (network.get(f"units{layer}") for layer in count(1))
+        return tuple(takewhile(_is_count, units)) or None
+    is_chain = all(left[1] == right[0] for left, right in pairwise(sizes))
+    return tuple(outputs for _, outputs in sizes[:-1]) if is_chain else None
+
+
+def _tables_in(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield *table* and those inside it, in the order of the file."""
+    yield table
+    for value in table.values():
+        if isinstance(value, dict):
+            yield from _tables_in(value)
+
+
+def _to_attributes(
+    network: Mapping[str, Any], hidden_units: tuple[int, ...], warnings: list[str]
+) -> tuple[tuple[str, Plain], ...]:
+    """Return the network's own attributes with plain values, but not its hidden units again."""
+    layers = {f"units{layer}": units for layer, units in enumerate(hidden_units, 1)}
+    plain = {
+        name: plain
+        for name, value in network.items()
+        if name != "training" and _ATTRIBUTE.fullmatch(name) and layers.get(name) != value
+        if (plain := _to_plain(value)) is not None
+    }
+    if len(plain) > _MOST_ATTRIBUTES:
+        warnings.append(f"model.toml: {len(plain)} attributes, {_MOST_ATTRIBUTES} of them are read")
+    return tuple(plain.items())[:_MOST_ATTRIBUTES]
+
+
+def _to_plain(value: Any) -> Plain | None:
+    """Return a value by which networks can be compared, a list as JSON; None for any other."""
+    if isinstance(value, list):
+        is_plain = all(not isinstance(item, list) and _to_plain(item) is not None for item in value)
+        value = json.dumps(value) if is_plain else "None"
+    if isinstance(value, str):
+        is_plain = value != "None" and len(value) <= _LONGEST_ATTRIBUTE
+        return value if is_plain and not _ADDRESS.search(value) else None
+    is_number = type(value) in (int, float) and abs(value) < 2**63  # which any table can hold
+    return value if is_number or isinstance(value, bool) else None
+
+
+def _read_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, str | None]:
+    """Return the scalars of the one event file with mltrainer's tags, and why there is none.
+
+    Trainers that start in the same second share a folder, and settings.toml is the last one's.
+    """
+    runs: list[Scalars] = []
+    strange: dict[str, None] = {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_event_file(path.name))
+    except OSError as error:
+        warnings.append(f"cannot be listed: {error.strerror or error}")
+        paths = []
+    for path in paths:
+        scalars = read_scalars(path)
+        if scalars.damage:
+            warnings.append(f"{path.name}: {scalars.damage}")
+        if scalars.points.keys() & TAGS.keys():
+            runs.append(scalars)
+        else:
+            strange |= dict.fromkeys([*scalars.points, *scalars.others])
+    if len(runs) == 1:
+        return runs[0], None
+    if runs:
+        warnings.append(f"{len(runs)} event files: several runs share this folder, none is read")
+        return Scalars({}, None), None
+    warnings.append("no event file with scalars")
+    if not strange:  # the file of a run that has just begun
+        return Scalars({}, None), None
+    tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+    objection = f"no run of mltrainer's, because its event file has other tags: {tags}"
+    return Scalars({}, None), objection
+
+
+def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
+    """Return the epochs that were logged to their end; of two reports of one, the last counts."""
+    columns = {
+        name: {point.step: point for point in scalars.points[tag] if 0 <= point.step < _MOST}
+        for tag, name in TAGS.items()
+        if tag in scalars.points
+    }
+    steps = set.intersection(*map(set, columns.values())) if columns else set()
+    history = []
+    for step in sorted(steps):
+        points = {name: column[step] for name, column in columns.items()}
+        values = {  # with the seven digits that single precision keeps
+            name: float(f"{points[name].value:.7g}") if name in points else None
+            for name in TAGS.values()
+        }
+        seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
+        is_known = abs(seconds) <= _LONGEST_RUN
+        history.append(
+            FoundEpoch(step + 1, **values, seconds=seconds if is_known else None, images_seen=None)
+        )
+    return tuple(history)
+
+
+def _is_complete(written: Mapping[str, Any], epochs: int | None, seen: int) -> bool | None:
+    """Tell whether all epochs were logged; None where early stopping may have ended the run.
+
+    No epoch at all shows nothing: mltrainer writes to the disk two minutes late.
+    """
+    if epochs is None or seen == 0:
+        return None
+    stopping = written.get("earlystop_kwargs")
+    if seen < epochs and isinstance(stopping, dict):
+        patience = stopping.get("patience", _PATIENCE)
+        if type(patience) is not int or seen > patience:
+            return None
+    return seen >= epochs
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 0 < value < _MOST

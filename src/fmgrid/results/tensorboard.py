@@ -1,0 +1,258 @@
+"""TensorBoard's event files, written and read; the only module that knows tensorboard.
+
+A run's file has the scalars under mltrainer's tags, so that the runs of both stand side by side,
+and the settings for the HParams tab, because TensorBoard would show a second file as a second
+run. A file that is read may be anyone's: damage costs what stands behind it and nothing else.
+
+The import of tensorboard takes a third of a second, hence the imports inside functions.
+"""
+
+import os
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import SEEK_CUR, BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args, get_origin
+
+from fmgrid.components.datasets import workload_of
+from fmgrid.experiment import Experiment, Run
+from fmgrid.metrics import COLUMNS, METRICS
+from fmgrid.settings import SETTINGS
+from fmgrid.system.disk import open_regular
+
+Cell: TypeAlias = bool | int | float | str  # of the HParams table
+
+# mltrainer's tags in mltrainer's order, and the names of the same metrics here
+TAGS = {
+    "Loss/train": "train_loss",
+    "Loss/test": "valid_loss",
+    "metric/Accuracy": "accuracy",
+    "learning_rate": "learning_rate",
+}
+# The field of TensorBoard's message for a value of each type
+_FIELDS = {bool: "bool_value", int: "number_value", float: "number_value", str: "string_value"}
+# Arguments of torch's optimizers that are numbers, or true and false, in the HParams table. Any
+# other argument is text there, because it may be a number in one run and a word in another.
+_NUMBERS = {
+    *("alpha", "beta2_decay", "d", "dampening", "eps", "initial_accumulator_value", "lambd"),
+    *("lr_decay", "momentum", "momentum_decay", "ns_steps", "rho", "t0", "weight_decay"),
+}
+_TRUTHS = {
+    *("amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable"),
+    *("foreach", "fused", "maximize", "nesterov"),
+}
+
+_LARGEST_RECORD = 2**16  # bytes; a scalar has about a hundred, so this is an image or a graph
+_MOST_BYTES = 2**24  # of all records that are read: some 200,000 scalars, which take 10 s
+_HEADER = struct.Struct("<QI")  # of a record: its length, and the checksum of that
+_MOST_OTHERS = 1_000  # tags that are remembered of a file besides those of scalars
+
+
+class Point(NamedTuple):
+    """One scalar at one step."""
+
+    step: int  # from 0 for the epochs of mltrainer and fmgrid
+    value: float  # in single precision
+    wall_time: float  # seconds since 1970
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """The scalars of one event file, up to the place where it is damaged."""
+
+    points: Mapping[str, list[Point]]  # by tag, in the order of the file
+    started: float | None  # wall time of the first record
+    damage: str | None = None  # such as "record 12 at byte 840: checksum mismatch"
+    others: tuple[str, ...] = ()  # tags of pictures, texts and whatever else is no scalar
+
+
+def is_event_file(name: str) -> bool:
+    """Tell whether TensorBoard takes a file of this name for an event file."""
+    return "tfevents" in name and not name.startswith(".")
+
+
+def to_events(run: Run) -> bytes:
+    """Return the event file of a run; equal runs give equal bytes.
+
+    The scalars of epochs have mltrainer's tags and steps. Each scalar under `hparam/` has one
+    point: a column of the HParams table.
+    """
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    stream = BytesIO()
+    writer = RecordWriter(stream)
+    for event in _to_messages(run):
+        writer.write(event.SerializeToString(deterministic=True))
+    return stream.getvalue()
+
+
+def _to_messages(run: Run) -> Iterator[Any]:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo, SessionStartInfo
+
+    started = run.started.timestamp()
+    finished = started + run.seconds
+    yield Event(wall_time=started, file_version="brain.Event:2")
+    start = SessionStartInfo(start_time_secs=started)
+    for name, cell in _to_hparams(run.experiment):
+        setattr(start.hparams[name], _FIELDS[type(cell)], cell)
+    value = _to_value(metadata.SESSION_START_INFO_TAG, session_start_info=start)
+    yield Event(wall_time=started, summary=Summary(value=[value]))
+    for tag, (step, number, wall_time) in _to_scalars(run):
+        value = Summary.Value(tag=tag, simple_value=number)
+        yield Event(wall_time=wall_time, step=step, summary=Summary(value=[value]))
+    is_complete = run.status == "complete"
+    status = api_pb2.STATUS_SUCCESS if is_complete else api_pb2.STATUS_FAILURE
+    end = SessionEndInfo(status=status, end_time_secs=finished)
+    value = _to_value(metadata.SESSION_END_INFO_TAG, session_end_info=end)
+    yield Event(wall_time=finished, summary=Summary(value=[value]))
+
+
+def _to_value(tag: str, **content: Any) -> Any:
+    """Return a message for the HParams plugin, which finds it in the metadata of *tag*.
+
+    tensorboard.plugins.hparams.summary does the same, but imports tensorflow. There is no message
+    with the list of all columns: TensorBoard would believe the first run that has one, and show no
+    settings that only other runs have.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
+    plugin_data = SummaryMetadata.PluginData(
+        plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
+    )
+    return Summary.Value(
+        tag=tag, metadata=SummaryMetadata(plugin_data=plugin_data), tensor=metadata.NULL_TENSOR
+    )
+
+
+def _to_scalars(run: Run) -> Iterator[tuple[str, Point]]:
+    started = run.started.timestamp()
+    for record in run.history:
+        for tag, field in TAGS.items():
+            yield tag, Point(record.epoch - 1, getattr(record, field), started + record.seconds)
+    step = run.final.epoch - 1 if run.final else 0
+    figures = {name: METRICS[name].of(run) for name in COLUMNS if name not in TAGS.values()}
+    for name, value in {**figures, "seconds": run.seconds}.items():
+        if value is not None:
+            yield f"hparam/{name}", Point(step, value, started + run.seconds)
+
+
+def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, Cell]]:
+    """Yield the settings, and what follows from them, as cells of the HParams table.
+
+    TensorBoard hides runs from a column that has values of two types, so the type of a column
+    follows from its name alone: a run knows nothing of the others.
+    """
+    yield "name", experiment.name
+    yield "seed", experiment.seed
+    yield "depth", experiment.depth
+    yield "steps_per_epoch", workload_of(experiment).steps_per_epoch
+    for layer, units in enumerate(experiment.hidden_units, 1):
+        yield f"units{layer}", units
+    for setting in SETTINGS.values():
+        value = getattr(experiment, setting.name)
+        if setting.is_table:
+            for argument, item in value.items():
+                yield from _to_argument(f"{setting.name}.{argument}", argument, item)
+        elif _may_be_word(setting.name) or isinstance(value, tuple):
+            yield from _to_text(setting.name, value)
+        elif value is not None:
+            yield setting.name, value
+
+
+def _may_be_word(setting: str) -> bool:
+    """Tell whether a setting is a number in some experiments and a word in others."""
+    types = get_args(Experiment.model_fields[setting].annotation)
+    return any(get_origin(one) is Literal for one in types)
+
+
+def _to_argument(name: str, argument: str, value: Any) -> Iterator[tuple[str, Cell]]:
+    is_number = type(value) in (int, float) and abs(value) <= sys.float_info.max
+    if (argument in _NUMBERS and is_number) or (argument in _TRUTHS and isinstance(value, bool)):
+        yield name, value
+    else:
+        is_known = argument in _NUMBERS | _TRUTHS
+        yield from _to_text(f"{name} as text" if is_known else name, value)
+
+
+def _to_text(name: str, value: Any) -> Iterator[tuple[str, Cell]]:
+    if isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value))
+    elif value is not None:
+        yield name, str(value)
+
+
+def read_scalars(path: Path) -> Scalars:
+    """Return the scalars of an event file, whoever wrote it.
+
+    A file that is damaged or missing, or is no event file, raises nothing: what stands before the
+    damage is returned with its description.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    points: dict[str, list[Point]] = {}
+    others: dict[str, None] = {}
+    started = damage = None
+    try:
+        with open_regular(path) as file:
+            for place, data in _read_records(file):
+                try:
+                    event = Event.FromString(data)
+                except DecodeError:
+                    raise ValueError(f"{place}: not an event") from None
+                started = event.wall_time if started is None else started
+                for value in event.summary.value:
+                    if value.WhichOneof("value") == "simple_value":
+                        point = Point(event.step, value.simple_value, event.wall_time)
+                        points.setdefault(value.tag, []).append(point)
+                    elif len(others) < _MOST_OTHERS:
+                        others[value.tag] = None
+        damage = "empty" if started is None else None
+    except ValueError as error:
+        damage = str(error)
+    except OSError as error:
+        damage = error.strerror or str(error)
+    return Scalars(points, started, damage, tuple(others))
+
+
+def _read_records(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield the place and the content of each record that is small enough for scalars.
+
+    Raises `ValueError` at the first record that is not intact. tensorboard's own reader would
+    reserve whatever length a forged record claims, and take a second to check a picture of 10 MB.
+    """
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
+    size = os.fstat(file.fileno()).st_size
+    left = _MOST_BYTES
+    for number in count(1):
+        place = f"record {number} at byte {file.tell()}"
+        header = file.read(_HEADER.size)
+        if not header:
+            return
+        if len(header) < _HEADER.size:
+            raise ValueError(f"{place}: truncated")
+        length, checksum = _HEADER.unpack(header)
+        if checksum != masked_crc32c(header[:8]):
+            raise ValueError(f"{place}: checksum mismatch")
+        if length + 4 > size - file.tell():
+            raise ValueError(f"{place}: truncated")
+        if length > _LARGEST_RECORD:
+            file.seek(length + 4, SEEK_CUR)
+            continue
+        left -= _HEADER.size + length + 4
+        if left < 0:
+            raise ValueError(f"{place}: not read, because it is beyond {_MOST_BYTES} bytes")
+        data = file.read(length)
+        if file.read(4) != struct.pack("<I", masked_crc32c(data)):
+            raise ValueError(f"{place}: checksum mismatch")
+        yield place, data
