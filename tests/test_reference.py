@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from statistics import stdev
 
 import pytest
 
@@ -101,7 +100,7 @@ def test_a_wrong_reference_is_told_with_all_its_problems(
 
 def test_a_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone.csv"
-    assert objection(path) == f"{path}: no such file; name a CSV with published figures"
+    assert objection(path) == f"{path}: cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to a pipe"])
@@ -121,7 +120,7 @@ def test_a_file_too_large_for_a_table_is_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, b"")
     with path.open("r+b") as stream:
         stream.truncate(10_000_001)
-    assert objection(path) == f"{path}: is larger than any such table"
+    assert objection(path) == f"{path}: cannot be read: larger than 10,000,000 bytes"
 
 
 def test_no_more_than_twenty_problems_are_told(tmp_path: Path) -> None:
@@ -157,33 +156,7 @@ def test_a_short_row_has_fewer_figures(tmp_path: Path) -> None:
     assert found.figures == {"a": {"accuracy": 0.8}, "b": {}}
 
 
-def test_without_settings_nothing_is_a_twin(tmp_path: Path) -> None:
-    found = read_reference(write(tmp_path, b"name,accuracy\na,0.8\nb,0.7\n"))
-    assert found.twins == ()
-    assert found.noise("accuracy") is None
-
-
-def test_the_published_study_has_one_configuration_under_several_names() -> None:
-    found = read_reference(PUBLISHED)
-    assert found.figures["epochs_3"] == {
-        "accuracy": 0.795,
-        "valid_loss": 0.551,
-        "train_loss": 0.521,
-    }
-    assert found.twins == (("epochs_5", "batchsize_64", "depth_2", "lr_0.001", "optimizer_Adam"),)
-    noise = found.noise("accuracy")
-    assert noise
-    assert noise.sd == pytest.approx(stdev([0.836, 0.836, 0.818, 0.839, 0.808]))
-    assert noise.degrees == 4
-
-
-def test_twins_without_a_figure_do_not_count_for_its_noise(tmp_path: Path) -> None:
-    content = b"name,epochs,accuracy,valid_loss\na,5,0.7,\nb,5,0.8,0.5\nc,5,,0.7\nd,9,0.1,9\n"
-    found = read_reference(write(tmp_path, content))
-    assert found.twins == (("a", "b", "c"),)
-    noise, of_loss = found.noise("accuracy"), found.noise("valid_loss")
-    assert noise
-    assert of_loss
-    assert (noise.sd, noise.degrees) == (pytest.approx(stdev([0.7, 0.8])), 1)
-    assert (of_loss.sd, of_loss.degrees) == (pytest.approx(stdev([0.5, 0.7])), 1)
-    assert found.noise("train_loss") is None
+def test_the_published_study_can_be_read() -> None:
+    figures = read_reference(PUBLISHED).figures
+    assert len(figures) == 36
+    assert figures["epochs_3"] == {"accuracy": 0.795, "valid_loss": 0.551, "train_loss": 0.521}

@@ -21,13 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmgrid.analysis.effects import set_beside
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.report import read_reference
-from fmgrid.report.evidence import Evidence
-from fmgrid.report.published import set_beside
 from fmgrid.results.store import Store
 from fmgrid.results.summary import (
     COLUMNS,
@@ -347,8 +346,8 @@ def test_a_table_serves_as_reference_whatever_its_names_begin_with(tmp_path: Pat
     found = read_reference(tmp_path / "table.csv")
     assert list(found.figures) == seen_by_pandas(text, "name") == ["'=1+1", "b"]
     study = study_of([*made_up_rows("=1+1", [0.5]), *made_up_rows("b", [0.5])])
-    evidence = Evidence(study, "accuracy", (), (), (), None, found)
-    assert [one.name for one in set_beside(evidence, found, "accuracy")] == ["'=1+1", "b"]
+    beside = set_beside(study, found.figures, "accuracy")
+    assert [one.name for one in beside] == ["'=1+1", "b"]
 
 
 def test_a_failed_run_has_a_row_with_its_error(tmp_path: Path) -> None:

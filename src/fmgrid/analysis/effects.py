@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
+from math import log2
 from statistics import fmean
 from typing import Any
 
@@ -20,20 +21,24 @@ from fmgrid.analysis.experiments import (
     ExperimentRuns,
     are_scored_alike,
     distinct,
+    without,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
     Difference,
+    Estimate,
     VarianceComponent,
     common_seeds,
     compare,
     holm,
+    interval_of_one_more,
     mean_by_seed,
     shares_of_variance,
     studentized_range_bound,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
+from fmgrid.results.summary import as_text
 from fmgrid.settings import SETTINGS, is_same, to_toml
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
@@ -236,3 +241,66 @@ def _furthest_apart(
         pair for pair in permutations(levels, 2) if common_seeds([series[level] for level in pair])
     ]
     return max(sharing, key=lead, default=None)
+
+
+# Rises of the validation loss, trainings that are parts of others, published figures
+
+
+def past_best(study: Study) -> list[tuple[str, float]]:
+    """Return the runs with a lower validation loss before their end, and the rise since then."""
+    rises = [
+        (run.run, loss - best)
+        for run in study.runs
+        if (loss := run.metrics.get("valid_loss")) is not None
+        if (best := run.metrics.get("best_valid_loss")) is not None
+    ]
+    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
+
+
+def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
+    """Return the configurations that differ only in `epochs`, those together."""
+    alike: dict[Hashable, list[ExperimentRuns]] = {}
+    for one in distinct(experiments):
+        alike.setdefault(without(one, "epochs"), []).append(one)
+    return [same for same in alike.values() if len(same) > 1]
+
+
+def per_doubling(gain: StepEffect) -> float | None:
+    """Return the gain for each doubling of the setting, None if a level is not positive."""
+    if gain.before <= 0 or gain.after <= 0:
+        return None
+    return float(gain.difference.mean / log2(gain.after / gain.before))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure beside our runs of the same experiment."""
+
+    name: str
+    published: float
+    of: ExperimentRuns
+    ours: Estimate
+    prediction: tuple[float, float] | None  # where one more run of ours falls in 95 % of cases
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether one more run of ours would hardly give the published figure."""
+        interval = self.prediction
+        return interval is not None and not interval[0] <= self.published <= interval[1]
+
+
+def set_beside(
+    study: Study, published: Mapping[str, Mapping[str, float]], metric: str
+) -> list[Beside]:
+    """Return each figure of a metric, of those by experiment and metric, beside our runs."""
+    scored = by_name_in_tables(study)
+    return [
+        Beside(name, figures[metric], scored[name], ours, interval_of_one_more(ours))
+        for name, figures in published.items()
+        if metric in figures and name in scored and (ours := scored[name].estimate(metric))
+    ]
+
+
+def by_name_in_tables(study: Study) -> dict[str, ExperimentRuns]:
+    """Return the experiments by name, and by the quoted name that tables have for a formula."""
+    return {as_text(name): one for name, one in study.scored.items()} | study.scored

@@ -420,3 +420,18 @@ def _paired(high: Series | float, low: Series | float) -> list[float]:
             return [high[seed] - low[seed] for seed in high if seed in low]
         return [value - low for value in high.values()]
     return [high - value for value in low.values()] if isinstance(low, Mapping) else []
+
+
+def had_begun(stated: RegisteredHypothesis, study: Study) -> bool:
+    """Return whether a run of a hypothesis' experiments began before it was first seen.
+
+    A run of the same configuration under another name counts, and so does a run of plain
+    mltrainer, whose start is not known.
+    """
+    names = set(names_of(stated.resolved))
+    of = {study.scored[name].configuration for name in names if name in study.scored}
+    names |= {one.name for one in study.scored.values() if one.configuration in of}
+    return any(
+        study.begun[name] < stated.since if name in study.begun else name in study.scored
+        for name in names
+    )

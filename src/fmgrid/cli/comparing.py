@@ -15,9 +15,9 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
-    interval_of_difference,
     is_fraction,
     show_difference,
+    show_interval,
     show_p,
     show_value,
 )
@@ -122,7 +122,7 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     if difference is None:
         return [label, *values, "", "", ""]
     size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    return [label, *values, size, interval_of_difference(difference, metric), show_p(pair.p)]
+    return [label, *values, size, show_interval(difference, metric), show_p(pair.p)]
 
 
 def _say_how_sure(comparison: Comparison) -> None:

@@ -1,4 +1,4 @@
-"""`fmgrid report`: what the runs of a folder show, as pages with pictures, or as JSON."""
+"""`fmgrid report`: the results of a folder's runs as pages with pictures, or as JSON."""
 
 import json as json_format
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _WARNINGS_SHOWN = 20
 
 
 def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study:
-    """Return the study in a folder; *asked* stands in for what was noted there, but for times.
+    """Return the study in a folder; *asked* replaces the grids that are noted there.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
@@ -44,9 +44,10 @@ def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study
 def write_report(
     study: Study, reference: Reference | None, logdir: Path, output: Path, command: str
 ) -> tuple[Evidence, list[Path]]:
-    """Write the report as Markdown, HTML and pictures; return what it says, and the files.
+    """Write the report as Markdown, HTML and pictures; return its analysis, and the files.
 
-    All of them or none. Raises `InputError` where that would replace what fmgrid did not make.
+    All of them or none. Raises `InputError` where that would replace files that fmgrid did not
+    make.
     """
     from fmgrid import plots
 
@@ -56,10 +57,9 @@ def write_report(
     files: dict[str, bytes] = {}
     for drawn in plots.draw_all(study, evidence.effects):
         files[f"{PICTURES}/{drawn.name}.png"] = plots.to_png(drawn.figure)
-        svg = plots.to_svg(drawn.figure)
-        # A caption is text, and holds names that are anybody's.
-        picture = Picture(drawn.name, drawn.title, plain(drawn.caption), svg)
-        pictures.append((drawn.group, picture))
+        # A caption is text, and holds names of any kind.
+        caption, svg = plain(drawn.caption), plots.to_svg(drawn.figure)
+        pictures.append((drawn.group, Picture(drawn.name, drawn.title, caption, svg)))
     document = to_document(evidence, pictures, logdir, command)
     for name, text in zip(PAGES, (to_markdown(document), to_html(document)), strict=True):
         files[name] = text.encode()
@@ -68,17 +68,15 @@ def write_report(
 
 
 def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
-    """Say what was written, or print the figures for a script."""
+    """Name the verdicts and the pages, or print the figures for a script."""
     if json:
         print(json_format.dumps(_to_json(evidence, files), indent=2))
         return
-    for text in evidence.study.left_out:
+    study = evidence.study
+    for text in study.left_out:
         warn(text)
-    runs = sum(len(one.runs) for one in evidence.study.scored.values())
-    say(
-        f"{counted(len(evidence.study.scored), 'experiment')}, {counted(runs, 'run')}, "
-        f"{counted(len(files) - 2, 'picture')}"
-    )
+    numbers = {"experiment": len(study.scored), "run": len(study.runs), "picture": len(files) - 2}
+    say(", ".join(counted(number, noun) for noun, number in numbers.items()))
     for verdict in evidence.verdicts:
         say(f"{verdict.word.lower():12} {verdict.stated.claim}")
     for path in files[-2:]:
@@ -89,18 +87,20 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     """Say why there is nothing to report on."""
     for text in contents.warnings[:_WARNINGS_SHOWN]:
         warn(text)
-    failed = sum(len(one.failures) for one in study.experiments.values())
-    numbers = (failed, len(contents.unfinished), len(contents.damaged))
-    states = zip(numbers, ("failed", "unfinished", "damaged"), strict=True)
-    told = ", ".join(f"{number:,} {state}" for number, state in states if number)
-    if failed:
+    numbers = {
+        "failed": sum(len(one.failures) for one in study.experiments.values()),
+        "unfinished": len(contents.unfinished),
+        "damaged": len(contents.damaged),
+    }
+    states = ", ".join(f"{number:,} {state}" for state, number in numbers.items() if number)
+    if numbers["failed"]:
         status = command_line(["fmgrid", "status", as_argument(logdir)])
         raise FmgridError(
-            f"{logdir}: has no complete run: {told}; "
+            f"{logdir}: has no complete run: {states}; "
             f"{status} names them, and fmgrid show says why one failed"
         )
-    if told:
-        message = f"has no complete run yet: {told}; the same fmgrid run does them"
+    if states:
+        message = f"has no complete run yet: {states}; the same fmgrid run does them"
     elif contents.warnings:
         message = f"has no run that can be read: {counted(len(contents.warnings), 'warning')} above"
     else:

@@ -1,1 +1,1 @@
-"""A document of text, tables and pictures -> Markdown and HTML; it knows nothing of experiments."""
+"""A document of text, tables and pictures -> Markdown and HTML. It knows no experiments."""

@@ -1,7 +1,7 @@
-"""What a page says: a document, its sections and their blocks, as values.
+"""A document as values: sections of paragraphs, lists, tables, pictures and code.
 
-Titles are text as it is. All else that is written for people is inline Markdown: `code`,
-**bold**, *italic* and [links](#); what comes from elsewhere is put into it by `plain` or `code`.
+Titles are text as it is. Everything else that people read is inline Markdown: `code`, **bold**,
+*italic* and [links](#). Text from elsewhere is put into it by `plain` or `code`.
 """
 
 import re
@@ -10,10 +10,10 @@ from typing import Literal
 
 from fmgrid.words import printable
 
-# The colour of text and axes in an SVG, which the page replaces by that of its own text.
+# The colour of text and axes in an SVG, which the page replaces by the colour of its own text.
 INK = "#010203"
 
-# What means something within a line: an underscore inside a word does not, and stays readable.
+# Characters with a meaning within a line; an underscore inside a word has none, and stays readable.
 _MARKUP = re.compile(r"[\\`*\[\]<>&|~$!#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.I)
 
 
@@ -33,43 +33,35 @@ class Items:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column, and where its cells stand: numbers on the right."""
+    """The head of a column, and the side on which its cells stand: figures on the right."""
 
     title: str
     align: Literal["left", "right"] = "left"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One value of a table, and its place when readers sort by its column."""
-
-    text: str
-    order: float | str | None = None  # None: the text as shown; "" and nan: last
-
-
-@dataclass(frozen=True)
 class Table:
-    """Rows of as many cells as there are columns; the first of a row says what the row is of."""
+    """Rows with a cell for each column; the first cell names the row."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
     caption: str
-    folded: bool = False  # in HTML shown on demand, its caption is what one clicks on
+    folded: bool = False  # in HTML: shown after a click on the caption
 
 
 @dataclass(frozen=True)
 class Picture:
     """A plot: a file beside the Markdown, and part of the HTML itself."""
 
-    name: str  # of the file, without its ending; no two pictures of a document share it
-    title: str  # what those hear who cannot see it
-    caption: str  # what is to be seen
+    name: str  # of the file, without its ending; unique in a document
+    title: str  # for readers who cannot see the picture
+    caption: str
     svg: str  # as matplotlib writes it, transparent, text and axes in INK
 
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to be shown as they are: a command, and what it prints."""
+    """Lines that are shown as they are: a command, and its output."""
 
     text: str
     language: str = "console"
@@ -80,7 +72,7 @@ Block = Text | Items | Table | Picture | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; sections of a section have none of their own."""
+    """A heading with its blocks; the inner sections have no inner sections of their own."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -92,18 +84,18 @@ class Document:
     """A page."""
 
     title: str
-    lead: str  # the paragraph that says it all
+    lead: str  # the paragraph below the title
     sections: tuple[Section, ...]
     footer: str = ""
 
 
 def plain(text: str) -> str:
-    """Return inline Markdown that shows any text as it is, on one line; it may stand in a table."""
+    """Return inline Markdown that shows any text as it is, on one line, in a table too."""
     return _MARKUP.sub(r"\\\g<0>", on_one_line(text))
 
 
 def code(text: str) -> str:
-    """Return inline Markdown that shows any text as `code`, on one line; nothing for no text."""
+    """Return inline Markdown that shows any text as `code`, on one line; "" for an empty text."""
     shown = on_one_line(text)
     if not shown:
         return ""
@@ -113,12 +105,12 @@ def code(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return text with every run of spaces and line ends as one space, and all of it visible."""
+    """Return text on one line with single spaces, control characters escaped."""
     return printable(" ".join(text.split()))
 
 
 def visible_lines(text: str) -> list[str]:
-    """Return the lines of a text, all of it visible."""
+    """Return the lines of a text, control characters escaped."""
     return [printable(line) for line in text.expandtabs().splitlines()]
 
 

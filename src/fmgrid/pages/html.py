@@ -1,26 +1,23 @@
-"""A document -> one HTML file that needs nothing else: no network, and no file beside it."""
+"""A document -> one HTML file that needs neither a network nor another file."""
 
 import re
-from collections.abc import MutableMapping, Sequence
-from math import isnan
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markdown_it.common.utils import escapeHtml
-from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
-from markdown_it.utils import OptionsDict
 from markupsafe import Markup
 
 from fmgrid.pages.contents import to_entries
-from fmgrid.pages.document import Block, Cell, Document, Picture, on_one_line, visible_lines
-from fmgrid.pages.svg import inline_svg
+from fmgrid.pages.document import INK, Block, Document, Picture, on_one_line, visible_lines
 
+# No images: the page's own are pictures, and others would come over the network.
+_PARSER = MarkdownIt("commonmark", {"html": False}).disable("image")
+_BADGE = re.compile(r"<strong>(CONFIRMED|REJECTED|INCONCLUSIVE)</strong>")
+_CODE = re.compile(r"(?<=<code>).*?(?=</code>)")
 _OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
-
-# Bold words that the page shows as badges.
-VERDICTS = ("CONFIRMED", "REJECTED", "INCONCLUSIVE")
+# In matplotlib's SVG: the head with box and width, parts without a meaning, and places of ids
+_HEAD = re.compile(r'<svg [^>]*viewBox="(\S+ \S+ (\S+) \S+)"[^>]*>')
+_NEEDLESS = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->", re.S)
+_ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 
 
 def to_html(document: Document) -> str:
@@ -37,7 +34,6 @@ def to_html(document: Document) -> str:
         "inline": _inline,
         "kind": _kind,
         "lines": _lines,
-        "order": _order,
         "svg": _svg,
         "title": on_one_line,
     }
@@ -46,13 +42,28 @@ def to_html(document: Document) -> str:
 
 
 def _inline(markdown: str) -> Markup:
-    # Safe, because the parser lets no HTML through.
-    return Markup(_PARSER.renderInline(" ".join(markdown.split())))  # noqa: S704
+    """Return inline Markdown as HTML; a verdict alone in bold is a badge."""
+    html = _PARSER.renderInline(" ".join(markdown.split()))
+    html = _BADGE.sub(lambda bold: _badge(bold[1]), html)
+    return Markup(_CODE.sub(_with_breaks, html))  # noqa: S704 -- the parser lets no HTML through
+
+
+def _badge(verdict: str) -> str:
+    return f'<strong class="badge {verdict.lower()}">{verdict}</strong>'
+
+
+def _with_breaks(shown: re.Match[str]) -> str:
+    """Let lines of code break after underscores, and not within options."""
+    return _OPTION.sub(r"<span>\g<0></span>", shown[0].replace("_", "_<wbr>"))
 
 
 def _svg(picture: Picture) -> Markup:
-    # Safe, because it is well-formed and drawn here.
-    return Markup(inline_svg(picture.svg, picture.name, on_one_line(picture.title)))  # noqa: S704
+    """Return a picture as a part of the page: with ids of its own, in the colour of the text."""
+    _, box, width, body = _HEAD.split(picture.svg, maxsplit=1)
+    body = _ID.sub(f"{picture.name}.", _NEEDLESS.sub("", body)).replace(INK, "currentColor")
+    head = Markup('<svg viewBox="{}" role="img" aria-label="{}" style="--width: {}pt">')
+    # Safe, because matplotlib has just written it.
+    return head.format(box, on_one_line(picture.title), width) + Markup(body)  # noqa: S704
 
 
 def _kind(block: Block) -> str:
@@ -61,39 +72,3 @@ def _kind(block: Block) -> str:
 
 def _lines(text: str) -> str:
     return "\n".join(visible_lines(text))
-
-
-def _order(cell: Cell) -> str | None:
-    """Return what the script sorts a cell by: a number as JavaScript reads it, or text."""
-    if not isinstance(cell.order, (int, float)):
-        return cell.order if cell.order is None else on_one_line(cell.order)
-    if isnan(cell.order):
-        return ""
-    return f"{float(cell.order)!r}".replace("inf", "Infinity")
-
-
-def _strong(
-    renderer: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    options: OptionsDict,
-    env: MutableMapping[str, Any],
-) -> str:
-    """Open a strong word; one that is a verdict, and nothing more, is a badge."""
-    word, end = tokens[index + 1 : index + 3]
-    if word.type == "text" and word.content in VERDICTS and end.type == "strong_close":
-        tokens[index].attrSet("class", f"badge {word.content.lower()}")
-    return renderer.renderToken(tokens, index, options, env)
-
-
-def _code(_: RendererHTML, tokens: Sequence[Token], index: int, *__: Any) -> str:
-    """Return code in which lines break after underscores, if they must, and not within options."""
-    shown = escapeHtml(tokens[index].content).replace("_", "_<wbr>")
-    whole = _OPTION.sub(r"<span>\g<0></span>", shown)
-    return f"<code>{whole}</code>"
-
-
-# No images: the page's own are pictures, and others would come over the network.
-_PARSER = MarkdownIt("commonmark", {"html": False}).disable("image")
-_PARSER.add_render_rule("strong_open", _strong)
-_PARSER.add_render_rule("code_inline", _code)

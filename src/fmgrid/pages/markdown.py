@@ -1,7 +1,7 @@
-"""A document -> Markdown as GitHub shows it, and as one reads it in an editor."""
+"""A document -> Markdown that reads well on GitHub and in an editor."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from fmgrid.pages.contents import Entry, to_entries
@@ -18,10 +18,10 @@ from fmgrid.pages.document import (
     visible_lines,
 )
 
-# What would begin a heading, a quotation, a fence, a list or a rule, were it the first of a line:
-# a backslash between the digits, if any, and what follows makes it text.
+# The beginning of a heading, a quotation, a fence, a list or a rule: a backslash after the digits,
+# if any, makes it text.
 _BEGINNING = re.compile(r"\d{1,9}(?=[.)](?:\s|$))|(?=[#>]|~~~|[-+*](?:\s|$)|--)")
-_NARROWEST = 3  # dashes that every reader takes for the line below the heads
+_NARROWEST = 3  # dashes that every reader accepts below a head
 
 
 def to_markdown(document: Document) -> str:
@@ -68,25 +68,19 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = (plain(column.title) for column in table.columns)
-    texts = [heads, *((cell.text for cell in row) for row in table.rows)]
-    columns = zip(*(map(_cell, line) for line in texts), strict=True)
-    shown = [
-        _column(texts, at_right=column.align == "right")
-        for column, texts in zip(table.columns, columns, strict=True)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in zip(*shown, strict=True))
-
-
-def _column(texts: Sequence[str], *, at_right: bool) -> list[str]:
-    """Return the texts of a column as wide as one another, with the rule below the head."""
-    width = max(_NARROWEST, *map(len, texts))
-    head, *cells = (text.rjust(width) if at_right else text.ljust(width) for text in texts)
-    return [head, f"{'-' * (width - 1)}{':' if at_right else '-'}", *cells]
+    """Return a table whose columns are as wide as their longest cell."""
+    columns = []
+    for column, *cells in zip(table.columns, *table.rows, strict=True):
+        texts = [_cell(text) for text in (plain(column.title), *cells)]
+        width = max(_NARROWEST, *map(len, texts))
+        is_right = column.align == "right"
+        head, *rest = (text.rjust(width) if is_right else text.ljust(width) for text in texts)
+        columns.append([head, f"{'-' * (width - 1)}{':' if is_right else '-'}", *rest])
+    return "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))
 
 
 def _paragraph(markdown: str) -> str:
-    """Return inline Markdown on a line of its own, which does not make another block of it."""
+    """Return inline Markdown on one line that begins no other kind of block."""
     line = _one_line(markdown)
     beginning = _BEGINNING.match(line)
     return line if beginning is None else f"{beginning[0]}\\{line[beginning.end() :]}"
@@ -97,7 +91,7 @@ def _italic(markdown: str) -> str:
 
 
 def _cell(markdown: str) -> str:
-    # A reader splits a row at bars before it sees any markup, and takes one backslash off.
+    # Readers split a row at its bars before they look for markup.
     return _one_line(markdown).replace("|", r"\|")
 
 

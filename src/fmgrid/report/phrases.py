@@ -1,15 +1,15 @@
-"""Figures in words: percentages, points, intervals, counted things. Names are escaped."""
+"""Figures in words: percentages, points, intervals, p values. Names are escaped."""
 
 from collections.abc import Sequence
 
-from fmgrid.analysis.statistics import Difference, Estimate
+from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
 from fmgrid.metrics import METRICS
-from fmgrid.pages.document import Cell, Column, code
+from fmgrid.pages.document import code
 
 MINUS = "\N{MINUS SIGN}"
 NAMES_SHOWN = 6
 
-_SURE = 0.001
+_SMALLEST_P = 0.001
 
 
 def is_fraction(metric: str) -> bool:
@@ -18,7 +18,7 @@ def is_fraction(metric: str) -> bool:
 
 
 def show_value(value: float | None, metric: str) -> str:
-    """Write a metric: 83.17%, or 0.4821 where it is a loss."""
+    """Write a metric: 83.17%, or 0.4821 for a loss."""
     if value is None:
         return ""
     text = f"{value:.2%}" if is_fraction(metric) else f"{round(value, 4) + 0.0:.4f}"
@@ -26,47 +26,33 @@ def show_value(value: float | None, metric: str) -> str:
 
 
 def show_difference(value: float | None, metric: str) -> str:
-    """Write a difference with its sign: +1.23 points, or +0.0123."""
+    """Write a difference with its sign: +1.23 (points), or +0.0123 for a loss."""
     if value is None:
         return ""
     text = f"{100 * value:+.2f}" if is_fraction(metric) else f"{value:+.4f}"
     return text.replace("-", MINUS)
 
 
-def show_size(value: float, metric: str) -> str:
-    """Write the size of a difference with its unit."""
-    text = f"{100 * value:.1f} points" if is_fraction(metric) else f"{value:.3f}"
+def show_size(value: float, metric: str, unit: str = " points") -> str:
+    """Write the size of a difference: 1.2 points, or 0.012 for a loss."""
+    text = f"{100 * value:.1f}{unit}" if is_fraction(metric) else f"{value:.3f}"
     return text.replace("-", MINUS)
 
 
-def with_interval(found: Estimate | None, metric: str) -> str:
-    """Write a mean with its interval: 83.17% [82.53%, 83.81%]."""
-    if found is None:
+def show_interval(result: Estimate | Difference | None, metric: str) -> str:
+    """Write an interval, nothing if there is a single value: [82.53%, 83.81%]."""
+    if result is None or result.low is None or result.high is None:
         return ""
-    mean = show_value(found.mean, metric)
-    interval = show_interval(found, metric)
-    return f"{mean} {interval}" if interval else mean
+    show = show_difference if isinstance(result, Difference) else show_value
+    return f"[{show(result.low, metric)}, {show(result.high, metric)}]"
 
 
-def show_interval(found: Estimate | None, metric: str) -> str:
-    """Write an interval of a mean, nothing where there is but one value."""
-    if found is None or found.low is None or found.high is None:
+def with_interval(result: Estimate | Difference | None, metric: str) -> str:
+    """Write a mean or a difference with its interval: 83.17% [82.53%, 83.81%]."""
+    if result is None:
         return ""
-    return f"[{show_value(found.low, metric)}, {show_value(found.high, metric)}]"
-
-
-def difference_with_interval(found: Difference | None, metric: str) -> str:
-    """Write a difference with its interval: +1.23 [+0.52, +1.94]."""
-    if found is None:
-        return ""
-    return f"{show_difference(found.mean, metric)} {interval_of_difference(found, metric)}".rstrip()
-
-
-def interval_of_difference(found: Difference, metric: str) -> str:
-    """Write the interval of a difference, nothing where there is but one: [+0.52, +1.94]."""
-    if found.low is None:
-        return ""
-    return f"[{show_difference(found.low, metric)}, {show_difference(found.high, metric)}]"
+    show = show_difference if isinstance(result, Difference) else show_value
+    return f"{show(result.mean, metric)} {show_interval(result, metric)}".rstrip()
 
 
 def unit_of(metric: str) -> str:
@@ -78,27 +64,27 @@ def show_p(p: float | None) -> str:
     """Write a p value."""
     if p is None:
         return ""
-    return "<0.001" if p < _SURE else f"{p:.3f}"
+    return f"<{_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"
 
 
-def listed(words: Sequence[str]) -> str:
-    """Write "a, b and c"."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+def bold_if(is_significant: bool, text: str) -> str:
+    """Write a cell in bold if it is significant."""
+    return f"**{text}**" if text and is_significant else text
+
+
+def difference_cells(
+    title: str, difference: Difference | None, p: float, metric: str
+) -> dict[str, str]:
+    """Return the cells of a difference with its interval and p value, by column."""
+    known_p = p if difference and difference.sd is not None else None
+    return {
+        f"{title} ({unit_of(metric)})": bold_if(p <= ALPHA, with_interval(difference, metric)),
+        "p": bold_if(p <= ALPHA, show_p(known_p)),
+    }
 
 
 def some(names: Sequence[str]) -> str:
-    """Write the first few names as code, and how many more there are."""
+    """Write the first few names as code, and the number of the others."""
     shown = [code(name) for name in names[:NAMES_SHOWN]]
     more = len(names) - len(shown)
-    return listed([*shown, f"{more} more"] if more > 0 else shown)
-
-
-def number(title: str) -> Column:
-    """Return a column of figures."""
-    return Column(title, "right")
-
-
-def figure(text: str, order: float | None) -> Cell:
-    """Return a cell that sorts by its figure, wherever it stands in the text."""
-    return Cell(text, order)
+    return f"{', '.join(shown)} and {more} more" if more > 0 else ", ".join(shown)
