@@ -15,7 +15,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
-from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from fmgrid.components.mlp import MLP
 from fmgrid.data import Prepared, prepare
@@ -350,46 +349,6 @@ def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
     assert figures(fused) == figures(default)
     plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folders)
     assert plain.status == "complete"
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ((StepLR, {"step_size": 1, "gamma": 0.5}), [0.1, 0.05, 0.025]),
-        ((ReduceLROnPlateau, {"factor": 0.5, "patience": 0, "threshold": 0.9}), [0.1, 0.1, 0.05]),
-    ],
-)
-@pytest.mark.parametrize("network", [MLP, Foreign], ids=["steps by hand", "steps by autograd"])
-def test_a_schedule_is_stepped_after_every_epoch_and_reported_with_the_rate_of_its_steps(
-    schedule: tuple[Any, dict[str, Any]],
-    rates: list[float],
-    network: type[MLP],
-    folders: dict[str, Path],
-    tmp_path: Path,
-) -> None:
-    parts = load_images(folders["fashion-mnist-sample"], "test")
-    settings = training._to_settings(tiny(epochs=3), tmp_path)
-    settings.optimizer_kwargs = {"lr": 0.1, "fused": True}
-    settings.scheduler_kwargs = schedule[1]
-    trainer = training._Trainer(
-        model=network([8], seed=0),
-        settings=settings,
-        loss_fn=torch.nn.CrossEntropyLoss(),
-        optimizer=torch.optim.SGD,
-        traindataloader=Batches(parts.train, 30, seed=0),
-        validdataloader=[parts.valid],
-        scheduler=schedule[0],
-    )
-    seen = []
-
-    class Reporter(mltrainer.trainer.Reporter):
-        def report(self, *_: object) -> None:
-            seen.append(trainer.optimizer.param_groups[0]["lr"])
-
-    trainer.reporters.append(Reporter())
-    trainer.loop()
-
-    assert seen == pytest.approx(rates)
 
 
 def test_mlflow_waits_until_somebody_uses_it() -> None:

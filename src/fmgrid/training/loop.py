@@ -22,7 +22,6 @@ import torch
 from loguru import logger
 from torch.nn import functional
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmgrid import __version__
 from fmgrid.components import needs_own_process, networks, optimizers
@@ -196,19 +195,6 @@ class _Trainer(mltrainer.Trainer):
         (images,) = self.validdataloader
         loss, accuracy = score(self.model, images)
         return {"Accuracy": accuracy}, self._check_finite(loss, "validation")
-
-    def report(
-        self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
-    ) -> None:
-        """Report an epoch, and only then step the schedule: the report has the rate of its steps.
-
-        mltrainer does that in its own `evalbatches`.
-        """
-        super().report(epoch, train_loss, test_loss, metric_dict)
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(test_loss)
-        elif self.scheduler is not None:
-            self.scheduler.step()
 
     def _check_finite(self, loss: float, kind: str) -> float:
         if not math.isfinite(loss):
