@@ -435,8 +435,8 @@ def test_an_argument_of_torchs_optimizers_takes_its_own_type_and_no_other(
     else:
         kind = "number" if "float" in accepted else "whole number"
         assert refuses(default) is refuses(5) is None
-        for value in ("5", True, "False", [5]):
-            assert refuses(value) == f"is not a {kind}"
+        assert refuses("5") == f"is not a {kind}; write 5"
+        assert refuses(True) == refuses("False") == refuses([5]) == f"is not a {kind}"
         assert (refuses(0.5) is None) == (kind == "number")
 
 

@@ -66,14 +66,11 @@ class Kind:
 def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
     if not kind.is_built_in(name):
-        try:
-            signature = ask_for_signature(name, kind.noun, kind.base)
-        except ComponentError as error:
-            return str(error)
+        signature = ask_for_signature(name, kind.noun, kind.base)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
         hint = or_near_match(plain, kind.built_in(), "it has")
         return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
-    objection = kind.objection(signature)
+    objection = None if isinstance(signature, str) else kind.objection(signature)
     return f"{name} {objection}" if objection else signature

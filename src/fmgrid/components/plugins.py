@@ -52,20 +52,18 @@ def load_class(name: str, noun: str, base: str) -> type:
     )
 
 
-def ask_for_signature(name: str, noun: str, base: str) -> Signature:
-    """Return what somebody else's class takes. Raises `ComponentError`."""
+def ask_for_signature(name: str, noun: str, base: str) -> Signature | str:
+    """Return what somebody else's class takes, or why it cannot be used."""
     module_name = name.rpartition(":")[0]
-    _check_module_name(module_name)
+    if objection := _objection_to_module(module_name):
+        return objection
     try:
         request = [name, noun, base]
         objection, takes = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
-        signature = None if objection else Signature.model_validate_json(takes)
+        return printable(objection) or Signature.model_validate_json(takes)
     except (NoAnswerError, TypeError, ValueError) as error:
         reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
-        objection = f"module {printable(module_name, 80)} cannot be imported ({reason})"
-    if objection or signature is None:
-        raise ComponentError(printable(str(objection)))
-    return signature
+        return f"module {printable(module_name, 80)} cannot be imported ({reason})"
 
 
 def inspect_class(request: Iterable[str]) -> tuple[str, str]:
@@ -101,10 +99,9 @@ def on_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
 
 
-def _check_module_name(module_name: str) -> None:
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        shown = printable(module_name, 80)
-        raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
+def _objection_to_module(name: str) -> str:
+    is_one = all(part.isidentifier() for part in name.split("."))
+    return "" if is_one else f'"{printable(name, 80)}" is no module; write "package.module:Class"'
 
 
 @dataclass(frozen=True)
@@ -137,17 +134,17 @@ def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
 
 
 def _import(module_name: str) -> Any:
-    _check_module_name(module_name)
+    if objection := _objection_to_module(module_name):
+        raise ComponentError(objection)
     last = _LastPlace(str(Path.cwd()))
     if last not in sys.meta_path:
         sys.meta_path.append(last)
     try:
         return importlib.import_module(module_name)
     except BaseException as error:  # somebody else's module may raise anything
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
-            f"{error.name}."
-        )
-        hint = "; install it, or run fmgrid in the folder that holds it" if missing else ""
+        missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+        is_itself = f"{module_name}.".startswith(f"{missing}.")
+        hint = "; install it, or run fmgrid in the folder that holds it" if is_itself else ""
         raise ComponentError(
             f"module {printable(module_name, 80)} cannot be imported ({on_one_line(error)}){hint}"
         ) from error

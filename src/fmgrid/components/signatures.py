@@ -7,6 +7,7 @@ should not: the installed source is the truth for the installed version.
 import ast
 import importlib.util
 import inspect
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -75,7 +76,9 @@ def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
         return _objection_to_text(str(value)) or "is not true or false; write true or false"
     if "str" in accepted:
         return "is not text in quotes"
-    return "is not a number" if "float" in accepted else "is not a whole number"
+    kind = "number" if "float" in accepted else "whole number"
+    number = _to_number(value, kind)
+    return f"is not a {kind}" + (f"; write {number}" if number else "")
 
 
 def _objection_to_text(text: str) -> str | None:
@@ -84,6 +87,17 @@ def _objection_to_text(text: str) -> str | None:
     if word not in _TRUE | _FALSE:
         return None
     return f"is not true or false; write {'true' if word in _TRUE else 'false'}"
+
+
+def _to_number(value: Any, kind: str) -> str | None:
+    """Return the number in a value that is none, None where it holds none."""
+    try:
+        number = float(value) if isinstance(value, str | float) else math.nan
+    except ValueError:
+        return None
+    if kind == "number":
+        return str(number).removesuffix(".0") if math.isfinite(number) else None
+    return str(int(number)) if number.is_integer() else None
 
 
 def inspected(component: type) -> Signature:

@@ -40,20 +40,14 @@ class Prepared:
 
 
 def prepare(
-    dataset: str,
-    data_dir: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    dataset: str, data_dir: Path | None = None, say: Callable[[str], None] = lambda _: None
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
     The files of *data_dir*, or else of the environment variable FMGRID_DATA, are right, or it is
     an error. Without such a choice the cache is asked first, then the data set's own sources.
-    *say* gets lines for a person who waits.
-
-    The cache is verified on every call, and a damaged one is made again, by one process at a
-    time; a kill at any moment leaves a state that the next call mends.
-
-    Raises `DataError`, with everything that was tried, or with the folder that cannot be used.
+    One process at a time makes a damaged cache again; a kill at any moment leaves a state that
+    the next call mends. *say* gets lines for a person who waits. Raises `DataError`.
     """
     info = DATASETS[dataset]
     chosen, choice = _read_chosen(dataset, data_dir)
@@ -68,15 +62,12 @@ def prepare(
                     say(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if chosen is None:
                     chosen, source = _fetch(dataset, workspace, say)
-                _make_again(folder, chosen, workspace)
-                facts, damage = _examine(folder, info)
+                facts = _make_again(folder, chosen, workspace)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
         facts, damage = _examine(folder, info)
         if damage:
             raise _cannot_serve(cache, folder, error, damage) from error
-    if damage:
-        raise DataError(f"{folder}: wrong although just written: {'; '.join(damage)}")
     return Prepared(dataset, folder, source, facts)
 
 
@@ -90,14 +81,12 @@ def _cannot_serve(cache: Path, folder: Path, error: OSError, damage: list[str]) 
 
 
 def check_unchanged(prepared: Prepared) -> Facts:
-    """Return the facts of the arrays, which are those that `prepare` verified, or verified anew.
+    """Return the facts of the arrays, verified anew if they differ from those of `prepare`.
 
-    Raises `DataError` if they are damaged. To be called before they are mapped for a training,
-    and again with `check_undisturbed` when that has ended.
+    To be called before a training, and `check_undisturbed` after it. Raises `DataError`.
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
-        # Somebody has touched them, as a backup does, or has written to them.
         _verify_anew(prepared.dataset, prepared.folder, facts)
     return facts
 
@@ -147,19 +136,18 @@ def _objection_to(path: Path, shape: tuple[int, ...], sha256: str) -> str:
 
 
 def _look(folder: Path) -> Facts:
-    return tuple(_facts_of(folder / name) for name in FILES.values())
+    facts: list[tuple[int, int, int] | None] = []
+    for name in FILES.values():
+        try:
+            status = (folder / name).stat()
+            facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+        except OSError:
+            facts.append(None)
+    return tuple(facts)
 
 
-def _facts_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> None:
-    """Write the arrays into *folder*, one after the other; each appears whole or not at all."""
+def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> Facts:
+    """Write the arrays into *folder*, each whole or not at all, and return their facts."""
     import numpy as np
 
     folder.mkdir(exist_ok=True)
@@ -170,6 +158,7 @@ def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> None:
             sync(stream.fileno())
         move_file(workspace / name, folder / name)
         sync_folder(folder)
+    return _look(folder)
 
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, str]:

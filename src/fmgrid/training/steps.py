@@ -9,7 +9,7 @@ through autograd.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +27,7 @@ _log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
-class Steps(Protocol):
-    """What a training loop calls for every batch, in this order."""
-
-    def loss(self, pixels: Tensor, labels: Tensor) -> float:
-        """Return the mean loss of a batch: float32 [n, 784], int64 [n]."""
-
-    def update(self) -> None:
-        """Change the weights by the gradient of the last loss."""
+Steps: TypeAlias = "ByHand | ByAutograd"  # for every batch: the loss, then the update
 
 
 def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> Steps:
@@ -52,8 +45,8 @@ def _is_plain(loss_fn: LossFunction) -> bool:
 
 def _is_torchs(optimizer: Optimizer) -> bool:
     """Tell whether it is known to read nothing but the gradients."""
-    known = type(optimizer) in vars(torch.optim).values()
-    return known and not optimizer.defaults.get("differentiable")
+    is_known = type(optimizer) in vars(torch.optim).values()
+    return is_known and not optimizer.defaults.get("differentiable")
 
 
 class ByAutograd:
