@@ -7,7 +7,6 @@ axes, HParams and the docs' table are made from them.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -36,28 +35,22 @@ class Setting:
         return self.name.endswith("_args")
 
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType(
-    {
-        name: Setting(
-            name, field.get_default(call_default_factory=True, validated_data={}), about(name)
-        )
-        for name, field in Experiment.model_fields.items()
-        if name not in ("name", "seed")
-    }
-)
+SETTINGS: Mapping[str, Setting] = {
+    name: Setting(
+        name, field.get_default(call_default_factory=True, validated_data={}), about(name)
+    )
+    for name, field in Experiment.model_fields.items()
+    if name not in ("name", "seed")
+}
 # What follows from other settings, with the label of its axis.
-DERIVED: Mapping[str, str] = MappingProxyType(
-    {
-        "depth": "hidden layers",
-        "units": "units in each hidden layer",
-        "units1": "units in the first hidden layer",
-        "units2": "units in the second hidden layer",
-    }
-)
+DERIVED: Mapping[str, str] = {
+    "depth": "hidden layers",
+    "units": "units in each hidden layer",
+    "units1": "units in the first hidden layer",
+    "units2": "units in the second hidden layer",
+}
 # Two ways to say one thing, of which an experiment has one.
-RIVALS: Mapping[str, str] = MappingProxyType(
-    {"train_steps": "train_images", "train_images": "train_steps"}
-)
+RIVALS: Mapping[str, str] = {"train_steps": "train_images", "train_images": "train_steps"}
 
 
 def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> Any:

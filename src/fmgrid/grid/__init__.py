@@ -117,11 +117,9 @@ def _state(
 def to_asked(
     plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
 ) -> list[GridRecord]:
-    """Return what is kept of what the grids ask: since when, and which command runs them.
+    """Return the record of each grid: since when it asks, and the command that runs it.
 
-    *values* are those of the command.
-
-    As text that a file can hold, though the name of a grid may be no Unicode.
+    Its text can be held by a file, though the name of a grid may be no Unicode.
     """
     return [
         GridRecord(

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from fnmatch import translate
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -122,25 +123,18 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
     """
     setting, *rest = keys
     old = settings.get(setting)
-    if setting == "hidden_units":
-        return _assign_layers(settings, rest, value)
-    if rest:
+    if setting == "hidden_units" and rest:
+        units = settings.get("hidden_units", _DRAFT.hidden_units)
+        index = int(rest[0])
+        if not isinstance(units, list | tuple) or index >= len(units):
+            return f"there is no layer {index} in hidden_units = {show_toml(units)}, counted from 0"
+        value = [*units[:index], value, *units[index + 1 :]]
+    elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
         return _assign(settings[setting], tuple(rest), value)
-    merges = isinstance(old, dict) and isinstance(value, dict)
-    settings[setting] = {**old, **value} if merges else value  # type: ignore[dict-item]
-    return None
-
-
-def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str | None:
-    if not rest:
-        settings["hidden_units"] = value
-        return None
-    units = settings.get("hidden_units", _DRAFT.hidden_units)
-    index = int(rest[0])
-    if not isinstance(units, list | tuple) or index >= len(units):
-        return f"there is no layer {index} in hidden_units = {show_toml(units)}, counted from 0"
-    settings["hidden_units"] = [*units[:index], value, *units[index + 1 :]]
+    elif isinstance(old, dict) and isinstance(value, dict):
+        value = {**old, **value}
+    settings[setting] = value
     return None
 
 
@@ -241,14 +235,13 @@ def _excluded_in_vain(
 
 def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | None:
     """Return why one of the values that a rule allows can be no value of an argument."""
-    *each, whole = _choices(allowed)
-    takes = optimizer_signature(optimizer)
-    if takes.objection_to(argument, whole) is None:
+    objection_to = partial(optimizer_signature(optimizer).objection_to, argument)
+    if isinstance(allowed, list) and not objection_to(allowed):
         return None
-    wrong = ((value, takes.objection_to(argument, value)) for value in each or [whole])
-    return next(
-        (f"{show_toml(value)} {objection}" for value, objection in wrong if objection), None
-    )
+    for value in allowed if isinstance(allowed, list) and allowed else [allowed]:
+        if objection := objection_to(value):
+            return f"{show_toml(value)} {objection}"
+    return None
 
 
 class _Exclusions:

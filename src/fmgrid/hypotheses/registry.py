@@ -89,9 +89,6 @@ def to_file(record: GridRecord) -> bytes:
     return seal(record.model_dump())
 
 
-# Files
-
-
 def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """Return the records of a log folder by their files, and why others cannot be read."""
     folder = root / FOLDER_OF_GRIDS
@@ -181,9 +178,6 @@ def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
 
 
-# Which records are of one grid
-
-
 def _changes(
     root: Path, grids: Sequence[GridRecord], stored: Mapping[Path, GridRecord]
 ) -> Iterator[tuple[GridRecord, set[Path]]]:
@@ -218,9 +212,6 @@ def _is_alike(record: GridRecord, grid: GridRecord) -> bool:
         return True
     shared = {*record.names} & {*grid.names} or {*expected} & {*wanted}
     return record.path == grid.path and bool(shared)
-
-
-# Records of one grid -> one
 
 
 def _merged(grid: GridRecord, former: Sequence[GridRecord]) -> GridRecord:

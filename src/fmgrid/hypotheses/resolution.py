@@ -150,13 +150,11 @@ def check_numbers(metric: str, expectation: Expectation) -> None:
 
 
 def _resolve_side(side: Side, experiments: Experiments) -> Side:
-    match side:
-        case Constant():
-            return side
-        case Contrast(upper, lower):
-            return Contrast(_resolve_term(upper, experiments), _resolve_term(lower, experiments))
-        case Term():
-            return _resolve_term(side, experiments)
+    if isinstance(side, Constant):
+        return side
+    if isinstance(side, Term):
+        return _resolve_term(side, experiments)
+    return Contrast(_resolve_term(side.upper, experiments), _resolve_term(side.lower, experiments))
 
 
 def _resolve_term(term: Term, experiments: Experiments) -> Term:
