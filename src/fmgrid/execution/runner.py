@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from fmgrid.execution.tasks import Executor, Started, Task
+from fmgrid.execution import Executor, Started, Task
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store
 from fmgrid.search import Search

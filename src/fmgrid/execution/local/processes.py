@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import MachineError, RefusedError, explain_refusal
+from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
 from fmgrid.execution.local.worker import Worker
-from fmgrid.execution.tasks import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
 from fmgrid.experiment import EpochRecord, Experiment
 from fmgrid.quantities import format_bytes
 from fmgrid.system import forkserver

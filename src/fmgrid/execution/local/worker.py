@@ -4,15 +4,14 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import FmgridError, MachineError, explain_refusal
+from fmgrid.execution import ATTEMPTS, Task, failed_run
 from fmgrid.execution.answers import LARGEST, AnswerError, checked_epoch, checked_run, load
 from fmgrid.execution.local.child import STOP, attempt_task, serve
-from fmgrid.execution.tasks import ATTEMPTS, Task
 from fmgrid.experiment import EpochRecord, Failure, Run, Status
 from fmgrid.system import forkserver
 from fmgrid.system.disk import read_end
@@ -172,14 +171,7 @@ class Worker:
     def _end(self, task: Task, status: Status, message: str) -> Run:
         """Kill the process, and return the run of its task."""
         self.kill()
-        seconds = time.monotonic() - self._started
         lines = read_end(self._log, _LAST_BYTES).decode(errors="replace").splitlines()
         words = ["the last lines of run.log:", *lines[-_LAST_LINES:]] if lines else []
-        return Run(
-            experiment=task.experiment,
-            status=status,
-            started=datetime.now(UTC) - timedelta(seconds=seconds),
-            seconds=seconds,
-            failure=Failure(message=message, traceback="\n".join(words)),
-            attempts=self.attempt,
-        )
+        failure = Failure(message=message, traceback="\n".join(words))
+        return failed_run(task, self._started, failure, status, self.attempt)
