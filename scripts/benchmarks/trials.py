@@ -55,7 +55,7 @@ def fmgrid(trials: int) -> float:
     from fmgrid.execution.local.processes import Processes
     from fmgrid.execution.runner import run_all
     from fmgrid.results.store import Store
-    from fmgrid.search.grid import GridSearch
+    from fmgrid.search import GridSearch
 
     experiments = [Experiment(name="empty", seed=seed) for seed in range(trials)]
     store = Store(Path("modellogs"))

@@ -32,8 +32,8 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
+from fmgrid.search import GridSearch
 from fmgrid.search.agenda import AS_EVER, Agenda, Policy, Surveyed, make_agenda
-from fmgrid.search.grid import GridSearch
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one

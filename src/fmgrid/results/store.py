@@ -356,20 +356,19 @@ def is_hidden(name: str) -> bool:
 
 def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
     """Return the results files that were set aside in a log folder, and what cannot be read."""
-    results: list[Path] = []
     unread: list[str] = []
-    aside = root / ASIDE
-    folders = [aside]
-    for folder in folders:
-        try:
-            paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
-            if folder == aside:
-                folders += [path for path in paths if path.is_dir()]
-        except OSError as error:
-            unread.append(f"{_unlisted(folder, error)}; when its runs began is not known")
-        else:
-            results += [path for path in paths if path.name.endswith(_RESULTS)]
-    return results, unread
+
+    def note(error: OSError) -> None:
+        place = _unlisted(Path(error.filename), error)
+        unread.append(f"{place}; when its runs began is not known")
+
+    results = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root / ASIDE, onerror=note)
+        for name in names
+        if name.endswith(_RESULTS) and not is_hidden(name)
+    ]
+    return sorted(results), unread
 
 
 def is_own_file(path: Path) -> bool:

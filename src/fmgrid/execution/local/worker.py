@@ -11,11 +11,10 @@ from typing import Any
 from fmgrid.errors import FmgridError, MachineError, explain_refusal
 from fmgrid.execution import ATTEMPTS, Task, failed_run
 from fmgrid.execution.answers import LARGEST, AnswerError, checked_epoch, checked_run, load
-from fmgrid.execution.local.child import STOP, attempt_task, serve
+from fmgrid.execution.local.child import attempt_task, serve
 from fmgrid.experiment import EpochRecord, Failure, Run, Status
-from fmgrid.system import forkserver
 from fmgrid.system.disk import read_end
-from fmgrid.system.processes import describe_exit, kill_descendants, kill_group
+from fmgrid.system.processes import describe_exit, kill_descendants, kill_group, resume_server
 
 _LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with
 _LAST_BYTES = 8_000
@@ -37,7 +36,7 @@ class Worker:
         self._started = 0.0
         self._is_over = False
         try:
-            forkserver.resume(server)
+            resume_server(server)
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.pipe.close()
@@ -64,10 +63,6 @@ class Worker:
         self._started = time.monotonic()
         self.deadline = self._started + (math.inf if task.seconds is None else task.seconds)
         self.send((attempt_task, (task, attempt, str(self._log))))
-
-    def stop(self) -> None:
-        """Let the training end with the epoch that it has reported."""
-        self.send(STOP)
 
     def answer(self, is_excused: Callable[["Worker"], bool]) -> EpochRecord | Run | None:
         """Return the next epoch of the task or its run; None if it deserves another attempt.
@@ -159,7 +154,7 @@ class Worker:
         self._is_over = True
         if self.process.pid is not None:
             kill_group(self.process.pid)
-        forkserver.resume(self.server)  # which tells the end
+        resume_server(self.server)  # which tells the end
         self.process.kill()
         self.process.join()
 
