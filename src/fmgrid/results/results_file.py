@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fmgrid.components import as_taken
 from fmgrid.errors import DamagedFileError, NewerFormatError
-from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
+from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.system import toml
 from fmgrid.system.disk import open_regular, read_regular
@@ -90,21 +90,10 @@ def _to_experiment(document: Mapping[str, Any]) -> Experiment:
 
 
 def _to_run(document: Mapping[str, Any]) -> Run:
-    figures = document.get("metrics", {})
-    return Run(
-        experiment=_to_experiment(document),
-        status=document["status"],
-        history=tuple(EpochRecord(**record) for record in document.get("history", ())),
-        weights=figures.get("weights"),
-        test_loss=figures.get("test_loss"),
-        test_accuracy=figures.get("test_accuracy"),
-        started=document["started"],
-        seconds=document["seconds"],
-        software=document.get("software", {}),
-        failure=Failure(**document["failure"]) if "failure" in document else None,
-        trained_as=document.get("trained_as"),
-        attempts=document.get("attempts", 1),
-    )
+    values = {**document.get("metrics", {}), **document}
+    values["experiment"] = _to_experiment(document)
+    values["history"] = tuple(document.get("history", ()))
+    return Run(**{name: values[name] for name in Run.model_fields if name in values})
 
 
 def why_unfit(error: Exception) -> str:

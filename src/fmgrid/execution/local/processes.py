@@ -134,7 +134,7 @@ class Processes:
                 while self._started:
                     yield self._started.pop(0)
                 for worker in _wait_for(self._busy):
-                    if finished := self._hear(worker, report):
+                    if worker.task and (finished := self._hear(worker, worker.task, report)):
                         yield finished
         finally:
             self._end_tasks()
@@ -186,13 +186,10 @@ class Processes:
             if attempt == 1:
                 self._started.append(Started(task))
 
-    def _hear(self, worker: Worker, report: Report) -> Finished | None:
+    def _hear(self, worker: Worker, task: Task, report: Report) -> Finished | None:
         """Take what a worker says or dies of; return its task's end if it has come to one."""
-        task = worker.task
-        if task is None:
-            raise ValueError("the worker has no task")
         try:
-            answer = worker.answer(self._is_excused)
+            answer = worker.answer(task, self._is_excused)
         except RefusedError as error:  # before the task began
             if self.workers == 1:
                 raise

@@ -64,15 +64,14 @@ class Worker:
         self.deadline = self._started + (math.inf if task.seconds is None else task.seconds)
         self.send((attempt_task, (task, attempt, str(self._log))))
 
-    def answer(self, is_excused: Callable[["Worker"], bool]) -> EpochRecord | Run | None:
-        """Return the next epoch of the task or its run; None if it deserves another attempt.
+    def answer(
+        self, task: Task, is_excused: Callable[["Worker"], bool]
+    ) -> EpochRecord | Run | None:
+        """Return the next epoch of its task or the run; None if that deserves another attempt.
 
         That is where the process did not survive it. One that has exceeded its seconds is killed.
         A death for which *is_excused* returns true is no attempt.
         """
-        task = self.task
-        if task is None:
-            raise ValueError("the worker has no task")
         is_late = time.monotonic() >= self.deadline and self.process.is_alive()
         try:
             message = None if is_late and not self.pipe.poll() else self.receive()
