@@ -468,6 +468,17 @@ def test_without_its_index_the_results_themselves_say_what_is_shared(
     assert trained == ["a"]
 
 
+def test_runs_that_the_index_lacks_are_in_it_once_somebody_may_write(
+    store: Store, train: Train
+) -> None:
+    run([mlp("a"), mlp("b", 2)], store, train)
+    before = sorted((store.root / ".fmgrid.index").read_text().split("\n"))
+    remove_index(store)
+    for _ in range(2):
+        with store.locked():
+            assert sorted((store.root / ".fmgrid.index").read_text().split("\n")) == before
+
+
 def test_an_index_that_is_wrong_makes_no_result_wrong(
     store: Store, train: Train, trained: list[str]
 ) -> None:

@@ -51,11 +51,11 @@ def empty_run(experiment: Experiment, *_: object) -> Run:
 
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
+    from fmgrid.execution import Task
     from fmgrid.execution.local.processes import Processes
     from fmgrid.execution.runner import run_all
-    from fmgrid.execution.tasks import Task
     from fmgrid.results.store import Store
-    from fmgrid.search.grid import GridSearch
+    from fmgrid.search import GridSearch
 
     experiments = [Experiment(name="empty", seed=seed) for seed in range(trials)]
     store = Store(Path("modellogs"))

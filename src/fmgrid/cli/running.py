@@ -1,5 +1,7 @@
 """`fmgrid run`: the stages put together, and what is said of them."""
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,9 +32,8 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
+from fmgrid.search import GridSearch
 from fmgrid.search.agenda import AS_EVER, Agenda, Policy, Surveyed, make_agenda
-from fmgrid.search.grid import GridSearch
-from fmgrid.system.git import describe_commit
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
@@ -132,7 +133,7 @@ def _run_all(
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, options.command), store)
         _set_aside(agenda.set_aside, store)
-        commit = describe_commit()
+        commit = _describe_commit()
         train = partial(train_one, data, {"git": commit} if commit else {})
 
         def to_task(experiment: Experiment) -> Task:
@@ -278,3 +279,23 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
         command = "the command without --retry-failed" if options.policy.retry_failed else ""
         say(f"{missing} not run; {command or 'the same command'} does the rest")
     return FAILED if failed or missing else 0
+
+
+def _describe_commit() -> str | None:
+    """Return the commit of the current folder, with "-dirty" if need be; None without one."""
+    git = shutil.which("git")
+    if git is None or Path(git).absolute().parent == Path.cwd():  # Windows looks there first
+        return None
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(  # noqa: S603 - a program that is installed
+            [git, "-c", "core.fsmonitor=false", *describe],  # which is the folder's own program
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.decode(errors="replace").strip() if result.returncode == 0 else None

@@ -1,8 +1,122 @@
 """Where training happens: the contract of an executor, those that keep it, and the runner.
 
-An executor knows neither torch nor the store. It is given tasks, and gives events back.
+An executor knows neither torch nor the store. It is given tasks, and gives events back. A
+training that its process does not survive is tried ATTEMPTS times, and then yields a failed run.
+What is the machine's fault, such as a full disk, is no run: `events` raises a `MachineError`.
 """
 
-from fmgrid.execution.tasks import Executor, Finished, Report, Started, Task, Train
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-__all__ = ["Executor", "Finished", "Report", "Started", "Task", "Train"]
+from fmgrid.errors import StoreError
+from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
+
+T = TypeVar("T")
+
+# One thread for every library that might start its own; set before torch is imported, since OpenMP
+# and MKL read it once, when they are loaded. Progress bars make a log unreadable.
+ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "TQDM_DISABLE": "1",
+}
+ATTEMPTS = 2  # a death may be the machine's fault, and not the training's; two are no accident
+
+# Is given each epoch of a training when it ends; returns whether the training shall go on.
+Report: TypeAlias = Callable[[Experiment, EpochRecord], bool]
+# Trains an experiment, which may allocate so many bytes, and gives its epochs to the function.
+Train: TypeAlias = Callable[[Experiment, int | None, Callable[[EpochRecord], bool]], Run]
+
+
+@dataclass(frozen=True)
+class Task:
+    """An experiment to train, how, and within which limits."""
+
+    experiment: Experiment
+    train: Train  # importable by its name, wherever the training happens
+    seconds: float | None = None  # from its start; then it is killed: the run's status is timeout
+    memory: int | None = None  # bytes that it may allocate; then it fails
+    # Its process serves no other task: plugged-in code may leave anything behind in there.
+    needs_own_process: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task has begun. Its second attempt is no second start."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task has ended. The log holds everything that its training printed."""
+
+    task: Task
+    run: Run
+    log: bytes
+
+
+class Executor(Protocol):
+    """Trains tasks somewhere. Leaving the context ends whatever still runs."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more task could begin at once."""
+
+    @property
+    def running(self) -> Sequence[Experiment]:
+        """The experiments that are being trained at this moment."""
+
+    def submit(self, task: Task) -> None:
+        """Begin a task, or let it wait for a free place."""
+
+    def events(self, report: Report) -> Iterator[Started | Finished]:
+        """Yield what becomes of the tasks, until none is left; more may be submitted meanwhile.
+
+        Each epoch goes to *report*. Where that returns False the training ends with this epoch,
+        and the status of its run is "pruned". After a death the second attempt begins with the
+        first epoch again. This is a call, since an executor that trains in the caller's own
+        thread can yield nothing before the training has ended. Closing the iterator ends all tasks.
+        """
+
+    def call(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        seconds: float | None = None,
+        needs_own_process: bool = False,
+    ) -> T:
+        """Return the function's result, computed where tasks are trained. Raises what it raises.
+
+        It is a `MachineError` if the process dies of it at every attempt, or if it takes longer
+        than *seconds*.
+        """
+
+
+def failed_run(
+    task: Task, clock: float, failure: Failure, status: Status = "failed", attempts: int = 1
+) -> Run:
+    """Return the run of a task that did not complete; it began at *clock* (monotonic)."""
+    seconds = time.monotonic() - clock
+    return Run(
+        experiment=task.experiment,
+        status=status,
+        started=datetime.now(UTC) - timedelta(seconds=seconds),
+        seconds=seconds,
+        failure=failure,
+        attempts=attempts,
+    )
+
+
+def machine_failure(task: Task, reason: str) -> StoreError:
+    """Return the error that ends a grid where the machine is to blame, and not the training."""
+    return StoreError(
+        f"{task.experiment.run_name} cannot be trained: {reason}; "
+        "mend that, or leave the run out with --only"
+    )

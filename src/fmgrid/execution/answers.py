@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fmgrid.execution.tasks import Task
+from fmgrid.execution import Task
 from fmgrid.experiment import EpochRecord, Run
 
 # Bytes: the run of a million epochs. Text that plugged-in code writes into the pipe passes for the

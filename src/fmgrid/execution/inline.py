@@ -12,10 +12,17 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import explain_refusal, is_the_machines
+from fmgrid.execution import (
+    ENVIRONMENT,
+    Finished,
+    Report,
+    Started,
+    Task,
+    failed_run,
+    machine_failure,
+)
 from fmgrid.execution.answers import checked_run
-from fmgrid.execution.failures import failed_run, machine_failure
-from fmgrid.execution.tasks import ENVIRONMENT, Finished, Report, Started, Task
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import Experiment, Failure, Run
 
 T = TypeVar("T")
 
@@ -89,7 +96,7 @@ def _train(task: Task, report: Report) -> Run:
         if is_the_machines(error, is_plugged_in=task.needs_own_process):
             raise machine_failure(task, explain_refusal(error) or str(error)) from error
         traceback.print_exc()
-        run = failed_run(task, clock, error)
+        run = failed_run(task, clock, Failure.of(error))
     if run.failure and run.failure.message.startswith("BdbQuit"):
         raise KeyboardInterrupt
     return run

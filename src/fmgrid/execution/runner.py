@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from fmgrid.execution.tasks import Executor, Started, Task
+from fmgrid.execution import Executor, Started, Task
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store
 from fmgrid.search import Search
@@ -22,15 +22,18 @@ def run_all(
     what shares their results is stored without training.
     """
 
+    def save(run: Run, log: bytes) -> Run:
+        store.begin(run.experiment.run_name)
+        store.save(run, log)
+        return run
+
     def submit() -> None:
         while executor.has_room and (experiment := search.ask()) is not None:
             executor.submit(to_task(experiment))
 
     for run in finished:
         for shared in search.tell(run):
-            store.begin(shared.experiment.run_name)
-            store.save(shared, store.read_log(run.experiment.run_name))
-            yield shared
+            yield save(shared, store.read_log(run.experiment.run_name))
     submit()
     with closing(executor.events(search.report)) as events:  # type: ignore[type-var]
         for event in events:
@@ -44,6 +47,4 @@ def run_all(
                 store.save(event.run, event.log)
                 yield event.run
                 for shared in shared_runs:
-                    store.begin(shared.experiment.run_name)
-                    store.save(shared, event.log)
-                    yield shared
+                    yield save(shared, event.log)

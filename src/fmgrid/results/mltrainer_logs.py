@@ -219,14 +219,14 @@ def _read_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, str | Non
             strange |= dict.fromkeys([*scalars.points, *scalars.others])
     if len(runs) == 1:
         return runs[0], None
+    objection = None
     if runs:
         warnings.append(f"{len(runs)} event files: several runs share this folder, none is read")
-        return Scalars({}, None), None
-    warnings.append("no event file with scalars")
-    if not strange:  # the file of a run that has just begun
-        return Scalars({}, None), None
-    tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
-    objection = f"no run of mltrainer's, because its event file has other tags: {tags}"
+    else:
+        warnings.append("no event file with scalars")
+        if strange:  # which the file of a run that has just begun has not
+            tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+            objection = f"no run of mltrainer's, because its event file has other tags: {tags}"
     return Scalars({}, None), objection
 
 

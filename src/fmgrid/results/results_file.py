@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from fmgrid.components import as_taken
 from fmgrid.errors import DamagedFileError, NewerFormatError
-from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
+from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.system import toml
-from fmgrid.system.disk import read_regular
+from fmgrid.system.disk import open_regular, read_regular
 from fmgrid.words import printable
 
 FORMAT = 1
@@ -27,6 +27,7 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError
 
 _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 _DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
+_HEAD = 64_000  # bytes of results, within which the settings end
 _MOST_REASONS = 3
 _LONGEST_REASON = 500  # characters
 
@@ -69,24 +70,30 @@ def read_results(path: Path) -> Run:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
-def _to_run(document: Mapping[str, Any]) -> Run:
+def read_prefix_key(path: Path) -> str | None:
+    """Return the prefix key of the run in a results file, None where its beginning is unfit.
+
+    The rest is not read, so that many are read in a moment.
+    """
+    try:
+        with open_regular(path) as stream:
+            head = stream.read(_HEAD).decode(errors="replace")
+        return _to_experiment(toml.loads(head.partition("\n[metrics]")[0])).prefix_key
+    except (OSError, *UNFIT):
+        return None
+
+
+def _to_experiment(document: Mapping[str, Any]) -> Experiment:
     settings = {**document["experiment"]}
     settings.pop("fingerprint")
-    figures = document.get("metrics", {})
-    return Run(
-        experiment=as_taken(Experiment(**settings)),
-        status=document["status"],
-        history=tuple(EpochRecord(**record) for record in document.get("history", ())),
-        weights=figures.get("weights"),
-        test_loss=figures.get("test_loss"),
-        test_accuracy=figures.get("test_accuracy"),
-        started=document["started"],
-        seconds=document["seconds"],
-        software=document.get("software", {}),
-        failure=Failure(**document["failure"]) if "failure" in document else None,
-        trained_as=document.get("trained_as"),
-        attempts=document.get("attempts", 1),
-    )
+    return as_taken(Experiment(**settings))
+
+
+def _to_run(document: Mapping[str, Any]) -> Run:
+    values = {**document.get("metrics", {}), **document}
+    values["experiment"] = _to_experiment(document)
+    values["history"] = tuple(document.get("history", ()))
+    return Run(**{name: values[name] for name in Run.model_fields if name in values})
 
 
 def why_unfit(error: Exception) -> str:

@@ -7,6 +7,7 @@ every other file of the run can be made from it.
 import errno
 import os
 import re
+import shutil
 import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -19,12 +20,10 @@ from typing import NamedTuple
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.experiment import Run
 from fmgrid.quantities import format_bytes
-from fmgrid.results import index
-from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
+from fmgrid.results.results_file import MOST_BYTES, read_prefix_key, read_results, to_results
 from fmgrid.results.tensorboard import is_event_file, to_events
 from fmgrid.system.disk import (
     UNFINISHED,
-    free_bytes,
     may_move,
     move_folder,
     read_regular,
@@ -37,6 +36,9 @@ LOG = "run.log"
 FOLDER_OF_GRIDS = ".grids"  # holds the records of grids
 ASIDE = ".replaced"  # holds runs that --replace or damage took out of the way
 LOCK = ".fmgrid.lock"
+# Has a line for each run that is saved: its prefix key and its name. A line is a hint and no more:
+# the results of a run that is found by it are read, and those of a run without one are looked into.
+INDEX = ".fmgrid.index"
 
 # The errors of a path that leads to nothing; any other may hide something.
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -53,6 +55,8 @@ _RUN_BYTES = 20_000
 _EPOCH_BYTES = 1_000
 _PROBE_BYTES = 20_000
 _LOCK_SECONDS = 0.5
+_LARGEST_INDEX = 100_000_000  # bytes
+_INDEX_LINE = re.compile(r"([0-9a-f]{64}) (.+)")
 _LONGEST_PATH = 300  # characters of one in a message
 
 
@@ -112,7 +116,7 @@ class Store:
         with naming(self.folder(name)):
             self.log_file(name).write_bytes(log)
             write_whole(self.folder(name) / events_file_name(run), to_events(run))
-            index.note(self.root, run)
+            self._note_prefix_key(name, run.experiment.prefix_key)
             write_whole(self.results_file(name), to_results(run))
 
     def read_log(self, run_name: str) -> bytes:
@@ -129,19 +133,48 @@ class Store:
     ) -> Iterator[Run]:
         """Yield the complete runs with such prefix keys, but for those of the names *without*.
 
-        Only their results are read, where `index` knows all others.
+        Only their results are read, where the index knows all others.
         """
-        known = index.prefix_keys(self.root)
-        for name in index.names(self.root):
+        known = self._prefix_keys()
+        for name in self._names():
             if name in without:
                 continue
-            key = known.get(name) or index.peek(self.results_file(name))
+            key = known.get(name) or read_prefix_key(self.results_file(name))
             if key is None or not prefix_key_matters(key):
                 continue
             with suppress(DamagedFileError, StoreError):
                 run = self.read(name)
                 if run and run.status == "complete" and run.experiment.run_name == name:
                     yield run
+
+    def _names(self) -> list[str]:
+        """Return the names in the folder that may be those of runs, in order."""
+        try:
+            return sorted(path.name for path in self.root.iterdir() if not is_hidden(path.name))
+        except OSError:
+            return []
+
+    def _prefix_keys(self) -> dict[str, str]:
+        """Return the prefix key of each run in the index, by its name; the last line counts."""
+        try:
+            text = read_regular(self.root / INDEX, _LARGEST_INDEX).decode(errors="replace")
+        except OSError:
+            return {}
+        lines = map(_INDEX_LINE.fullmatch, text.split("\n"))
+        return {line[2]: line[1] for line in lines if line}
+
+    def _note_prefix_key(self, run_name: str, key: str) -> None:
+        """Add a line to the index, after a line end: the line before may have been torn."""
+        with (self.root / INDEX).open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write(f"\n{key} {run_name}")
+
+    def _complete_index(self) -> None:
+        """Add a line for each run that has none, as all runs of an older fmgrid."""
+        known = self._prefix_keys()
+        for name in self._names():
+            key = name not in known and read_prefix_key(self.results_file(name))
+            if key and name.isprintable():
+                self._note_prefix_key(name, key)
 
     def set_aside(self, run_name: str) -> Path:
         """Move a run's folder to the first free number in `ASIDE`; return its new path.
@@ -172,10 +205,13 @@ class Store:
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{UNFINISHED}probe"
         with naming(self.root):
-            free = free_bytes(self.root)
-            if free is not None and free < needed:
+            usage = None
+            with suppress(OSError):  # a file system that does not say
+                usage = shutil.disk_usage(self.root)
+            if usage and usage.free < needed and usage.total:
+                free = format_bytes(usage.free)
                 raise StoreError(
-                    f"{self.root}: the disk has {format_bytes(free)} free, and {runs} runs need "
+                    f"{self.root}: the disk has {free} free, and {runs} runs need "
                     f"{format_bytes(needed)}; make room, or choose another --logdir"
                 )
             write_whole(probe, bytes(_PROBE_BYTES))  # the only way to notice a quota
@@ -200,6 +236,8 @@ class Store:
                     "wait until it ends, or choose another --logdir"
                 )
         try:
+            with suppress(OSError):  # runs without a line are found all the same
+                self._complete_index()
             yield
         finally:
             lock.release()
@@ -318,26 +356,25 @@ def is_hidden(name: str) -> bool:
 
 def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
     """Return the results files that were set aside in a log folder, and what cannot be read."""
-    results: list[Path] = []
     unread: list[str] = []
-    aside = root / ASIDE
-    folders = [aside]
-    for folder in folders:
-        try:
-            paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
-            if folder == aside:
-                folders += [path for path in paths if path.is_dir()]
-        except OSError as error:
-            unread.append(f"{_unlisted(folder, error)}; when its runs began is not known")
-        else:
-            results += [path for path in paths if path.name.endswith(_RESULTS)]
-    return results, unread
+
+    def note(error: OSError) -> None:
+        place = _unlisted(Path(error.filename), error)
+        unread.append(f"{place}; when its runs began is not known")
+
+    results = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root / ASIDE, onerror=note)
+        for name in names
+        if name.endswith(_RESULTS) and not is_hidden(name)
+    ]
+    return sorted(results), unread
 
 
 def is_own_file(path: Path) -> bool:
     """Tell whether a path has the name of a file that fmgrid keeps in a log folder."""
     name = path.name.lower()
-    is_known = name in (LOG, LOCK, index.INDEX) or name.endswith(_RESULTS)
+    is_known = name in (LOG, LOCK, INDEX) or name.endswith(_RESULTS)
     is_known = is_known or name.startswith(UNFINISHED) or is_event_file(name)
     return is_known or ASIDE in path.parent.parts[-2:]
 
@@ -349,20 +386,13 @@ def events_file_name(run: Run) -> str:
 
 def _check_unfinished(folder: Path) -> None:
     """Refuse a folder in which a run of somebody else's would be mixed up with fmgrid's."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        is_ours = _OF_UNFINISHED.fullmatch(path.name) is not None
-        if not _is_regular(path) if is_ours else is_event_file(path.name):
+    for entry in [*os.scandir(folder)] if folder.is_dir() else ():
+        is_ours = _OF_UNFINISHED.fullmatch(entry.name) is not None
+        is_file = entry.is_file(follow_symlinks=False)
+        if not is_file if is_ours else is_event_file(entry.name):
             raise StoreError(
-                f"{path}: was not written by fmgrid; move it, or choose another --logdir"
+                f"{entry.path}: was not written by fmgrid; move it, or choose another --logdir"
             )
-
-
-def _is_regular(path: Path) -> bool:
-    """Tell whether this is a file itself, and no link to one."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _check_folder(folder: Path) -> None:

@@ -99,8 +99,9 @@ def _to_messages(run: Run) -> Iterator[Any]:
     finished = started + run.seconds
     yield Event(wall_time=started, file_version="brain.Event:2")
     start = SessionStartInfo(start_time_secs=started)
-    for name, cell in _to_hparams(run.experiment):
-        setattr(start.hparams[name], _FIELDS[type(cell)], cell)
+    for name, cell in _to_hparams(run.experiment).items():
+        if cell is not None:
+            setattr(start.hparams[name], _FIELDS[type(cell)], cell)
     value = _to_value(metadata.SESSION_START_INFO_TAG, session_start_info=start)
     yield Event(wall_time=started, summary=Summary(value=[value]))
     for tag, (step, number, wall_time) in _to_scalars(run):
@@ -145,49 +146,47 @@ def _to_scalars(run: Run) -> Iterator[tuple[str, Point]]:
             yield f"hparam/{name}", Point(step, value, started + run.seconds)
 
 
-def _to_hparams(experiment: Experiment) -> Iterator[tuple[str, Cell]]:
-    """Yield the settings, and what follows from them, as cells of the HParams table.
+def _to_hparams(experiment: Experiment) -> dict[str, Cell | None]:
+    """Return the settings, and what follows from them, as cells of the HParams table.
 
     TensorBoard hides runs from a column that has values of two types, so the type of a column
     follows from its name alone: a run knows nothing of the others.
     """
-    yield "name", experiment.name
-    yield "seed", experiment.seed
-    yield "depth", experiment.depth
-    yield "steps_per_epoch", workload_of(experiment).steps_per_epoch
-    for layer, units in enumerate(experiment.hidden_units, 1):
-        yield f"units{layer}", units
+    cells: dict[str, Cell | None] = {
+        "name": experiment.name,
+        "seed": experiment.seed,
+        "depth": experiment.depth,
+        "steps_per_epoch": workload_of(experiment).steps_per_epoch,
+        **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
+    }
     for setting in SETTINGS.values():
         value = getattr(experiment, setting.name)
         if setting.is_table:
             for argument, item in value.items():
-                yield from _to_argument(f"{setting.name}.{argument}", argument, item)
-        elif _may_be_word(setting.name) or isinstance(value, tuple):
-            yield from _to_text(setting.name, value)
-        elif value is not None:
-            yield setting.name, value
+                name, cell = _to_argument(argument, item)
+                cells[f"{setting.name}.{name}"] = cell
+        else:
+            # Some settings are a number in some experiments and a word in others.
+            types = get_args(Experiment.model_fields[setting.name].annotation)
+            may_be_word = any(get_origin(kind) is Literal for kind in types)
+            cells[setting.name] = (
+                _to_text(value) if may_be_word or isinstance(value, tuple) else value
+            )
+    return cells
 
 
-def _may_be_word(setting: str) -> bool:
-    """Tell whether a setting is a number in some experiments and a word in others."""
-    types = get_args(Experiment.model_fields[setting].annotation)
-    return any(get_origin(one) is Literal for one in types)
-
-
-def _to_argument(name: str, argument: str, value: Any) -> Iterator[tuple[str, Cell]]:
+def _to_argument(argument: str, value: Any) -> tuple[str, Cell | None]:
     is_number = type(value) in (int, float) and abs(value) <= sys.float_info.max
     if (argument in _NUMBERS and is_number) or (argument in _TRUTHS and isinstance(value, bool)):
-        yield name, value
-    else:
-        is_known = argument in _NUMBERS | _TRUTHS
-        yield from _to_text(f"{name} as text" if is_known else name, value)
+        return argument, value
+    is_known = argument in _NUMBERS | _TRUTHS
+    return f"{argument} as text" if is_known else argument, _to_text(value)
 
 
-def _to_text(name: str, value: Any) -> Iterator[tuple[str, Cell]]:
+def _to_text(value: Any) -> str | None:
     if isinstance(value, list | tuple):
-        yield name, ", ".join(map(str, value))
-    elif value is not None:
-        yield name, str(value)
+        return ", ".join(map(str, value))
+    return None if value is None else str(value)
 
 
 def read_scalars(path: Path) -> Scalars:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from fmgrid.errors import DamagedFileError, NewerFormatError, StoreError
 from fmgrid.experiment import Experiment, Run, Status
 from fmgrid.results.store import Store
-from fmgrid.search.grid import GridSearch
+from fmgrid.search import GridSearch
 from fmgrid.settings import changed_settings, describe_change
 
 State: TypeAlias = Status | Literal["pending", "changed", "damaged", "newer", "blocked"]

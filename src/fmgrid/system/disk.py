@@ -22,6 +22,7 @@ UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # The errors of one that flushes files and no folders, and of Windows
 _NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
+_LAST_BYTES = 8_000  # of a log, in which its last line is looked for
 
 
 def open_regular(path: Path, most: int | None = None) -> BufferedReader:
@@ -97,17 +98,6 @@ def sync_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FOLDERS:
             raise
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Return the room on the disk of a folder, None if its file system does not say."""
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError as error:
-        if error.errno not in _NOT_OFFERED:
-            raise
-        return None
-    return usage.free if usage.total else None
 
 
 @contextmanager
@@ -205,9 +195,6 @@ def make_private_folder(folder: Path) -> None:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line with words in a text file."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        lines = []
+    """Return the last line with words in a log."""
+    lines = read_end(log, _LAST_BYTES).decode(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")

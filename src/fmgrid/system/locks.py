@@ -66,20 +66,19 @@ class Lock:
         if not self.path.exists() and not self._marker.exists():
             return False
         try:
-            is_free = self._try(is_noted=False)
+            return not self._try()
         except OSError:  # a folder that one may only read
             return False
-        self._system.release()
-        self._by_marker.release()
-        return not is_free
+        finally:
+            self.release()
 
-    def _try(self, *, is_noted: bool = True) -> bool:
+    def _try(self) -> bool:
         has_lock = False
         self.is_of_the_system = True
         try:
             if _take(self._system, self.path):
-                if is_noted:  # before the look at the marker, whose owner looks for the note then
-                    self._note(f"{os.getpid()}\n{_host()}\n")
+                # Before the look at the marker, whose owner looks for the note then.
+                self._note(f"{os.getpid()}\n{_host()}\n")
                 has_lock = not os.path.lexists(self._marker) or _take(self._by_marker, self._marker)
                 self._by_marker.release()
                 self.is_of_the_system = has_lock

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fmgrid.errors import MachineError, RefusedError, explain_refusal, is_the_machines
+from fmgrid.execution import Task, failed_run, machine_failure
 from fmgrid.execution.answers import load
-from fmgrid.execution.failures import failed_run, machine_failure
-from fmgrid.execution.tasks import Task
-from fmgrid.experiment import EpochRecord, Run
+from fmgrid.experiment import EpochRecord, Failure, Run
 from fmgrid.system.disk import make_private_folder
 from fmgrid.system.processes import detach
-from fmgrid.system.streams import flush, redirect
 from fmgrid.training.worker import lost_installation
 
 Pipe: TypeAlias = "connection.Connection[Any, Any]"
@@ -83,9 +81,9 @@ def _use_scratch(scratch: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
     try:
         own.mkdir(mode=0o700, exist_ok=True)
-        redirect(scratch / "workers.log")
+        _redirect(scratch / "workers.log")
     except OSError:  # the folder is gone, where the command has ended in the meantime
-        redirect(Path(os.devnull))
+        _redirect(Path(os.devnull))
 
 
 def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochRecord], bool]) -> Run:
@@ -100,7 +98,7 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
         make_private_folder(scratch.parent)
         make_private_folder(scratch)
         try:
-            redirect(Path(log))
+            _redirect(Path(log))
         except OSError as error:
             raise MachineError(f"{log}: {error.strerror}") from error
         if attempt > 1:
@@ -131,11 +129,11 @@ def _attempt(task: Task, report: Callable[[EpochRecord], bool]) -> tuple[Run | N
         if is_the_machines(error, is_plugged_in=task.needs_own_process):
             return None, explain_refusal(error) or str(error)
         trace = traceback.format_exc()
-        run = failed_run(task, clock, error)
-        flush()
+        run = failed_run(task, clock, Failure.of(error))
+        _flush()
         with contextlib.suppress(OSError):  # it may have closed stderr
             os.write(2, trace.encode(errors="backslashreplace"))
-    flush()
+    _flush()
     return run, ""
 
 
@@ -155,3 +153,24 @@ def _pickled_error(error: BaseException) -> bytes:
         if isinstance(load(message)[1], Exception):
             return message
     return pickle.dumps((None, RuntimeError("".join(traceback.format_exception(error)))))
+
+
+def _redirect(log: Path) -> None:
+    """Send stdout and stderr, of Python and of C code alike, to a log from now on."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    if descriptor not in (1, 2):  # which it gets where plugged-in code closed those
+        os.close(descriptor)
+    # Made anew, because plugged-in code may have closed them; a buffer would be lost in a kill.
+    sys.stdout, sys.stderr = (
+        open(standard, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+        for standard in (1, 2)
+    )
+
+
+def _flush() -> None:
+    """Write what the streams hold back, as far as they still can."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # None, full, closed
+            stream.flush()

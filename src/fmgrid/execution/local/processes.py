@@ -18,14 +18,21 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import MachineError, RefusedError, explain_refusal
+from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
+from fmgrid.execution.local.child import STOP
 from fmgrid.execution.local.worker import Worker
-from fmgrid.execution.tasks import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
 from fmgrid.experiment import EpochRecord, Experiment
 from fmgrid.quantities import format_bytes
-from fmgrid.system import forkserver
 from fmgrid.system.disk import last_line, make_private_folder
 from fmgrid.system.memory import available_memory, count_kills_for_memory
-from fmgrid.system.processes import allow_files, ends_soon, has_ended, was_killed
+from fmgrid.system.processes import (
+    allow_files,
+    ends_soon,
+    has_ended,
+    is_server_reachable,
+    start_server,
+    was_killed,
+)
 from fmgrid.training.costs import memory_for
 from fmgrid.words import counted
 
@@ -36,6 +43,7 @@ _LONGEST_WAIT = 3600.0  # seconds; the system waits for no more than 24 days at 
 _FILES = 48  # that fmgrid itself may have open at once, importing included
 _FILES_PER_WORKER = 8
 _MOST_SERVERS = 3  # that may die one after the other, with no run ended in between
+_SERVER_LOG = "server.log"  # gets what the server of workers says, such as why it ends
 _SERVER_ENDED = 255  # multiprocessing's exit code of a worker whose server is dead
 _SIGKILL = 9  # which Windows has no name for
 
@@ -78,7 +86,7 @@ class Processes:
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(list(self.preload))
-            os.environ["FMGRID_SERVER_LOG"] = str(self._server_log)
+            os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch.name, _SERVER_LOG))
             try:
                 self._ensure_server()
             except RefusedError:
@@ -126,7 +134,7 @@ class Processes:
                 while self._started:
                     yield self._started.pop(0)
                 for worker in _wait_for(self._busy):
-                    if finished := self._hear(worker, report):
+                    if worker.task and (finished := self._hear(worker, worker.task, report)):
                         yield finished
         finally:
             self._end_tasks()
@@ -163,11 +171,6 @@ class Processes:
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.task]
 
-    @property
-    def _server_log(self) -> Path:
-        """What the server of workers says, such as why it ends."""
-        return Path(self._scratch.name, "server.log")
-
     def _end_tasks(self) -> None:
         for worker in self._busy:
             worker.kill()
@@ -183,13 +186,10 @@ class Processes:
             if attempt == 1:
                 self._started.append(Started(task))
 
-    def _hear(self, worker: Worker, report: Report) -> Finished | None:
+    def _hear(self, worker: Worker, task: Task, report: Report) -> Finished | None:
         """Take what a worker says or dies of; return its task's end if it has come to one."""
-        task = worker.task
-        if task is None:
-            raise ValueError("the worker has no task")
         try:
-            answer = worker.answer(self._is_excused)
+            answer = worker.answer(task, self._is_excused)
         except RefusedError as error:  # before the task began
             if self.workers == 1:
                 raise
@@ -199,7 +199,7 @@ class Processes:
             return None
         if isinstance(answer, EpochRecord):
             if not report(task.experiment, answer):
-                worker.stop()
+                worker.send(STOP)  # the training ends with this epoch
             return None
         if answer is None:
             self._waiting.append((task, worker.attempt + 1))
@@ -233,7 +233,7 @@ class Processes:
 
     def _ensure_server(self) -> None:
         """Have a living server. Raises `RefusedError` if one after the other has died."""
-        if self._server is not None and not forkserver.is_reachable():
+        if self._server is not None and not is_server_reachable():
             # Somebody has removed temporary files. Its workers' tasks begin again with others.
             os.kill(self._server, _SIGKILL)
             ends_soon(self._server)
@@ -244,7 +244,7 @@ class Processes:
                 raise RefusedError(f"the server of workers died {self._servers_lost} times{cause}")
             self._go_on_with_fewer(f"the server of workers died{cause}")
         try:
-            self._server = forkserver.start()
+            self._server = start_server()
         except OSError as error:
             reason = explain_refusal(error) or f"{error}; set TMPDIR to a folder on a local disk"
             raise RefusedError(f"the server of workers cannot be started: {reason}") from error
@@ -258,7 +258,7 @@ class Processes:
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )
-        reason = last_line(self._server_log)
+        reason = last_line(Path(self._scratch.name, _SERVER_LOG))
         return f": {explain_refusal(reason) or reason}"
 
     def _go_on_with_fewer(self, reason: str) -> None:

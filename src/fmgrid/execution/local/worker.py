@@ -4,19 +4,17 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import FmgridError, MachineError, explain_refusal
+from fmgrid.execution import ATTEMPTS, Task, failed_run
 from fmgrid.execution.answers import LARGEST, AnswerError, checked_epoch, checked_run, load
-from fmgrid.execution.local.child import STOP, attempt_task, serve
-from fmgrid.execution.tasks import ATTEMPTS, Task
+from fmgrid.execution.local.child import attempt_task, serve
 from fmgrid.experiment import EpochRecord, Failure, Run, Status
-from fmgrid.system import forkserver
 from fmgrid.system.disk import read_end
-from fmgrid.system.processes import describe_exit, kill_descendants, kill_group
+from fmgrid.system.processes import describe_exit, kill_descendants, kill_group, resume_server
 
 _LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with
 _LAST_BYTES = 8_000
@@ -38,7 +36,7 @@ class Worker:
         self._started = 0.0
         self._is_over = False
         try:
-            forkserver.resume(server)
+            resume_server(server)
             self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.pipe.close()
@@ -66,19 +64,14 @@ class Worker:
         self.deadline = self._started + (math.inf if task.seconds is None else task.seconds)
         self.send((attempt_task, (task, attempt, str(self._log))))
 
-    def stop(self) -> None:
-        """Let the training end with the epoch that it has reported."""
-        self.send(STOP)
-
-    def answer(self, is_excused: Callable[["Worker"], bool]) -> EpochRecord | Run | None:
-        """Return the next epoch of the task or its run; None if it deserves another attempt.
+    def answer(
+        self, task: Task, is_excused: Callable[["Worker"], bool]
+    ) -> EpochRecord | Run | None:
+        """Return the next epoch of its task or the run; None if that deserves another attempt.
 
         That is where the process did not survive it. One that has exceeded its seconds is killed.
         A death for which *is_excused* returns true is no attempt.
         """
-        task = self.task
-        if task is None:
-            raise ValueError("the worker has no task")
         is_late = time.monotonic() >= self.deadline and self.process.is_alive()
         try:
             message = None if is_late and not self.pipe.poll() else self.receive()
@@ -160,7 +153,7 @@ class Worker:
         self._is_over = True
         if self.process.pid is not None:
             kill_group(self.process.pid)
-        forkserver.resume(self.server)  # which tells the end
+        resume_server(self.server)  # which tells the end
         self.process.kill()
         self.process.join()
 
@@ -172,14 +165,7 @@ class Worker:
     def _end(self, task: Task, status: Status, message: str) -> Run:
         """Kill the process, and return the run of its task."""
         self.kill()
-        seconds = time.monotonic() - self._started
         lines = read_end(self._log, _LAST_BYTES).decode(errors="replace").splitlines()
         words = ["the last lines of run.log:", *lines[-_LAST_LINES:]] if lines else []
-        return Run(
-            experiment=task.experiment,
-            status=status,
-            started=datetime.now(UTC) - timedelta(seconds=seconds),
-            seconds=seconds,
-            failure=Failure(message=message, traceback="\n".join(words)),
-            attempts=self.attempt,
-        )
+        failure = Failure(message=message, traceback="\n".join(words))
+        return failed_run(task, self._started, failure, status, self.attempt)
