@@ -22,9 +22,8 @@ from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.plots import draw_all
-from fmgrid.plots.experiments import plot_experiments
+from fmgrid.plots.experiments import plot_experiments, plot_winners
 from fmgrid.plots.style import Plot
-from fmgrid.plots.winners import plot_winners
 from fmgrid.report import weigh
 from fmgrid.report.overview import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section

@@ -89,6 +89,26 @@ class Document:
     footer: str = ""
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A section, the anchor of its heading, and the entries of its inner sections."""
+
+    section: Section
+    anchor: str
+    entries: tuple["Entry", ...]
+
+
+def to_entries(document: Document) -> tuple[Entry, ...]:
+    """Return the table of contents.
+
+    The anchors are those that GitHub gives to the headings of a Markdown file. None has a full
+    stop, so that the page may use names with a full stop for other things.
+    """
+    taken: dict[str, int] = {}  # anchors, and how often each was asked for again
+    _anchor(document.title, taken)
+    return tuple(_entry(section, taken) for section in document.sections)
+
+
 def plain(text: str) -> str:
     """Return inline Markdown that shows any text as it is, on one line, in a table too."""
     return _MARKUP.sub(r"\\\g<0>", on_one_line(text))
@@ -118,3 +138,18 @@ def fence_around(text: str, shortest: int) -> str:
     """Return more backticks than stand together anywhere in *text*."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
+
+
+def _entry(section: Section, taken: dict[str, int]) -> Entry:
+    anchor = _anchor(section.title, taken)
+    return Entry(section, anchor, tuple(_entry(inner, taken) for inner in section.sections))
+
+
+def _anchor(title: str, taken: dict[str, int]) -> str:
+    wanted = re.sub(r"[^\w -]", "", on_one_line(title).lower()).replace(" ", "-") or "section"
+    anchor = wanted
+    while anchor in taken:
+        taken[wanted] += 1
+        anchor = f"{wanted}-{taken[wanted]}"
+    taken[anchor] = 0
+    return anchor

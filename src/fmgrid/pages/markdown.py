@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from fmgrid.pages.contents import Entry, to_entries
 from fmgrid.pages.document import (
     Block,
     Code,
     Document,
+    Entry,
     Items,
     Picture,
     Table,
     Text,
     fence_around,
     plain,
+    to_entries,
     visible_lines,
 )
 

@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from fmgrid.analysis.axes import Axis
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.plots.style import to_label, to_labels
 from fmgrid.settings import show
 from fmgrid.words import counted
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Span: TypeAlias = tuple[float, float]  # low, high
 Along: TypeAlias = Literal["x", "y"]
@@ -38,12 +38,12 @@ def percent_span(estimate: Estimate) -> Span:
     return max(0.0, 100 * low), min(100.0, 100 * high)
 
 
-def limit_accuracies(axes: "Axes", along: Along, spans: Sequence[Span]) -> None:
+def limit_accuracies(axes: Axes, along: Along, spans: Sequence[Span]) -> None:
     """Limit an axis to most of the spans: outliers would squeeze the others."""
     (axes.set_xlim if along == "x" else axes.set_ylim)(*padded(near_span(spans), LEAST))
 
 
-def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **look: Any) -> None:
+def draw_accuracy(axes: Axes, along: Along, at: float, estimate: Estimate, **look: Any) -> None:
     """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
 
     def draw(values: Sequence[float], **look: Any) -> None:
@@ -62,7 +62,7 @@ def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **l
         draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
 
 
-def beyond(axes: "Axes", along: Along, estimates: Sequence[Estimate]) -> str:
+def beyond(axes: Axes, along: Along, estimates: Sequence[Estimate]) -> str:
     """Return sentences on what lies beyond an axis, nothing where all is shown."""
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
     inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
@@ -90,10 +90,8 @@ def is_wide(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) > _LOG_FROM * min(values)
 
 
-def scale_values(axes: "Axes", along: Along, values: Sequence[float], *, log: bool) -> None:
+def scale_values(axes: Axes, along: Along, values: Sequence[float], *, log: bool) -> None:
     """Set the limits of an axis so that it shows all values, with plain numbers beside it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     low, high = min(values), max(values)
     limit = axes.set_xlim if along == "x" else axes.set_ylim
     if not log:
@@ -143,7 +141,7 @@ def level_labels(levels: Iterable[Any]) -> dict[Any, str]:
     return {level: labels[text] for level, text in texts.items()}
 
 
-def label_levels(axes: "Axes", places: dict[Any, float], inches: float) -> None:
+def label_levels(axes: Axes, places: dict[Any, float], inches: float) -> None:
     """Write levels below an axis of so many inches, slanted or not all where room is scarce."""
     labels = level_labels(places)
     low, high = axes.get_xlim()

@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from fmgrid.analysis.axes import Group, level_of
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from fmgrid.analysis.axes import Group
 from fmgrid.analysis.means import EpochMean, epoch_means
 from fmgrid.analysis.study import Study
 from fmgrid.plots import style
-from fmgrid.plots.axes import LOG, is_wide, level_labels, scale_values
+from fmgrid.plots.axes import LOG, is_wide, scale_values
 from fmgrid.plots.captions import intervals, left_out
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Curves: TypeAlias = Mapping[str, list[EpochMean]]  # by label, the lowest at its end first
+Curves: TypeAlias = Mapping[str, list[EpochMean]]  # by experiment, the lowest at its end first
 
 _MOST_PANELS = 24
 
@@ -33,7 +33,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     log = is_wide([point.estimate.mean for point in points])
     for axes, (group, curves) in zip(grid, shown, strict=True):
         _draw_panel(axes, curves, log=log)
-        axes.set_title(_title(group))
+        axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (LOG if log else ""))
     bands = "bands are 95% intervals, cut off where long,"
@@ -46,36 +46,12 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
 
 def _curves(group: Group) -> Curves:
     """Return the validation losses of a group's experiments that have two epochs or more."""
-    labels = _labels(group)
-    curves = {labels[one.name]: epoch_means([one], "valid_loss") for one in group.distinct}
-    long = [(label, means) for label, means in curves.items() if len(means) > 1]
+    curves = {one.name: epoch_means([one], "valid_loss") for one in group.distinct}
+    long = [(name, means) for name, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 
 
-def _labels(group: Group) -> dict[str, str]:
-    """Return the label of each experiment: its levels, or its name where these are not enough."""
-    if group.shape in ("one axis", "factorial"):
-        texts = {axis.name: level_labels(axis.levels) for axis in group.axes}
-        labels = {
-            one.name: " / ".join(of[level_of(one, axis)] for axis, of in texts.items())
-            for one in group.distinct
-        }
-        if len(set(labels.values())) == len(labels):
-            return labels
-    return {one.name: one.name for one in group.distinct}
-
-
-def _title(group: Group) -> str:
-    """Return a group's title, and which settings the labels of its curves are levels of."""
-    names = " / ".join(axis.name for axis in group.axes)
-    if group.shape not in ("one axis", "factorial") or names == group.title:
-        return style.to_label(group.title, 24)
-    return style.to_label(f"{style.to_label(group.title, 24)}: {names}", 44)
-
-
-def _draw_panel(axes: "Axes", curves: Curves, *, log: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def _draw_panel(axes: Axes, curves: Curves, *, log: bool) -> None:
     order = list(curves)
     named = order if len(order) <= style.MOST_CURVES else [order[0], order[-1]]
     labels = style.to_labels(named, 20)

@@ -3,7 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from fmgrid.analysis.effects import Effect
 from fmgrid.pages.document import INK
@@ -11,10 +16,6 @@ from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, is_wide, padded
 from fmgrid.plots.captions import intervals, left_out
 from fmgrid.settings import show
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MOST = 40
 _LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
@@ -46,7 +47,7 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     return style.Plot(figure, caption + left_out(len(known) - len(shown), "smaller effect"))
 
 
-def _limit(axes: "Axes", shown: Sequence[Effect]) -> None:
+def _limit(axes: Axes, shown: Sequence[Effect]) -> None:
     """Set limits that show every bar, interval and tick; the scale is logarithmic if need be."""
     ends = [0.0, *(end for one in shown for end in _points(one))]
     ends += [100 * one.noise for one in shown if one.noise is not None]
@@ -68,7 +69,7 @@ def _points(one: Effect) -> list[float]:
     return [100 * end for end in ends if end is not None]
 
 
-def _draw(axes: "Axes", y: int, one: Effect) -> None:
+def _draw(axes: Axes, y: int, one: Effect) -> None:
     mean, *interval = _points(one)
     ink = style.COLOURS[1 if one.is_significant else 0]
     fill = "none" if one.images else ink
@@ -91,10 +92,7 @@ def _figures(one: Effect) -> str:
     return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
-def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
+def _explain(figure: Figure, shown: Sequence[Effect]) -> None:
     tested = {one.is_significant for one in shown if one.difference.sd is not None}
     handles: list[Line2D | Patch] = []
     if True in tested:

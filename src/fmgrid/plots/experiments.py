@@ -1,23 +1,38 @@
-"""All experiments by accuracy, best first."""
+"""All experiments: by accuracy, by the rank with each seed alone, by the gap of their losses."""
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from matplotlib import colormaps
+from matplotlib.colors import LogNorm, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.means import find_gaps
 from fmgrid.analysis.study import Study
 from fmgrid.plots import style
-from fmgrid.plots.axes import METRIC, beyond, draw_accuracy, limit_accuracies, percent_span
-from fmgrid.plots.captions import UNMEASURED, intervals, left_out
+from fmgrid.plots.axes import (
+    LOG,
+    METRIC,
+    beyond,
+    draw_accuracy,
+    is_wide,
+    limit_accuracies,
+    percent_span,
+    scale_values,
+)
+from fmgrid.plots.captions import UNMEASURED, intervals, left_out, over_seeds
 from fmgrid.words import counted
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Mark: TypeAlias = tuple[str, dict[str, Any]]  # in the legend, and how it looks
 
 SHOWN = 40  # best, and worst, where there are more than twice as many
 
 _ROW = 0.165  # inches
+_FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
+_MOST_RANKED, _MOST_SEEDS = 30, 20  # rows and columns of it
 _SEVERAL: Mark = ("several groups", {"color": style.GREY, "marker": "*"})
 _OTHER: Mark = ("other groups", {"color": style.GREY, "marker": "|"})
 
@@ -87,9 +102,80 @@ def _marks(study: Study) -> dict[Hashable, Mark]:
     return marks
 
 
-def _explain(figure: "Figure", looks: dict[str, dict[str, Any]]) -> None:
-    from matplotlib.lines import Line2D
-
+def _explain(figure: Figure, looks: dict[str, dict[str, Any]]) -> None:
     if len(looks) > 1:
         lines = [Line2D([], [], label=label, **look) for label, look in looks.items()]
         style.add_legend(figure, lines)
+
+
+@style.styled
+def plot_winners(study: Study) -> style.Plot | None:
+    """Plot the rank of the best experiments with each seed alone."""
+    winners = find_winners(study, METRIC)
+    if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
+        return None
+    ties = {one.name for one in as_good_as_best(winners.ranked, METRIC)}
+    notable = [one for one in winners.ranked if one.name in ties or 1 in winners.ranks[one.name]]
+    rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
+    title = "What one run of each experiment would have concluded"
+    figure = style.new_figure(title, 1.2 + 0.25 * len(rows))
+    axes = figure.subplots()
+    norm, colours = LogNorm(1, len(winners.ranked)), colormaps[style.COLOUR_MAP].reversed()
+    for y, one in enumerate(rows):
+        for x, rank in enumerate(winners.ranks[one.name][: len(seeds)]):
+            style.draw_cell(axes, (x, y), to_hex(colours(norm(rank))), str(rank))
+    axes.set_xlim(-0.5, len(seeds) - 0.5)
+    axes.set_xticks(range(len(seeds)), map(str, seeds))
+    axes.tick_params("x", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("Seed")
+    axes.set_title(f"Rank among {len(winners.ranked)} experiments; right: mean accuracy (%)")
+    names = name_configurations(study)
+    means = [f"{100 * (one.mean(METRIC) or 0.0):.1f}" for one in rows]
+    style.write_rows(axes, [names[one.configuration] for one in rows], means)
+    caption = (
+        f"A column ranks one run of each of {len(winners.ranked)} experiments; rows won with a "
+        "seed, or are not significantly worse than the best mean "
+        f"{over_seeds({len(winners.seeds)})}.{left_out(len(notable) - len(rows), 'more row')}"
+    )
+    hidden = len(winners.left_out) + len(winners.seeds) - len(seeds)
+    return style.Plot(figure, caption + left_out(hidden, "more seed"))
+
+
+@style.styled
+def plot_overfitting(study: Study) -> style.Plot | None:
+    """Plot validation loss minus train loss against train loss, at the end of training."""
+    gaps = find_gaps(study)
+    if not gaps:
+        return None
+    figure = style.new_figure("Validation loss minus train loss, at the end of training", 4.1)
+    axes = figure.subplots()
+    losses = [gap.train_loss for gap in gaps]
+    log = is_wide(losses)
+    scale_values(axes, "x", losses, log=log)
+    scale_values(axes, "y", [0.0, *(end for gap in gaps for end in gap.estimate.span)], log=False)
+    axes.set_xlabel("Train loss (nats), mean of the last epoch's batches" + (LOG if log else ""))
+    axes.set_ylabel("Validation loss minus train loss (nats)")
+    axes.axhline(0, color=style.GREY, linewidth=1)
+    axes.grid(axis="y")
+    names = name_configurations(study)
+    ends = style.MOST_CURVES // 2
+    notable = gaps if len(gaps) <= 2 * ends else [*gaps[:ends], *gaps[-ends:]]
+    looks = {gap: style.look(at) for at, gap in enumerate(notable)}
+    has_tests = any(gap.estimate.n > 1 for gap in gaps)
+    named = []
+    for gap in gaps:
+        look = looks.get(gap, {"color": style.GREY, "marker": "o", "alpha": 0.6})
+        fill = "full" if gap.sign or not has_tests else "none"
+        look |= {"fillstyle": fill, "zorder": 3 if gap in looks else 2}
+        x, label = gap.train_loss, names[gap.experiment.configuration]
+        axes.plot([x, x], gap.estimate.span, color=look["color"], linewidth=1, alpha=0.6)
+        mark = axes.plot([x], [gap.estimate.mean], linestyle="none", label=label, **look)
+        named += mark if gap in looks else []
+    style.name_curves(axes, named)
+    filled = ", filled if significantly above or below zero" if has_tests else ""
+    caption = f"A mark is the mean of an experiment{filled}; "
+    caption += f"{intervals(gap.estimate.n for gap in gaps)}."
+    if len(named) < len(gaps):
+        caption += " The widest and the narrowest have names."
+    return style.Plot(figure, caption)

@@ -3,21 +3,23 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.comparisons import as_good_as_best
-from fmgrid.analysis.experiments import ExperimentRuns, best_first
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import estimate
 from fmgrid.plots import style
 from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
 from fmgrid.plots.captions import intervals, over_seeds
 from fmgrid.settings import show
 from fmgrid.words import counted
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ColourOf: TypeAlias = Callable[[float], str]  # of a mean
 
@@ -28,8 +30,6 @@ _HIGH, _LOW = 0.46, 0.2
 _TALLEST = 8.0  # inches of a heat map
 _LEAST_HEIGHT = 1.5  # inches that the label of the colours takes
 _MOST_ROW_LABELS = 50
-_BEST, _TIED = 1.4, 0.7  # points of a frame
-_FEW = 3  # ties have frames where they are less than a third of the cells
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     figure = style.new_figure(title, 1.1 + room)
     grid = style.panels(figure, len(planes), across, share="xy")
     colour_of = _add_colours(figure, grid, group)
-    frames = _frames(group)
+    best = max(value for one in group.distinct if (value := one.mean(METRIC)) is not None)
     for axes, plane in zip(grid, planes, strict=True):
-        _draw_cells(axes, plane, colour_of, frames, lines)
+        _draw_cells(axes, plane, colour_of, best, lines)
     _label_rows(grid[0], row)
     for axes in grid[-across:]:
         axes.tick_params(labelbottom=True)
@@ -80,8 +80,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
     counts = {mean.n for mean in means}
     bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
-    ties = "; thin frames: not significantly lower" if _TIED in frames.values() else ""
-    caption = f"A cell is the mean accuracy in %, {bars}. Thick frame: the highest{ties}."
+    caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
     without = len(group.distinct) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     return style.Plot(figure, caption + grey)
@@ -105,12 +104,8 @@ def to_planes(group: Group) -> list[Plane]:
     return []
 
 
-def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf:
+def _add_colours(figure: Figure, grid: list[Axes], group: Group) -> ColourOf:
     """Add a bar of colours, and return the colour of a mean; outliers have those of its ends."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize, to_hex
-
     means = [100 * mean for one in group.distinct if (mean := one.mean(METRIC)) is not None]
     low, high = near_span([(mean, mean) for mean in means])
     free = 0.5 if high == low else 0.0
@@ -122,23 +117,8 @@ def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf
     return lambda mean: to_hex(colours(norm(100 * mean)))
 
 
-def _frames(group: Group) -> dict[str, float]:
-    """Return the width of the frame of the best, and of those not significantly worse.
-
-    The latter have none where they are many: frames would not set them apart.
-    """
-    ranked = best_first(group.distinct, METRIC)
-    best = {one.name: _BEST for one in ranked if one.mean(METRIC) == ranked[0].mean(METRIC)}
-    ties = {one.name: _TIED for one in as_good_as_best(ranked, METRIC) if one.name not in best}
-    return best | (ties if _FEW * len(ties) < len(ranked) else {})
-
-
-def _draw_cells(
-    axes: "Axes", plane: Plane, colour_of: ColourOf, frames: dict[str, float], lines: int
-) -> None:
-    """Draw cells with so many lines of text; frames are white in black, legible on any colour."""
-    from matplotlib.patches import Rectangle
-
+def _draw_cells(axes: Axes, plane: Plane, colour_of: ColourOf, best: float, lines: int) -> None:
+    """Draw cells with so many lines of text; the frame is white in black, legible on any colour."""
     for (x, y), one in plane.cells():
         values, fill, texts = one.series(METRIC).values(), style.GREY, [""]
         if values:
@@ -146,10 +126,10 @@ def _draw_cells(
             fill, texts = colour_of(whole.mean), [f"{100 * whole.mean:.1f}"]
             texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
         style.draw_cell(axes, (x, y), fill, *texts[:lines])
-        for ink, factor in ((style.BLACK, 2.4), (style.WHITE, 1.0)):
-            if width := frames.get(one.name):
+        for ink, width in ((style.BLACK, 3.4), (style.WHITE, 1.4)):
+            if one.mean(METRIC) == best:
                 frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False)
-                frame.set(edgecolor=ink, linewidth=factor * width)
+                frame.set(edgecolor=ink, linewidth=width)
                 axes.add_patch(frame)
     axes.set_title(style.to_label(plane.title, 40))
     axes.set_xlim(-0.5, len(plane.column.levels) - 0.5)
@@ -158,7 +138,7 @@ def _draw_cells(
     axes.spines[:].set_visible(False)
 
 
-def _label_rows(axes: "Axes", row: Axis) -> None:
+def _label_rows(axes: Axes, row: Axis) -> None:
     every = math.ceil(len(row.levels) / _MOST_ROW_LABELS)
     labels = list(level_labels(row.levels).values())[::every]
     axes.set_yticks(range(0, len(row.levels), every), labels)

@@ -1,8 +1,11 @@
 """Accuracy as dots and lines: by the levels of each axis, and by steps and images seen."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from fmgrid.analysis.axes import Axis, Group
 from fmgrid.analysis.experiments import TIME
@@ -26,10 +29,6 @@ from fmgrid.plots.axes import (
 )
 from fmgrid.plots.captions import UNMEASURED, intervals, left_out, over_seeds
 from fmgrid.plots.heatmaps import to_planes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 _WIDTH = 6.3  # inches of all panels, about
 _MOST_FIGURES = 12  # levels; more have no room for figures beside them
@@ -77,22 +76,21 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     curves = _by_batch_size(group)
     if len(curves) < 2:  # noqa: PLR2004
         return None
-    shown = _spread(list(curves), style.MOST_CURVES)
+    images = {size: [float(mean.images or 0) for mean in means] for size, means in curves.items()}
+    steps = {size: [math.ceil(seen / size) for seen in line] for size, line in images.items()}
+    values = {size: [100 * mean.estimate.mean for mean in means] for size, means in curves.items()}
     figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
     left, right = style.panels(figure, 2, 2, share="y")
-    images = {size: [float(mean.images or 0) for mean in curves[size]] for size in shown}
-    steps = {size: [float(math.ceil(seen / size)) for seen in images[size]] for size in shown}
-    values = {size: [100 * mean.estimate.mean for mean in curves[size]] for size in shown}
     _draw_curves(left, "Optimizer steps", steps, values)
     named = _draw_curves(right, "Training images seen", images, values)
-    ends = [end for line in values.values() for end in (min(line), max(line))]
-    left.set_ylim(*padded((min(ends), max(ends)), LEAST))
+    all_values = [value for line in values.values() for value in line]
+    left.set_ylim(*padded((min(all_values), max(all_values)), LEAST))
     left.set_ylabel("Accuracy (%)")
-    downwards = sorted(shown, key=lambda size: -values[size][-1])
+    downwards = sorted(curves, key=lambda size: -values[size][-1])
     style.name_curves(right, [named[size] for size in downwards], "batch size")
-    seeds = over_seeds(mean.estimate.n for size in shown for mean in curves[size])
+    seeds = over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
-    return style.Plot(figure, caption + left_out(len(curves) - len(shown), "batch size"))
+    return style.Plot(figure, caption)
 
 
 def _runs(group: Group, axis: Axis) -> dict[Any, list[Estimate]]:
@@ -104,7 +102,7 @@ def _runs(group: Group, axis: Axis) -> dict[Any, list[Estimate]]:
 
 
 def _draw_levels(
-    axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+    axes: Axes, axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
 ) -> None:
     """Draw means with their intervals, and a dot for each run."""
     places = level_places(axis)
@@ -124,7 +122,7 @@ def _draw_levels(
 
 
 def _write_means(
-    axes: "Axes", axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+    axes: Axes, axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
 ) -> None:
     """Write each mean above all that is drawn of its level."""
     bottom, ceiling = axes.get_ylim()
@@ -148,15 +146,9 @@ def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
     }
 
 
-def _spread(sizes: list[int], most: int) -> list[int]:
-    """Return so many sizes at most, from the least to the most."""
-    last = len(sizes) - 1
-    return sizes if last < most else [sizes[k * last // (most - 1)] for k in range(most)]
-
-
 def _draw_curves(
-    axes: "Axes", label: str, x: Mapping[int, list[float]], y: Mapping[int, list[float]]
-) -> "dict[int, Line2D]":
+    axes: Axes, label: str, x: Mapping[int, Sequence[float]], y: Mapping[int, Sequence[float]]
+) -> dict[int, Line2D]:
     """Draw a curve for each batch size, and return them."""
     places = [place for line in x.values() for place in line]
     log = is_wide(places)
@@ -164,6 +156,6 @@ def _draw_curves(
     axes.set_xlabel(label + (LOG if log else ""))
     axes.grid(axis="y")
     return {
-        size: axes.plot(x[size], y[size], label=f"{size}", marker=style.MARKERS[at], **look)[0]
-        for at, (size, look) in enumerate(zip(x, style.looks_in_order(len(x)), strict=True))
+        size: axes.plot(x[size], y[size], label=f"{size}", marker="o", **look)[0]
+        for size, look in zip(x, style.looks_in_order(len(x)), strict=True)
     }
