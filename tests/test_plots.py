@@ -26,9 +26,9 @@ from fmgrid.analysis.experiments import UNKNOWN_SEED, ExperimentRuns
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, to_png, to_svg
-from fmgrid.plots.axes import axis_label, level_places, near_span
 from fmgrid.plots.curves import plot_learning_curves
 from fmgrid.plots.experiments import plot_experiments
+from fmgrid.plots.scales import axis_label, level_places, near_span
 from fmgrid.plots.style import (
     COLOURS,
     GREY,

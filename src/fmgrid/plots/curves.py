@@ -10,9 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from fmgrid.analysis.axes import Group
 from fmgrid.analysis.means import EpochMean, epoch_means
 from fmgrid.analysis.study import Study
-from fmgrid.plots import style
-from fmgrid.plots.axes import LOG, is_wide, scale_values
-from fmgrid.plots.captions import intervals, left_out
+from fmgrid.plots import scales, style
 
 Curves: TypeAlias = Mapping[str, list[EpochMean]]  # by experiment, the lowest at its end first
 
@@ -30,18 +28,18 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * rows)
     grid = style.panels(figure, len(shown), min(2, len(shown)))
     points = [point for _, curves in shown for line in curves.values() for point in line]
-    log = is_wide([point.estimate.mean for point in points])
+    log = scales.is_wide([point.estimate.mean for point in points])
     for axes, (group, curves) in zip(grid, shown, strict=True):
         _draw_panel(axes, curves, log=log)
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
-    figure.supylabel("Validation loss (nats)" + (LOG if log else ""))
-    bands = "bands are 95% intervals, cut off where long,"
+    figure.supylabel("Validation loss (nats)" + (scales.LOG if log else ""))
+    bands = "bands are 95% scales.intervals, cut off where long,"
     caption = "A curve is the mean of an experiment; "
-    caption += f"{intervals((point.estimate.n for point in points), bands)}."
+    caption += f"{scales.intervals((point.estimate.n for point in points), bands)}."
     if any(len(curves) > style.MOST_CURVES for _, curves in shown):
         caption += " Of many curves the lowest and the highest at the end have names."
-    return style.Plot(figure, caption + left_out(len(panels) - len(shown), "group"))
+    return style.Plot(figure, caption + scales.left_out(len(panels) - len(shown), "group"))
 
 
 def _curves(group: Group) -> Curves:
@@ -72,7 +70,7 @@ def _draw_panel(axes: Axes, curves: Curves, *, log: bool) -> None:
     axes.set_xlim(1 - 0.02 * last, last)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(axis="y")
-    scale_values(axes, "y", _reach(curves, named), log=log)
+    scales.scale_values(axes, "y", _reach(curves, named), log=log)
 
 
 def _reach(curves: Curves, named: list[str]) -> list[float]:

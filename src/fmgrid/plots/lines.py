@@ -11,23 +11,7 @@ from fmgrid.analysis.axes import Axis, Group
 from fmgrid.analysis.experiments import TIME
 from fmgrid.analysis.means import EpochMean, epoch_means, level_means
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.plots import style
-from fmgrid.plots.axes import (
-    LEAST,
-    LOG,
-    METRIC,
-    axis_label,
-    beyond,
-    draw_accuracy,
-    is_wide,
-    label_levels,
-    level_places,
-    limit_accuracies,
-    padded,
-    percent_span,
-    scale_values,
-)
-from fmgrid.plots.captions import UNMEASURED, intervals, left_out, over_seeds
+from fmgrid.plots import scales, style
 from fmgrid.plots.heatmaps import to_planes
 
 _WIDTH = 6.3  # inches of all panels, about
@@ -39,7 +23,7 @@ def plot_levels(group: Group) -> style.Plot | None:
     """Plot the mean accuracy at each level of each axis, where no heat map shows it."""
     if group.shape not in ("one axis", "factorial") or to_planes(group):
         return None
-    means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
+    means = {axis: level_means(group, axis, scales.METRIC) for axis in group.axes}
     estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
     if not estimates:
         return None
@@ -52,19 +36,18 @@ def plot_levels(group: Group) -> style.Plot | None:
     grid = style.panels(figure, len(means), columns, share="y")
     runs = {} if others or all(mean.n == 1 for mean in estimates) else _runs(group, first)
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
-    limit_accuracies(grid[0], "y", [percent_span(value) for value in values])
+    scales.limit_accuracies(grid[0], "y", [scales.percent_span(value) for value in values])
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
-        _draw_levels(axes, axis, of_axis, runs)
-        if not others and len(estimates) <= _MOST_FIGURES:
-            _write_means(axes, axis, of_axis, runs)
-        label_levels(axes, level_places(axis), _WIDTH / columns)
+        has_figures = not others and len(estimates) <= _MOST_FIGURES
+        _draw_levels(axes, axis, of_axis, runs, has_figures=has_figures)
+        scales.label_levels(axes, scales.level_places(axis), _WIDTH / columns)
     figure.supylabel("Accuracy (%)")
     what = "all experiments that share the level" if others else "a level"
     what += ", a dot is a run" if runs else ""
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    caption = f"A diamond is the mean of {what}; {intervals(mean.n for mean in estimates)}."
-    caption += beyond(grid[0], "y", values)
-    return style.Plot(figure, caption + left_out(missing, "level", UNMEASURED))
+    caption = f"A diamond is the mean of {what}; {scales.intervals(mean.n for mean in estimates)}."
+    caption += scales.beyond(grid[0], "y", values)
+    return style.Plot(figure, caption + scales.left_out(missing, "level", scales.UNMEASURED))
 
 
 @style.styled
@@ -84,11 +67,11 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     _draw_curves(left, "Optimizer steps", steps, values)
     named = _draw_curves(right, "Training images seen", images, values)
     all_values = [value for line in values.values() for value in line]
-    left.set_ylim(*padded((min(all_values), max(all_values)), LEAST))
+    left.set_ylim(*scales.padded((min(all_values), max(all_values)), scales.LEAST))
     left.set_ylabel("Accuracy (%)")
     downwards = sorted(curves, key=lambda size: -values[size][-1])
     style.name_curves(right, [named[size] for size in downwards], "batch size")
-    seeds = over_seeds(mean.estimate.n for means in curves.values() for mean in means)
+    seeds = scales.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
     return style.Plot(figure, caption)
 
@@ -96,41 +79,41 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
 def _runs(group: Group, axis: Axis) -> dict[Any, list[Estimate]]:
     """Return the accuracies of the single runs at each level."""
     return {
-        level: [Estimate(1, value) for one in members for value in one.series(METRIC).values()]
+        level: [
+            Estimate(1, value) for one in members for value in one.series(scales.METRIC).values()
+        ]
         for level, members in group.at(axis).items()
     }
 
 
 def _draw_levels(
-    axes: Axes, axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
+    axes: Axes,
+    axis: Axis,
+    means: Mapping[Any, Estimate],
+    runs: Mapping[Any, list[Estimate]],
+    *,
+    has_figures: bool,
 ) -> None:
-    """Draw means with their intervals, and a dot for each run."""
-    places = level_places(axis)
+    """Draw means with their intervals and figures, and a dot for each run."""
+    places = scales.level_places(axis)
     low, high = min(places.values()), max(places.values())
     edge = max(0.1, 0.5 / len(places)) * (high - low)
     axes.set_xlim(low - edge, high + edge)
-    axes.set_xlabel(axis_label(axis))
+    axes.set_xlabel(scales.axis_label(axis))
     axes.grid(axis="y")
     if axis.is_numeric:
         line = [100 * mean.mean for mean in means.values()]
         axes.plot([places[level] for level in means], line, color=style.COLOURS[1], linewidth=0.8)
-    for level, mean in means.items():
-        x = places[level]
-        for run in runs.get(level, []):
-            draw_accuracy(axes, "y", x, run, color=style.COLOURS[4], marker="o", alpha=0.6)
-        draw_accuracy(axes, "y", x, mean, color=style.COLOURS[1], marker="D")
-
-
-def _write_means(
-    axes: Axes, axis: Axis, means: Mapping[Any, Estimate], runs: Mapping[Any, list[Estimate]]
-) -> None:
-    """Write each mean above all that is drawn of its level."""
     bottom, ceiling = axes.get_ylim()
-    for level, place in level_places(axis).items():
-        if mean := means.get(level):
-            top = max(percent_span(one)[1] for one in [mean, *runs.get(level, [])])
+    for level, mean in means.items():
+        x, dots = places[level], runs.get(level, [])
+        for run in dots:
+            scales.draw_accuracy(axes, "y", x, run, color=style.COLOURS[4], marker="o", alpha=0.6)
+        scales.draw_accuracy(axes, "y", x, mean, color=style.COLOURS[1], marker="D")
+        if has_figures:
+            top = max(scales.percent_span(one)[1] for one in [mean, *dots])
             y = min(max(top, bottom), ceiling)
-            style.write(axes, f"{100 * mean.mean:.1f}", (place, y), 5, va="bottom")
+            style.write(axes, f"{100 * mean.mean:.1f}", (x, y), 5, va="bottom")
 
 
 def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
@@ -140,7 +123,7 @@ def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
         return {}
     if any(other.name in TIME for other in group.axes):
         return {}
-    curves = {size: epoch_means(members, METRIC) for size, members in group.at(axis).items()}
+    curves = {size: epoch_means(members, scales.METRIC) for size, members in group.at(axis).items()}
     return {
         size: means for size, means in curves.items() if means and all(one.images for one in means)
     }
@@ -151,9 +134,9 @@ def _draw_curves(
 ) -> dict[int, Line2D]:
     """Draw a curve for each batch size, and return them."""
     places = [place for line in x.values() for place in line]
-    log = is_wide(places)
-    scale_values(axes, "x", places, log=log)
-    axes.set_xlabel(label + (LOG if log else ""))
+    log = scales.is_wide(places)
+    scales.scale_values(axes, "x", places, log=log)
+    axes.set_xlabel(label + (scales.LOG if log else ""))
     axes.grid(axis="y")
     return {
         size: axes.plot(x[size], y[size], label=f"{size}", marker="o", **look)[0]

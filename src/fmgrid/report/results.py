@@ -10,19 +10,19 @@ from fmgrid.analysis.experiments import (
     are_scored_alike,
     best_first,
     by_configuration,
-    count_neighbours,
     images_of,
     scored_alike,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
 from fmgrid.report.phrases import (
     difference_cells,
+    section,
     show_p,
     show_value,
     some,
+    table,
     with_interval,
 )
 from fmgrid.settings import show
@@ -85,11 +85,7 @@ def _baseline(study: Study) -> str:
         for name, value in base.settings.items()
         if value not in (None, {})
     )
-    counts = count_neighbours(study.configurations)
-    return (
-        f"Baseline: {code(base.name)}, with {settings}. Experiments that differ from it in one "
-        f"setting: {counts[base]} of {len(counts) - 1}."
-    )
+    return f"Baseline: {code(base.name)}, with {settings}."
 
 
 def _conditions(study: Study) -> Iterator[str]:
@@ -113,8 +109,7 @@ def _conditions(study: Study) -> Iterator[str]:
 
 
 def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
-    more = [f"{len(sets) - SETS_SHOWN} more"] if len(sets) > SETS_SHOWN else []
-    return "; ".join([*(some([one.name for one in same]) for same in sets[:SETS_SHOWN]), *more])
+    return first_few([f"({some([one.name for one in same])})" for same in sets], SETS_SHOWN)
 
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:

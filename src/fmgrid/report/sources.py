@@ -8,8 +8,7 @@ from fmgrid.analysis.study import Study
 from fmgrid.hypotheses.commands import commands_of, path_word
 from fmgrid.pages.document import Code, Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section
-from fmgrid.report.phrases import some
+from fmgrid.report.phrases import section, some
 from fmgrid.words import command_line, counted
 
 _SHOWN = 20

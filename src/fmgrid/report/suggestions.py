@@ -21,8 +21,7 @@ from fmgrid.hypotheses.commands import (
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section
-from fmgrid.report.phrases import some
+from fmgrid.report.phrases import section, some
 from fmgrid.settings import show
 from fmgrid.words import command_line
 

@@ -7,12 +7,13 @@ from fmgrid.analysis.experiments import are_scored_alike, images_of
 from fmgrid.analysis.means import GAP, find_gaps
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
 from fmgrid.report.phrases import (
     bold_if,
     difference_cells,
+    section,
     show_difference,
     show_value,
+    table,
     unit_of,
     with_interval,
 )

@@ -1,4 +1,4 @@
-"""Where values stand along an axis: levels of a setting, logarithms, limits that clip outliers."""
+"""Where values stand along an axis, which of them it clips, and the words of captions."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ Along: TypeAlias = Literal["x", "y"]
 METRIC = "accuracy"
 LOG = ", log scale"  # after the label of a logarithmic axis
 LEAST = 2.0  # points of accuracy: an axis shows at least so many
+UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 _LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
@@ -155,6 +156,25 @@ def label_levels(axes: Axes, places: dict[Any, float], inches: float) -> None:
     axes.set_xticks(
         [places[level] for level in ordered], [labels[level] for level in ordered], **style
     )
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """Say over how many seeds means are: "over 10 seeds", "over 1 to 3 seeds"."""
+    fewest, most = min(counts := set(counts)), max(counts)
+    return f"over {counted(most, 'seed')}" if fewest == most else f"over {fewest} to {most} seeds"
+
+
+def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> str:
+    """Say what intervals look like, and over how many seeds they are."""
+    counts = set(counts)
+    if counts == {1}:
+        return "one run each, so that there are no intervals"
+    return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
+
+
+def left_out(number: int, noun: str, which: str = "") -> str:
+    """Return a sentence on what a picture leaves out, nothing where that is none."""
+    return f" {counted(number, noun)}{which} left out." if number else ""
 
 
 def _near(values: Sequence[float]) -> Sequence[float]:
