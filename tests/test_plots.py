@@ -26,8 +26,8 @@ from fmgrid.analysis.experiments import UNKNOWN_SEED, ExperimentRuns
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, to_png, to_svg
-from fmgrid.plots.curves import plot_learning_curves
 from fmgrid.plots.experiments import plot_experiments
+from fmgrid.plots.lines import plot_learning_curves
 from fmgrid.plots.scales import axis_label, level_places, near_span
 from fmgrid.plots.style import (
     COLOURS,

@@ -6,7 +6,7 @@ Titles are text as it is. Everything else that people read is inline Markdown: `
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fmgrid.words import printable
 
@@ -89,24 +89,27 @@ class Document:
     footer: str = ""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A section, the anchor of its heading, and the entries of its inner sections."""
+class Entry(NamedTuple):
+    """A heading of a document: its section, its anchor, and its level, 2 or 3."""
 
     section: Section
     anchor: str
-    entries: tuple["Entry", ...]
+    level: int
 
 
 def to_entries(document: Document) -> tuple[Entry, ...]:
-    """Return the table of contents.
+    """Return all headings in their order, the same in Markdown and in HTML.
 
     The anchors are those that GitHub gives to the headings of a Markdown file. None has a full
     stop, so that the page may use names with a full stop for other things.
     """
     taken: dict[str, int] = {}  # anchors, and how often each was asked for again
     _anchor(document.title, taken)
-    return tuple(_entry(section, taken) for section in document.sections)
+    return tuple(
+        Entry(section, _anchor(section.title, taken), level)
+        for outer in document.sections
+        for section, level in ((outer, 2), *((inner, 3) for inner in outer.sections))
+    )
 
 
 def plain(text: str) -> str:
@@ -138,11 +141,6 @@ def fence_around(text: str, shortest: int) -> str:
     """Return more backticks than stand together anywhere in *text*."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
-
-
-def _entry(section: Section, taken: dict[str, int]) -> Entry:
-    anchor = _anchor(section.title, taken)
-    return Entry(section, anchor, tuple(_entry(inner, taken) for inner in section.sections))
 
 
 def _anchor(title: str, taken: dict[str, int]) -> str:

@@ -13,11 +13,10 @@ from fmgrid.analysis.axes import Group
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.experiments import are_scored_alike
 from fmgrid.analysis.study import Study
-from fmgrid.plots.curves import plot_learning_curves
 from fmgrid.plots.effects import plot_effects
 from fmgrid.plots.experiments import plot_experiments, plot_overfitting, plot_winners
 from fmgrid.plots.heatmaps import plot_heatmap
-from fmgrid.plots.lines import plot_levels, plot_steps_and_images
+from fmgrid.plots.lines import plot_learning_curves, plot_levels, plot_steps_and_images
 from fmgrid.plots.style import Drawn, Plot, to_png, to_svg
 
 __all__ = ["Drawn", "draw_all", "to_png", "to_svg"]

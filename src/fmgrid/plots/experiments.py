@@ -22,7 +22,6 @@ _ROW = 0.165  # inches
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
 _MOST_RANKED, _MOST_SEEDS = 30, 20  # rows and columns of it
 _SEVERAL: Mark = ("several groups", {"color": style.GREY, "marker": "*"})
-_OTHER: Mark = ("other groups", {"color": style.GREY, "marker": "|"})
 
 
 @style.styled
@@ -85,7 +84,7 @@ def _marks(study: Study) -> dict[Hashable, Mark]:
     labels = style.to_labels((group.title for group in study.groups), 24)
     marks: dict[Hashable, Mark] = {}
     for number, group in enumerate(study.groups):
-        mark = (labels[group.title], style.look(number)) if number < style.MOST_LOOKS else _OTHER
+        mark = labels[group.title], style.look(number)
         for member in group.members:
             known = marks.setdefault(member.configuration, mark)
             if known != mark:

@@ -41,13 +41,13 @@ _LONGEST = 30  # characters of a label
 _LIGHT = 0.18  # luminance on which black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
+_INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
 _STYLE: dict[Any, Any] = {
+    **dict.fromkeys(_INKED, INK),
     "axes.axisbelow": True,
-    "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.formatter.limits": (-7, 9),
     "axes.formatter.useoffset": False,
-    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -63,16 +63,12 @@ _STYLE: dict[Any, Any] = {
     "legend.borderaxespad": 0,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "legend.labelcolor": INK,
     "legend.title_fontsize": SMALL,
     "lines.markersize": 4.5,
     "svg.fonttype": "path",
     "svg.hashsalt": "fmgrid",
-    "text.color": INK,
     "text.parse_math": False,  # a dollar in a name is a dollar
-    "xtick.color": INK,
     "xtick.labelsize": 8,
-    "ytick.color": INK,
     "ytick.labelsize": 8,
 }
 
