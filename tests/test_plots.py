@@ -440,7 +440,7 @@ def test_every_curve_has_its_name_where_there_are_eight_or_fewer(count: int, nam
     plot = plot_learning_curves(study_of(grid(batch_size=sizes)))
     assert plot
     written = assert_is_legible(plot.figure)
-    assert sum(str(size) in written for size in sizes) == named
+    assert sum(f"batch_size_{size}" in written for size in sizes) == named
     assert ("have names" in plot.caption) == (named < count)
 
 

@@ -77,11 +77,9 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     figure.supylabel(scales.axis_label(row, is_scaled=False))
     means = [mean for one in group.distinct if (mean := one.estimate(scales.METRIC))]
     counts = {mean.n for mean in means}
-    bars = (
-        scales.intervals(counts, "± is half the 95% interval")
-        if lines > 1
-        else scales.over_seeds(counts)
-    )
+    bars = scales.over_seeds(counts)
+    if lines > 1:
+        bars = scales.intervals(counts, "± is half the 95% interval")
     caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
     without = len(group.distinct) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""

@@ -166,7 +166,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (scales.LOG if log else ""))
-    bands = "bands are 95% scales.intervals, cut off where long,"
+    bands = "bands are 95% intervals, cut off where long,"
     caption = "A curve is the mean of an experiment; "
     caption += f"{scales.intervals((point.estimate.n for point in points), bands)}."
     if any(len(curves) > style.MOST_CURVES for _, curves in shown):

@@ -94,14 +94,12 @@ def is_wide(values: Sequence[float]) -> bool:
 def scale_values(axes: Axes, along: Along, values: Sequence[float], *, log: bool) -> None:
     """Set the limits of an axis so that it shows all values, with plain numbers beside it."""
     low, high = min(values), max(values)
-    limit = axes.set_xlim if along == "x" else axes.set_ylim
     if not log:
-        limit(*padded((low, high), 0.1 * (abs(high) or 1.0)))
+        axes.set(**{f"{along}lim": padded((low, high), 0.1 * (abs(high) or 1.0))})
         return
-    line = axes.xaxis if along == "x" else axes.yaxis
-    (axes.set_xscale if along == "x" else axes.set_yscale)("log")
     factor = (high / low) ** _MARGIN if high > low else 1.1
-    limit(low / factor, high * factor)
+    axes.set(**{f"{along}scale": "log", f"{along}lim": (low / factor, high * factor)})
+    line = axes.xaxis if along == "x" else axes.yaxis
     line.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 10 * low else (1, 3)))
     line.set_minor_locator(NullLocator())
     line.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
