@@ -68,12 +68,13 @@ def prepare(
     dataset: str,
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
     The files of *data_dir*, or else of the environment variable FMGRID_DATA, are right, or it is
     an error. Without such a choice the cache is asked first, then the data set's own sources.
-    *say* gets lines for a person who waits.
+    *say* gets lines for a person who waits. *warn*, or *say* without it, gets what was damaged.
 
     The cache is verified on every call, and a damaged one is made again, by one process at a
     time; a kill at any moment leaves a state that the next call mends.
@@ -91,7 +92,7 @@ def prepare(
             facts, damage = _examine(folder, manifest)
             if damage:
                 if folder.exists():
-                    say(f"{folder}: making it again, because of {'; '.join(damage)}")
+                    (warn or say)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if chosen is None:
                     chosen, source = _fetch(dataset, workspace, say)
                 manifest = _make_again(folder, info, chosen, workspace)
