@@ -22,8 +22,7 @@ from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.hypotheses.registry import note
 from fmgrid.pages.document import Code, Items, Section, Text
 from fmgrid.report import weigh
-from fmgrid.report.sources import left_out_section, reproduce_section
-from fmgrid.report.suggestions import next_section
+from fmgrid.report.closing import left_out_section, next_section, reproduce_section
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
 from fmgrid.words import command_line

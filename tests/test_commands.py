@@ -21,8 +21,7 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import note, read_asked
 from fmgrid.pages.document import Code, Items, Text
 from fmgrid.report import weigh
-from fmgrid.report.sources import reproduce_section
-from fmgrid.report.suggestions import next_section
+from fmgrid.report.closing import next_section, reproduce_section
 from fmgrid.results.store import Store
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run

@@ -35,10 +35,6 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
         b"name,valid_loss\na,1e308\nb,1e38\n",
         [':2: valid_loss: "1e308" is no such figure'],
     ),
-    "of 10,001 rows": (
-        b"name,accuracy\n" + b"".join(b"n%d,0.5\n" % number for number in range(10_001)),
-        [": has over 10,000 rows; leave out what is not to be compared"],
-    ),
     "with a row of no name": (
         b"name,accuracy\n ,0.8\n",
         [":2: name: is empty; write each experiment once"],

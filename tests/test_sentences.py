@@ -218,15 +218,6 @@ def test_published_figures_outside_of_the_prediction_interval_are_named() -> Non
     assert "Outside the prediction interval: a (1 of 2; 0.1 are" in published({"a": 0.2, "b": 0.7})
 
 
-def test_published_figures_of_one_configuration_are_set_side_by_side() -> None:
-    runs = [*rows("a", HIGH), *rows("twin", HIGH), *rows("b", LOW, epochs=9)]
-    figures = {"a": 0.8, "b": 0.7, "twin": 0.75}
-    reference = Reference("p.csv", {name: {"accuracy": value} for name, value in figures.items()})
-    section = published_section(weigh(study_of(runs), reference))
-    assert section
-    assert "One configuration, published 2 times: 75.00% to 80.00% (`a`, `twin`)" in str(section)
-
-
 def test_a_gap_is_told_from_none_by_one_rule() -> None:
     gaps = [0.10, 0.11, 0.12, 0.10]
     study = study_of(
@@ -284,7 +275,7 @@ def test_verdicts_that_hold_within_their_grid_only_are_named() -> None:
 
 
 def test_shorter_trainings_are_said_to_be_the_beginning_of_longer_ones() -> None:
-    assert "are snapshots of one training: a, b." in told(pair(HIGH, LOW), "Design")
+    assert "are snapshots of one training: (a, b)." in told(pair(HIGH, LOW), "Design")
 
 
 def test_a_group_that_other_images_judge_in_part_is_told_in_parts() -> None:

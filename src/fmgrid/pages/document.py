@@ -6,7 +6,7 @@ Titles are text as it is. Everything else that people read is inline Markdown: `
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fmgrid.words import printable
 
@@ -89,6 +89,29 @@ class Document:
     footer: str = ""
 
 
+class Entry(NamedTuple):
+    """A heading of a document: its section, its anchor, and its level, 2 or 3."""
+
+    section: Section
+    anchor: str
+    level: int
+
+
+def to_entries(document: Document) -> tuple[Entry, ...]:
+    """Return all headings in their order, the same in Markdown and in HTML.
+
+    The anchors are those that GitHub gives to the headings of a Markdown file. None has a full
+    stop, so that the page may use names with a full stop for other things.
+    """
+    taken: dict[str, int] = {}  # anchors, and how often each was asked for again
+    _anchor(document.title, taken)
+    return tuple(
+        Entry(section, _anchor(section.title, taken), level)
+        for outer in document.sections
+        for section, level in ((outer, 2), *((inner, 3) for inner in outer.sections))
+    )
+
+
 def plain(text: str) -> str:
     """Return inline Markdown that shows any text as it is, on one line, in a table too."""
     return _MARKUP.sub(r"\\\g<0>", on_one_line(text))
@@ -118,3 +141,13 @@ def fence_around(text: str, shortest: int) -> str:
     """Return more backticks than stand together anywhere in *text*."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
+
+
+def _anchor(title: str, taken: dict[str, int]) -> str:
+    wanted = re.sub(r"[^\w -]", "", on_one_line(title).lower()).replace(" ", "-") or "section"
+    anchor = wanted
+    while anchor in taken:
+        taken[wanted] += 1
+        anchor = f"{wanted}-{taken[wanted]}"
+    taken[anchor] = 0
+    return anchor

@@ -6,8 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from fmgrid.pages.contents import to_entries
-from fmgrid.pages.document import INK, Block, Document, Picture, on_one_line, visible_lines
+from fmgrid.pages.document import INK, Document, Picture, on_one_line, to_entries, visible_lines
 
 # No images: the page's own are pictures, and others would come over the network.
 _PARSER = MarkdownIt("commonmark", {"html": False}).disable("image")
@@ -32,8 +31,7 @@ def to_html(document: Document) -> str:
     )
     environment.filters |= {
         "inline": _inline,
-        "kind": _kind,
-        "lines": _lines,
+        "lines": visible_lines,
         "svg": _svg,
         "title": on_one_line,
     }
@@ -44,12 +42,10 @@ def to_html(document: Document) -> str:
 def _inline(markdown: str) -> Markup:
     """Return inline Markdown as HTML; a verdict alone in bold is a badge."""
     html = _PARSER.renderInline(" ".join(markdown.split()))
-    html = _BADGE.sub(lambda bold: _badge(bold[1]), html)
+    html = _BADGE.sub(
+        lambda bold: f'<strong class="badge {bold[1].lower()}">{bold[1]}</strong>', html
+    )
     return Markup(_CODE.sub(_with_breaks, html))  # noqa: S704 -- the parser lets no HTML through
-
-
-def _badge(verdict: str) -> str:
-    return f'<strong class="badge {verdict.lower()}">{verdict}</strong>'
 
 
 def _with_breaks(shown: re.Match[str]) -> str:
@@ -64,11 +60,3 @@ def _svg(picture: Picture) -> Markup:
     head = Markup('<svg viewBox="{}" role="img" aria-label="{}" style="--width: {}pt">')
     # Safe, because matplotlib has just written it.
     return head.format(box, on_one_line(picture.title), width) + Markup(body)  # noqa: S704
-
-
-def _kind(block: Block) -> str:
-    return type(block).__name__
-
-
-def _lines(text: str) -> str:
-    return "\n".join(visible_lines(text))

@@ -1,20 +1,20 @@
 """A document -> Markdown that reads well on GitHub and in an editor."""
 
 import re
-from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from fmgrid.pages.contents import Entry, to_entries
 from fmgrid.pages.document import (
     Block,
     Code,
     Document,
+    Entry,
     Items,
     Picture,
     Table,
     Text,
     fence_around,
     plain,
+    to_entries,
     visible_lines,
 )
 
@@ -27,28 +27,18 @@ _NARROWEST = 3  # dashes that every reader accepts below a head
 def to_markdown(document: Document) -> str:
     """Return the document as Markdown; its pictures are files in `visualizations/` beside it."""
     entries = to_entries(document)
-    parts = [f"# {plain(document.title)}"]
-    if document.lead:
-        parts.append(_paragraph(document.lead))
-    parts.append("\n".join(_contents(entries)))
-    for entry in entries:
-        parts += _section(entry, level=2)
+    parts = [f"# {plain(document.title)}", _paragraph(document.lead)]
+    parts.append("\n".join(map(_link, entries)))
+    for section, _, level in entries:
+        parts += [f"{'#' * level} {plain(section.title)}", *map(_block, section.blocks)]
     if document.footer:
         parts += ["---", _paragraph(document.footer)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _contents(entries: Iterable[Entry], indent: str = "") -> Iterator[str]:
-    for entry in entries:
-        yield f"{indent}- [{plain(entry.section.title)}](#{quote(entry.anchor)})"
-        yield from _contents(entry.entries, indent + "  ")
-
-
-def _section(entry: Entry, level: int) -> Iterator[str]:
-    yield f"{'#' * level} {plain(entry.section.title)}"
-    yield from map(_block, entry.section.blocks)
-    for inner in entry.entries:
-        yield from _section(inner, level + 1)
+def _link(entry: Entry) -> str:
+    indent = "  " * (entry.level - 2)
+    return f"{indent}- [{plain(entry.section.title)}](#{quote(entry.anchor)})"
 
 
 def _block(block: Block) -> str:

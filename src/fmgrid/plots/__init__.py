@@ -6,24 +6,18 @@ to show. No figure is computed here.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+import fmgrid.plots.library  # noqa: F401 -- before all that uses matplotlib
 from fmgrid.analysis.axes import Group
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.experiments import are_scored_alike
 from fmgrid.analysis.study import Study
-from fmgrid.plots.curves import plot_learning_curves
 from fmgrid.plots.effects import plot_effects
-from fmgrid.plots.experiments import plot_experiments
+from fmgrid.plots.experiments import plot_experiments, plot_overfitting, plot_winners
 from fmgrid.plots.heatmaps import plot_heatmap
-from fmgrid.plots.lines import plot_levels, plot_steps_and_images
-from fmgrid.plots.overfitting import plot_overfitting
-from fmgrid.plots.style import Plot, to_png, to_svg
-from fmgrid.plots.winners import plot_winners
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from fmgrid.plots.lines import plot_learning_curves, plot_levels, plot_steps_and_images
+from fmgrid.plots.style import Drawn, Plot, to_png, to_svg
 
 __all__ = ["Drawn", "draw_all", "to_png", "to_svg"]
 
@@ -40,17 +34,6 @@ _OF_GROUP: dict[str, Callable[[Group], Plot | None]] = {
     "steps_and_images": plot_steps_and_images,
 }
 _LONGEST_STEM = 60  # characters of a file's name that a group's title may take
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A picture with what stands below it."""
-
-    name: str  # stem of its file
-    title: str
-    caption: str
-    figure: "Figure"
-    group: str | None = None  # title of the group that it shows, None for all
 
 
 def draw_all(study: Study, effects: Sequence[Effect]) -> list[Drawn]:

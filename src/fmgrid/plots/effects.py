@@ -3,18 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from fmgrid.analysis.effects import Effect
 from fmgrid.pages.document import INK
-from fmgrid.plots import style
-from fmgrid.plots.axes import METRIC, is_wide, padded
-from fmgrid.plots.captions import intervals, left_out
+from fmgrid.plots import scales, style
 from fmgrid.settings import show
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MOST = 40
 _LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
@@ -26,7 +25,9 @@ _NOISE: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": ":"}
 @style.styled
 def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     """Plot the effect of every setting on accuracy, largest first."""
-    known = [one for one in effects if one.metric == METRIC and math.isfinite(one.difference.mean)]
+    known = [
+        one for one in effects if one.metric == scales.METRIC and math.isfinite(one.difference.mean)
+    ]
     shown = sorted(known, key=lambda one: -one.difference.mean)[:_MOST]
     if not shown:
         return None
@@ -41,17 +42,17 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
         _draw(axes, y, one)
     labels = [_label(one, shown) for one in shown]
     style.write_rows(axes, labels, list(map(_figures, shown)))
-    lines = intervals((one.difference.n for one in shown), "lines are 95% intervals")
+    lines = scales.intervals((one.difference.n for one in shown), "lines are 95% intervals")
     caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
-    return style.Plot(figure, caption + left_out(len(known) - len(shown), "smaller effect"))
+    return style.Plot(figure, caption + scales.left_out(len(known) - len(shown), "smaller effect"))
 
 
-def _limit(axes: "Axes", shown: Sequence[Effect]) -> None:
+def _limit(axes: Axes, shown: Sequence[Effect]) -> None:
     """Set limits that show every bar, interval and tick; the scale is logarithmic if need be."""
     ends = [0.0, *(end for one in shown for end in _points(one))]
     ends += [100 * one.noise for one in shown if one.noise is not None]
     means = [mean for one in shown if (mean := 100 * one.difference.mean) > 0]
-    if means and max(ends) > 2 * _LINEAR and is_wide([*means, max(ends)]):
+    if means and max(ends) > 2 * _LINEAR and scales.is_wide([*means, max(ends)]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         ticks = [*(-tick for tick in _TICKS), 0, *_TICKS]
         axes.set_xticks(ticks, [f"{tick}".translate(_MINUS) for tick in ticks])
@@ -59,7 +60,7 @@ def _limit(axes: "Axes", shown: Sequence[Effect]) -> None:
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
         axes.set_xlim(1.3 * min(ends), 1.2 * max(ends))
     else:
-        axes.set_xlim(*padded((min(ends), max(ends)), 0.1))
+        axes.set_xlim(*scales.padded((min(ends), max(ends)), 0.1))
 
 
 def _points(one: Effect) -> list[float]:
@@ -68,7 +69,7 @@ def _points(one: Effect) -> list[float]:
     return [100 * end for end in ends if end is not None]
 
 
-def _draw(axes: "Axes", y: int, one: Effect) -> None:
+def _draw(axes: Axes, y: int, one: Effect) -> None:
     mean, *interval = _points(one)
     ink = style.COLOURS[1 if one.is_significant else 0]
     fill = "none" if one.images else ink
@@ -91,10 +92,7 @@ def _figures(one: Effect) -> str:
     return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
-def _explain(figure: "Figure", shown: Sequence[Effect]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
+def _explain(figure: Figure, shown: Sequence[Effect]) -> None:
     tested = {one.is_significant for one in shown if one.difference.sd is not None}
     handles: list[Line2D | Patch] = []
     if True in tested:

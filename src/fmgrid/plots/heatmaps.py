@@ -3,21 +3,21 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.comparisons import as_good_as_best
-from fmgrid.analysis.experiments import ExperimentRuns, best_first
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.statistics import estimate
-from fmgrid.plots import style
-from fmgrid.plots.axes import METRIC, axis_label, label_levels, level_labels, near_span
-from fmgrid.plots.captions import intervals, over_seeds
+from fmgrid.plots import scales, style
 from fmgrid.settings import show
 from fmgrid.words import counted
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ColourOf: TypeAlias = Callable[[float], str]  # of a mean
 
@@ -28,8 +28,6 @@ _HIGH, _LOW = 0.46, 0.2
 _TALLEST = 8.0  # inches of a heat map
 _LEAST_HEIGHT = 1.5  # inches that the label of the colours takes
 _MOST_ROW_LABELS = 50
-_BEST, _TIED = 1.4, 0.7  # points of a frame
-_FEW = 3  # ties have frames where they are less than a third of the cells
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,22 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     figure = style.new_figure(title, 1.1 + room)
     grid = style.panels(figure, len(planes), across, share="xy")
     colour_of = _add_colours(figure, grid, group)
-    frames = _frames(group)
+    best = max(value for one in group.distinct if (value := one.mean(scales.METRIC)) is not None)
     for axes, plane in zip(grid, planes, strict=True):
-        _draw_cells(axes, plane, colour_of, frames, lines)
+        _draw_cells(axes, plane, colour_of, best, lines)
     _label_rows(grid[0], row)
     for axes in grid[-across:]:
         axes.tick_params(labelbottom=True)
         places = {level: float(number) for number, level in enumerate(column.levels)}
-        label_levels(axes, places, _ROOM / across)
-    figure.supxlabel(axis_label(column, is_scaled=False))
-    figure.supylabel(axis_label(row, is_scaled=False))
-    means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
+        scales.label_levels(axes, places, _ROOM / across)
+    figure.supxlabel(scales.axis_label(column, is_scaled=False))
+    figure.supylabel(scales.axis_label(row, is_scaled=False))
+    means = [mean for one in group.distinct if (mean := one.estimate(scales.METRIC))]
     counts = {mean.n for mean in means}
-    bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
-    ties = "; thin frames: not significantly lower" if _TIED in frames.values() else ""
-    caption = f"A cell is the mean accuracy in %, {bars}. Thick frame: the highest{ties}."
+    bars = scales.over_seeds(counts)
+    if lines > 1:
+        bars = scales.intervals(counts, "± is half the 95% interval")
+    caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
     without = len(group.distinct) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     return style.Plot(figure, caption + grey)
@@ -89,7 +88,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
 
 def to_planes(group: Group) -> list[Plane]:
     """Return the heat maps that show a group; none where it has another shape or too many axes."""
-    if group.shape != "factorial" or not group.ranked(METRIC):
+    if group.shape != "factorial" or not group.ranked(scales.METRIC):
         return []
     match group.axes:
         case [row, column]:
@@ -105,14 +104,10 @@ def to_planes(group: Group) -> list[Plane]:
     return []
 
 
-def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf:
+def _add_colours(figure: Figure, grid: list[Axes], group: Group) -> ColourOf:
     """Add a bar of colours, and return the colour of a mean; outliers have those of its ends."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize, to_hex
-
-    means = [100 * mean for one in group.distinct if (mean := one.mean(METRIC)) is not None]
-    low, high = near_span([(mean, mean) for mean in means])
+    means = [100 * mean for one in group.distinct if (mean := one.mean(scales.METRIC)) is not None]
+    low, high = scales.near_span([(mean, mean) for mean in means])
     free = 0.5 if high == low else 0.0
     norm, colours = Normalize(low - free, high + free, clip=True), colormaps[style.COLOUR_MAP]
     extend = ("neither", "min", "max", "both")[(min(means) < low) + 2 * (max(means) > high)]
@@ -122,34 +117,19 @@ def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf
     return lambda mean: to_hex(colours(norm(100 * mean)))
 
 
-def _frames(group: Group) -> dict[str, float]:
-    """Return the width of the frame of the best, and of those not significantly worse.
-
-    The latter have none where they are many: frames would not set them apart.
-    """
-    ranked = best_first(group.distinct, METRIC)
-    best = {one.name: _BEST for one in ranked if one.mean(METRIC) == ranked[0].mean(METRIC)}
-    ties = {one.name: _TIED for one in as_good_as_best(ranked, METRIC) if one.name not in best}
-    return best | (ties if _FEW * len(ties) < len(ranked) else {})
-
-
-def _draw_cells(
-    axes: "Axes", plane: Plane, colour_of: ColourOf, frames: dict[str, float], lines: int
-) -> None:
-    """Draw cells with so many lines of text; frames are white in black, legible on any colour."""
-    from matplotlib.patches import Rectangle
-
+def _draw_cells(axes: Axes, plane: Plane, colour_of: ColourOf, best: float, lines: int) -> None:
+    """Draw cells with so many lines of text; the frame is white in black, legible on any colour."""
     for (x, y), one in plane.cells():
-        values, fill, texts = one.series(METRIC).values(), style.GREY, [""]
+        values, fill, texts = one.series(scales.METRIC).values(), style.GREY, [""]
         if values:
             whole = estimate(values)  # not cut off at 0 or 1
             fill, texts = colour_of(whole.mean), [f"{100 * whole.mean:.1f}"]
             texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
         style.draw_cell(axes, (x, y), fill, *texts[:lines])
-        for ink, factor in ((style.BLACK, 2.4), (style.WHITE, 1.0)):
-            if width := frames.get(one.name):
+        for ink, width in ((style.BLACK, 3.4), (style.WHITE, 1.4)):
+            if one.mean(scales.METRIC) == best:
                 frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False)
-                frame.set(edgecolor=ink, linewidth=factor * width)
+                frame.set(edgecolor=ink, linewidth=width)
                 axes.add_patch(frame)
     axes.set_title(style.to_label(plane.title, 40))
     axes.set_xlim(-0.5, len(plane.column.levels) - 0.5)
@@ -158,9 +138,9 @@ def _draw_cells(
     axes.spines[:].set_visible(False)
 
 
-def _label_rows(axes: "Axes", row: Axis) -> None:
+def _label_rows(axes: Axes, row: Axis) -> None:
     every = math.ceil(len(row.levels) / _MOST_ROW_LABELS)
-    labels = list(level_labels(row.levels).values())[::every]
+    labels = list(scales.level_labels(row.levels).values())[::every]
     axes.set_yticks(range(0, len(row.levels), every), labels)
     if not row.is_numeric:
         axes.invert_yaxis()  # words are read from the top

@@ -5,23 +5,24 @@ Data colours have a contrast of at least 3 to white and to near-black. Nothing h
 matplotlib for others or is changed by a user's matplotlibrc, and equal figures give equal bytes.
 """
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, wraps
-from importlib.util import find_spec
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.patches import Rectangle
 
 from fmgrid.pages.document import INK
+from fmgrid.plots.library import matplotlib
 from fmgrid.words import shortened
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
@@ -40,14 +41,13 @@ _LONGEST = 30  # characters of a label
 _LIGHT = 0.18  # luminance on which black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
+_INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
 _STYLE: dict[Any, Any] = {
+    **dict.fromkeys(_INKED, INK),
     "axes.axisbelow": True,
-    "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.formatter.limits": (-7, 9),
     "axes.formatter.useoffset": False,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -60,25 +60,16 @@ _STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "grid.alpha": 0.25,
     "grid.color": GREY,
-    "grid.linewidth": 0.6,
     "legend.borderaxespad": 0,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "legend.labelcolor": INK,
     "legend.title_fontsize": SMALL,
-    "lines.linewidth": 1.5,
     "lines.markersize": 4.5,
-    "savefig.dpi": 150,
     "svg.fonttype": "path",
     "svg.hashsalt": "fmgrid",
-    "text.color": INK,
     "text.parse_math": False,  # a dollar in a name is a dollar
-    "xtick.color": INK,
     "xtick.labelsize": 8,
-    "xtick.major.width": 0.7,
-    "ytick.color": INK,
     "ytick.labelsize": 8,
-    "ytick.major.width": 0.7,
 }
 
 _P = ParamSpec("_P")
@@ -87,8 +78,19 @@ _P = ParamSpec("_P")
 class Plot(NamedTuple):
     """A figure, and the line that says what is drawn."""
 
-    figure: "Figure"
+    figure: Figure
     caption: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture with what stands below it."""
+
+    name: str  # stem of its file
+    title: str
+    caption: str
+    figure: Figure
+    group: str | None = None  # title of the group that it shows, None for all
 
 
 def styled(draw: Callable[_P, Plot | None]) -> Callable[_P, Plot | None]:
@@ -109,26 +111,21 @@ def styled(draw: Callable[_P, Plot | None]) -> Callable[_P, Plot | None]:
 @contextmanager
 def in_style() -> Iterator[None]:
     """Give matplotlib fmgrid's settings, and take them away again."""
-    _import_matplotlib()
-    import matplotlib
-
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield
 
 
-def new_figure(title: str, height: float) -> "Figure":
+def new_figure(title: str, height: float) -> Figure:
     """Return an empty figure of the usual width; *height* is in inches."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(_WIDTH, height))
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - _TITLE / height))
     figure.suptitle(title, x=0.006, y=1 - 0.06 / height, ha="left", va="top")
     return figure
 
 
-def panels(figure: "Figure", count: int, columns: int, share: str = "") -> "list[Axes]":
+def panels(figure: Figure, count: int, columns: int, share: str = "") -> list[Axes]:
     """Return the axes of so many panels, row by row; they share "x", "y" or "xy"."""
     rows, x, y = math.ceil(count / columns), "x" in share, "y" in share
     axes = list(figure.subplots(rows, columns, squeeze=False, sharex=x, sharey=y).flat)
@@ -137,7 +134,7 @@ def panels(figure: "Figure", count: int, columns: int, share: str = "") -> "list
     return axes[:count]
 
 
-def add_legend(figure: "Figure", handles: "Sequence[Artist]") -> None:
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Write the legend between the title and all axes, in four columns."""
     top = 1 - _TITLE / figure.get_figheight()
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
@@ -147,13 +144,13 @@ def add_legend(figure: "Figure", handles: "Sequence[Artist]") -> None:
     figure.set_layout_engine("constrained", rect=(0, 0, 1, below))
 
 
-def name_curves(axes: "Axes", curves: "Sequence[Artist]", title: str = "") -> None:
+def name_curves(axes: Axes, curves: Sequence[Artist], title: str = "") -> None:
     """Name curves right of the axes, in the given order."""
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
     axes.legend(handles=list(curves), title=title or None, alignment="left", **place)
 
 
-def write_rows(axes: "Axes", labels: Sequence[str], figures: Sequence[str]) -> None:
+def write_rows(axes: Axes, labels: Sequence[str], figures: Sequence[str]) -> None:
     """Write a label left of each row, and its figures right of it; the first row is at the top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
@@ -165,11 +162,9 @@ def write_rows(axes: "Axes", labels: Sequence[str], figures: Sequence[str]) -> N
 
 
 def draw_cell(
-    axes: "Axes", place: tuple[int, int], fill: str, text: str = "", note: str = ""
+    axes: Axes, place: tuple[int, int], fill: str, text: str = "", note: str = ""
 ) -> None:
     """Fill the cell around a place, and write into it; a note stands below, in smaller type."""
-    from matplotlib.patches import Rectangle
-
     corner = place[0] - _CELL / 2, place[1] - _CELL / 2
     axes.add_patch(Rectangle(corner, _CELL, _CELL, facecolor=fill, edgecolor="none"))
     ink = ink_on(fill)
@@ -177,18 +172,18 @@ def draw_cell(
     write(axes, note, place, -2, va="top", color=ink, fontsize=6.5)
 
 
-def write(axes: "Axes", text: str, place: tuple[float, float], above: float, **look: Any) -> None:
+def write(axes: Axes, text: str, place: tuple[float, float], above: float, **look: Any) -> None:
     """Write a text so many points above a place."""
     look = {"fontsize": SMALL, "ha": "center", **look}
     axes.annotate(text, place, (0, above), textcoords="offset points", **look)
 
 
-def to_svg(figure: "Figure") -> str:
+def to_svg(figure: Figure) -> str:
     """Return the figure as SVG without a background; all text is in `INK`."""
     return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
 
 
-def to_png(figure: "Figure") -> bytes:
+def to_png(figure: Figure) -> bytes:
     """Return the figure as PNG on white."""
     return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
 
@@ -207,8 +202,6 @@ def to_label(text: str, limit: int = _LONGEST) -> str:
 
 def ink_on(fill: str) -> str:
     """Return the ink, black or white, that is legible on a colour in both modes of a page."""
-    from matplotlib.colors import to_rgb
-
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(fill)]  # noqa: PLR2004
     luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return BLACK if luminance > _LIGHT else WHITE
@@ -225,8 +218,6 @@ def look(number: int) -> dict[str, Any]:
 
 def looks_in_order(count: int) -> list[dict[str, Any]]:
     """Return the colours and strokes of curves that have an order, from blue to orange."""
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
-
     stops = ["#2f7fd6", "#8a66d6", "#c0549e", "#d4574f", "#c97800"]
     ramp = LinearSegmentedColormap.from_list("ramp", stops)
     return [
@@ -235,7 +226,7 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _save(figure: "Figure", **options: Any) -> bytes:
+def _save(figure: Figure, **options: Any) -> bytes:
     file = BytesIO()
     with in_style():
         figure.savefig(file, **options)
@@ -243,23 +234,7 @@ def _save(figure: "Figure", **options: Any) -> bytes:
 
 
 @lru_cache
-def _import_matplotlib() -> None:
-    """Import matplotlib with its own defaults.
-
-    It looks for a matplotlibrc in the current folder first, and fails on one that it cannot read.
-    Where it cannot write to the home, it says at length where its cache is: nobody can act on it.
-    """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    spec = find_spec("matplotlib")
-    own = Path(spec.origin).parent / "mpl-data" if spec and spec.origin else Path()
-    with chdir(own) if own.is_dir() else nullcontext():
-        import matplotlib  # noqa: F401
-
-
-@lru_cache
 def _characters() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 

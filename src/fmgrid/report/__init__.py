@@ -9,15 +9,18 @@ from pathlib import Path
 
 from fmgrid import __version__
 from fmgrid.pages.document import Document, Picture, plain
+from fmgrid.report.closing import left_out_section, next_section, reproduce_section
 from fmgrid.report.evidence import Evidence, weigh
 from fmgrid.report.hypotheses import hypotheses_section
 from fmgrid.report.overview import luck_section, settings_section, summary_section
 from fmgrid.report.published import published_section
 from fmgrid.report.reference import Reference, read_reference
-from fmgrid.report.results import design_section, results_section
-from fmgrid.report.sources import left_out_section, reproduce_section
-from fmgrid.report.suggestions import next_section
-from fmgrid.report.training import overfitting_section, returns_section
+from fmgrid.report.results import (
+    design_section,
+    overfitting_section,
+    results_section,
+    returns_section,
+)
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]

@@ -4,8 +4,14 @@ from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Compared, Verdict, had_begun, open_over_all
 from fmgrid.pages.document import Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
-from fmgrid.report.phrases import is_fraction, show_difference, show_p, with_interval
+from fmgrid.report.phrases import (
+    is_fraction,
+    section,
+    show_difference,
+    show_p,
+    table,
+    with_interval,
+)
 from fmgrid.words import counted
 
 

@@ -11,13 +11,14 @@ from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
 from fmgrid.report.phrases import (
     NAMES_SHOWN,
     difference_cells,
+    section,
     show_difference,
     show_size,
     some,
+    table,
     unit_of,
     with_interval,
 )

@@ -1,6 +1,5 @@
 """The runs beside published figures, each of one run."""
 
-from collections.abc import Hashable
 from statistics import median
 
 from fmgrid.analysis.effects import Beside, by_name_in_tables, set_beside
@@ -9,8 +8,15 @@ from fmgrid.analysis.statistics import ALPHA
 from fmgrid.metrics import METRICS as TABLE
 from fmgrid.pages.document import Section, code
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
-from fmgrid.report.phrases import show_difference, show_size, show_value, some, unit_of
+from fmgrid.report.phrases import (
+    section,
+    show_difference,
+    show_size,
+    show_value,
+    some,
+    table,
+    unit_of,
+)
 from fmgrid.report.reference import METRICS
 
 
@@ -34,27 +40,15 @@ def _metric_section(metric: str, pairs: list[Beside]) -> Section:
     judged = sum(pair.prediction is not None for pair in pairs)
     outside = [pair.name for pair in pairs if pair.is_outside]
     gaps = [abs(pair.published - pair.ours.mean) for pair in pairs]
-    alike: dict[Hashable, list[Beside]] = {}
-    for pair in pairs:
-        alike.setdefault(pair.of.configuration, []).append(pair)
     return section(
         TABLE[metric].label.capitalize(),
         f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "
         f"{ALPHA * judged:.1f} are expected by chance). Median difference: "
         f"{show_size(median(gaps), metric)}; largest: {show_size(max(gaps), metric)}.",
-        [_spread(same, metric) for same in alike.values() if len(same) > 1],
         table(
             f"Published {TABLE[metric].label} beside ours", [_row(pair, metric) for pair in pairs]
         ),
     )
-
-
-def _spread(same: list[Beside], metric: str) -> str:
-    """Say how far the published figures of one configuration lie apart, by chance alone."""
-    figures = [pair.published for pair in same]
-    low, high = show_value(min(figures), metric), show_value(max(figures), metric)
-    names = some([pair.name for pair in same])
-    return f"One configuration, published {len(same)} times: {low} to {high} ({names})"
 
 
 def _row(pair: Beside, metric: str) -> dict[str, str]:

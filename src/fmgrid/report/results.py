@@ -1,28 +1,32 @@
-"""What was asked and measured: the design, and the results of every group."""
+"""What was asked and measured: the design, the results of every group, the course of training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from fmgrid.analysis.axes import Group, level_of
 from fmgrid.analysis.comparisons import Against, compare_with
-from fmgrid.analysis.effects import find_nested, find_shares
+from fmgrid.analysis.effects import StepEffect, find_nested, find_shares, past_best, per_doubling
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     are_scored_alike,
     best_first,
     by_configuration,
-    count_neighbours,
     images_of,
     scored_alike,
 )
+from fmgrid.analysis.means import GAP, find_gaps
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section, table
 from fmgrid.report.phrases import (
+    bold_if,
     difference_cells,
+    section,
+    show_difference,
     show_p,
     show_value,
     some,
+    table,
+    unit_of,
     with_interval,
 )
 from fmgrid.settings import show
@@ -73,6 +77,52 @@ def results_section(
     return section("Results", explanation, pictures.get("configuration_summary"), inner=groups)
 
 
+def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
+    """Show how far the validation loss is above the train loss."""
+    gaps = find_gaps(evidence.study)
+    if not gaps:
+        return section("Overfitting", "No run has both a train loss and a validation loss.")
+    are_alike = are_scored_alike(gap.experiment for gap in gaps)
+    rows = [
+        {
+            "experiment": code(gap.experiment.name),
+            "gap": bold_if(gap.sign != 0, with_interval(gap.estimate, GAP)),
+            "train loss": show_value(gap.train_loss, "train_loss"),
+            "valid loss": show_value(gap.experiment.mean("valid_loss"), "valid_loss"),
+            "scored on": "" if are_alike else images_of(gap.experiment),
+        }
+        for gap in gaps
+    ]
+    signs = [gap.sign for gap in gaps]
+    past = past_best(evidence.study)
+    rise = f"; the largest rise since is {past[0][1]:.4f}, of {code(past[0][0])}" if past else ""
+    return section(
+        "Overfitting",
+        "The gap is the validation loss minus the train loss at the end. The train loss is the "
+        "mean over the last epoch's batches, each before its step: while a network still learns "
+        "fast, the gap comes out too small. Bold gaps differ significantly from zero (Holm): "
+        f"{signs.count(1)} above it and {signs.count(-1)} below it, of {len(gaps)}. "
+        f"Runs with a lower validation loss before their last epoch: {len(past)}{rise}.",
+        pictures.get("overfitting_gap"),
+        pictures.get("learning_curves") or "No run has a history of its epochs, so no curves.",
+        table("Gaps, largest first", rows),
+    )
+
+
+def returns_section(evidence: Evidence) -> Section:
+    """Show the gain of each step along an ordered axis."""
+    rows = [_gain_row(gain, evidence.metric) for gain in evidence.gains]
+    explanation = (
+        "Each gain has the 95 % confidence interval that it would have alone. p is corrected over "
+        "all steps (Holm); bold means p ≤ 0.05."
+        if rows
+        else "No two neighbouring levels of a setting with numbers share a seed."
+    )
+    return section(
+        "Diminishing returns", explanation, table("The gain from each level to the next", rows)
+    )
+
+
 def _show(level: object) -> str:
     return plain(show(level))
 
@@ -85,11 +135,7 @@ def _baseline(study: Study) -> str:
         for name, value in base.settings.items()
         if value not in (None, {})
     )
-    counts = count_neighbours(study.configurations)
-    return (
-        f"Baseline: {code(base.name)}, with {settings}. Experiments that differ from it in one "
-        f"setting: {counts[base]} of {len(counts) - 1}."
-    )
+    return f"Baseline: {code(base.name)}, with {settings}."
 
 
 def _conditions(study: Study) -> Iterator[str]:
@@ -113,8 +159,7 @@ def _conditions(study: Study) -> Iterator[str]:
 
 
 def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
-    more = [f"{len(sets) - SETS_SHOWN} more"] if len(sets) > SETS_SHOWN else []
-    return "; ".join([*(some([one.name for one in same]) for same in sets[:SETS_SHOWN]), *more])
+    return first_few([f"({some([one.name for one in same])})" for same in sets], SETS_SHOWN)
 
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
@@ -183,3 +228,14 @@ def _variance(group: Group, metric: str) -> Table | None:
         "three settings and more count as noise",
         rows,
     )
+
+
+def _gain_row(gain: StepEffect, metric: str) -> dict[str, str]:
+    return {
+        "setting": code(gain.setting),
+        "from": show(gain.before),
+        "to": show(gain.after),
+        **difference_cells("gain", gain.difference, gain.p, metric),
+        f"per doubling ({unit_of(metric)})": show_difference(per_doubling(gain), metric),
+        "group": plain(gain.group),
+    }

@@ -1,4 +1,4 @@
-"""The runs that would tell most, with commands that can be pasted."""
+"""How to go on: the runs that would tell most, the commands that made these, and those missing."""
 
 import re
 from collections.abc import Iterator, Set
@@ -10,6 +10,7 @@ from fmgrid.analysis.study import Study
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import (
     absolute,
+    commands_of,
     grid_word,
     grid_words,
     is_here,
@@ -19,13 +20,13 @@ from fmgrid.hypotheses.commands import (
     path_word,
 )
 from fmgrid.hypotheses.records import GridRecord
-from fmgrid.pages.document import Section, code, plain
+from fmgrid.pages.document import Code, Section, code, plain
 from fmgrid.report.evidence import Evidence
-from fmgrid.report.layout import section
-from fmgrid.report.phrases import some
+from fmgrid.report.phrases import section, some
 from fmgrid.settings import show
-from fmgrid.words import command_line
+from fmgrid.words import command_line, counted
 
+_SHOWN = 20  # of what was left out
 FEW_SEEDS = 5
 MANY_SEEDS = 10
 # Options that choose among the runs of a grid, or say how a command goes about them
@@ -156,3 +157,56 @@ def _seeds_of(study: Study, asked: GridRecord) -> list[str]:
     scored = [study.scored[name] for name in asked.names if name in study.scored]
     seeds = seeds.union(*(one.runs for one in scored)) - {UNKNOWN_SEED}
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
+
+
+def reproduce_section(evidence: Evidence, command: str) -> Section:
+    """Show the commands, versions and machines that the figures come from."""
+    study = evidence.study
+    commands = dict.fromkeys(line for asked in study.asked for line in commands_of(asked))
+    trained = [run for run in study.runs if not run.trained_as]
+    seconds = sum(run.seconds or 0.0 for run in trained)
+    return section(
+        "How to reproduce this",
+        Code("\n".join(f"$ {line}" for line in [*commands, command])),
+        f"{counted(len(study.runs), 'run')} from {counted(len(trained), 'training')}: "
+        f"{seconds:,.1f} seconds of one core. The same experiment and seed give the same bits on "
+        "the same software and kind of processor.",
+        [*_software(study)],
+    )
+
+
+def left_out_section(evidence: Evidence, logdir: Path) -> Section:
+    """Name what is in the folder or a grid, and not in the figures."""
+    texts = [*_not_compared(evidence.study), *map(plain, evidence.study.left_out)]
+    if len(texts) > _SHOWN:
+        status = code(command_line(["fmgrid", "status", path_word(logdir)]))
+        texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names them"]
+    return section("What was left out", texts or "Nothing: every run is in the report.")
+
+
+def _not_compared(study: Study) -> Iterator[str]:
+    seeds, experiments = {*study.seeds}, study.scored.values()
+    for group in study.groups:
+        if group.missing:
+            yield f"{plain(group.title)}: no complete run of {some(group.missing)}"
+        if group.shape == "irregular":
+            pairs = ", except where only one differs from the baseline" if study.baseline else ""
+            yield (
+                f"{plain(group.title)} changes several settings at once, so no effect is credited "
+                f"to one setting{pairs}"
+            )
+    unknown = [one.name for one in experiments if UNKNOWN_SEED in one.runs]
+    if seeds and unknown:
+        yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
+    lacking = [one.name for one in experiments if seeds - {*one.runs} and one.name not in unknown]
+    if lacking:
+        yield f"without all {len(seeds)} seeds, so compared over those they share: {some(lacking)}"
+
+
+def _software(study: Study) -> Iterator[str]:
+    versions: dict[str, dict[str, None]] = {}
+    for run in study.runs:
+        for name, value in run.software.items():
+            versions.setdefault(name, {})[str(value)] = None
+    for name, values in versions.items():
+        yield f"{plain(name)}: {plain(', '.join(values))}"

@@ -1,10 +1,13 @@
-"""Where values stand along an axis: levels of a setting, logarithms, limits that clip outliers."""
+"""Where values stand along an axis, which of them it clips, and the words of captions."""
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from fmgrid.analysis.axes import Axis
 from fmgrid.analysis.statistics import Estimate
@@ -12,15 +15,13 @@ from fmgrid.plots.style import to_label, to_labels
 from fmgrid.settings import show
 from fmgrid.words import counted
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 Span: TypeAlias = tuple[float, float]  # low, high
 Along: TypeAlias = Literal["x", "y"]
 
 METRIC = "accuracy"
 LOG = ", log scale"  # after the label of a logarithmic axis
 LEAST = 2.0  # points of accuracy: an axis shows at least so many
+UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 _LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
@@ -38,12 +39,12 @@ def percent_span(estimate: Estimate) -> Span:
     return max(0.0, 100 * low), min(100.0, 100 * high)
 
 
-def limit_accuracies(axes: "Axes", along: Along, spans: Sequence[Span]) -> None:
+def limit_accuracies(axes: Axes, along: Along, spans: Sequence[Span]) -> None:
     """Limit an axis to most of the spans: outliers would squeeze the others."""
     (axes.set_xlim if along == "x" else axes.set_ylim)(*padded(near_span(spans), LEAST))
 
 
-def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **look: Any) -> None:
+def draw_accuracy(axes: Axes, along: Along, at: float, estimate: Estimate, **look: Any) -> None:
     """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
 
     def draw(values: Sequence[float], **look: Any) -> None:
@@ -62,7 +63,7 @@ def draw_accuracy(axes: "Axes", along: Along, at: float, estimate: Estimate, **l
         draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
 
 
-def beyond(axes: "Axes", along: Along, estimates: Sequence[Estimate]) -> str:
+def beyond(axes: Axes, along: Along, estimates: Sequence[Estimate]) -> str:
     """Return sentences on what lies beyond an axis, nothing where all is shown."""
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
     inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
@@ -90,19 +91,15 @@ def is_wide(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) > _LOG_FROM * min(values)
 
 
-def scale_values(axes: "Axes", along: Along, values: Sequence[float], *, log: bool) -> None:
+def scale_values(axes: Axes, along: Along, values: Sequence[float], *, log: bool) -> None:
     """Set the limits of an axis so that it shows all values, with plain numbers beside it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     low, high = min(values), max(values)
-    limit = axes.set_xlim if along == "x" else axes.set_ylim
     if not log:
-        limit(*padded((low, high), 0.1 * (abs(high) or 1.0)))
+        axes.set(**{f"{along}lim": padded((low, high), 0.1 * (abs(high) or 1.0))})
         return
-    line = axes.xaxis if along == "x" else axes.yaxis
-    (axes.set_xscale if along == "x" else axes.set_yscale)("log")
     factor = (high / low) ** _MARGIN if high > low else 1.1
-    limit(low / factor, high * factor)
+    axes.set(**{f"{along}scale": "log", f"{along}lim": (low / factor, high * factor)})
+    line = axes.xaxis if along == "x" else axes.yaxis
     line.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 10 * low else (1, 3)))
     line.set_minor_locator(NullLocator())
     line.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
@@ -143,7 +140,7 @@ def level_labels(levels: Iterable[Any]) -> dict[Any, str]:
     return {level: labels[text] for level, text in texts.items()}
 
 
-def label_levels(axes: "Axes", places: dict[Any, float], inches: float) -> None:
+def label_levels(axes: Axes, places: dict[Any, float], inches: float) -> None:
     """Write levels below an axis of so many inches, slanted or not all where room is scarce."""
     labels = level_labels(places)
     low, high = axes.get_xlim()
@@ -157,6 +154,25 @@ def label_levels(axes: "Axes", places: dict[Any, float], inches: float) -> None:
     axes.set_xticks(
         [places[level] for level in ordered], [labels[level] for level in ordered], **style
     )
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """Say over how many seeds means are: "over 10 seeds", "over 1 to 3 seeds"."""
+    fewest, most = min(counts := set(counts)), max(counts)
+    return f"over {counted(most, 'seed')}" if fewest == most else f"over {fewest} to {most} seeds"
+
+
+def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> str:
+    """Say what intervals look like, and over how many seeds they are."""
+    counts = set(counts)
+    if counts == {1}:
+        return "one run each, so that there are no intervals"
+    return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
+
+
+def left_out(number: int, noun: str, which: str = "") -> str:
+    """Return a sentence on what a picture leaves out, nothing where that is none."""
+    return f" {counted(number, noun)}{which} left out." if number else ""
 
 
 def _near(values: Sequence[float]) -> Sequence[float]:
