@@ -104,8 +104,12 @@ def compare(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
-    shared = common_seeds([first, second])
-    return difference([first[seed] - second[seed] for seed in shared], confidence)
+    return difference(list(minus(first, second).values()), confidence)
+
+
+def minus(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Return first minus second for each seed that both have."""
+    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
 
 
 def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Difference | None:
