@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first, distinct
+from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first, together
 from fmgrid.results.summary import NETWORK, natural_order
 from fmgrid.settings import SETTINGS, label_of, to_toml, value_at
-
-Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
@@ -62,22 +60,17 @@ class Group:
         return tuple(find_axes(self.members))
 
     @cached_property
-    def distinct(self) -> tuple[ExperimentRuns, ...]:
-        """The members."""
-        return tuple(distinct(self.members))
-
-    @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> Literal["single", "one axis", "factorial", "irregular"]:
         """The shape that the members span together."""
         if len(self.axes) < 2:  # noqa: PLR2004 -- a product needs two
             return "one axis" if self.axes else "single"
         cells = math.prod(len(axis.levels) for axis in self.axes)
-        return "factorial" if cells == len(self.distinct) else "irregular"
+        return "factorial" if cells == len(self.members) else "irregular"
 
     def at(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
         """Return the members by their level on an axis, in its order."""
         by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
-        for member in self.distinct:
+        for member in self.members:
             by_level[level_of(member, axis.name)].append(member)
         return by_level
 
@@ -95,12 +88,11 @@ class Group:
         return {name: images for name, images in spans.items() if images}
 
     def _images_along(self, axis: Axis) -> tuple[int, int] | None:
-        others = [other.name for other in self.axes if other is not axis]
-        alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for member in self.distinct:
-            if member.images_seen:
-                alike[tuple(level_of(member, name) for name in others)].append(member.images_seen)
-        spans = [(min(images), max(images)) for images in alike.values()]
+        seen = {one: images for one in self.members if (images := one.images_seen)}
+        alike = together(seen, lambda one: other_levels(one, self.axes, axis))
+        spans = [
+            (min(map(seen.__getitem__, same)), max(map(seen.__getitem__, same))) for same in alike
+        ]
         low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
         return (low, high) if low < high else None
 
@@ -126,6 +118,11 @@ def level_of(one: ExperimentRuns, name: str) -> Any:
     value = value_at(one.settings, name.split("."))
     is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
     return to_toml(value) if isinstance(value, list | Mapping) or is_too_large else value
+
+
+def other_levels(one: ExperimentRuns, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
+    """Return the levels of an experiment on all axes but one."""
+    return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
 
 
 def keep_types_apart(experiments: Mapping[str, ExperimentRuns]) -> dict[str, ExperimentRuns]:

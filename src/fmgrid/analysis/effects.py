@@ -15,12 +15,13 @@ from math import log2
 from statistics import fmean
 from typing import Any
 
-from fmgrid.analysis.axes import Axis, Group, find_axes, level_of
+from fmgrid.analysis.axes import Axis, Group, find_axes, level_of, other_levels
 from fmgrid.analysis.experiments import (
     SCORED_ON,
     ExperimentRuns,
     are_scored_alike,
     distinct,
+    together,
     without,
 )
 from fmgrid.analysis.statistics import (
@@ -162,7 +163,8 @@ def _middle(group: Group) -> ExperimentRuns:
     """
     axes = [axis for axis in group.axes if axis.name not in SCORED_ON]
     lines = {
-        one: [(axis.name, _levels(one, group.axes, axis)) for axis in axes] for one in group.members
+        one: [(axis.name, other_levels(one, group.axes, axis)) for axis in axes]
+        for one in group.members
     }
     near = Counter(line for of_one in lines.values() for line in of_one)
 
@@ -178,16 +180,11 @@ def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis,
     members = distinct([middle, *group.members])
     axes = list(find_axes(members))
     for axis in axes:
-        rest = _levels(middle, axes, axis)
-        near = [one for one in members if _levels(one, axes, axis) == rest]
+        rest = other_levels(middle, axes, axis)
+        near = [one for one in members if other_levels(one, axes, axis) == rest]
         part = Group(group.title, "", tuple(near))
         if part.shape == "one axis" and axis.name not in SCORED_ON:
             yield part, part.axes[0], middle.name
-
-
-def _levels(one: ExperimentRuns, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
-    """Return the levels of an experiment on all axes but one."""
-    return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
 
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
@@ -199,11 +196,11 @@ def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]
 
 def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | None:
     series = _series(group, axis, metric)
-    pairs = len(series) * (len(series) - 1) // 2
     picked = _furthest_apart(series, metric)
     if picked is None:
         return None
     best, worst = picked
+    pairs = len(series) * (len(series) - 1) // 2
     difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
     if difference is None:
         return None
@@ -259,10 +256,8 @@ def past_best(study: Study) -> list[tuple[str, float]]:
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the configurations that differ only in `epochs`, those together."""
-    alike: dict[Hashable, list[ExperimentRuns]] = {}
-    for one in distinct(experiments):
-        alike.setdefault(without(one, "epochs"), []).append(one)
-    return [same for same in alike.values() if len(same) > 1]
+    alike = together(distinct(experiments), lambda one: without(one, "epochs"))
+    return [same for same in alike if len(same) > 1]
 
 
 def per_doubling(gain: StepEffect) -> float | None:

@@ -50,11 +50,6 @@ class Difference(Estimate):
     p: float = 1.0  # two-sided, for no difference at all
 
     @property
-    def is_significant(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
-    @property
     def is_none(self) -> bool:
         """Whether the two have the same figure for every seed."""
         return abs(self.mean) <= ROUNDING and (self.sd or 0.0) <= ROUNDING
@@ -150,17 +145,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected
-
-
-def told_from_zero(series: Iterable[Iterable[float]]) -> list[int]:
-    """Return of each series whether its mean is above zero (1), below (-1) or may be zero (0).
-
-    By Student's test, corrected for the number of series by Holm's method.
-    """
-    means = [difference(list(values)) or Difference(0, 0.0) for values in series]
-    corrected = holm([mean.p for mean in means])
-    pairs = zip(means, corrected, strict=True)
-    return [0 if p > ALPHA else 1 if mean.mean > 0 else -1 for mean, p in pairs]
 
 
 def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:

@@ -122,7 +122,7 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     if difference is None:
         return [label, *values, "", "", ""]
     size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    return [label, *values, size, show_interval(difference, metric), show_p(pair.p)]
+    return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
 
 
 def _say_how_sure(comparison: Comparison) -> None:
@@ -177,7 +177,7 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
             "first": asdict(pair.first),
             "second": asdict(pair.second),
             "difference": pair.difference and pair.difference.to_json(),
-            "p_holm": pair.p,
+            "p_holm": pair.p_holm,
         }
         for metric, pair in comparison.metrics.items()
     }

@@ -47,7 +47,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
 def _curves(group: Group) -> Curves:
     """Return the validation losses of a group's experiments that have two epochs or more."""
     labels = _labels(group)
-    curves = {labels[one.name]: epoch_means([one], "valid_loss") for one in group.distinct}
+    curves = {labels[one.name]: epoch_means([one], "valid_loss") for one in group.members}
     long = [(label, means) for label, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 
@@ -58,11 +58,11 @@ def _labels(group: Group) -> dict[str, str]:
         texts = {axis.name: level_labels(axis.levels) for axis in group.axes}
         labels = {
             one.name: " / ".join(of[level_of(one, axis)] for axis, of in texts.items())
-            for one in group.distinct
+            for one in group.members
         }
         if len(set(labels.values())) == len(labels):
             return labels
-    return {one.name: one.name for one in group.distinct}
+    return {one.name: one.name for one in group.members}
 
 
 def _title(group: Group) -> str:

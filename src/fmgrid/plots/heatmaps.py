@@ -77,12 +77,12 @@ def plot_heatmap(group: Group) -> style.Plot | None:
         label_levels(axes, places, _ROOM / across)
     figure.supxlabel(axis_label(column, is_scaled=False))
     figure.supylabel(axis_label(row, is_scaled=False))
-    means = [mean for one in group.distinct if (mean := one.estimate(METRIC))]
+    means = [mean for one in group.members if (mean := one.estimate(METRIC))]
     counts = {mean.n for mean in means}
     bars = intervals(counts, "± is half the 95% interval") if lines > 1 else over_seeds(counts)
     ties = "; thin frames: not significantly lower" if _TIED in frames.values() else ""
     caption = f"A cell is the mean accuracy in %, {bars}. Thick frame: the highest{ties}."
-    without = len(group.distinct) - len(means)
+    without = len(group.members) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     return style.Plot(figure, caption + grey)
 
@@ -93,7 +93,7 @@ def to_planes(group: Group) -> list[Plane]:
         return []
     match group.axes:
         case [row, column]:
-            return [Plane("", row, column, group.distinct)]
+            return [Plane("", row, column, group.members)]
         case [_, _, _]:
             beside = min(group.axes, key=lambda axis: len(axis.levels))
             row, column = (axis for axis in group.axes if axis is not beside)
@@ -111,7 +111,7 @@ def _add_colours(figure: "Figure", grid: "list[Axes]", group: Group) -> ColourOf
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_hex
 
-    means = [100 * mean for one in group.distinct if (mean := one.mean(METRIC)) is not None]
+    means = [100 * mean for one in group.members if (mean := one.mean(METRIC)) is not None]
     low, high = near_span([(mean, mean) for mean in means])
     free = 0.5 if high == low else 0.0
     norm, colours = Normalize(low - free, high + free, clip=True), colormaps[style.COLOUR_MAP]
@@ -127,7 +127,7 @@ def _frames(group: Group) -> dict[str, float]:
 
     The latter have none where they are many: frames would not set them apart.
     """
-    ranked = best_first(group.distinct, METRIC)
+    ranked = best_first(group.members, METRIC)
     best = {one.name: _BEST for one in ranked if one.mean(METRIC) == ranked[0].mean(METRIC)}
     ties = {one.name: _TIED for one in as_good_as_best(ranked, METRIC) if one.name not in best}
     return best | (ties if _FEW * len(ties) < len(ranked) else {})

@@ -107,7 +107,7 @@ def _conditions(study: Study) -> Iterator[str]:
             "Experiments that differ only in `epochs` are snapshots of one training: "
             f"{_named(nested)}."
         )
-    twins = [same for same in by_configuration(experiments).values() if len(same) > 1]
+    twins = [same for same in by_configuration(experiments) if len(same) > 1]
     if twins:
         yield f"One configuration under several names, which counts once: {_named(twins)}."
 
