@@ -130,21 +130,19 @@ def keep_types_apart(experiments: Mapping[str, ExperimentRuns]) -> dict[str, Exp
 
     Python takes these, and 1.0, for one level of an axis; they may train to different bits.
     """
-    values: dict[str, set[Any]] = defaultdict(set)
-    for one in experiments.values():
-        for name, value in one.settings.get("optimizer_args", {}).items():
-            if isinstance(value, int | float):
-                values[name].add((type(value), value))
-    mixed = {name for name, pairs in values.items() if len(pairs) > len({x for _, x in pairs})}
-    return {name: _with_text(one, mixed) for name, one in experiments.items()}
-
-
-def _with_text(one: ExperimentRuns, arguments: set[str]) -> ExperimentRuns:
-    values = one.settings.get("optimizer_args", {})
-    texts = {name: to_toml(values[name]) for name in arguments & values.keys()}
-    if not texts:
-        return one
-    return replace(one, settings={**one.settings, "optimizer_args": {**values, **texts}})
+    types: dict[tuple[str, Any], set[type]] = defaultdict(set)
+    arguments = {name: one.settings.get("optimizer_args", {}) for name, one in experiments.items()}
+    for name, value in (item for of_one in arguments.values() for item in of_one.items()):
+        if isinstance(value, int | float):
+            types[name, value].add(type(value))
+    mixed = {name for (name, _), kinds in types.items() if len(kinds) > 1}
+    apart = dict(experiments)
+    for name, values in arguments.items():
+        if mixed & values.keys():
+            texts = {key: to_toml(x) if key in mixed else x for key, x in values.items()}
+            settings = {**apart[name].settings, "optimizer_args": texts}
+            apart[name] = replace(apart[name], settings=settings)
+    return apart
 
 
 def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:

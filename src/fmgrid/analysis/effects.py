@@ -138,22 +138,16 @@ def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
     """
     seen: set[Hashable] = set()
     for group in study.groups:
-        for part, axis, through in _contrasts_of(group, study.baseline):
+        contrasts = [(group, axis, "") for axis in group.axes]
+        if group.shape == "irregular":
+            slices = list(_slices(group, study.baseline)) if study.baseline else []
+            contrasts = slices or list(_slices(group, _middle(group)))
+        for part, axis, through in contrasts:
             key = axis.name, frozenset(member.configuration for member in part.members)
-            if key not in seen:
+            # Figures of other images differ for that alone.
+            if axis.name not in SCORED_ON and key not in seen:
                 seen.add(key)
                 yield part, axis, through
-
-
-def _contrasts_of(
-    group: Group, baseline: ExperimentRuns | None
-) -> Iterator[tuple[Group, Axis, str]]:
-    if group.shape in ("one axis", "factorial"):
-        # Figures of other images differ for that alone.
-        yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
-    elif group.shape == "irregular":
-        slices = list(_slices(group, baseline)) if baseline else []
-        yield from slices or _slices(group, _middle(group))
 
 
 def _middle(group: Group) -> ExperimentRuns:

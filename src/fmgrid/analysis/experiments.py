@@ -48,13 +48,6 @@ class ExperimentRuns:
         others = tuple(other for other in self.names if other != name)
         return replace(self, name=name, other_names=others)
 
-    @property
-    def began(self) -> tuple[Any, ...]:
-        """Key by which the name under which a configuration was trained first comes first."""
-        is_shared = all(run.trained_as for run in self.runs.values())
-        times = [run.started.timestamp() for run in self.runs.values() if run.started]
-        return is_shared, min(times, default=inf), natural_order(self.name)
-
     def series(self, metric: str) -> dict[int, float]:
         """Return the finite values of a metric by seed."""
         values = ((seed, finite(run.metrics.get(metric))) for seed, run in self.runs.items())
@@ -130,11 +123,16 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
 
 
 def _merge(same: Sequence[ExperimentRuns]) -> ExperimentRuns:
-    same = sorted(same, key=lambda one: one.began)
-    first = same[0]
+    first, *_ = same = sorted(same, key=_beginning)
     runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
     names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
     return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
+
+
+def _beginning(one: ExperimentRuns) -> tuple[Any, ...]:
+    is_shared = all(run.trained_as for run in one.runs.values())
+    times = [run.started.timestamp() for run in one.runs.values() if run.started]
+    return is_shared, min(times, default=inf), natural_order(one.name)
 
 
 def scored_alike(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
