@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.analysis.axes import find_axes
-from fmgrid.analysis.experiments import UNKNOWN_SEED, by_configuration, count_neighbours
+from fmgrid.analysis.experiments import UNKNOWN_SEED, best_first, by_configuration, count_neighbours
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import WITH_SPREAD
@@ -460,9 +460,12 @@ def test_a_metric_that_is_no_number_counts_for_nothing() -> None:
 def test_best_is_the_highest_accuracy_and_the_lowest_loss() -> None:
     made = study_of([*rows("a", [0.9], epochs=1), *rows("b", [0.7], epochs=2)])
     (group,) = made.groups
-    assert [one.name for one in group.ranked("accuracy")] == ["a", "b"]
+    assert [one.name for one in best_first(group.members, "accuracy")] == ["a", "b"]
     losses = [*rows("a", [0.9], "valid_loss", epochs=1), *rows("b", [0.7], "valid_loss", epochs=2)]
-    assert [one.name for one in study_of(losses).groups[0].ranked("valid_loss")] == ["b", "a"]
+    assert [one.name for one in best_first(study_of(losses).groups[0].members, "valid_loss")] == [
+        "b",
+        "a",
+    ]
 
 
 def test_runs_of_unknown_settings_are_no_one_configuration() -> None:

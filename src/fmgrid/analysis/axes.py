@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first, together
+from fmgrid.analysis.experiments import TIME, ExperimentRuns, together
 from fmgrid.results.summary import NETWORK, natural_order
 from fmgrid.settings import SETTINGS, label_of, to_toml, value_at
 
@@ -73,10 +73,6 @@ class Group:
         for member in self.members:
             by_level[level_of(member, axis.name)].append(member)
         return by_level
-
-    def ranked(self, metric: str) -> list[ExperimentRuns]:
-        """Return the members that have the metric, best first."""
-        return best_first(self.members, metric)
 
     @cached_property
     def confounded(self) -> dict[str, tuple[int, int]]:

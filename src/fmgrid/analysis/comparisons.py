@@ -92,7 +92,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
 
     None where there is nothing to compare.
     """
-    ranked = group.ranked(metric)
+    ranked = best_first(group.members, metric)
     if not ranked:
         return None
     baseline = study.baseline
@@ -153,8 +153,11 @@ def as_good_as_best(
 
 def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     """Compare two experiments in their settings and metrics."""
-    names = {**first.settings, **second.settings}
-    settings = {name: (first.settings.get(name), second.settings.get(name)) for name in names}
+    settings = {
+        name: pair
+        for name in {**first.settings, **second.settings}
+        if not is_same(*(pair := (first.settings.get(name), second.settings.get(name))))
+    }
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
     metrics = {}
     for metric in (*WITH_SPREAD, "overfitting_gap"):
@@ -170,8 +173,7 @@ def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     tested = {metric: one.p for metric, one in known.items() if one.sd is not None}
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
         metrics[metric] = replace(metrics[metric], p_holm=p)
-    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
-    return Comparison(first, second, seeds, differing, metrics)
+    return Comparison(first, second, seeds, settings, metrics)
 
 
 def _for_all_pairs(p_values: Sequence[float]) -> list[float]:

@@ -194,20 +194,8 @@ def best_by_images(
     return scored_alike(best_first(configurations, metric))
 
 
-class Ranking:
-    """The experiments of runs, as the report ranks them, while more runs come in."""
-
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
-        self._runs: list[StoredRun] = []
-        for run in runs:
-            self.add(run)
-
-    def add(self, run: Run) -> None:
-        """Count a run, if it is complete."""
-        if run.status == "complete":
-            self._runs.append(replace(to_stored(run), history=()))
-
-    def best(self) -> list[ExperimentRuns]:
-        """Return the best of each set of experiments that the same images judge."""
-        experiments = map(ExperimentRuns.of, together(self._runs, lambda run: run.name))
-        return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]
+def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
+    """Return the best experiment of complete runs, for each set of images that judges some."""
+    stored = (to_stored(run) for run in runs if run.status == "complete")
+    experiments = map(ExperimentRuns.of, together(stored, lambda run: run.name))
+    return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]

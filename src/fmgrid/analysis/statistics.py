@@ -112,12 +112,12 @@ def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Diffe
     if not values:
         return None
     mean = estimate(values, confidence)
-    p = 2 * p_exceeds(values if mean.mean > 0 else [-value for value in values], 0.0)
+    p = 2 * p_positive(values if mean.mean > 0 else [-value for value in values])
     return Difference(**vars(mean), p=min(1.0, p))
 
 
-def p_exceeds(values: Sequence[float], margin: float) -> float:
-    """Return the one-sided p value for values that exceed *margin* in the mean.
+def p_positive(values: Sequence[float]) -> float:
+    """Return the one-sided p value for values with a mean above zero.
 
     Where all values are the same, which happens to accuracies of few images, Student's test
     would be certain of it from two of them; the sign test is not.
@@ -125,13 +125,13 @@ def p_exceeds(values: Sequence[float], margin: float) -> float:
     n, mean = len(values), fmean(values) if values else 0.0
     if n < 2:  # noqa: PLR2004 -- one difference says nothing of how differences vary
         return 1.0
-    rounding = ROUNDING * max(1.0, abs(margin), *map(abs, values))
+    rounding = ROUNDING * max(1.0, *map(abs, values))
     if max(values) - min(values) <= rounding:
-        return 0.5**n if mean - margin > rounding else 1.0
+        return 0.5**n if mean > rounding else 1.0
     from scipy.special import stdtr
 
     # Student's survival function: `scipy.stats.t.sf` gives the same bits in 50 times the time.
-    return float(stdtr(n - 1, -(mean - margin) / (stdev(values) / math.sqrt(n))))
+    return float(stdtr(n - 1, -mean / (stdev(values) / math.sqrt(n))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -31,7 +31,7 @@ from fmgrid.analysis.statistics import (
     holm,
     mean_by_seed,
     minus,
-    p_exceeds,
+    p_positive,
     seeds_needed,
 )
 from fmgrid.analysis.study import Study
@@ -174,7 +174,7 @@ def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: i
     leads = [sign * (value - margin) for value in values]
     lead = fmean(leads) if leads else 0.0
     # Twice the one-sided p value: the interval of 95 % decides.
-    p = min(1.0, 2 * p_exceeds(leads, 0.0)) if lead > 0 else 1.0
+    p = min(1.0, 2 * p_positive(leads)) if lead > 0 else 1.0
     return _Test(p, lead, pair, values, margin)
 
 

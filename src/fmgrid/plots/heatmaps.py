@@ -89,7 +89,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
 
 def to_planes(group: Group) -> list[Plane]:
     """Return the heat maps that show a group; none where it has another shape or too many axes."""
-    if group.shape != "factorial" or not group.ranked(METRIC):
+    if group.shape != "factorial" or not best_first(group.members, METRIC):
         return []
     match group.axes:
         case [row, column]:

@@ -119,7 +119,7 @@ def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
     against = compare_with(evidence.study, group, evidence.metric)
-    ranked = group.ranked(evidence.metric)
+    ranked = best_first(group.members, evidence.metric)
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
         group.title,
