@@ -10,6 +10,7 @@ all others, per seed.
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise, permutations
 from math import log2
 from statistics import fmean
@@ -156,15 +157,14 @@ def _middle(group: Group) -> ExperimentRuns:
     Of equals it is the one closest to the defaults: a name decides nothing.
     """
     axes = [axis for axis in group.axes if axis.name not in SCORED_ON]
-    lines = {
-        one: [(axis.name, other_levels(one, group.axes, axis)) for axis in axes]
-        for one in group.members
-    }
-    near = Counter(line for of_one in lines.values() for line in of_one)
+    near: Counter[ExperimentRuns] = Counter()
+    for axis in axes:
+        for line in together(group.members, partial(other_levels, axes=group.axes, without=axis)):
+            near.update(dict.fromkeys(line, len(line)))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
         defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
-        return sum(near[line] for line in lines[one]), sum(defaults), to_toml(one.settings)
+        return near[one], sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from statistics import fmean
 from typing import Any, TypeVar
@@ -174,7 +174,7 @@ def count_neighbours(experiments: Iterable[ExperimentRuns]) -> Counter[Experimen
     candidates = list(experiments)
     neighbours = Counter(dict.fromkeys(candidates, 0))
     for setting in SETTINGS.keys() - {*SCORED_ON, "train_images"}:
-        for alike in together(candidates, lambda one: without(one, setting)):  # noqa: B023
+        for alike in together(candidates, partial(without, setting=setting)):
             neighbours.update(dict.fromkeys(alike, len(alike) - 1))
     return neighbours
 

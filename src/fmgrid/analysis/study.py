@@ -73,7 +73,8 @@ class Study:
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
         experiments = self.experiments.values()
-        return [one.name for one in experiments if any(run.is_failed for run in one.failures)]
+        states = {one.name: {run.status for run in one.failures} for one in experiments}
+        return [name for name in states if states[name] & {"failed", "timeout"}]
 
     @cached_property
     def seeds(self) -> list[int]:

@@ -8,7 +8,6 @@ is in the folder changes no verdict. A claim is rejected by evidence for the con
 of evidence for it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -22,6 +21,7 @@ from fmgrid.analysis.experiments import (
     are_scored_alike,
     distinct,
     images_of,
+    together,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -281,7 +281,8 @@ def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
 
 def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
     """Raise `ExpectationError` if an expectation compares figures of different images."""
-    for names in _compared_names(expectation):
+    for sides in _compared_sides(expectation):
+        names = [name for side in sides for name in names_of(side)]
         known = [study.scored[name] for name in names if name in study.scored]
         other = next((one for one in known if not are_scored_alike([known[0], one], metric)), None)
         if other:
@@ -291,17 +292,15 @@ def _refuse_other_images(expectation: Expectation, study: Study, metric: str) ->
             )
 
 
-def _compared_names(expectation: Expectation) -> Iterator[list[str]]:
-    """Yield the names of experiments whose figures are set against each other."""
+def _compared_sides(expectation: Expectation) -> Iterator[tuple[Expectation | Side, ...]]:
+    """Yield the parts whose experiments have their figures set against each other."""
     if isinstance(expectation, Equivalence):
-        yield names_of(expectation)
+        yield (expectation,)
         return
-    for pair in pairwise(expectation.sides):
-        if not any(isinstance(side, Constant) for side in pair):
-            yield [name for side in pair for name in names_of(side)]
+    yield from (pair for pair in pairwise(expectation.sides) if Constant not in map(type, pair))
     for side in expectation.sides:  # a mean and a difference are of several figures themselves
         if isinstance(side, Contrast) or (isinstance(side, Term) and side.quantifier == "mean"):
-            yield names_of(side)
+            yield (side,)
 
 
 def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
@@ -337,27 +336,29 @@ class _Figures:
 
 def _link(greater: _Figures, lesser: _Figures, margin: float, metric: str) -> _Claim:
     """Return the tests that one side exceeds the other by more than *margin*."""
-    values = {
-        (above, below): list(minus(high, low).values())
-        for above, high in greater.series.items()
-        for below, low in lesser.series.items()
-    }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
-    any_above = greater.is_best and bool(METRICS[metric].is_higher_better)
-    any_below = lesser.is_best and not METRICS[metric].is_higher_better
+    # For the contrary it is the other way round.
+    is_higher_better = bool(METRICS[metric].is_higher_better)
+    any_above = greater.is_best and is_higher_better
+    any_below = lesser.is_best and not is_higher_better
 
-    def combined(sign: int, *, any_above: bool, any_below: bool) -> _Test:
-        alternatives = defaultdict(list)
-        for (above, below), differences in values.items():
-            key = above if any_above else "", below if any_below else ""
-            alternatives[key].append(_test((above, below), differences, margin, sign))
-        return _any([_all(tests) for tests in alternatives.values()])
+    def test(sign: int) -> _Test:
+        tests = [
+            _test((above, below), list(minus(high, low).values()), margin, sign)
+            for above, high in greater.series.items()
+            for below, low in lesser.series.items()
+        ]
+        by_alternative = together(
+            tests,
+            lambda one: (
+                one.pair[0] if any_above == (sign > 0) else "",
+                one.pair[1] if any_below == (sign > 0) else "",
+            ),
+        )
+        return _any([_all(those) for those in by_alternative])
 
-    return _Claim(
-        combined(1, any_above=any_above, any_below=any_below),
-        combined(-1, any_above=not any_above, any_below=not any_below),
-    )
+    return _Claim(test(1), test(-1))
 
 
 def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
@@ -365,9 +366,8 @@ def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
     if isinstance(side, Constant):
         return _Figures({text: dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value)})
     if isinstance(side, Contrast):
-        return _Figures(
-            {text: minus(*(_mean_of(x, study, metric) for x in (side.upper, side.lower)))}
-        )
+        upper, lower = (_mean_of(term, study, metric) for term in (side.upper, side.lower))
+        return _Figures({text: minus(upper, lower)})
     if side.quantifier in ("one", "mean"):
         name = text if side.quantifier == "mean" else names_of(side)[0]
         return _Figures({name: _mean_of(side, study, metric)})

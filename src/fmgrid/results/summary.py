@@ -63,11 +63,6 @@ class StoredRun:
         return self.status in ("complete", None)
 
     @property
-    def is_failed(self) -> bool:
-        """Whether fmgrid gave it up."""
-        return self.status in ("failed", "timeout")
-
-    @property
     def place(self) -> str:
         """What it is called where names may occur twice."""
         return self.folder or self.run
