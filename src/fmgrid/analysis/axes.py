@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from fmgrid.analysis.experiments import TIME, ExperimentRuns, together
@@ -84,11 +84,9 @@ class Group:
         return {name: images for name, images in spans.items() if images}
 
     def _images_along(self, axis: Axis) -> tuple[int, int] | None:
-        seen = {one: images for one in self.members if (images := one.images_seen)}
-        alike = together(seen, lambda one: other_levels(one, self.axes, axis))
-        spans = [
-            (min(map(seen.__getitem__, same)), max(map(seen.__getitem__, same))) for same in alike
-        ]
+        alike = together(self.members, partial(other_levels, axes=self.axes, without=axis))
+        images = [sorted(one.images_seen for one in same if one.images_seen) for same in alike]
+        spans = [(counts[0], counts[-1]) for counts in images if counts]
         low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
         return (low, high) if low < high else None
 

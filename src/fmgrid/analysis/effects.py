@@ -35,6 +35,7 @@ from fmgrid.analysis.statistics import (
     holm,
     interval_of_one_more,
     mean_by_seed,
+    minus,
     shares_of_variance,
     studentized_range_bound,
 )
@@ -220,17 +221,15 @@ def _furthest_apart(
     sign = 1 if METRICS[metric].is_higher_better else -1
 
     def lead(pair: tuple[Any, Any]) -> tuple[bool, float]:
-        high, low = series[pair[0]], series[pair[1]]
-        shared = common_seeds([high, low])
-        return len(shared) > 1, sign * fmean(high[seed] - low[seed] for seed in shared)
+        leads = minus(series[pair[0]], series[pair[1]]).values()
+        return len(leads) > 1, sign * fmean(leads)
 
     levels = list(series)
     if len(set(map(frozenset, series.values()))) == 1:  # then the means alone tell, and soon
         levels.sort(key=lambda level: -sign * fmean(series[level].values()))
         levels = [levels[0], levels[-1]] if len(levels) > 1 else []
-    sharing = [
-        pair for pair in permutations(levels, 2) if common_seeds([series[level] for level in pair])
-    ]
+    pairs = permutations(levels, 2)
+    sharing = (pair for pair in pairs if series[pair[0]].keys() & series[pair[1]].keys())
     return max(sharing, key=lead, default=None)
 
 

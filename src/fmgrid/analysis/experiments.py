@@ -123,13 +123,15 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
 
 
 def _merge(same: Sequence[ExperimentRuns]) -> ExperimentRuns:
-    first, *_ = same = sorted(same, key=_beginning)
+    same = sorted(same, key=_beginning)
+    first = same[0]
     runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
     names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
     return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
 
 
 def _beginning(one: ExperimentRuns) -> tuple[Any, ...]:
+    """Key by which the name under which a configuration was trained first comes first."""
     is_shared = all(run.trained_as for run in one.runs.values())
     times = [run.started.timestamp() for run in one.runs.values() if run.started]
     return is_shared, min(times, default=inf), natural_order(one.name)
