@@ -305,7 +305,10 @@ def test_what_may_hold_is_accepted(text: str) -> None:
         ),
         (
             "epochs = 3 and a > b",
-            "a at character 16: write a condition after and, as in epochs = 5",
+            (
+                'a at character 16: names are joined by ",", conditions by "and"; a selection has '
+                "one or the other"
+            ),
         ),
         (
             "a, epochs = 3 > b",
@@ -369,7 +372,7 @@ def test_what_cannot_be_read_is_refused_with_what_to_write(text: str, problem: s
             "compares units_16_16 with itself; write two that differ",
         ),
         ("best of * > best of *", "compares best of epochs_3, epochs_5, "),
-        ("SGD - SGD > 0", "subtracts SGD from itself; write two that differ"),
+        ("SGD - SGD > 0", "compares SGD with itself; write two that differ"),
         (
             "no difference greater than 0.1 among epochs_5",
             "epochs_5 is one experiment, which has nothing to differ from",

@@ -562,6 +562,12 @@ def test_json_gives_one_object_a_run_on_stdout() -> None:
     assert done.stderr == ""
 
 
+def test_a_quiet_command_whose_runs_are_complete_prints_nothing(tmp_path: Path) -> None:
+    empty = str(tmp_path / "cache")  # the data are prepared, too
+    done = fmgrid("run", write(QUICK), "-j", "0", "-q", FMGRID_CACHE=empty)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def in_terminal(words: Sequence[str], columns: int, **environment: str) -> tuple[int, str]:
     """Run fmgrid on a terminal so wide; return its exit code and what the terminal got."""
     child, terminal = start_in_terminal(*words, COLUMNS=str(columns), **environment)

@@ -21,8 +21,8 @@ from fmgrid.components import (
     plugins,
     setting_as_taken,
 )
-from fmgrid.components.optimizers import EXPECTED
-from fmgrid.components.plugins import ComponentError, load_class
+from fmgrid.components.optimizers import OPTIMIZER
+from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import MachineError
 from fmgrid.experiment import Experiment
 
@@ -61,7 +61,7 @@ def objection_to_value(name: str, argument: str, value: object) -> str | None:
 
 
 def resolve_optimizer(name: str) -> type:
-    return load_class(name, EXPECTED)
+    return OPTIMIZER.load(name)
 
 
 def run_python(script: str) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.data import cache
 from fmgrid.system import disk
 from fmgrid.system.disk import (
     move_folder,
@@ -108,9 +107,6 @@ def test_a_flush_that_the_file_system_does_not_offer_is_no_error(
     sync_folder(tmp_path)
     write_whole(tmp_path / "table.csv", b"new")
     assert (tmp_path / "table.csv").read_bytes() == b"new"
-    (tmp_path / "cache").mkdir()
-    cache.write_whole(tmp_path / "cache" / "array", tmp_path, lambda stream: stream.write(b"new"))
-    assert (tmp_path / "cache" / "array").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("error", ["EBADF", "EISDIR", "EACCES", "EPERM"])

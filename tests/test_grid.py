@@ -234,7 +234,7 @@ def test_values_that_train_differently_are_never_one_run(
     (tmp_path / "plug_in_of_values.py").write_text(PLUG_IN)
     base = '[base]\noptimizer = "plug_in_of_values:Mine"\n'
 
-    with pytest.raises(InputError, match="they differ in optimizer_args"):
+    with pytest.raises(InputError, match="here with optimizer_args"):
         load(f"name = 'x'\n{base}[grid]\noptimizer_args.warm = {axis}\n")
     found = load(f"{base}[grid]\noptimizer_args.warm = {axis}\n")
 

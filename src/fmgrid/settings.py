@@ -7,7 +7,6 @@ axes, HParams and the docs' table are made from them.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -19,7 +18,6 @@ _LAYER = re.compile(r"units([1-9][0-9]{0,3})")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _ARGUMENT = re.compile(r"\w+", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_SHOWN_ITEMS = 20
 _SHOWN_CHARACTERS = 80
 
 
@@ -37,28 +35,22 @@ class Setting:
         return self.name.endswith("_args")
 
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType(
-    {
-        name: Setting(
-            name, field.get_default(call_default_factory=True, validated_data={}), about(name)
-        )
-        for name, field in Experiment.model_fields.items()
-        if name not in ("name", "seed")
-    }
-)
+SETTINGS: Mapping[str, Setting] = {
+    name: Setting(
+        name, field.get_default(call_default_factory=True, validated_data={}), about(name)
+    )
+    for name, field in Experiment.model_fields.items()
+    if name not in ("name", "seed")
+}
 # What follows from other settings, with the label of its axis.
-DERIVED: Mapping[str, str] = MappingProxyType(
-    {
-        "depth": "hidden layers",
-        "units": "units in each hidden layer",
-        "units1": "units in the first hidden layer",
-        "units2": "units in the second hidden layer",
-    }
-)
+DERIVED: Mapping[str, str] = {
+    "depth": "hidden layers",
+    "units": "units in each hidden layer",
+    "units1": "units in the first hidden layer",
+    "units2": "units in the second hidden layer",
+}
 # Two ways to say one thing, of which an experiment has one.
-RIVALS: Mapping[str, str] = MappingProxyType(
-    {"train_steps": "train_images", "train_images": "train_steps"}
-)
+RIVALS: Mapping[str, str] = {"train_steps": "train_images", "train_images": "train_steps"}
 
 
 def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> Any:
@@ -110,14 +102,14 @@ def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
 
 def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
-    return ", ".join(
-        f"{name} {_show_change(getattr(old, name))} -> {_show_change(getattr(new, name))}"
+    values = {
+        name: [
+            "none" if value is None else str(value)
+            for value in (getattr(old, name), getattr(new, name))
+        ]
         for name in changed_settings(old, new)
-    )
-
-
-def _show_change(value: Any) -> str:
-    return "none" if value is None else str(value)
+    }
+    return ", ".join(f"{name} {' -> '.join(pair)}" for name, pair in values.items())
 
 
 def objection_to(keys: Sequence[str]) -> str | None:
@@ -127,27 +119,18 @@ def objection_to(keys: Sequence[str]) -> str | None:
         return None
     setting = SETTINGS.get(first)
     if setting is None:
-        return f"no such setting{near_setting(first)}"
-    return _objection_to_part(setting, rest) if rest else None
-
-
-def _objection_to_part(setting: Setting, rest: Sequence[str]) -> str | None:
-    if setting.name == "hidden_units":
+        aliases = (name for name in SETTINGS if first.casefold() in SETTINGS[name].about.aliases)
+        meant = next(aliases, first)
+        return f"no such setting{or_near_match(meant, [*SETTINGS, 'depth'], 'there are')}"
+    if not rest:
+        return None
+    if first == "hidden_units":
         is_layer = len(rest) == 1 and _INDEX.fullmatch(rest[0])
         return None if is_layer else "is no layer; write hidden_units.0 for the first"
     if not setting.is_table:
-        return f"{setting.name} is one value; write {setting.name} = ..."
-    if not all(map(_ARGUMENT.fullmatch, rest)):
-        return "is no name of an argument; write letters, digits and _"
-    return None
-
-
-def near_setting(word: str) -> str:
-    """Return a hint at the setting that a word probably means."""
-    for setting in SETTINGS.values():
-        if word.casefold() in setting.about.aliases:
-            return f"; did you mean {setting.name}?"
-    return or_near_match(word, [*SETTINGS, "depth"], "there are")
+        return f"{first} is one value; write {first} = ..."
+    is_argument = all(map(_ARGUMENT.fullmatch, rest))
+    return None if is_argument else "is no name of an argument; write letters, digits and _"
 
 
 def label_of(name: str) -> str:
@@ -174,6 +157,8 @@ def to_toml(value: Any) -> str:
         return f'"{printable(escaped)}"'
     if isinstance(value, bool | None):
         return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return hex(value)  # Python refuses to write thousands of decimal digits
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(to_toml, value))}]"
     if isinstance(value, Mapping):
@@ -184,19 +169,7 @@ def to_toml(value: Any) -> str:
 
 def show_toml(value: Any) -> str:
     """Write a value as TOML does, shortened to fit into a message."""
-    if isinstance(value, str):
-        return f'"{printable(value, _SHOWN_CHARACTERS)}"'
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return "a number beyond 64 bits"  # which Python may refuse to print
-    if isinstance(value, list | tuple):
-        more = ", ..." if len(value) > _SHOWN_ITEMS else ""
-        text = f"[{', '.join(map(show_toml, value[:_SHOWN_ITEMS]))}{more}]"
-    elif isinstance(value, Mapping):
-        items = ", ".join(f"{show_key(key)} = {show_toml(item)}" for key, item in value.items())
-        text = f"{{ {items} }}" if items else "{}"
-    else:
-        text = to_toml(value)
-    return printable(text, _SHOWN_CHARACTERS)
+    return printable(to_toml(value), _SHOWN_CHARACTERS)
 
 
 def show_key(key: str) -> str:

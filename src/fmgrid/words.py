@@ -42,7 +42,11 @@ def printable(text: str, limit: int | None = None) -> str:
     Without that, the text of a stranger's file could move a terminal's cursor.
     """
     short = text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
-    return "".join(c if c.isprintable() else _escape(ord(c)) for c in short)
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in short)
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
 
 
 def without_middle(text: str, limit: int) -> str:
@@ -75,24 +79,15 @@ def shortened(names: Iterable[str], limit: int) -> dict[str, str]:
 
 
 def _keep_difference(names: Sequence[str], limit: int) -> dict[str, str]:
-    """Shorten names with the same beginning and the same end to the part between them."""
-    begin = _common(names)
-    rests = [name[begin:] for name in names]
-    end = _common([rest[::-1] for rest in rests])
-    middles = {name: rest[: len(rest) - end] for name, rest in zip(names, rests, strict=True)}
+    """Shorten names with the same beginning to what follows it."""
+    pairs = zip(min(names), max(names), strict=False)
+    begin = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     head = names[0][: min(begin, max(1, limit // 4))]
-    tail = "…" if end else ""
-    room = limit - len(head) - 1 - len(tail)
+    room = limit - len(head) - 1
     if room < _LEAST_ROOM:
         return {name: without_middle(name, limit) for name in names}
-    short = shortened(middles.values(), room)
-    return {name: f"{head}…{short[middle]}{tail}" for name, middle in middles.items()}
-
-
-def _common(texts: Sequence[str]) -> int:
-    """Return how many characters all texts begin with."""
-    pairs = zip(min(texts), max(texts), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    short = shortened([name[begin:] for name in names], room)
+    return {name: f"{head}…{short[name[begin:]]}" for name in names}
 
 
 def command_line(words: Iterable[str]) -> str:
@@ -104,15 +99,11 @@ def _shell_word(text: str) -> str:
     """Quote a word for a shell, as $'...' if it holds what a page would not show."""
     if text.isprintable() and "  " not in text:
         return shlex.quote(text)
-    letters = "".join(map(_shell_letter, text)).replace("  ", r" \x20")
-    return f"$'{letters}'"
-
-
-def _shell_letter(letter: str) -> str:
-    if letter.isprintable() and letter not in "\\'":
-        return letter
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
-
-
-def _escape(code: int) -> str:
-    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
+    letters = (
+        letter
+        if letter.isprintable() and letter not in "\\'"
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+        for letter in text
+    )
+    quoted = "".join(letters).replace("  ", r" \x20")
+    return f"$'{quoted}'"

@@ -1,6 +1,5 @@
 """Options that several commands share, and what they mean."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.system.memory import available_cores
 from fmgrid.system.paths import HomeError, expand_home
 from fmgrid.words import command_line, printable
 
@@ -199,7 +199,7 @@ def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":
 
 def count_workers(jobs: int | None) -> int:
     """Return how many workers to start: one a core unless asked for fewer, or for none."""
-    cores = _cores()
+    cores = available_cores()
     if jobs is not None and jobs > cores:
         # Each worker keeps a core busy: more of them would only take turns.
         say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
@@ -216,12 +216,6 @@ def read_quantity(option: str, text: str | None, parse: Callable[[str], T | None
         problem = f"is not {wanted.get(option, 'a size; write 500MB or 2GB')}"
         raise InputError([Problem(Place(f"{option} {printable(text, 40)}"), "", problem)])
     return found
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # the cores that this process may use
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _parse_seeds(text: str) -> list[int]:

@@ -126,7 +126,8 @@ def _run_all(
     with _executor(agenda, options, has_limits=bool(timeouts)) as executor:
         # Meanwhile the workers' server imports torch.
         datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
-        data = {dataset: prepare(dataset, options.data_dir, say) for dataset in datasets}
+        tell = (lambda _: None) if options.quiet else say
+        data = {dataset: prepare(dataset, options.data_dir, tell, warn) for dataset in datasets}
         _check_components(plan.definitions, agenda.trainings, executor, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, options.command), store)
@@ -167,7 +168,9 @@ def _executor(agenda: Agenda, options: RunOptions, *, has_limits: bool) -> Execu
         warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
     if not options.quiet:
         say(_announcement(agenda, workers))
-    return Processes(workers, preload=[PRELOAD], tell=warn) if workers else Inline()
+    if not workers:
+        return Inline(quiet=options.quiet)
+    return Processes(workers, preload=[PRELOAD], tell=warn)
 
 
 def _announcement(agenda: Agenda, workers: int) -> str:

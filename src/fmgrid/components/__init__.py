@@ -3,7 +3,7 @@
 The table of kinds says how each is looked up, checked before the first training, and built.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fmgrid.components.datasets import DATASET
@@ -11,7 +11,7 @@ from fmgrid.components.kinds import Kind
 from fmgrid.components.networks import NETWORK
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.plugins import ComponentError, is_plugged_in, on_one_line
-from fmgrid.components.signatures import Signature, as_float
+from fmgrid.components.signatures import as_float
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
 from fmgrid.words import printable
@@ -19,11 +19,7 @@ from fmgrid.words import printable
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
 NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
 RESERVED_ARGUMENTS = OPTIMIZER.reserved
-
-
-def optimizer_signature(name: str) -> Signature:
-    """Return what an optimizer takes. Raises `ComponentError` if the name means none."""
-    return OPTIMIZER.signature(name)
+optimizer_signature = OPTIMIZER.signature
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
@@ -76,15 +72,15 @@ def needs_own_process(experiment: Experiment) -> bool:
     return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
 
 
-def find_distinct(experiments: Iterable[Experiment]) -> Iterator[tuple[str, Experiment]]:
-    """Yield an experiment for every distinct component to check, with the setting that names it."""
+def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Experiment]]:
+    """Return an experiment for every distinct component to check, with its setting."""
     components = {
         repr((kind.setting, kind.of(experiment))): (kind.setting, experiment)
         for experiment in experiments
         for kind in KINDS.values()
         if kind.check is not None
     }
-    yield from components.values()
+    return components.values()
 
 
 def check_component(setting: str, experiment: Experiment) -> str | None:

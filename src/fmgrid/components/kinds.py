@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from fmgrid.components.plugins import ComponentError, Expected, ask_for_signature, is_plugged_in
+from fmgrid.components.plugins import ComponentError, ask_for_signature, is_plugged_in, load_class
 from fmgrid.components.signatures import Signature
 from fmgrid.experiment import Experiment
 from fmgrid.words import or_near_match, printable
@@ -30,9 +30,7 @@ class Kind:
     read: Callable[[str], Signature]  # of a built-in one
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
-    base: str = (
-        ""  # the class of all plugged-in ones; nothing can be plugged in where there is none
-    )
+    base: str = ""  # the class of all that is plugged in; nothing can be where there is none
     # Builds one in a worker before the first training, and raises what the component raises.
     check: Callable[[Component], None] | None = None
 
@@ -40,6 +38,11 @@ class Kind:
         """Return whether fmgrid or torch has it, by either of its names."""
         has_plugins = bool(self.base) and is_plugged_in(name)
         return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
+
+    def load(self, name: str) -> type:
+        """Return the class that a name means; imports its module. Raises `ComponentError`."""
+        full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
+        return load_class(full_name, self.noun, self.base)
 
     def signature(self, name: str) -> Signature:
         """Return what a component takes; built-in ones are looked up without importing torch.
@@ -63,14 +66,11 @@ class Kind:
 def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
     if not kind.is_built_in(name):
-        try:
-            signature = ask_for_signature(name, Expected(kind.noun, kind.base))
-        except ComponentError as error:
-            return str(error)
+        signature = ask_for_signature(name, kind.noun, kind.base)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
         hint = or_near_match(plain, kind.built_in(), "it has")
         return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
-    objection = kind.objection(signature)
+    objection = None if isinstance(signature, str) else kind.objection(signature)
     return f"{name} {objection}" if objection else signature

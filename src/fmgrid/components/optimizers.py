@@ -5,21 +5,19 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.plugins import Expected, is_plugged_in, load_class
+from fmgrid.components.plugins import is_plugged_in
 from fmgrid.components.signatures import Signature, inspected, parsed, torch_sources
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
     from torch.optim import Optimizer
 
-EXPECTED = Expected("optimizer", "torch.optim:Optimizer")
-
 
 def build(optimizer: Component, parameters: "Iterable[Parameter]") -> "Optimizer":
     """Return an optimizer of these parameters."""
     leave_out_compiler()
     name, args = optimizer
-    make: Callable[..., Optimizer] = load_class(_with_module(name), EXPECTED)
+    make: Callable[..., Optimizer] = OPTIMIZER.load(name)
     return make(parameters, **args, **_fused(name, args))
 
 
@@ -71,13 +69,8 @@ def take_step(optimizer: "Optimizer") -> None:
         inspect.unwrap(type(optimizer).step)(optimizer)
 
 
-def _with_module(name: str) -> str:
-    return name if is_plugged_in(name) else f"torch.optim:{name}"
-
-
 def _read(name: str) -> Signature:
-    parsed_source = parsed(torch_sources("optim")[name], name)
-    return parsed_source or inspected(load_class(_with_module(name), EXPECTED))
+    return parsed(torch_sources("optim")[name], name) or inspected(OPTIMIZER.load(name))
 
 
 def _objection(signature: Signature) -> str | None:
@@ -90,8 +83,8 @@ def _objection(signature: Signature) -> str | None:
 
 OPTIMIZER = Kind(
     setting="optimizer",
-    noun=EXPECTED.noun,
-    base=EXPECTED.base,
+    noun="optimizer",
+    base="torch.optim:Optimizer",
     of=lambda each: Component(each.optimizer, {"lr": each.learning_rate, **each.optimizer_args}),
     library="torch.optim",
     built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from fmgrid.components.signatures import Signature, inspected
 from fmgrid.errors import FmgridError, text_of
@@ -29,20 +29,13 @@ class ComponentError(FmgridError):
     exit_code = 2
 
 
-class Expected(NamedTuple):
-    """What a plugged-in name must mean."""
-
-    noun: str  # for people, as in "optimizer"
-    base: str  # the class that it is derived from, as in "torch.optim:Optimizer"
-
-
 def is_plugged_in(name: str) -> bool:
     """Return whether a component is somebody else's code, neither fmgrid's nor torch's."""
     return ":" in name
 
 
-def load_class(name: str, expected: Expected) -> type:
-    """Return the class that *name* means. Imports somebody else's module.
+def load_class(name: str, noun: str, base: str) -> type:
+    """Return the class that *name* means, one that is derived from *base*. Imports its module.
 
     For a process that may be spoiled. Modules of the current folder are found too, after all
     installed ones. Raises `ComponentError` where there is no such class.
@@ -50,47 +43,43 @@ def load_class(name: str, expected: Expected) -> type:
     module_name, _, class_name = name.rpartition(":")
     module = _import(module_name)
     component = getattr(module, class_name, None)
-    if _is(component, expected):
+    if _is_derived(component, base):
         return component
-    known = [each for each, value in vars(module).items() if _is(value, expected)]
+    known = [each for each, value in vars(module).items() if _is_derived(value, base)]
     raise ComponentError(
-        f'module {module_name} has no {expected.noun} class "{printable(class_name, 80)}"'
+        f'module {module_name} has no {noun} class "{printable(class_name, 80)}"'
         f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
     )
 
 
-def ask_for_signature(name: str, expected: Expected) -> Signature:
-    """Return what somebody else's class takes. Raises `ComponentError`."""
+def ask_for_signature(name: str, noun: str, base: str) -> Signature | str:
+    """Return what somebody else's class takes, or why it cannot be used."""
     module_name = name.rpartition(":")[0]
-    _check_module_name(module_name)
+    if objection := _objection_to_module(module_name):
+        return objection
     try:
-        request = [name, *expected]
-        answer = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
-        objection, signature = answer["objection"], Signature.model_validate_json(answer["takes"])
-    except (NoAnswerError, AttributeError, KeyError, TypeError, ValueError) as error:
+        request = [name, noun, base]
+        objection, takes = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
+        return printable(objection) or Signature.model_validate_json(takes)
+    except (NoAnswerError, TypeError, ValueError) as error:
         reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
-        objection = f"module {printable(module_name, 80)} cannot be imported ({reason})"
-    if objection:
-        raise ComponentError(printable(str(objection)))
-    return signature
+        return f"module {printable(module_name, 80)} cannot be imported ({reason})"
 
 
-def inspect_class(request: Iterable[str]) -> dict[str, str]:
-    """Return what a class takes as JSON, and an objection, "" if there is none."""
+def inspect_class(request: Iterable[str]) -> tuple[str, str]:
+    """Return an objection to a class, "" if there is none, and what it takes as JSON."""
     name, noun, base = request
-    signature, objection = Signature(), ""
     try:
-        signature = inspected(load_class(name, Expected(noun, base)))
+        return "", inspected(load_class(name, noun, base)).model_dump_json()
     except ComponentError as error:
-        objection = str(error)
+        return str(error), ""
     except BaseException as error:  # noqa: BLE001 - modules and metaclasses may do anything
-        objection = f"{printable(name, 80)} cannot be inspected ({on_one_line(error)})"
-    return {"takes": signature.model_dump_json(), "objection": objection}
+        return f"{printable(name, 80)} cannot be inspected ({on_one_line(error)})", ""
 
 
-def _is(value: Any, expected: Expected) -> TypeGuard[type]:
+def _is_derived(value: Any, base: str) -> TypeGuard[type]:
     # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
-    module_name, _, name = expected.base.partition(":")
+    module_name, _, name = base.partition(":")
     module = sys.modules.get(module_name)
     return module is not None and isinstance(value, type) and issubclass(value, vars(module)[name])
 
@@ -110,10 +99,9 @@ def on_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
 
 
-def _check_module_name(module_name: str) -> None:
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        shown = printable(module_name, 80)
-        raise ComponentError(f'"{shown}" is no module; write "package.module:Class"')
+def _objection_to_module(name: str) -> str:
+    is_one = all(part.isidentifier() for part in name.split("."))
+    return "" if is_one else f'"{printable(name, 80)}" is no module; write "package.module:Class"'
 
 
 @dataclass(frozen=True)
@@ -146,17 +134,17 @@ def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
 
 
 def _import(module_name: str) -> Any:
-    _check_module_name(module_name)
+    if objection := _objection_to_module(module_name):
+        raise ComponentError(objection)
     last = _LastPlace(str(Path.cwd()))
     if last not in sys.meta_path:
         sys.meta_path.append(last)
     try:
         return importlib.import_module(module_name)
     except BaseException as error:  # somebody else's module may raise anything
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
-            f"{error.name}."
-        )
-        hint = "; install it, or run fmgrid in the folder that holds it" if missing else ""
+        missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+        is_itself = f"{module_name}.".startswith(f"{missing}.")
+        hint = "; install it, or run fmgrid in the folder that holds it" if is_itself else ""
         raise ComponentError(
             f"module {printable(module_name, 80)} cannot be imported ({on_one_line(error)}){hint}"
         ) from error

@@ -18,6 +18,9 @@ from fmgrid.experiment import Record
 # Names of the types that a value may have, as in {"bool"}; of each item where it is a list.
 Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
 
+# Of arguments of other packages that are true or false by default: they may take other values, too,
+# but no text that says true or false.
+_FLAG = frozenset({"bool", "others"})
 _SCALARS = frozenset({"bool", "int", "float", "str"})
 # What people write for true and false; "none" means that an argument keeps its default.
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -30,10 +33,7 @@ class Signature(Record):
     arguments: frozenset[str] = frozenset()
     takes_any: bool = False  # it has **kwargs
     step_needs: tuple[str, ...] = ()  # arguments that step() cannot be called without
-    # Of the arguments whose type is known. Other packages' say what is true or false by default,
-    # and nothing else: a guess at the type from a default may be wrong.
-    types: Mapping[str, Accepted] = {}
-    has_exact_types: bool = False
+    types: Mapping[str, Accepted] = {}  # of the arguments whose type is known
 
     def takes(self, argument: str) -> bool:
         """Return whether the component can be given *argument*."""
@@ -45,27 +45,20 @@ class Signature(Record):
         Python would take the text "False" for true, and give no error.
         """
         accepted = self.types.get(argument)
-        if accepted is None:
-            return None
-        if not self.has_exact_types:
-            return _objection_to_text(value) if isinstance(value, str) else None
         if not isinstance(accepted, tuple):
-            return _objection_to_scalar(value, accepted)
+            return _objection_to_scalar(value, accepted) if accepted else None
         if not isinstance(value, list) or len(value) != len(accepted):
             return f"is not a list of {len(accepted)} numbers"
-        objections = (_objection_to_scalar(*pair) for pair in zip(value, accepted, strict=True))
+        objections = map(_objection_to_scalar, value, accepted)
         return next((f"holds a value that {each}" for each in objections if each), None)
 
     def as_taken(self, argument: str, value: Any) -> Any:
         """Return *value* as torch takes it, 0.0 for 0 where that is a float."""
-        accepted = self.types.get(argument)
-        if not self.has_exact_types or accepted is None:
-            return value
+        accepted = self.types.get(argument, frozenset())
         if not isinstance(accepted, tuple):
             return as_float(value, accepted)
-        if isinstance(value, list) and len(value) == len(accepted):
-            return [as_float(*pair) for pair in zip(value, accepted, strict=True)]
-        return value
+        is_taken = isinstance(value, list) and len(value) == len(accepted)
+        return list(map(as_float, value, accepted)) if is_taken else value
 
 
 def as_float(value: Any, accepted: frozenset[str]) -> Any:
@@ -77,6 +70,8 @@ def as_float(value: Any, accepted: frozenset[str]) -> Any:
 def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
     if type(value).__name__ in accepted or (type(value) is int and "float" in accepted):
         return None
+    if accepted == _FLAG:
+        return _objection_to_text(value) if isinstance(value, str) else None
     if "bool" in accepted:
         return _objection_to_text(str(value)) or "is not true or false; write true or false"
     if "str" in accepted:
@@ -117,7 +112,7 @@ def inspected(component: type) -> Signature:
         step_needs=tuple(
             p.name for p in step if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
         ),
-        types={p.name: frozenset({"bool"}) for p in parameters if type(p.default) is bool},
+        types={p.name: _FLAG for p in parameters if type(p.default) is bool},
     )
 
 
@@ -158,7 +153,6 @@ def parsed(source: Path, name: str) -> Signature | None:
         takes_any=init.kwarg is not None,
         step_needs=tuple(each.arg for each in required),
         types={argument: accepted for argument, accepted in types.items() if accepted},
-        has_exact_types=True,
     )
 
 

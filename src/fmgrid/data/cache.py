@@ -1,52 +1,28 @@
 """The cache of decoded data sets: made once, verified at every start, mended when damaged.
 
-A manifest beside the arrays has the SHA-256 of each, taken when they were written. Whoever trains
-asks before and after whether the arrays are still those that were verified.
+The arrays are whole if they hold the numbers of the published files, whose SHA-256 the catalogue
+has. Whoever trains asks before and after whether they are still those that were verified.
 """
 
 import functools
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
 from fmgrid.data.batches import load_split, map_array
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.data.sources import FILES, Arrays, is_published, read_arrays
-from fmgrid.errors import DataError
-from fmgrid.experiment import Record
-from fmgrid.system.disk import move_file, open_regular, read_regular, sync, sync_folder
+from fmgrid.errors import DataError, is_lack_of_memory
+from fmgrid.system.disk import move_file, sync, sync_folder
 from fmgrid.system.locks import Lock
 from fmgrid.system.paths import HomeError, expand_home
 
-MANIFEST = "manifest.json"
-
-_FORMAT = 1  # of the arrays; others are made again
-_LARGEST_MANIFEST = 100_000  # bytes
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
-
-
-class ArrayFile(Record):
-    """A decoded array as it was written."""
-
-    name: str
-    size: int  # bytes
-    sha256: str
-
-
-class Manifest(Record):
-    """What the arrays were made of, and what came of it."""
-
-    origin: tuple[str, ...]
-    arrays: tuple[ArrayFile, ...]
-
-
-_NO_MANIFEST = Manifest(origin=(), arrays=())
+_REMEDY = "set FMGRID_CACHE to a folder that can be written"
 
 # Of each array, None where one is missing: its size, and the times when its content and when its
 # owner, links and the like were changed. Some network file systems make up their inodes.
@@ -60,7 +36,6 @@ class Prepared:
     dataset: str
     folder: Path  # with the decoded arrays; absolute
     source: str  # where the files came from, for people
-    manifest: Manifest
     facts: Facts  # of the arrays when they were verified
 
 
@@ -68,17 +43,15 @@ def prepare(
     dataset: str,
     data_dir: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
     The files of *data_dir*, or else of the environment variable FMGRID_DATA, are right, or it is
     an error. Without such a choice the cache is asked first, then the data set's own sources.
-    *say* gets lines for a person who waits.
-
-    The cache is verified on every call, and a damaged one is made again, by one process at a
-    time; a kill at any moment leaves a state that the next call mends.
-
-    Raises `DataError`, with everything that was tried, or with the folder that cannot be used.
+    One process at a time makes a damaged cache again; a kill at any moment leaves a state that
+    the next call mends. *say* gets lines for a person who waits; *warn*, or *say* without it, gets
+    what was damaged. Raises `DataError`.
     """
     info = DATASETS[dataset]
     chosen, choice = _read_chosen(dataset, data_dir)
@@ -87,26 +60,19 @@ def prepare(
     source = choice or f"the cache, {folder}"
     try:
         with _workspace(cache, dataset, say) as workspace:
-            manifest = _read_manifest(folder, info)
-            facts, damage = _examine(folder, manifest)
+            facts, damage = _examine(folder, info)
             if damage:
                 if folder.exists():
-                    say(f"{folder}: making it again, because of {'; '.join(damage)}")
+                    (warn or say)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if chosen is None:
                     chosen, source = _fetch(dataset, workspace, say)
-                manifest = _make_again(folder, info, chosen, workspace)
-                facts, damage = _examine(folder, manifest)
-            elif not (folder / MANIFEST).exists():
-                _write_manifest(folder, manifest, workspace)
+                facts = _make_again(folder, chosen, workspace)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
-        manifest = _read_manifest(folder, info)
-        facts, damage = _examine(folder, manifest)
+        facts, damage = _examine(folder, info)
         if damage:
             raise _cannot_serve(cache, folder, error, damage) from error
-    if damage:
-        raise DataError(f"{folder}: wrong although just written: {'; '.join(damage)}")
-    return Prepared(dataset, folder, source, manifest, facts)
+    return Prepared(dataset, folder, source, facts)
 
 
 def _cannot_serve(cache: Path, folder: Path, error: OSError, damage: list[str]) -> DataError:
@@ -114,27 +80,24 @@ def _cannot_serve(cache: Path, folder: Path, error: OSError, damage: list[str]) 
     contents = f" and holds {'; '.join(damage)}" if is_there else ""
     reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
     return DataError(
-        f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; "
-        "set FMGRID_CACHE to a folder that can be written"
+        f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; {_REMEDY}"
     )
 
 
 def check_unchanged(prepared: Prepared) -> Facts:
-    """Return the facts of the arrays, which are those that `prepare` verified, or verified anew.
+    """Return the facts of the arrays, verified anew if they differ from those of `prepare`.
 
-    Raises `DataError` if they are damaged. To be called before they are mapped for a training,
-    and again with `check_undisturbed` when that has ended.
+    To be called before a training, and `check_undisturbed` after it. Raises `DataError`.
     """
-    facts = _look(prepared.folder, prepared.manifest)
+    facts = _look(prepared.folder)
     if facts != prepared.facts:
-        # Somebody has touched them, as a backup does, or has written to them.
-        _verify_anew(prepared.folder, prepared.manifest, facts)
+        _verify_anew(prepared.dataset, prepared.folder, facts)
     return facts
 
 
 def check_undisturbed(prepared: Prepared, before: Facts) -> None:
     """Raise `DataError` if the arrays have changed since their facts were *before*."""
-    if _look(prepared.folder, prepared.manifest) != before:
+    if _look(prepared.folder) != before:
         raise DataError(
             f"{prepared.folder}: changed while a run was trained on it; "
             "the same command verifies it and trains the run again"
@@ -142,10 +105,10 @@ def check_undisturbed(prepared: Prepared, before: Facts) -> None:
 
 
 @functools.cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
-def _verify_anew(folder: Path, manifest: Manifest, facts: Facts) -> None:
+def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    now, damage = _examine(folder, manifest)
+    now, damage = _examine(folder, DATASETS[dataset])
     if now != facts:
         damage.append("changed while it was verified")
     if damage:
@@ -155,108 +118,51 @@ def _verify_anew(folder: Path, manifest: Manifest, facts: Facts) -> None:
         )
 
 
-def _read_manifest(folder: Path, info: DatasetInfo) -> Manifest:
-    """Return the manifest of a data set in its folder, made up where version 0.1 wrote none.
-
-    It is empty where there is none, or one of other files.
-    """
-    try:
-        content = read_regular(folder / MANIFEST, _LARGEST_MANIFEST)
-        manifest = Manifest.model_validate_json(content)
-    except FileNotFoundError:
-        return _adopt(folder, info)
-    except (OSError, ValueError):
-        return _NO_MANIFEST
-    names = [file.name for file in manifest.arrays]
-    is_for_this = manifest.origin == _origin(info) and names == [*FILES.values()]
-    return manifest if is_for_this else _NO_MANIFEST
-
-
-def _adopt(folder: Path, info: DatasetInfo) -> Manifest:
-    """Return a manifest of arrays that hold the published numbers, an empty one of others."""
-    try:
-        arrays = [map_array(folder / name) for name in FILES.values()]
-        is_whole = all(map(is_published, arrays, repeat(info.shape), info.sha256))
-        return _describe(folder, info) if is_whole else _NO_MANIFEST
-    except (OSError, ValueError, EOFError):
-        return _NO_MANIFEST
-
-
-def _origin(info: DatasetInfo) -> tuple[str, ...]:
-    return (str(_FORMAT), *info.sha256)
-
-
-def _describe(folder: Path, info: DatasetInfo) -> Manifest:
-    paths = [folder / name for name in FILES.values()]
-    arrays = [
-        ArrayFile(name=path.name, size=path.stat().st_size, sha256=_sha256(path)) for path in paths
-    ]
-    return Manifest(origin=_origin(info), arrays=tuple(arrays))
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _examine(folder: Path, manifest: Manifest) -> tuple[Facts, list[str]]:
+def _examine(folder: Path, info: DatasetInfo) -> tuple[Facts, list[str]]:
     """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole."""
-    if not manifest.arrays:
-        return (), [f"{MANIFEST}: missing or damaged"]
-    facts = _look(folder, manifest)  # first, so that a later change shows
-    problems = ((file.name, _objection_to(folder / file.name, file)) for file in manifest.arrays)
+    facts = _look(folder)  # first, so that a later change shows
+    checksums = zip(FILES.values(), info.sha256, strict=True)
+    problems = ((name, _objection_to(folder / name, info.shape, each)) for name, each in checksums)
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
-def _objection_to(path: Path, file: ArrayFile) -> str:
+def _objection_to(path: Path, shape: tuple[int, ...], sha256: str) -> str:
     try:
-        if path.stat().st_size == file.size and _sha256(path) == file.sha256:
-            return ""
+        return "" if is_published(map_array(path), shape, sha256) else "damaged"
     except FileNotFoundError:
         return "missing"
-    except OSError as error:
-        return f"unreadable ({error.strerror or error})"
-    return "damaged"
+    except Exception as error:  # numpy raises anything about a damaged header
+        if is_lack_of_memory(error):
+            raise
+        if isinstance(error, OSError):
+            return f"unreadable ({error.strerror or error})"
+        return "damaged"
 
 
-def _look(folder: Path, manifest: Manifest) -> Facts:
-    return tuple(_facts_of(folder / file.name) for file in manifest.arrays)
+def _look(folder: Path) -> Facts:
+    facts: list[tuple[int, int, int] | None] = []
+    for name in FILES.values():
+        try:
+            status = (folder / name).stat()
+            facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+        except OSError:
+            facts.append(None)
+    return tuple(facts)
 
 
-def _facts_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _make_again(folder: Path, info: DatasetInfo, arrays: Arrays, workspace: Path) -> Manifest:
-    """Write the arrays into *folder*, one after the other, and their manifest last."""
+def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> Facts:
+    """Write the arrays into *folder*, each whole or not at all, and return their facts."""
     import numpy as np
 
     folder.mkdir(exist_ok=True)
     for name, array in arrays:
-        write_whole(folder / name, workspace, functools.partial(np.save, arr=array))
-    manifest = _describe(folder, info)
-    _write_manifest(folder, manifest, workspace)
-    return manifest
-
-
-def _write_manifest(folder: Path, manifest: Manifest, workspace: Path) -> None:
-    text = manifest.model_dump_json(indent=1)
-    write_whole(folder / MANIFEST, workspace, lambda stream: stream.write(text.encode()))
-
-
-def write_whole(path: Path, workspace: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let *write* fill a file in *workspace*, and move it to *path*: it appears whole or not."""
-    beside = workspace / path.name
-    with beside.open("wb") as stream:
-        write(stream)
-        stream.flush()
-        sync(stream.fileno())
-    move_file(beside, path)
-    sync_folder(path.parent)
+        with (workspace / name).open("wb") as stream:
+            np.save(stream, array)
+            stream.flush()
+            sync(stream.fileno())
+        move_file(workspace / name, folder / name)
+        sync_folder(folder)
+    return _look(folder)
 
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, str]:
@@ -305,14 +211,13 @@ def _cache_folder() -> Path:
     """Return the cache's absolute path: workers may run in another folder."""
     import platformdirs
 
-    remedy = "set FMGRID_CACHE to a folder that can be written"
     if chosen := os.environ.get("FMGRID_CACHE"):
-        return _expanded("FMGRID_CACHE", chosen, remedy)
+        return _expanded("FMGRID_CACHE", chosen, _REMEDY)
     try:
         usual = platformdirs.user_cache_dir("fmgrid")
     except (OSError, RuntimeError) as error:  # no home folder is known
-        raise DataError(f"the usual cache folder is not known: {error}; {remedy}") from error
-    return _expanded("the usual cache folder", usual, remedy)
+        raise DataError(f"the usual cache folder is not known: {error}; {_REMEDY}") from error
+    return _expanded("the usual cache folder", usual, _REMEDY)
 
 
 def _expanded(origin: str, text: str, remedy: str) -> Path:

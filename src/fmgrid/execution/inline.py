@@ -21,14 +21,20 @@ T = TypeVar("T")
 
 
 class Inline:
-    """Trains here and now, where `breakpoint()` stops; use as a context manager."""
+    """Trains here and now, where `breakpoint()` stops; use as a context manager.
 
-    def __init__(self) -> None:
+    *quiet* leaves out the lines that mltrainer logs for every epoch.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._waiting: deque[Task] = deque()
         self._task: Task | None = None  # that is being trained
 
     def __enter__(self) -> Self:
         os.environ.update(ENVIRONMENT)
+        if self._quiet:
+            os.environ["LOGURU_LEVEL"] = "WARNING"  # which loguru reads when it is imported
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,16 +14,14 @@ from itertools import chain
 from pathlib import Path
 
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import Definition, Grid
 from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
-from fmgrid.grid.overrides import read_overrides
-from fmgrid.grid.reading import read_grid
+from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, RegisteredHypothesis
-from fmgrid.settings import SETTINGS, is_same, show_toml
+from fmgrid.settings import changed_settings, describe_change
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_plan", "to_asked"]
@@ -110,8 +108,8 @@ def _state(
         path=grid.path.as_posix(),
         real_path=Path(file).as_posix(),
         question=grid.question,
-        names=_names([*taken_in, *own]),
-        own=_names(own),
+        names=tuple({experiment.name: None for experiment in (*taken_in, *own)}),
+        own=tuple({experiment.name: None for experiment in own}),
         hypotheses=state(statements, [*taken_in, *own], problems),
     )
 
@@ -119,11 +117,9 @@ def _state(
 def to_asked(
     plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
 ) -> list[GridRecord]:
-    """Return what is kept of what the grids ask: since when, and which command runs them.
+    """Return the record of each grid: since when it asks, and the command that runs it.
 
-    *values* are those of the command.
-
-    As text that a file can hold, though the name of a grid may be no Unicode.
+    Its text can be held by a file, though the name of a grid may be no Unicode.
     """
     return [
         GridRecord(
@@ -141,20 +137,19 @@ def to_asked(
     ]
 
 
-def _names(experiments: Iterable[Experiment]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(experiment.name for experiment in experiments))
-
-
 def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:
     total = sum(grid.count for grid in grids)
     if total <= max_runs:
         return None
     largest = max(grids, key=lambda grid: grid.count)
-    together = "" if len(grids) == 1 else f"; all {len(grids)} grids together {_count(total)}"
+    own, all_runs = (
+        f"{number:,}" if number < 10**18 else "more than 10^18" for number in (largest.count, total)
+    )
+    together = "" if len(grids) == 1 else f"; all {len(grids)} grids together {all_runs}"
     return Problem(
         Place(str(largest.path)),
         "",
-        f"spells out {_count(largest.count)} runs{together}, and the limit is {max_runs:,}; "
+        f"spells out {own} runs{together}, and the limit is {max_runs:,}; "
         "make it smaller or raise the limit with --max-runs",
     )
 
@@ -167,17 +162,10 @@ def _thinned(problems: Iterable[Problem]) -> list[Problem]:
     kept: list[Problem] = []
     for group in alike.values():
         *shown, last = group[:_SHOWN_PROBLEMS]
-        more = len(group) - _SHOWN_PROBLEMS
-        kept += [*shown, _with_more(last, more) if more > 0 else last]
+        if (more := len(group) - _SHOWN_PROBLEMS) > 0:
+            last = replace(last, message=f"{last.message} (and {more:,} more like this)")
+        kept += [*shown, last]
     return kept
-
-
-def _with_more(problem: Problem, more: int) -> Problem:
-    return replace(problem, message=f"{problem.message} (and {more:,} more like this)")
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number < 10**18 else "more than 10^18"
 
 
 def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> list[Definition]:
@@ -188,7 +176,7 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
     for definition in definitions:
         experiment = definition.experiment
         namesake = by_name.setdefault(experiment.name.casefold(), definition)
-        if not _are_alike(namesake, definition):
+        if namesake.experiment != with_seed(experiment, namesake.experiment.seed):
             problems.append(_clash(namesake, definition))
             continue
         first = by_run.setdefault(experiment.run_name.casefold(), definition)
@@ -201,30 +189,20 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
     return kept
 
 
-def _are_alike(one: Definition, other: Definition) -> bool:
-    """Return whether two definitions are the same experiment, seeds aside."""
-    seed = one.experiment.seed
-    return one is other or one.experiment == with_seed(other.experiment, seed)
-
-
 def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
-        differing = [
-            name for name in SETTINGS if not is_same(getattr(one, name), getattr(other, name))
-        ]
-        told = ", ".join(
-            f"{name} {show_toml(getattr(one, name))} and {show_toml(getattr(other, name))}"
-            for name in differing
-        )
+        same_seed = with_seed(other, one.seed)
         # A setting that one of them lacks would not do: no template may ask for it.
         in_both = [
-            name for name in differing if None not in (getattr(one, name), getattr(other, name))
+            name
+            for name in changed_settings(one, same_seed)
+            if None not in (getattr(one, name), getattr(other, name))
         ]
         hint = f", or put {{{in_both[0]}}} into it" if in_both else ""
         message = (
-            f'"{one.name}" is also made at {first.place}: they differ in {told}; '
-            f"choose another name{hint}"
+            f'"{one.name}" is also made at {first.place}, and here with '
+            f"{describe_change(one, same_seed)}; choose another name{hint}"
         )
     elif one.name.casefold() == other.name.casefold():
         message = (

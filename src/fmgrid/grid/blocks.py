@@ -44,11 +44,9 @@ class Definition:
 
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
-        if keys in self.written:
-            return self.written[keys]
-        found = [written for at, written in self.written.items() if at[: len(keys)] == keys]
-        if found:
-            return found[-1]
+        parts = [written for at, written in self.written.items() if at[: len(keys)] == keys]
+        if parts:
+            return self.written.get(keys, parts[-1])
         if len(keys) > 1:
             return self.origin(*keys[:-1])
         return Written(getattr(self.experiment, keys[0]), self.place, keys[0])
@@ -73,16 +71,22 @@ class Block:
         They go to those optimizers that take them, so that the momentum of one does not
         multiply the others.
         """
-        several = len(self.axes.get(("optimizer",), ())) > 1
-        if self.kind != "grid" or not several:
+        optimizers = [written.value for written in self.axes.get(("optimizer",), ())]
+        if self.kind != "grid" or len(optimizers) <= 1:
             return []
-        return [keys for keys in self.axes if keys[0] == "optimizer_args" and len(keys) > 1]
+        return [
+            keys
+            for keys in self.axes
+            if keys[0] == "optimizer_args"
+            and len(keys) > 1
+            and any(takes(optimizer, keys[1]) for optimizer in optimizers)
+        ]
 
     @property
     def count(self) -> int:
         """How many runs the block spells out, before exclusions, without expanding it."""
         if self.kind == "zip":
-            return len(self.seeds) * self._length
+            return len(self.seeds) * max(map(len, self.axes.values()), default=1)
         return len(self.seeds) * sum(math.prod(map(len, part.values())) for part in self._parts)
 
     def points(self) -> Iterator[dict[Keys, Written]]:

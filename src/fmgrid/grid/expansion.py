@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from fnmatch import translate
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,11 +27,10 @@ from fmgrid.grid.names import check_folder_name, check_template, default_templat
 from fmgrid.settings import SETTINGS, Keys, show_key, show_toml, value_at
 from fmgrid.words import or_near_match
 
-MAX_LAYERS = 1_000
-
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
-
-_PATTERNS_AT_ONCE = 100  # of names in one regular expression
+_NAME: Keys = ("name",)
+_OPTIMIZER: Keys = ("optimizer",)
+_NO_ARGUMENT = "is no argument; write a finite number, true, false or text"
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
@@ -77,17 +77,18 @@ def _experiment(
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
     problems: list[Problem] = []
     settings: dict[str, Any] = {}
+    draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
-        if keys != ("name",) and (objection := _assign(settings, keys, value.value)):
+        if keys != _NAME and (objection := _assign(settings, keys, value.value)):
             problems.append(value.problem(objection))
     for kind in NAMED:
-        problems += _component_problems(kind, settings, block, written)
+        problems += _component_problems(kind, settings, block, draft)
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
-        problems += [_translate(details, block, written) for details in error.errors()]
+        problems += [_translate(details, block, draft) for details in error.errors()]
     if not problems and (objection := objection_to_workload(experiment)):
-        problems.append(_rule_problem(objection, block, written))
+        problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
     if not block.sound:
@@ -98,7 +99,7 @@ def _experiment(
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
-    template = grid.overrides.get(("name",)) or block.template or grid.template
+    template = grid.overrides.get(_NAME) or block.template or grid.template
     hint = ""
     if template is None:
         varying = [keys for keys in point if block.varies(keys)]
@@ -122,39 +123,32 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
     """
     setting, *rest = keys
     old = settings.get(setting)
-    if setting == "hidden_units":
-        return _assign_layers(settings, rest, value)
-    if rest:
+    if setting == "hidden_units" and rest:
+        units = settings.get("hidden_units", _DRAFT.hidden_units)
+        index = int(rest[0])
+        if not isinstance(units, list | tuple) or index >= len(units):
+            return f"there is no layer {index} in hidden_units = {show_toml(units)}, counted from 0"
+        value = [*units[:index], value, *units[index + 1 :]]
+    elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
         return _assign(settings[setting], tuple(rest), value)
-    merges = isinstance(old, dict) and isinstance(value, dict)
-    settings[setting] = {**old, **value} if merges else value  # type: ignore[dict-item]
+    elif isinstance(old, dict) and isinstance(value, dict):
+        value = {**old, **value}
+    settings[setting] = value
     return None
 
 
-def _assign_layers(settings: dict[str, Any], rest: list[str], value: Any) -> str | None:
-    if not rest:
-        if isinstance(value, list) and len(value) > MAX_LAYERS:
-            return f"has {len(value):,} layers; write at most {MAX_LAYERS:,}"
-        settings["hidden_units"] = value
-        return None
-    units = settings.get("hidden_units", _DRAFT.hidden_units)
-    index = int(rest[0])
-    if not isinstance(units, list | tuple) or index >= len(units):
-        return f"there is no layer {index} in hidden_units = {show_toml(units)}, counted from 0"
-    settings["hidden_units"] = [*units[:index], value, *units[index + 1 :]]
-    return None
-
-
-def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> Problem:
+def _translate(details: Any, block: Block, draft: Definition) -> Problem:
     """Turn one of pydantic's errors into a problem with its place."""
     if not details["loc"]:
-        return _rule_problem(str(details["ctx"]["error"]), block, written)
-    draft = Definition(_DRAFT, block.place, written)
+        return _rule_problem(str(details["ctx"]["error"]), draft)
     setting, *rest = map(str, details["loc"])
     layer = (setting, *rest[:1])
     origin = draft.origin(*layer)
-    if setting == "hidden_units" and rest and layer in written:
+    if details["type"] == "too_long":
+        limit, length = details["ctx"]["max_length"], details["ctx"]["actual_length"]
+        return origin.problem(f"has {length:,} layers; write at most {limit:,}")
+    if setting == "hidden_units" and rest and layer in draft.written:
         return origin.problem(f"{show_toml(origin.value)} is not a whole number from 1")
     hint = _axis_hint(origin, setting, block)
     return origin.problem(
@@ -162,9 +156,8 @@ def _translate(details: Any, block: Block, written: Mapping[Keys, Written]) -> P
     )
 
 
-def _rule_problem(message: str, block: Block, written: Mapping[Keys, Written]) -> Problem:
+def _rule_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of a rule between settings, whose message begins with the one to blame."""
-    draft = Definition(_DRAFT, block.place, written)
     return draft.origin(message.partition(" ")[0]).problem(message)
 
 
@@ -181,36 +174,33 @@ def _axis_hint(origin: Written, setting: str, block: Block) -> str:
 
 
 def _component_problems(
-    kind: Kind, settings: Mapping[str, Any], block: Block, written: Mapping[Keys, Written]
+    kind: Kind, settings: Mapping[str, Any], block: Block, draft: Definition
 ) -> list[Problem]:
     """Check a component's name and those of its arguments; values are its own to judge."""
     name = settings.get(kind.setting, getattr(_DRAFT, kind.setting))
     arguments = settings.get(f"{kind.setting}_args", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return []  # pydantic says so
-    draft = Definition(_DRAFT, block.place, written)
     try:
         takes = kind.signature(name)
     except ComponentError as error:
         return [draft.origin(kind.setting).problem(str(error))]
     problems = []
     for argument, value in arguments.items():
-        origin = draft.origin(f"{kind.setting}_args", argument)
         if argument in kind.reserved:
-            because = kind.reserved[argument]
-            problems.append(origin.problem(f"{argument} does not belong here: {because}"))
+            objection = f"{argument} does not belong here: {kind.reserved[argument]}"
         elif not takes.takes(argument):
             hint = or_near_match(argument, takes.arguments - set(kind.reserved), "it takes")
-            if block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1:
+            is_axis = block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1
+            if is_axis and (f"{kind.setting}_args", argument) not in block.axes:
                 hint += "; what stands in [grid] goes to those that take it"
-            problems.append(origin.problem(f"{name} takes no {show_key(argument)}{hint}"))
-        elif not _is_argument(value):
-            message = (
-                f"{show_toml(value)} is no argument; write a finite number, true, false or text"
-            )
-            problems.append(origin.problem(message))
-        elif objection := takes.objection_to(argument, value):
-            problems.append(origin.problem(f"{show_toml(value)} {objection}"))
+            objection = f"{name} takes no {show_key(argument)}{hint}"
+        else:
+            wrong = None if _is_argument(value) else _NO_ARGUMENT
+            wrong = wrong or takes.objection_to(argument, value)
+            objection = f"{show_toml(value)} {wrong}" if wrong else ""
+        if objection:
+            problems.append(draft.origin(f"{kind.setting}_args", argument).problem(objection))
     return problems
 
 
@@ -245,14 +235,13 @@ def _excluded_in_vain(
 
 def _objection_to_choices(optimizer: str, argument: str, allowed: Any) -> str | None:
     """Return why one of the values that a rule allows can be no value of an argument."""
-    *each, whole = _choices(allowed)
-    takes = optimizer_signature(optimizer)
-    if takes.objection_to(argument, whole) is None:
+    objection_to = partial(optimizer_signature(optimizer).objection_to, argument)
+    if isinstance(allowed, list) and not objection_to(allowed):
         return None
-    wrong = ((value, takes.objection_to(argument, value)) for value in each or [whole])
-    return next(
-        (f"{show_toml(value)} {objection}" for value, objection in wrong if objection), None
-    )
+    for value in allowed if isinstance(allowed, list) and allowed else [allowed]:
+        if objection := objection_to(value):
+            return f"{show_toml(value)} {objection}"
+    return None
 
 
 class _Exclusions:
@@ -292,16 +281,8 @@ class _Exclusions:
             left &= by_value.get(value, 0) | (self._all & ~self._asking[keys])
             if not left:
                 return False
-        while left:
-            number = left.bit_length() - 1
-            if self._names[number](experiment.name):
-                return True
-            left ^= 1 << number
-        return False
-
-
-_NAME: Keys = ("name",)
-_OPTIMIZER: Keys = ("optimizer",)
+        numbers = (number for number in range(left.bit_length()) if left >> number & 1)
+        return any(self._names[number](experiment.name) for number in numbers)
 
 
 def _choices(allowed: Any) -> list[Any]:
@@ -317,16 +298,9 @@ def _allowed(optimizer: str, keys: Keys, allowed: Any) -> frozenset[Hashable]:
 
 def _name_test(choices: Iterable[Any]) -> Callable[[str], bool]:
     """Return a test for names that match any of some patterns."""
-    patterns = list(dict.fromkeys(choice for choice in choices if isinstance(choice, str)))
+    patterns = {choice for choice in choices if isinstance(choice, str)}
+    exact = {pattern for pattern in patterns if not any(sign in pattern for sign in "*?[")}
     if "*" in patterns:
         return lambda _: True
-    exact = {pattern for pattern in patterns if not any(sign in pattern for sign in "*?[")}
-    others = [translate(pattern) for pattern in patterns if pattern not in exact]
-    # A compiled union of many patterns costs much more than each of them.
-    tests = [re.compile("|".join(some)).match for some in _in_parts(others)]
+    tests = [re.compile(translate(pattern)).match for pattern in patterns - exact]
     return lambda name: name in exact or any(test(name) for test in tests)
-
-
-def _in_parts(patterns: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(patterns), _PATTERNS_AT_ONCE):
-        yield patterns[start : start + _PATTERNS_AT_ONCE]

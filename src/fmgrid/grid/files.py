@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +30,9 @@ def read_files(
 
     What *read* returns None for is left out, and has been reported by it.
     """
-    named = {os.path.realpath(path): path for path in _grid_files(paths, problems)}
+    named: dict[RealPath, Path] = {}
+    for path in _grid_files(paths, problems):
+        named.setdefault(os.path.realpath(path), path)
     grids: dict[RealPath, Grid | None] = {}
     for file, path in named.items():
         grid = read(path)
@@ -39,9 +41,14 @@ def read_files(
             if taken not in named and taken not in grids:
                 grids[taken] = read(member.value)
         grids[file] = grid
-    found = {file: grid for file, grid in grids.items() if grid}
-    problems += _nested(found)
-    return found
+    read_grids = {file: grid for file, grid in grids.items() if grid}
+    problems += [
+        member.problem(f"{member.value} takes in files itself; name those files here")
+        for grid in read_grids.values()
+        for member in grid.members
+        if (other := read_grids.get(os.path.realpath(member.value))) and other.members
+    ]
+    return read_grids
 
 
 def member_files(grid: Grid) -> list[RealPath]:
@@ -49,50 +56,23 @@ def member_files(grid: Grid) -> list[RealPath]:
     return list(dict.fromkeys(os.path.realpath(member.value) for member in grid.members))
 
 
-def _nested(grids: dict[RealPath, Grid]) -> list[Problem]:
-    """Refuse what would have to be followed from file to file, maybe in a circle."""
-    return [
-        member.problem(f"{member.value} takes in files itself; name those files here")
-        for grid in grids.values()
-        for member in grid.members
-        if (other := grids.get(os.path.realpath(member.value))) and other.members
-    ]
-
-
-def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    """Return the files that *paths* mean, each once; a folder means the *.toml in it."""
-    files: list[Path] = []
+def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
+    """Yield the files that *paths* mean; a folder means the *.toml in it, but hidden ones."""
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            files.append(path)
+            yield path
             continue
+        message = "holds no grids; name a grid file, or a folder with *.toml files in it"
         try:
-            found = _grids_in(path)
-        except OSError as error:  # Path.glob would find nothing
+            for name in sorted(os.listdir(path)):  # noqa: PTH208 - Path.glob would find nothing
+                is_grid = os.path.normcase(name).endswith(".toml") and not name.startswith(".")
+                if is_grid and not os.path.isdir(path / name):  # noqa: PTH112
+                    message = ""
+                    yield path / name
+        except OSError as error:
             message = f"cannot be listed: {error.strerror or error}"
+        if message:
             problems.append(Problem(Place(str(path)), "", message))
-            continue
-        files += found
-        if not found:
-            message = "holds no grids; name a grid file, or a folder with *.toml files in it"
-            problems.append(Problem(Place(str(path)), "", message))
-    distinct: dict[str, Path] = {}
-    for file in files:
-        distinct.setdefault(os.path.realpath(file), file)
-    return list(distinct.values())
-
-
-def _grids_in(folder: Path) -> list[Path]:
-    """Return the *.toml files in a folder, without hidden ones, which are no person's grids."""
-    with os.scandir(folder) as listing:
-        names = [
-            entry.name
-            for entry in listing
-            if os.path.normcase(entry.name).endswith(".toml")
-            and not entry.name.startswith(".")
-            and not os.path.isdir(entry.path)  # noqa: PTH112 - as in _grid_files
-        ]
-    return [folder / name for name in sorted(names)]
 
 
 def read_text(path: Path) -> str:

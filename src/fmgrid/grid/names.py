@@ -6,12 +6,11 @@ code or fill the memory: no attributes, no conversions, no widths beyond two dig
 
 import re
 import string
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, SETTINGS, show_toml
+from fmgrid.settings import RIVALS, SETTINGS, show_toml, value_at
 from fmgrid.words import or_near_match, printable
 
 MAX_LENGTH = 100
@@ -29,29 +28,22 @@ def check_template(template: Any) -> str | None:
     """Return what is wrong with *template* and what would be right, None if nothing is."""
     if not isinstance(template, str):
         return f"{show_toml(template)} is not text in quotes"
-    return _objection_to_text(template)
-
-
-@lru_cache  # the points of a block share a template
-def _objection_to_text(template: str) -> str | None:
     try:
-        fields = list(string.Formatter().parse(template))
+        fields = [parts for _, *parts in string.Formatter().parse(template)]
     except ValueError as error:
         reason = str(error)[:1].lower() + str(error)[1:]
         return (
             f"{show_toml(template)} is no template ({reason}); write fields as in epochs_{{epochs}}"
         )
-    objections = (
-        _objection_to_field(field, spec or "", conversion)
-        for _, field, spec, conversion in fields
-        if field is not None
-    )
+    objections = (_objection_to_field(*parts) for parts in fields)
     return next(filter(None, objections), None)
 
 
-def _objection_to_field(field: str, spec: str, conversion: str | None) -> str | None:
+def _objection_to_field(field: str | None, spec: str | None, conversion: str | None) -> str | None:
+    if field is None:  # text without a field behind it
+        return None
     match = _FIELD.fullmatch(field)
-    if match is None or conversion or not _SPEC.fullmatch(spec):
+    if match is None or conversion or not _SPEC.fullmatch(spec or ""):
         text = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
         return (
             f"{{{printable(text, 60)}}} is no field for a name; "
@@ -65,44 +57,54 @@ def _objection_to_field(field: str, spec: str, conversion: str | None) -> str | 
         return f"{{{shown}}} is no setting{or_near_match(setting, FIELDS, 'there are')}"
     if index and setting not in ("hidden_units", "optimizer_args"):
         return f"{setting} is one value; write {{{setting}}}"
-    if setting == "hidden_units" and index and not re.fullmatch(r"\[[0-9]{1,4}\]", index):
-        return f"{printable(index, 60)} is no layer; write {{hidden_units[0]}} for the first"
     return None
 
 
 def make_name(template: str, experiment: Experiment) -> str:
     """Fill *template*, which `check_template` has passed, from the settings of *experiment*.
 
-    Raises ValueError for a field that this experiment doesn't have, such as the second
-    layer of a network with one, or a format that doesn't fit its value.
+    Raises ValueError for a field that this experiment lacks, such as the second layer of a
+    network with one, or a format that does not fit its value.
     """
-    settings: dict[str, Any] = {field: getattr(experiment, field) for field in FIELDS}
-    values = {field: value for field, value in settings.items() if value is not None}
-    values["hidden_units"] = _Joined(experiment.hidden_units)
-    values["optimizer_args"] = _for_names(experiment.optimizer_args)
-    values["optimizer"] = experiment.optimizer.rpartition(":")[2]
-    try:
-        return template.format_map(values)
-    except IndexError as error:
-        units = show_toml(experiment.hidden_units)
-        raise ValueError(
-            f"{show_toml(template)} asks for a layer that hidden_units = {units} lacks; "
-            "write {hidden_units} for all of them"
-        ) from error
-    except KeyError as error:
-        lacking = _describe_lack(error.args[0], experiment)
-        raise ValueError(f"{show_toml(template)} asks for {lacking}") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{show_toml(template)} does not fit the values ({error})") from error
+    name = ""
+    for text, field, spec, _ in string.Formatter().parse(template):
+        name += text
+        if field is None:
+            continue
+        keys = re.findall(r"\w+", field)
+        value = value_at(experiment, keys)
+        if value is None:
+            lack = _describe_lack(keys, experiment)
+            raise ValueError(f"{show_toml(template)} asks for {lack}")
+        if keys == ["optimizer"]:
+            value = value.rpartition(":")[2]
+        try:
+            name += format(_to_text(value), spec or "")
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{show_toml(template)} does not fit the values ({error})") from error
+    return name
 
 
-def _describe_lack(field: str, experiment: Experiment) -> str:
+def _to_text(value: Any) -> Any:
+    """Write a list or a table as a folder may be called: 256_128, weight_decay_0.1."""
+    if isinstance(value, Mapping):
+        value = [f"{key}_{_to_text(item)}" for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return "_".join(str(_to_text(item)) for item in value) or "none"
+    return value
+
+
+def _describe_lack(keys: Sequence[str], experiment: Experiment) -> str:
     """Describe what a template asks for in vain, and what to write instead."""
-    if instead := RIVALS.get(field):
+    setting, *rest = keys
+    if instead := RIVALS.get(setting):
         written = f"{instead} = {show_toml(getattr(experiment, instead))}"
-        return f"{field}, in whose place stands {written}; write {{{instead}}}"
+        return f"{setting}, in whose place stands {written}; write {{{instead}}}"
+    if setting == "hidden_units":
+        units = show_toml(experiment.hidden_units)
+        return f"a layer that hidden_units = {units} lacks; write {{hidden_units}} for all of them"
     return (
-        f"the argument {field}, which is not set for {experiment.optimizer}; "
+        f"the argument {'.'.join(rest)}, which is not set for {experiment.optimizer}; "
         "set it, or write {optimizer_args} for those that are"
     )
 
@@ -129,31 +131,3 @@ def check_folder_name(name: str) -> str | None:
     if name.partition(".")[0].lower() in _DEVICES or name.lower() in _TAKEN:
         return f"{show_toml(name)} is a reserved name; choose another"
     return None
-
-
-class _Joined(tuple[Any, ...]):
-    """Prints as 256_128, which a folder may be called."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "_".join(map(str, self)) or "none"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-
-class _Table(dict[str, Any]):
-    """Prints as weight_decay_0.1_betas_0.9_0.99, which a folder may be called."""
-
-    def __str__(self) -> str:
-        return "_".join(f"{key}_{value}" for key, value in self.items()) or "none"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-
-def _for_names(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _Table({key: _for_names(item) for key, item in value.items()})
-    return _Joined(map(_for_names, value)) if isinstance(value, list) else value

@@ -1,18 +1,18 @@
-"""Grid files -> blocks, with everything that shows without expanding them.
+"""Grid files and --set -> blocks, with everything that shows without expanding them.
 
 Problems are collected in a list that the caller passes in; what has one is left out, and
 reading goes on, so that a user sees all of them at once.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import RESERVED_ARGUMENTS, objection_to_name, optimizer_signature
+from fmgrid.components import RESERVED_ARGUMENTS, objection_to_name
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import (
@@ -22,7 +22,7 @@ from fmgrid.grid.blocks import (
     Kind,
     Statement,
     Written,
-    takes,
+    overlay,
 )
 from fmgrid.grid.files import first_comment, read_text, refusal
 from fmgrid.grid.hypotheses import read_statement
@@ -52,6 +52,13 @@ _HINTS = {
     "unclosed": "close what is open",
 }
 
+# What --set would take for text.
+_PYTHONS_WORDS = {
+    "True": "write true",
+    "False": "write false",
+    "None": "leave the setting out, and it keeps its default",
+}
+
 
 def read_grid(
     path: Path,
@@ -62,8 +69,8 @@ def read_grid(
     """Return what the file says, None if it isn't TOML at all."""
     try:
         text = read_text(path)
-        reader = _Reader(path, parse(text), overrides)
-        grid = replace(reader.read(seeds), question=first_comment(text))
+        reader = _Reader(path, parse(text), overrides, seeds)
+        grid = replace(reader.read(), question=first_comment(text))
     except InputError as error:
         problems += error.problems
         return None
@@ -76,22 +83,57 @@ def read_grid(
     return grid
 
 
+def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, Written]:
+    """Read --set "setting=value", the value as TOML writes it; bare words need no quotes."""
+    overrides: dict[Keys, Written] = {}
+    for text in texts:
+        key, equals, word = text.partition("=")
+        keys = tuple(part.strip() for part in key.split("."))
+        value = _toml_value(word.strip())
+        if keys == ("name",) and not isinstance(value, str):
+            value = word.strip()  # a name that looks like a number
+        written = Written(value, Place(f"--set {printable(text, 100)}"), "")
+        if objection := _objection_to_override(keys, equals, word.strip(), value):
+            problems.append(written.problem(objection))
+        else:
+            overrides = overlay(overrides, {keys: written})
+    return overrides
+
+
+def _objection_to_override(keys: Keys, equals: str, word: str, value: Any) -> str | None:
+    if not equals:
+        return "has no value; write --set setting=value"
+    if keys[0] in ("seed", "seeds", "repeats"):
+        return "seeds are given as --seeds 0,1,2"
+    if keys[0] == "timeout":
+        return "a time limit is given as --timeout 60s"
+    if keys == ("name",):
+        return check_template(value)
+    if instead := _PYTHONS_WORDS.get(word):
+        return f"{word} is Python's word; {instead}"
+    return _objection_to_key(keys)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        values = parse(f"value = {text}").values
+    except ValueError:  # a bare word, or what no terminal should have sent
+        return text
+    return values["value"] if len(values) == 1 else text
+
+
+@dataclass
 class _Reader:
     """Turns a parsed document into a `Grid`."""
 
-    def __init__(
-        self,
-        path: Path,
-        document: Document,
-        overrides: Mapping[Keys, Written],
-    ) -> None:
-        self.path = path
-        self.document = document
-        self.overrides = overrides
-        self.problems: list[Problem] = []
+    path: Path
+    document: Document
+    overrides: Mapping[Keys, Written]
+    seeds: Sequence[int] | None  # from the command line, which replace those in the document
+    problems: list[Problem] = field(default_factory=list)
 
-    def read(self, seeds: Sequence[int] | None) -> Grid:
-        """Read the whole document; *seeds* from the command line replace those in it."""
+    def read(self) -> Grid:
+        """Read the whole document."""
         values = self.document.values
         if not values:
             raise refusal(self.path, "spells out nothing; write [grid], [[point]] or [base]")
@@ -102,24 +144,26 @@ class _Reader:
             kind="point",
             place=Place(str(self.path), 1),
             template=None,
-            seeds=seeds or self._seeds(values, ()) or [0],
+            seeds=self.seeds or self._seeds(values, ()) or [0],
             axes={},
             timeout=self._timeout(values, ()),
         )
         blocks = [
-            self._block(kind, path, table, seeds, whole)
+            self._block(kind, path, table, whole)
             for kind in KINDS
             for path, table in self._tables(kind)
         ]
         members = self._members()
         if not any(kind in values for kind in KINDS):
             blocks = [whole] if "base" in values or "grids" not in values else []
-        if "grids" in values and not blocks:
-            self._check_nothing_unused(values)
+        for key in (*_BESIDE, "exclude") if "grids" in values and not blocks else ():
+            if key in values:
+                because = "says nothing of the files in grids, and there is no block beside them"
+                self._problem((key,), f"{because}; write it in those files")
         grid = Grid(
             path=self.path,
             template=self._template(values, ()),
-            base=self._base(),
+            base=next((self._settings(*table) for table in self._tables("base")), {}),
             blocks=blocks,
             excludes=[rule for table in self._tables("exclude") if (rule := self._exclude(*table))],
             overrides=self.overrides,
@@ -131,27 +175,17 @@ class _Reader:
     def _members(self) -> list[Written]:
         """Return the paths of the files that this one takes in, relative to its folder."""
         named = self.document.values.get("grids")
-        if named is None:
-            return []
-        if not named or not isinstance(named, list):
+        if named is not None and (not named or not isinstance(named, list)):
             wrong = f'{show_toml(named)} is not a list of files; write grids = ["epochs.toml"]'
             self._problem(("grids",), wrong)
-            return []
+            named = None
         members = []
-        for index, name in enumerate(named):
-            written = self._written(("grids", index), name)
+        for index, name in enumerate(named or ()):
             if objection := _objection_to_member(self.path.parent, name):
-                self._report(written.problem(f"{show_toml(name)} {objection}"))
+                self._problem(("grids", index), f"{show_toml(name)} {objection}")
             else:
-                members.append(replace(written, value=self.path.parent / name))
+                members.append(self._written(("grids", index), self.path.parent / name))
         return members
-
-    def _check_nothing_unused(self, values: Mapping[str, Any]) -> None:
-        """Refuse what only says something of blocks in a file that has none."""
-        for key in (*_BESIDE, "exclude"):
-            if key in values:
-                because = "says nothing of the files in grids, and there is no block beside them"
-                self._problem((key,), f"{because}; write it in those files")
 
     def _statements(self) -> list[Statement]:
         found = []
@@ -164,23 +198,18 @@ class _Reader:
                     self._report(problem)
         return found
 
-    def _base(self) -> dict[Keys, Written]:
-        table = self.document.values.get("base", {})
-        if isinstance(table, dict):
-            return self._settings(("base",), table)
-        self._problem(("base",), f"{show_toml(table)} is not a table; write [base]")
-        return {}
-
     def _tables(self, kind: str) -> list[tuple[TomlPath, dict[str, Any]]]:
         """Return the tables of [kind] or several [[kind]], with their paths."""
-        found = self.document.values.get(kind)
-        if found is None:
+        written = self.document.values.get(kind)
+        if written is None:
             return []
-        if isinstance(found, dict):
-            return [((kind,), found)]
-        if found and isinstance(found, list) and all(isinstance(table, dict) for table in found):
-            return [((kind, index), table) for index, table in enumerate(found)]
-        self._problem((kind,), f"{show_toml(found)} is not a table; write [{kind}] or [[{kind}]]")
+        if isinstance(written, dict):
+            return [((kind,), written)]
+        is_list = written and isinstance(written, list) and kind != "base"
+        if is_list and all(isinstance(table, dict) for table in written):
+            return [((kind, index), table) for index, table in enumerate(written)]
+        several = "" if kind == "base" else f" or [[{kind}]]"
+        self._problem((kind,), f"{show_toml(written)} is not a table; write [{kind}]{several}")
         return []
 
     def _template(self, table: Mapping[str, Any], path: TomlPath) -> Written | None:
@@ -218,15 +247,8 @@ class _Reader:
             self._problem((*path, "timeout"), wrong)
         return seconds
 
-    def _block(
-        self,
-        kind: Kind,
-        path: TomlPath,
-        table: dict[str, Any],
-        asked_seeds: Sequence[int] | None,
-        whole: Block,
-    ) -> Block:
-        """Read one block; *asked_seeds* overrule its own, those of *whole* stand in for them."""
+    def _block(self, kind: Kind, path: TomlPath, table: dict[str, Any], whole: Block) -> Block:
+        """Read one block; the seeds and the timeout of *whole* stand in for its own."""
         before = len(self.problems)
         rivals = {(RIVALS[keys[0]],) for keys in self.overrides if keys[0] in RIVALS}
         settled = {*self.overrides, *rivals}
@@ -235,22 +257,28 @@ class _Reader:
             for keys, written in self._settings(path, table).items()
             if not any(keys[: len(overruled)] == overruled for overruled in settled)
         }
-        if kind == "zip" and not self._has_equal_lengths(path, settings):
+        lengths = {
+            ".".join(keys): len(written.value)
+            for keys, written in settings.items()
+            if kind == "zip" and isinstance(written.value, list)
+        }
+        if len(set(lengths.values())) > 1:
+            told = printable(", ".join(f"{key} has {size}" for key, size in lengths.items()), 200)
+            wanted = "the axes are walked together and need equal lengths"
+            self._problem(path, f"{wanted}, but {told}")
             settings = {}
         axes = {
             keys: [written] if kind == "point" else self._choices(path, keys, written)
             for keys, written in settings.items()
         }
-        own_seeds = self._seeds(table, path)
         block = Block(
             kind=kind,
             place=self._written(path, None).place,
             template=self._template(table, path),
-            seeds=asked_seeds or own_seeds or whole.seeds,
+            seeds=self.seeds or self._seeds(table, path) or whole.seeds,
             axes={keys: choices for keys, choices in axes.items() if choices},
             timeout=self._timeout(table, path) or whole.timeout,
         )
-        self._check_conditional(block)
         return block if len(self.problems) == before else replace(block, sound=False)
 
     def _choices(self, path: TomlPath, keys: Keys, written: Written) -> Sequence[Written]:
@@ -259,41 +287,9 @@ class _Reader:
             return [written]
         if not written.value:
             self._report(written.problem("is an empty axis; write at least one value"))
-        whole = (*path, *keys)
         return [
-            Written(value, self._place((*whole, index)), written.setting)
-            for index, value in enumerate(written.value)
+            self._written((*path, *keys, index), value) for index, value in enumerate(written.value)
         ]
-
-    def _has_equal_lengths(self, path: TomlPath, settings: Mapping[Keys, Written]) -> bool:
-        lengths = {
-            keys: len(written.value)
-            for keys, written in settings.items()
-            if isinstance(written.value, list)
-        }
-        if len(set(lengths.values())) <= 1:
-            return True
-        told = ", ".join(f"{'.'.join(keys)} has {length}" for keys, length in lengths.items())
-        message = f"the axes are walked together and need equal lengths, but {printable(told, 200)}"
-        self._problem(path, message)
-        return False
-
-    def _check_conditional(self, block: Block) -> None:
-        """Refuse an argument that none of the block's optimizers takes."""
-        names = [written.value for written in block.axes.get(("optimizer",), ())]
-        if not all(isinstance(name, str) for name in names):
-            return  # which is said elsewhere
-        for keys in block.conditional:
-            if not any(takes(name, keys[1]) for name in names):
-                known = {
-                    argument
-                    for name in names
-                    for argument in optimizer_signature(name).arguments
-                    if argument not in RESERVED_ARGUMENTS
-                }
-                hint = or_near_match(keys[1], known, "they take")
-                message = f"none of {', '.join(names)} takes {show_key(keys[1])}{hint}"
-                self._report(block.axes[keys][0].problem(message))
 
     def _exclude(self, path: TomlPath, table: dict[str, Any]) -> dict[Keys, Written]:
         """Return what a rule asks for; nothing where it is not clear what that is."""
@@ -319,7 +315,7 @@ class _Reader:
                     found[keys] = written
                 elif key in beside:
                     continue
-                elif objection := objection_to_key(keys, derived):
+                elif objection := _objection_to_key(keys, derived):
                     self._report(written.problem(objection))
                 elif (rival := RIVALS.get(key)) and (rival,) in found:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))
@@ -329,10 +325,8 @@ class _Reader:
 
     def _written(self, path: TomlPath, value: Any) -> Written:
         keys = [show_key(key) for key in path if isinstance(key, str)]
-        return Written(value, self._place(path), ".".join(keys))
-
-    def _place(self, path: TomlPath) -> Place:
-        return Place(str(self.path), self.document.line(path))
+        place = Place(str(self.path), self.document.line(path))
+        return Written(value, place, ".".join(keys))
 
     def _problem(self, path: TomlPath, message: str) -> None:
         self._report(self._written(path, None).problem(message))
@@ -355,13 +349,10 @@ def _leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
 def _objection_to_member(folder: Path, name: Any) -> str | None:
     if not isinstance(name, str) or not name or not name.isprintable():
         return 'is no file name; write grids = ["epochs.toml"]'
-    path = os.path.join(folder, name)  # noqa: PTH118 - as below, and it is not kept
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-        return "is a folder; name its files"
-    if not os.path.lexists(path):
-        hint = "; ~ is not expanded here, so write the path from that folder"
-        return f"is no file in {printable(str(folder))}{hint if name.startswith('~') else ''}"
-    return None
+    if os.path.isfile(folder / name):  # noqa: PTH113 - Path.is_file raises where it may not look
+        return None
+    hint = "; ~ is not expanded here, so write the path from that folder"
+    return f"is no file in {printable(str(folder))}{hint if name.startswith('~') else ''}"
 
 
 def _is_whole(value: Any, least: int) -> bool:
@@ -378,7 +369,7 @@ def _unknown_at_top(key: str) -> str:
     return f"no such key{or_near_match(key, _TOP_LEVEL, 'there are')}"
 
 
-def objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
+def _objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
     """Return what is wrong with a setting's dotted key."""
     setting, *rest = keys
     if setting == "seed":
@@ -394,25 +385,24 @@ def objection_to_key(keys: Keys, derived: Sequence[str] = ()) -> str | None:
 
 def _objection_to_excluded(keys: Keys, value: Any) -> str | None:
     """Return what is wrong with a value in a rule, which would otherwise never match."""
+    choices = value if isinstance(value, list) else [value]
+    if keys == ("hidden_units",) and not all(isinstance(choice, list) for choice in choices):
+        choices = [value]  # one network
+    objections = (_objection_to_choice(keys, choice) for choice in choices)
+    return next(filter(None, objections), None)
+
+
+def _objection_to_choice(keys: Keys, value: Any) -> str | None:
     setting, *rest = keys
-    values = value if isinstance(value, list) else [value]
     if setting == "optimizer_args":
         return None
     if setting == "name":
-        wrong = [one for one in values if not isinstance(one, str)]
-        return (
-            f'{show_toml(wrong[0])} is no name; write a pattern as in "units_*"' if wrong else None
-        )
-    if setting == "depth" or rest:
-        wrong = [one for one in values if not _is_whole(one, 0)]
-        return f"{show_toml(wrong[0])} is not a whole number" if wrong else None
-    if setting == "hidden_units" and not all(isinstance(one, list) for one in values):
-        values = [value]  # one network
-    wrong = [one for one in values if not _is_value(setting, one)]
-    if wrong:
-        return f"{show_toml(wrong[0])} is not {SETTINGS[setting].about.expects}"
-    objections = (objection_to_name(setting, value) for value in values)
-    return next(filter(None, objections), None)
+        wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
+    elif setting == "depth" or rest:
+        wrong = not _is_whole(value, 0) and "not a whole number"
+    else:
+        wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].about.expects}"
+    return f"{show_toml(value)} is {wrong}" if wrong else objection_to_name(setting, value)
 
 
 def _is_value(setting: str, value: Any) -> bool:

@@ -90,54 +90,44 @@ def _locate(text: str) -> dict[TomlPath, int]:
 def _lines(document: Node) -> Iterator[tuple[TomlPath, int]]:
     arrays: dict[TomlPath, int] = {}  # an array of tables -> index of its last table
     for node in document.named_children:
-        if node.type == "pair":
-            yield from _pair_lines(node, ())
-        elif node.type in ("table", "table_array_element"):
-            header, *pairs = (child for child in node.named_children if child.type != "comment")
-            keys = _keys(header)
-            line = _line(node)
-            if node.type == "table_array_element":
-                array = _indexed(keys[:-1], arrays) + keys[-1:]
-                arrays[array] = arrays.get(array, -1) + 1
-            table = _indexed(keys, arrays)
-            for length in range(1, len(table) + 1):  # [a.b] makes a as well
-                yield table[:length], line
-            for pair in pairs:
-                yield from _pair_lines(pair, table)
+        table: TomlPath = ()
+        pairs = [node]
+        if node.type in ("table", "table_array_element"):
+            header, *pairs = _children(node)
+            parts = _keys(header)
+            for depth, key in enumerate(parts, 1):
+                table += (key,)
+                yield table, _line(node)
+                if depth == len(parts) and node.type == "table_array_element":
+                    arrays[table] = arrays.get(table, -1) + 1
+                if table in arrays:  # what follows stands in the last table of the array
+                    table += (arrays[table],)
+                    yield table, _line(node)
+        for pair in pairs:
+            yield from _pair_lines(pair, table)
 
 
-def _indexed(keys: TomlPath, arrays: dict[TomlPath, int]) -> TomlPath:
-    """Return the path of the table that *keys* reach: below an array of tables, its last one."""
-    path: TomlPath = ()
-    for key in keys:
-        path += (key,)
-        if path in arrays:
-            path += (arrays[path],)
-    return path
-
-
-def _pair_lines(pair: Node, table: TomlPath) -> Iterator[tuple[TomlPath, int]]:
-    if pair.type != "pair":
-        return
-    key, value = (child for child in pair.named_children if child.type != "comment")
-    path, line = table, _line(key)
-    for part in _keys(key):
-        path += (part,)
-        yield path, line
-    yield from _value_lines(value, path)
+def _pair_lines(pair: Node, path: TomlPath) -> Iterator[tuple[TomlPath, int]]:
+    if pair.type == "pair":
+        key, value = _children(pair)
+        for part in _keys(key):
+            path += (part,)
+            yield path, _line(key)
+        yield from _value_lines(value, path)
 
 
 def _value_lines(value: Node, path: TomlPath) -> Iterator[tuple[TomlPath, int]]:
-    if value.type not in ("inline_table", "array"):
-        return
-    children = [child for child in value.named_children if child.type != "comment"]
     if value.type == "inline_table":
-        for pair in children:
+        for pair in _children(value):
             yield from _pair_lines(pair, path)
-    else:
-        for index, item in enumerate(children):
+    elif value.type == "array":
+        for index, item in enumerate(_children(value)):
             yield (*path, index), _line(item)
             yield from _value_lines(item, (*path, index))
+
+
+def _children(node: Node) -> list[Node]:
+    return [child for child in node.named_children if child.type != "comment"]
 
 
 def _keys(key: Node) -> tuple[str, ...]:

@@ -71,10 +71,7 @@ def absolute(path: str, folder: str | None = None) -> str:
 
 def path_word(path: Path | str) -> str:
     """Return a path as a word of a command that is shown in the current folder."""
-    text = str(path)
-    if not is_inside(text):
-        return absolute(text)
-    return as_argument(text)
+    return as_argument(path) if is_inside(str(path)) else absolute(str(path))
 
 
 def as_argument(path: Path | str) -> str:
@@ -84,10 +81,8 @@ def as_argument(path: Path | str) -> str:
 
 def is_here(command: Command) -> bool:
     """Return whether the paths of a command hold in the current folder as they were typed."""
-    if command.folder != current_folder():
-        return False
     paths = [*command.grids, *(value for name, value in command.options if name in PATH_OPTIONS)]
-    return all(map(is_inside, paths))
+    return command.folder == current_folder() and all(map(is_inside, paths))
 
 
 def option_words(command: Command, *, here: bool, without: Collection[str] = ()) -> list[str]:
@@ -102,9 +97,7 @@ def option_words(command: Command, *, here: bool, without: Collection[str] = ())
 
 def grid_words(command: Command, *, here: bool) -> list[str]:
     """Return the grids of a command."""
-    if here:
-        return [*map(as_argument, command.grids)]
-    return [absolute(grid, command.folder) for grid in command.grids]
+    return [as_argument(grid) if here else absolute(grid, command.folder) for grid in command.grids]
 
 
 def last_command(asked: GridRecord) -> Command | None:
@@ -134,12 +127,12 @@ def _said_again(command: Command) -> str:
     return command_line(["fmgrid", "run", *words])
 
 
-def grid_word(asked: GridRecord, command: Command | None) -> tuple[str, bool]:
-    """Return a grid's path as a word of a command, and whether it is the one that was typed."""
+def grid_word(asked: GridRecord, command: Command | None) -> str:
+    """Return a grid's path as a word of a command: as it was typed, where that holds here."""
     folder = command.folder if command else current_folder()
     path = absolute(asked.path, folder)
     is_known = asked.file in ("", Path(os.path.realpath(path)).as_posix())
-    here = is_known and is_inside(asked.path) and folder == current_folder()
-    if here or not asked.file:
-        return as_argument(asked.path), here
-    return path if is_known else asked.file, False
+    is_near = is_inside(asked.path) and folder == current_folder()
+    if not asked.file or (is_known and is_near):
+        return as_argument(asked.path)
+    return path if is_known else asked.file

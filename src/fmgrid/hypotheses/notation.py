@@ -135,9 +135,9 @@ class _Token:
         return ExpectationError(f"{shortened(self.text)} at character {self.at}: {message}")
 
     def value(self, text: str, hint: str) -> Any:
-        """Return the value that TOML reads in *text*, which begins here; lists are tuples."""
+        """Return the value that TOML reads in *text*, which begins here."""
         try:
-            return _with_tuples(tomllib.loads(f"value = {text}")["value"])
+            return tomllib.loads(f"value = {text}")["value"]
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise self.error(hint) from error
 
@@ -174,7 +174,7 @@ class _Parser:
     def _equivalence(self) -> Equivalence:
         for word in ("difference", "greater", "than"):
             self._require(word, "write no difference greater than 0.01 among a, b")
-        limit = self._number_from_0("than")
+        limit = self._number("than")
         self._require("among", "write among, and which experiments")
         return Equivalence(self._selection(), limit)
 
@@ -191,7 +191,7 @@ class _Parser:
             sides.append(self._side())
             if isinstance(sides[-1], Constant) and isinstance(sides[-2], Constant):
                 raise start.error(f"two numbers are compared; write a name, {_EXAMPLE}")
-        margin = self._number_from_0("by") if self._takes("by") else 0.0
+        margin = self._number("by") if self._takes("by") else 0.0
         return Ordering(tuple(sides), cast(Literal[">", "<"], sign), margin)
 
     def _side(self) -> Side:
@@ -215,19 +215,13 @@ class _Parser:
         return Term("one", self._selection())
 
     def _selection(self) -> Selection:
-        if self._is_condition():
-            conditions = [self._condition()]
-            while self._takes("and"):
-                if not self._is_condition():
-                    raise self._unexpected("write a condition after and, as in epochs = 5")
-                conditions.append(self._condition())
-            return tuple(conditions)
-        names = [self._name()]
-        while self._takes(","):
-            if self._is_condition():
-                raise self.next.error(_JOINTS)
-            names.append(self._name())
-        return tuple(names)
+        are_conditions = self._is_condition()
+        items: list[str | Condition] = []
+        while not items or self._takes("and" if are_conditions else ","):
+            if self._is_condition() != are_conditions:
+                raise self._unexpected(_JOINTS)
+            items.append(self._condition() if are_conditions else self._name())
+        return tuple(items)
 
     def _is_condition(self) -> bool:
         return len(self.rest) > 1 and self.rest[-2].text in ("=", "in")
@@ -246,13 +240,13 @@ class _Parser:
         return Condition(setting, value)
 
     def _value(self) -> Any:
-        """Read a value as TOML has it."""
+        """Read a value as TOML has it; lists are tuples."""
         start, texts, depth = self.next, [], 0
         while self.next.kind != "end" and (depth or self.next.text not in _AFTER_VALUE):
             texts.append(self.rest.pop().text)
             depth += (texts[-1] == "[") - (texts[-1] == "]")
         hint = 'write a value as TOML has it, as in batch_size = 64 or optimizer = "Adam"'
-        return start.value(" ".join(texts), hint)
+        return _with_tuples(start.value(" ".join(texts), hint))
 
     def _name(self) -> str:
         token = self.next
@@ -263,25 +257,20 @@ class _Parser:
         self.rest.pop()
         if token.kind == "word":
             return token.text
-        name = token.value(
-            token.text, "no text as TOML writes it; put \\ twice, or use single quotes"
-        )
-        if not name:
-            raise token.error("a name is empty")
-        return str(name)
+        hint = "no text as TOML writes it; put \\ twice, or use single quotes"
+        if name := token.value(token.text, hint):
+            return str(name)
+        raise token.error("a name is empty")
 
-    def _number(self) -> float:
+    def _number(self, after: str = "") -> float:
+        """Read a number, from 0 where it stands after "by" or "than"."""
         token = self.rest.pop()
-        number = float(token.text)
+        number = float(token.text) if token.kind == "number" else -math.inf
+        if after and number < 0:
+            raise token.error(f"write a number from 0 after {after}, as in {after} 0.01")
         if not math.isfinite(number):
             raise token.error("is too large a number")
         return number
-
-    def _number_from_0(self, after: str) -> float:
-        token = self.next
-        if token.kind == "number" and (number := self._number()) >= 0:
-            return number
-        raise token.error(f"write a number from 0 after {after}, as in {after} 0.01")
 
     def _takes(self, text: str) -> bool:
         """Read on if the next token is this word or sign, and tell whether it was."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fmgrid.errors import DamagedFileError
-from fmgrid.hypotheses.language import Expectation
 from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
 from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
 from fmgrid.results.store import FOLDER_OF_GRIDS, is_hidden, naming
@@ -90,9 +89,6 @@ def to_file(record: GridRecord) -> bytes:
     return seal(record.model_dump())
 
 
-# Files
-
-
 def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """Return the records of a log folder by their files, and why others cannot be read."""
     folder = root / FOLDER_OF_GRIDS
@@ -109,9 +105,15 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
         if path.suffix != ".toml":
             continue
         try:
-            record = _read(path)
-        except DamagedFileError as error:
-            unread.append(f"{error}; the next fmgrid run notes anew what its grid asks")
+            values = read_sealed(path)
+            fields = {key: values[key] for key in GridRecord.model_fields if key in values}
+            record = GridRecord(**fields)
+        except (DamagedFileError, *UNFIT) as error:
+            is_damaged = isinstance(error, DamagedFileError)
+            reason = (
+                error if is_damaged else f"{path}: does not fit this fmgrid: {why_unfit(error)}"
+            )
+            unread.append(f"{reason}; the next fmgrid run notes anew what its grid asks")
             continue
         own = _places(folder, record)
         if path in own:
@@ -121,46 +123,42 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     return stored, unread
 
 
-def _read(path: Path) -> GridRecord:
-    values = read_sealed(path)
-    try:
-        return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
-    except UNFIT as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
-
-
 def _relocated(record: GridRecord, root: str) -> GridRecord:
     """Return a record whose log folder may have moved, together with its grid and project."""
     if record.root in ("", root):
         return record
 
-    def now(path: str) -> str:
+    def moved(path: str) -> str:
         if not Path(path).is_absolute():
             return path
         try:
-            moved = os.path.normpath(Path(root) / os.path.relpath(path, record.root))
+            new = Path(os.path.normpath(Path(root) / os.path.relpath(path, record.root)))
         except ValueError:  # another drive
             return path
-        return Path(moved).as_posix() if _exists(moved) else path
+        return new.as_posix() if _exists(str(new)) else path
 
-    def moved(command: Command) -> Command:
-        grids = tuple(map(now, command.grids))
-        paths = {"folder": now(command.folder), "logdir": now(command.logdir), "grids": grids}
-        return command.model_copy(update=paths)
-
-    runs = tuple(map(moved, record.runs))
-    return record.model_copy(update={"file": now(record.file), "root": root, "runs": runs})
+    runs = [
+        command.model_copy(
+            update={
+                "folder": moved(command.folder),
+                "logdir": moved(command.logdir),
+                "grids": tuple(map(moved, command.grids)),
+            }
+        )
+        for command in record.runs
+    ]
+    update = {"file": moved(record.file), "root": root, "runs": tuple(runs)}
+    return record.model_copy(update=update)
 
 
 def _places(folder: Path, record: GridRecord) -> list[Path]:
     """Return where the record of a grid may be: named by its path, or else by its file."""
-    return [folder / _file_name(path) for path in (record.path, record.file or record.path)]
-
-
-def _file_name(path: str) -> str:
-    """Return a file name for the record of a grid, another one for every path."""
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(path).stem)[:60]
-    return f"{stem}-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:8]}.toml"
+    places = []
+    for path in (record.path, record.file or record.path):
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(path).stem)[:60]
+        digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:8]
+        places.append(folder / f"{stem}-{digest}.toml")
+    return places
 
 
 def _set_aside(path: Path) -> Path:
@@ -178,9 +176,6 @@ def _real(path: Path | str) -> str:
 
 def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
-
-
-# Which records are of one grid
 
 
 def _changes(
@@ -212,36 +207,22 @@ def _file_of(record: GridRecord) -> str:
 
 def _is_alike(record: GridRecord, grid: GridRecord) -> bool:
     """Return whether two records are of one grid, or of one that was moved, renamed or changed."""
-    if _content(record) == _content(grid):
+    expected, wanted = (tuple(one.resolved for one in each.hypotheses) for each in (record, grid))
+    if (record.names or expected) == (grid.names or wanted):
         return True
-    if record.path != grid.path:
-        return False
-    expected = ({one.resolved for one in each.hypotheses} for each in (record, grid))
-    return bool({*record.names} & {*grid.names} or set.intersection(*expected))
-
-
-def _content(record: GridRecord) -> tuple[str, ...] | tuple[Expectation, ...]:
-    """Return the experiments of a grid; of one without, what it expects of others'."""
-    return record.names or tuple(one.resolved for one in record.hypotheses)
-
-
-# Records of one grid -> one
+    shared = {*record.names} & {*grid.names} or {*expected} & {*wanted}
+    return record.path == grid.path and bool(shared)
 
 
 def _merged(grid: GridRecord, former: Sequence[GridRecord]) -> GridRecord:
     """Return the record of a grid now, with the times and commands that are known already."""
     before = [one for each in former for one in (*each.withdrawn, *each.hypotheses)]
-    commands = dict.fromkeys(line for each in (*former, grid) for line in each.commands)
+    commands = tuple(dict.fromkeys(line for each in (*former, grid) for line in each.commands))
     runs = [_with_path(command, each, grid) for each in former for command in each.runs]
     # The last command comes last, also where it was typed before.
-    runs = [run for run in dict.fromkeys(runs) if run not in grid.runs]
-    return grid.model_copy(
-        update={
-            "commands": tuple(commands)[-_MOST_COMMANDS:],
-            "runs": (*runs, *grid.runs)[-_MOST_COMMANDS:],
-            **_with_times(grid.hypotheses, before),
-        }
-    )
+    runs = [*(run for run in dict.fromkeys(runs) if run not in grid.runs), *grid.runs]
+    latest = {"commands": commands[-_MOST_COMMANDS:], "runs": tuple(runs[-_MOST_COMMANDS:])}
+    return grid.model_copy(update={**latest, **_with_times(grid.hypotheses, before)})
 
 
 def _joined(record: GridRecord, other: GridRecord) -> GridRecord:
@@ -260,20 +241,16 @@ def _with_times(
     stated: Sequence[RegisteredHypothesis], before: Sequence[RegisteredHypothesis]
 ) -> dict[str, tuple[RegisteredHypothesis, ...]]:
     """Return the stated hypotheses and the withdrawn ones, each once, with its earliest time."""
-    now = set(map(_key, stated))
-    earliest: dict[object, RegisteredHypothesis] = {}
+    distinct: dict[object, list[RegisteredHypothesis]] = {}
     for one in (*stated, *before):
-        first = earliest.setdefault(_key(one), one)
-        since = min(first.since, one.since)
-        earliest[_key(one)] = first.model_copy(update={"since": since})
-    return {
-        "hypotheses": tuple(one for key, one in earliest.items() if key in now),
-        "withdrawn": tuple(one for key, one in earliest.items() if key not in now),
-    }
-
-
-def _key(stated: RegisteredHypothesis) -> tuple[object, ...]:
-    return stated.claim, stated.expect, stated.resolved, stated.metric
+        key = one.claim, one.expect, one.resolved, one.metric
+        distinct.setdefault(key, []).append(one)
+    times: dict[str, list[RegisteredHypothesis]] = {"hypotheses": [], "withdrawn": []}
+    for first, *others in distinct.values():
+        since = min(one.since for one in (first, *others))
+        kind = "hypotheses" if first in stated else "withdrawn"
+        times[kind].append(first.model_copy(update={"since": since}))
+    return {kind: tuple(ones) for kind, ones in times.items()}
 
 
 def _with_path(command: Command, before: GridRecord, now: GridRecord) -> Command:

@@ -5,9 +5,10 @@ Whatever no results of these experiments could answer is refused.
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import translate
+from itertools import pairwise
 
 from fmgrid.components import setting_as_taken
 from fmgrid.experiment import Experiment, typed
@@ -24,7 +25,7 @@ from fmgrid.hypotheses.language import (
 )
 from fmgrid.hypotheses.notation import number_text, selection_text, shortened, to_text
 from fmgrid.metrics import METRICS, RANKABLE
-from fmgrid.settings import show_toml, to_toml, value_at
+from fmgrid.settings import show_toml, value_at
 from fmgrid.words import first_few, near_match, or_near_match
 
 _SHOWN_VALUES = 8
@@ -38,7 +39,8 @@ class Experiments:
         self.by_name = {experiment.name: experiment for experiment in experiments}
         self._optimizers = {experiment.optimizer for experiment in self.by_name.values()}
         self._named: dict[str, set[str]] = {}
-        self._by_value: dict[str, Mapping[tuple[str, Hashable], list[Experiment]]] = {}
+        # By setting: the experiments that have it, by their optimizer and its value.
+        self._by_value: dict[str, dict[tuple[str, Hashable], list[Experiment]]] = {}
 
     def select(self, selection: Selection) -> tuple[str, ...]:
         """Return the names of the selected experiments, in the order of the grid.
@@ -76,7 +78,12 @@ class Experiments:
         A value that no experiment has is refused: it is more often a slip than meant.
         """
         keys = condition.setting.split(".")
-        by_value = self._index(condition.setting)
+        if condition.setting not in self._by_value:
+            index = self._by_value[condition.setting] = defaultdict(list)
+            for experiment in self.by_name.values():
+                if (value := value_at(experiment, keys)) is not None:
+                    index[experiment.optimizer, typed(value)].append(experiment)
+        by_value = self._by_value[condition.setting]
         names: set[str] = set()
         for value in condition.values:
             taken = [(one, typed(setting_as_taken(one, keys, value))) for one in self._optimizers]
@@ -84,22 +91,11 @@ class Experiments:
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
                 known = (value_at(ones[0], keys) for ones in by_value.values())
-                texts = list(dict.fromkeys(shortened(to_toml(value)) for value in known))
+                texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
             names |= having
         return names
-
-    def _index(self, setting: str) -> Mapping[tuple[str, Hashable], list[Experiment]]:
-        """Return the experiments that have a setting, by their optimizer and its value."""
-        if setting not in self._by_value:
-            by_value = defaultdict(list)
-            for experiment in self.by_name.values():
-                value = value_at(experiment, setting.split("."))
-                if value is not None:
-                    by_value[experiment.optimizer, typed(value)].append(experiment)
-            self._by_value[setting] = by_value
-        return self._by_value[setting]
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
@@ -121,10 +117,10 @@ def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
 
 def check_metric(metric: str) -> str:
     """Return *metric*. Raises `ExpectationError` for none that a hypothesis may be about."""
-    if metric not in RANKABLE:
-        hint = or_near_match(metric, RANKABLE, "there are")
-        raise ExpectationError(f"{show_toml(metric)} is no metric{hint}")
-    return metric
+    if metric in RANKABLE:
+        return metric
+    hint = or_near_match(metric, RANKABLE, "there are")
+    raise ExpectationError(f"{show_toml(metric)} is no metric{hint}")
 
 
 def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
@@ -154,13 +150,11 @@ def check_numbers(metric: str, expectation: Expectation) -> None:
 
 
 def _resolve_side(side: Side, experiments: Experiments) -> Side:
-    match side:
-        case Constant():
-            return side
-        case Contrast(upper, lower):
-            return Contrast(_resolve_term(upper, experiments), _resolve_term(lower, experiments))
-        case Term():
-            return _resolve_term(side, experiments)
+    if isinstance(side, Constant):
+        return side
+    if isinstance(side, Term):
+        return _resolve_term(side, experiments)
+    return Contrast(_resolve_term(side.upper, experiments), _resolve_term(side.lower, experiments))
 
 
 def _resolve_term(term: Term, experiments: Experiments) -> Term:
@@ -175,15 +169,14 @@ def _resolve_term(term: Term, experiments: Experiments) -> Term:
 
 def _check_not_itself(sides: Sequence[Side]) -> None:
     """Refuse what cannot hold whatever the results: that something exceeds itself."""
+    again = [to_text(side) for side, following in pairwise(sides) if side == following]
     seen: set[str | Condition] = set()
-    for side, following in zip(sides, (*sides[1:], None), strict=True):
+    for side in sides:
         if isinstance(side, Contrast) and side.upper == side.lower:
-            text = shortened(to_text(side.upper))
-            raise ExpectationError(f"subtracts {text} from itself; write two that differ")
-        again = [to_text(side)] if side == following else []
+            again.append(to_text(side.upper))
         if isinstance(side, Term) and side.quantifier in ("one", "each"):
             again += [str(name) for name in side.of if name in seen]
             seen.update(side.of)
-        if again:
-            text = shortened(again[0])
-            raise ExpectationError(f"compares {text} with itself; write two that differ")
+    if again:
+        text = shortened(again[0])
+        raise ExpectationError(f"compares {text} with itself; write two that differ")

@@ -130,7 +130,7 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
         command = last_command(asked)
         here = is_inside(str(logdir)) and (command is None or is_here(command))
         words = [*further, "--logdir", path_word(logdir) if here else absolute(str(logdir))]
-        word, _ = grid_word(asked, command)
+        word = grid_word(asked, command)
         if command is None:  # as of fmgrid 0.1, which kept commands as text only
             begin = asked.commands[-1] if asked.commands else command_line(["fmgrid", "run", word])
             paths[begin, command_line(words)] = []

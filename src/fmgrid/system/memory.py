@@ -1,8 +1,11 @@
-"""How much memory there is, and a ceiling for a process, which fails there instead of being killed.
+"""How much memory and how many cores there are, and a ceiling of memory for a process.
 
-A container has a control group with a limit of its own, which the kernel enforces with a kill.
+A container has a control group with limits of its own. Beyond its memory the kernel kills, and
+beyond its share of the cores it lets processes wait.
 """
 
+import math
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -41,8 +44,29 @@ def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
     """Return the bytes that the machine has, or fewer if its control group may use fewer."""
     import psutil
 
-    total = int(psutil.virtual_memory().total)
-    return min(total, *_group_limits(proc, groups), total)
+    texts = [
+        _read(group / ("memory.max" if is_unified else "memory.limit_in_bytes")).strip()
+        for group, is_unified in _control_groups("memory", proc, groups)
+    ]
+    limits = [int(text) for text in texts if text.isdigit()]  # version 2 writes "max" for no limit
+    return min([int(psutil.virtual_memory().total), *limits])
+
+
+def available_cores(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the cores that this process may use, or fewer if its control group has less time.
+
+    A quota of one and a half cores counts as two.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    for group, is_unified in _control_groups("cpu", proc, groups):
+        names = ["cpu.max"] if is_unified else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        match " ".join(_read(group / name) for name in names).split():
+            case [quota, period] if quota.isdigit() and period.isdigit():  # not "max" or "-1"
+                cores = min(cores, max(1, math.ceil(int(quota) / int(period))))
+    return cores
 
 
 def count_kills_for_memory(statistics: Path = Path("/proc/vmstat")) -> int:
@@ -50,22 +74,18 @@ def count_kills_for_memory(statistics: Path = Path("/proc/vmstat")) -> int:
     return _number_in(statistics, r"^oom_kill (\d+)$")
 
 
-def _group_limits(proc: Path, groups: Path) -> Iterator[int]:
-    """Yield the limits of this process's control group and of the groups that contain it."""
+def _control_groups(controller: str, proc: Path, groups: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield this process's control group, those that contain it, and whether each is version 2."""
     memberships = re.findall(r"^\d+:(.*?):(/.*)$", _read(proc / "self" / "cgroup"), re.MULTILINE)
     for controllers, path in memberships:
-        if controllers == "":  # version 2
-            mount, name = groups, "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = groups / "memory", "memory.limit_in_bytes"
-        else:
+        is_unified = controllers == ""  # version 2
+        if not is_unified and controller not in controllers.split(","):
             continue
+        mount = groups if is_unified else groups / controller
         # Within a container the path may be the host's, and only the mount itself exists.
         folder = mount / path.strip("/")
         for group in (folder, *folder.parents):
-            text = _read(group / name).strip()
-            if text.isdigit():  # version 2 writes "max" for no limit
-                yield int(text)
+            yield group, is_unified
             if group == mount:
                 break
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -218,20 +219,14 @@ class _Trainer(mltrainer.Trainer):
         return loss
 
 
+@dataclass
 class _History(Reporter):
     """A reporter of mltrainer's kind that passes on what it is told, in fmgrid's words."""
 
-    def __init__(
-        self,
-        keep: Callable[[EpochRecord], None],
-        optimizer: Optimizer,
-        batches: Batches,
-        clock: float,
-    ) -> None:
-        self.keep = keep
-        self.optimizer = optimizer
-        self.batches = batches
-        self.clock = clock  # time.monotonic() when the training started
+    keep: Callable[[EpochRecord], None]
+    optimizer: Optimizer
+    batches: Batches
+    clock: float  # time.monotonic() when the training started
 
     def report(
         self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]

@@ -6,10 +6,10 @@ the same, so no result depends on which way was taken. Any other network, loss o
 through autograd.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +27,7 @@ _log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
-class Steps(Protocol):
-    """What a training loop calls for every batch, in this order."""
-
-    def loss(self, pixels: Tensor, labels: Tensor) -> float:
-        """Return the mean loss of a batch: float32 [n, 784], int64 [n]."""
-
-    def update(self) -> None:
-        """Change the weights by the gradient of the last loss."""
+Steps: TypeAlias = "ByHand | ByAutograd"  # for every batch: the loss, then the update
 
 
 def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> Steps:
@@ -52,8 +45,8 @@ def _is_plain(loss_fn: LossFunction) -> bool:
 
 def _is_torchs(optimizer: Optimizer) -> bool:
     """Tell whether it is known to read nothing but the gradients."""
-    known = type(optimizer) in vars(torch.optim).values()
-    return known and not optimizer.defaults.get("differentiable")
+    is_known = type(optimizer) in vars(torch.optim).values()
+    return is_known and not optimizer.defaults.get("differentiable")
 
 
 class ByAutograd:
@@ -168,77 +161,31 @@ def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
     network's whole step takes.
     """
     (group,) = optimizer.param_groups
-    calls = {Adam: _adam_call, AdamW: _adam_call, SGD: _sgd_call}
-    if not group.get("fused") or type(optimizer) not in calls:
+    if not group.get("fused") or type(optimizer) not in (Adam, AdamW, SGD):
         return None
-    return calls[type(optimizer)](optimizer)
-
-
-def _adam_call(optimizer: Optimizer) -> Callable[[], None]:
-    (group,) = optimizer.param_groups
-    weights, grads = _weights_and_grads(group["params"])
-    state = [optimizer.state[parameter] for parameter in group["params"]]
-    means = [entry["exp_avg"] for entry in state]
-    squares = [entry["exp_avg_sq"] for entry in state]
-    maxima = [entry["max_exp_avg_sq"] for entry in state] if group["amsgrad"] else []
+    parameters = group["params"]
+    state = [optimizer.state[parameter] for parameter in parameters]
+    tensors = [[each.detach() for each in parameters], [each.grad for each in parameters]]
+    options = {name: group[name] for name in ("weight_decay", "maximize")}
+    options |= {"grad_scale": None, "found_inf": None}
+    if type(optimizer) is SGD:
+        tensors.append([entry["momentum_buffer"] for entry in state] if group["momentum"] else [])
+        options |= {name: group[name] for name in ("momentum", "dampening", "nesterov")}
+        return lambda: torch._fused_sgd_(*tensors, lr=group["lr"], is_first_step=False, **options)
     counts = torch.stack([entry["step"] for entry in state])
-    steps = list(counts.unbind())  # views, so that one addition counts for all
-    for entry, step in zip(state, steps, strict=True):
+    # Views, so that one addition counts for all.
+    for entry, step in zip(state, counts.unbind(), strict=True):
         entry["step"] = step
-    beta1, beta2 = group["betas"]
-    decoupled = group.get("decoupled_weight_decay", type(optimizer) is AdamW)
-    kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+    for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"):
+        is_used = group["amsgrad"] or name != "max_exp_avg_sq"
+        tensors.append([entry[name] for entry in state] if is_used else [])
+    options |= {name: group[name] for name in ("eps", "amsgrad")}
+    options["beta1"], options["beta2"] = group["betas"]
+    is_decoupled = group.get("decoupled_weight_decay", type(optimizer) is AdamW)
+    kernel = torch._fused_adamw_ if is_decoupled else torch._fused_adam_
 
     def update() -> None:
         counts.add_(1)
-        kernel(
-            weights,
-            grads,
-            means,
-            squares,
-            maxima,
-            steps,
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=group["amsgrad"],
-            maximize=group["maximize"],
-            grad_scale=None,
-            found_inf=None,
-        )
+        kernel(*tensors, lr=group["lr"], **options)
 
     return update
-
-
-def _sgd_call(optimizer: Optimizer) -> Callable[[], None]:
-    (group,) = optimizer.param_groups
-    weights, grads = _weights_and_grads(group["params"])
-    state = [optimizer.state[parameter] for parameter in group["params"]]
-    momenta = [entry["momentum_buffer"] for entry in state] if group["momentum"] else []
-
-    def update() -> None:
-        torch._fused_sgd_(
-            weights,
-            grads,
-            momenta,
-            lr=group["lr"],
-            momentum=group["momentum"],
-            dampening=group["dampening"],
-            weight_decay=group["weight_decay"],
-            nesterov=group["nesterov"],
-            maximize=group["maximize"],
-            is_first_step=False,
-            grad_scale=None,
-            found_inf=None,
-        )
-
-    return update
-
-
-def _weights_and_grads(parameters: Sequence[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
-    return (
-        [parameter.detach() for parameter in parameters],
-        [parameter.grad for parameter in parameters if parameter.grad is not None],
-    )
