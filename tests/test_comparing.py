@@ -233,7 +233,7 @@ def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> N
     evidence = weigh(study)
     page = to_markdown(to_document(evidence, (), above, "fmgrid report"))
     assert [group.title for group in study.groups] == ["g"]
-    assert all(len(one.curves[0]) == one.settings["epochs"] for one in study.scored.values())
+    assert all(len(one.runs[0].history) == one.settings["epochs"] for one in study.scored.values())
     assert "counted once: b/few, b/few_s1, b/more, b/more_s1" in page
     assert "Nothing: every run" not in page
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.analysis.axes import find_axes
-from fmgrid.analysis.experiments import UNKNOWN_SEED, by_configuration, count_neighbours
+from fmgrid.analysis.experiments import UNKNOWN_SEED, best_first, by_configuration, count_neighbours
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import WITH_SPREAD
@@ -108,7 +108,7 @@ def test_a_factorial_grid_stays_one_where_a_cell_has_two_names() -> None:
     cells = [*SHAPES["factorial"], {"epochs": 5, "batch_size": 64}]
     made = study_of(row(f"e{at}", **one) for at, one in enumerate(cells))
     assert shape(made) == "factorial"
-    assert [one.name for one in made.groups[0].distinct] == ["e0", "e1", "e2", "e3"]
+    assert [one.name for one in made.groups[0].members] == ["e0", "e1", "e2", "e3"]
 
 
 def test_the_baseline_is_what_most_others_differ_from_in_one_setting() -> None:
@@ -258,7 +258,7 @@ def test_runs_that_differ_in_their_epochs_only_are_no_copies() -> None:
 def test_the_curve_of_a_run_has_no_epochs_of_its_namesake() -> None:
     one, other = (in_folder(folder, rows("mlp", [0.5])) for folder in "ab")
     made = study_of(with_epochs([*one, *other]))
-    assert [epoch.epoch for epoch in made.experiments["mlp"].curves[0]] == [1, 2]
+    assert [epoch.epoch for epoch in made.experiments["mlp"].runs[0].history] == [1, 2]
 
 
 def test_seeds_in_two_folders_are_runs_of_one_experiment() -> None:
@@ -308,7 +308,10 @@ def test_runs_come_in_the_order_of_their_seeds() -> None:
 def test_the_epochs_of_a_run_stand_under_its_seed() -> None:
     first, second = rows("mlp", [0.8, 0.9])
     made = study_of([first, *with_epochs([second])])
-    assert made.experiments["mlp"].curves == {0: (), 1: (make_record(1), make_record(2))}
+    assert {seed: run.history for seed, run in made.experiments["mlp"].runs.items()} == {
+        0: (),
+        1: (make_record(1), make_record(2)),
+    }
 
 
 PLAIN = [
@@ -457,14 +460,17 @@ def test_a_metric_that_is_no_number_counts_for_nothing() -> None:
 def test_best_is_the_highest_accuracy_and_the_lowest_loss() -> None:
     made = study_of([*rows("a", [0.9], epochs=1), *rows("b", [0.7], epochs=2)])
     (group,) = made.groups
-    assert [one.name for one in group.ranked("accuracy")] == ["a", "b"]
+    assert [one.name for one in best_first(group.members, "accuracy")] == ["a", "b"]
     losses = [*rows("a", [0.9], "valid_loss", epochs=1), *rows("b", [0.7], "valid_loss", epochs=2)]
-    assert [one.name for one in study_of(losses).groups[0].ranked("valid_loss")] == ["b", "a"]
+    assert [one.name for one in best_first(study_of(losses).groups[0].members, "valid_loss")] == [
+        "b",
+        "a",
+    ]
 
 
 def test_runs_of_unknown_settings_are_no_one_configuration() -> None:
     made = study_of([*PLAIN, row("known"), row("same")])
-    together = by_configuration(made.scored.values()).values()
+    together = by_configuration(made.scored.values())
     assert [[one.name for one in same] for same in together] == [
         ["20230101-0900"],
         ["20230101-0910"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fmgrid.analysis.statistics import holm, p_exceeds
+from fmgrid.analysis.statistics import holm, p_positive
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
 from fmgrid.hypotheses.records import RegisteredHypothesis
@@ -130,7 +130,8 @@ def test_a_verdict_comes_with_the_figures_that_decide_it() -> None:
     assert first.difference.mean == pytest.approx(0.1, abs=1e-3)
     differences = [one - other for one, other in zip(FAR["a"], FAR["b"], strict=True)]
     others = [one - other for one, other in zip(FAR["b"], FAR["c"], strict=True)]
-    weakest = max(2 * p_exceeds(differences, 0.01), 2 * p_exceeds(others, 0.01))
+    leads = [[value - 0.01 for value in values] for values in (differences, others)]
+    weakest = 2 * max(map(p_positive, leads))
     assert found.p == pytest.approx(weakest)
 
 
@@ -155,7 +156,7 @@ def test_the_weakest_link_of_a_claim_that_seems_true_decides() -> None:
     found = verdict("a > b > c", values)
     assert found.deciding == 0
     first = [one - other for one, other in zip(values["a"], values["b"], strict=True)]
-    assert found.p == pytest.approx(2 * p_exceeds(first, 0.0))
+    assert found.p == pytest.approx(2 * p_positive(first))
 
 
 def test_the_sides_of_a_chain_are_called_as_they_were_written() -> None:

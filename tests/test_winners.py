@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fmgrid.analysis.comparisons import compare_with, find_winners
 from fmgrid.analysis.effects import find_shares
-from fmgrid.analysis.experiments import Ranking
+from fmgrid.analysis.experiments import best_first, best_of
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
@@ -78,7 +78,8 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
     winners = find_winners(study)
     if shown:
         assert winners
-        assert set(winners.names) <= set(shown)
+        won = {name for best in winners.by_seed.values() for name in best}
+        assert won <= set(shown)
         if len(winners.seeds) > 1:
             by_seed = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
             assert winners_in(luck_section(evidence, {})) == by_seed
@@ -273,8 +274,8 @@ BEST = {
 
 @pytest.mark.parametrize(("runs", "expected"), BEST.values(), ids=BEST)
 def test_the_best_is_that_of_the_mean_over_seeds(runs: list[Any], expected: str) -> None:
-    assert describe_best(Ranking(runs).best()) == expected
-    assert describe_best(Ranking(reversed(runs)).best()) == expected
+    assert describe_best(best_of(runs)) == expected
+    assert describe_best(best_of(reversed(runs))) == expected
 
 
 def test_the_best_is_the_one_that_the_report_names() -> None:
@@ -290,7 +291,7 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
         )
     )
     assert "**Best mean**: good, 70.00%" in said(summary_section(weigh(study), {}))
-    assert Ranking(runs).best()[0].name == "good"
+    assert best_of(runs)[0].name == "good"
 
 
 @pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])
@@ -304,7 +305,10 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
     assert rows_of(plot_experiments(study))[0] == first
-    assert [one.name for one in study.groups[0].ranked("accuracy")][-2:] == [last, "low"]
+    assert [one.name for one in best_first(study.groups[0].members, "accuracy")][-2:] == [
+        last,
+        "low",
+    ]
 
 
 # Equal figures
@@ -328,7 +332,7 @@ def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:
-    progress = Progress(1, [], list, ranking=Ranking([one("old", 0, 0.9, batch_size=8)]))
+    progress = Progress(1, [], list, runs=[one("old", 0, 0.9, batch_size=8)])
     assert describe_best(progress.best) == "old 90.00%"
     progress.add(one("new", 0, 0.5))
     assert describe_best(progress.best) == "old 90.00%"

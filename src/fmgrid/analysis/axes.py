@@ -9,14 +9,12 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from functools import cached_property, partial
+from typing import Any, Literal
 
-from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first, distinct
+from fmgrid.analysis.experiments import TIME, ExperimentRuns, together
 from fmgrid.results.summary import NETWORK, natural_order
 from fmgrid.settings import SETTINGS, label_of, to_toml, value_at
-
-Shape: TypeAlias = Literal["single", "one axis", "factorial", "irregular"]
 
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 
@@ -62,28 +60,19 @@ class Group:
         return tuple(find_axes(self.members))
 
     @cached_property
-    def distinct(self) -> tuple[ExperimentRuns, ...]:
-        """The members."""
-        return tuple(distinct(self.members))
-
-    @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> Literal["single", "one axis", "factorial", "irregular"]:
         """The shape that the members span together."""
         if len(self.axes) < 2:  # noqa: PLR2004 -- a product needs two
             return "one axis" if self.axes else "single"
         cells = math.prod(len(axis.levels) for axis in self.axes)
-        return "factorial" if cells == len(self.distinct) else "irregular"
+        return "factorial" if cells == len(self.members) else "irregular"
 
     def at(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
         """Return the members by their level on an axis, in its order."""
         by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
-        for member in self.distinct:
+        for member in self.members:
             by_level[level_of(member, axis.name)].append(member)
         return by_level
-
-    def ranked(self, metric: str) -> list[ExperimentRuns]:
-        """Return the members that have the metric, best first."""
-        return best_first(self.members, metric)
 
     @cached_property
     def confounded(self) -> dict[str, tuple[int, int]]:
@@ -95,12 +84,9 @@ class Group:
         return {name: images for name, images in spans.items() if images}
 
     def _images_along(self, axis: Axis) -> tuple[int, int] | None:
-        others = [other.name for other in self.axes if other is not axis]
-        alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for member in self.distinct:
-            if member.images_seen:
-                alike[tuple(level_of(member, name) for name in others)].append(member.images_seen)
-        spans = [(min(images), max(images)) for images in alike.values()]
+        alike = together(self.members, partial(other_levels, axes=self.axes, without=axis))
+        images = [sorted(one.images_seen for one in same if one.images_seen) for same in alike]
+        spans = [(counts[0], counts[-1]) for counts in images if counts]
         low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
         return (low, high) if low < high else None
 
@@ -128,26 +114,29 @@ def level_of(one: ExperimentRuns, name: str) -> Any:
     return to_toml(value) if isinstance(value, list | Mapping) or is_too_large else value
 
 
+def other_levels(one: ExperimentRuns, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
+    """Return the levels of an experiment on all axes but one."""
+    return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
+
+
 def keep_types_apart(experiments: Mapping[str, ExperimentRuns]) -> dict[str, ExperimentRuns]:
     """Return the experiments, with an argument as text where it is 1 in one and true in another.
 
     Python takes these, and 1.0, for one level of an axis; they may train to different bits.
     """
-    values: dict[str, set[Any]] = defaultdict(set)
-    for one in experiments.values():
-        for name, value in one.settings.get("optimizer_args", {}).items():
-            if isinstance(value, int | float):
-                values[name].add((type(value), value))
-    mixed = {name for name, pairs in values.items() if len(pairs) > len({x for _, x in pairs})}
-    return {name: _with_text(one, mixed) for name, one in experiments.items()}
-
-
-def _with_text(one: ExperimentRuns, arguments: set[str]) -> ExperimentRuns:
-    values = one.settings.get("optimizer_args", {})
-    texts = {name: to_toml(values[name]) for name in arguments & values.keys()}
-    if not texts:
-        return one
-    return replace(one, settings={**one.settings, "optimizer_args": {**values, **texts}})
+    types: dict[tuple[str, Any], set[type]] = defaultdict(set)
+    arguments = {name: one.settings.get("optimizer_args", {}) for name, one in experiments.items()}
+    for name, value in (item for of_one in arguments.values() for item in of_one.items()):
+        if isinstance(value, int | float):
+            types[name, value].add(type(value))
+    mixed = {name for (name, _), kinds in types.items() if len(kinds) > 1}
+    apart = dict(experiments)
+    for name, values in arguments.items():
+        if mixed & values.keys():
+            texts = {key: to_toml(x) if key in mixed else x for key, x in values.items()}
+            settings = {**apart[name].settings, "optimizer_args": texts}
+            apart[name] = replace(apart[name], settings=settings)
+    return apart
 
 
 def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:

@@ -40,7 +40,6 @@ class Against:
     """
 
     reference: ExperimentRuns
-    is_picked: bool  # for being the best
     differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
 
 
@@ -52,12 +51,6 @@ class Winners:
     left_out: tuple[int, ...]  # seeds that only some of them have
     ranked: tuple[ExperimentRuns, ...]  # each configuration once, best mean first
     ranks: Mapping[str, tuple[int, ...]]  # by name, one for each seed; equals share the better one
-
-    @property
-    def names(self) -> list[str]:
-        """Those that are best with one seed or more, most often first."""
-        won = [name for name in self.ranks if 1 in self.ranks[name]]
-        return sorted(won, key=lambda name: -self.ranks[name].count(1))
 
     @property
     def by_seed(self) -> dict[int, list[str]]:
@@ -75,7 +68,7 @@ class MetricPair:
     first: Estimate
     second: Estimate
     difference: Difference | None  # second minus first; None where they cannot be compared
-    p: float | None = None  # Holm's over the metrics
+    p_holm: float | None = None  # over the metrics
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
 
     None where there is nothing to compare.
     """
-    ranked = group.ranked(metric)
+    ranked = best_first(group.members, metric)
     if not ranked:
         return None
     baseline = study.baseline
@@ -119,7 +112,7 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     p_values = [difference.p for difference in differences.values()]
     corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
     pairs = zip(differences.values(), corrected, strict=True)
-    return Against(named, baseline is None, dict(zip(differences, pairs, strict=True)))
+    return Against(named, dict(zip(differences, pairs, strict=True)))
 
 
 def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
@@ -133,19 +126,15 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     seeds = sorted(set(common_seeds(list(series.values()))) - {UNKNOWN_SEED})
     if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
         return None
-    ranks: dict[str, list[int]] = {name: [] for name in series}
-    for seed in seeds:
-        figures = [values[seed] for values in series.values()]
-        ordered = sorted(figures, reverse=bool(METRICS[metric].is_higher_better))
-        for name, values in series.items():
-            ranks[name].append(ordered.index(values[seed]) + 1)
+    is_falling = bool(METRICS[metric].is_higher_better)
+    ordered = [sorted((one[seed] for one in series.values()), reverse=is_falling) for seed in seeds]
+    ranks = {
+        name: tuple(best.index(one[seed]) + 1 for seed, best in zip(seeds, ordered, strict=True))
+        for name, one in series.items()
+    }
     known = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
-    return Winners(
-        seeds=tuple(seeds),
-        left_out=tuple(sorted(known - set(seeds))),
-        ranked=tuple(ranked),
-        ranks={name: tuple(places) for name, places in ranks.items()},
-    )
+    left_out = tuple(sorted(known.difference(seeds)))
+    return Winners(tuple(seeds), left_out, tuple(ranked), ranks)
 
 
 def as_good_as_best(
@@ -164,8 +153,11 @@ def as_good_as_best(
 
 def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     """Compare two experiments in their settings and metrics."""
-    names = {**first.settings, **second.settings}
-    settings = {name: (first.settings.get(name), second.settings.get(name)) for name in names}
+    settings = {
+        name: pair
+        for name in {**first.settings, **second.settings}
+        if not is_same(*(pair := (first.settings.get(name), second.settings.get(name))))
+    }
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
     metrics = {}
     for metric in (*WITH_SPREAD, "overfitting_gap"):
@@ -180,9 +172,8 @@ def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     known = {metric: pair.difference for metric, pair in metrics.items() if pair.difference}
     tested = {metric: one.p for metric, one in known.items() if one.sd is not None}
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
-        metrics[metric] = replace(metrics[metric], p=p)
-    differing = {name: pair for name, pair in settings.items() if not is_same(*pair)}
-    return Comparison(first, second, seeds, differing, metrics)
+        metrics[metric] = replace(metrics[metric], p_holm=p)
+    return Comparison(first, second, seeds, settings, metrics)
 
 
 def _for_all_pairs(p_values: Sequence[float]) -> list[float]:

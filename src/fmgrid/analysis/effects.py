@@ -10,17 +10,19 @@ all others, per seed.
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise, permutations
 from math import log2
 from statistics import fmean
 from typing import Any
 
-from fmgrid.analysis.axes import Axis, Group, find_axes, level_of
+from fmgrid.analysis.axes import Axis, Group, find_axes, level_of, other_levels
 from fmgrid.analysis.experiments import (
     SCORED_ON,
     ExperimentRuns,
     are_scored_alike,
     distinct,
+    together,
     without,
 )
 from fmgrid.analysis.statistics import (
@@ -33,6 +35,7 @@ from fmgrid.analysis.statistics import (
     holm,
     interval_of_one_more,
     mean_by_seed,
+    minus,
     shares_of_variance,
     studentized_range_bound,
 )
@@ -137,22 +140,16 @@ def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
     """
     seen: set[Hashable] = set()
     for group in study.groups:
-        for part, axis, through in _contrasts_of(group, study.baseline):
+        contrasts = [(group, axis, "") for axis in group.axes]
+        if group.shape == "irregular":
+            slices = list(_slices(group, study.baseline)) if study.baseline else []
+            contrasts = slices or list(_slices(group, _middle(group)))
+        for part, axis, through in contrasts:
             key = axis.name, frozenset(member.configuration for member in part.members)
-            if key not in seen:
+            # Figures of other images differ for that alone.
+            if axis.name not in SCORED_ON and key not in seen:
                 seen.add(key)
                 yield part, axis, through
-
-
-def _contrasts_of(
-    group: Group, baseline: ExperimentRuns | None
-) -> Iterator[tuple[Group, Axis, str]]:
-    if group.shape in ("one axis", "factorial"):
-        # Figures of other images differ for that alone.
-        yield from ((group, axis, "") for axis in group.axes if axis.name not in SCORED_ON)
-    elif group.shape == "irregular":
-        slices = list(_slices(group, baseline)) if baseline else []
-        yield from slices or _slices(group, _middle(group))
 
 
 def _middle(group: Group) -> ExperimentRuns:
@@ -161,14 +158,14 @@ def _middle(group: Group) -> ExperimentRuns:
     Of equals it is the one closest to the defaults: a name decides nothing.
     """
     axes = [axis for axis in group.axes if axis.name not in SCORED_ON]
-    lines = {
-        one: [(axis.name, _levels(one, group.axes, axis)) for axis in axes] for one in group.members
-    }
-    near = Counter(line for of_one in lines.values() for line in of_one)
+    near: Counter[ExperimentRuns] = Counter()
+    for axis in axes:
+        for line in together(group.members, partial(other_levels, axes=group.axes, without=axis)):
+            near.update(dict.fromkeys(line, len(line)))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
         defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
-        return sum(near[line] for line in lines[one]), sum(defaults), to_toml(one.settings)
+        return near[one], sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)
 
@@ -178,16 +175,11 @@ def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis,
     members = distinct([middle, *group.members])
     axes = list(find_axes(members))
     for axis in axes:
-        rest = _levels(middle, axes, axis)
-        near = [one for one in members if _levels(one, axes, axis) == rest]
+        rest = other_levels(middle, axes, axis)
+        near = [one for one in members if other_levels(one, axes, axis) == rest]
         part = Group(group.title, "", tuple(near))
         if part.shape == "one axis" and axis.name not in SCORED_ON:
             yield part, part.axes[0], middle.name
-
-
-def _levels(one: ExperimentRuns, axes: Iterable[Axis], without: Axis) -> tuple[Any, ...]:
-    """Return the levels of an experiment on all axes but one."""
-    return tuple(level_of(one, axis.name) for axis in axes if axis is not without)
 
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
@@ -199,11 +191,11 @@ def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]
 
 def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | None:
     series = _series(group, axis, metric)
-    pairs = len(series) * (len(series) - 1) // 2
     picked = _furthest_apart(series, metric)
     if picked is None:
         return None
     best, worst = picked
+    pairs = len(series) * (len(series) - 1) // 2
     difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
     if difference is None:
         return None
@@ -229,17 +221,15 @@ def _furthest_apart(
     sign = 1 if METRICS[metric].is_higher_better else -1
 
     def lead(pair: tuple[Any, Any]) -> tuple[bool, float]:
-        high, low = series[pair[0]], series[pair[1]]
-        shared = common_seeds([high, low])
-        return len(shared) > 1, sign * fmean(high[seed] - low[seed] for seed in shared)
+        leads = minus(series[pair[0]], series[pair[1]]).values()
+        return len(leads) > 1, sign * fmean(leads)
 
     levels = list(series)
     if len(set(map(frozenset, series.values()))) == 1:  # then the means alone tell, and soon
         levels.sort(key=lambda level: -sign * fmean(series[level].values()))
         levels = [levels[0], levels[-1]] if len(levels) > 1 else []
-    sharing = [
-        pair for pair in permutations(levels, 2) if common_seeds([series[level] for level in pair])
-    ]
+    pairs = permutations(levels, 2)
+    sharing = (pair for pair in pairs if series[pair[0]].keys() & series[pair[1]].keys())
     return max(sharing, key=lead, default=None)
 
 
@@ -259,10 +249,8 @@ def past_best(study: Study) -> list[tuple[str, float]]:
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the configurations that differ only in `epochs`, those together."""
-    alike: dict[Hashable, list[ExperimentRuns]] = {}
-    for one in distinct(experiments):
-        alike.setdefault(without(one, "epochs"), []).append(one)
-    return [same for same in alike.values() if len(same) > 1]
+    alike = together(distinct(experiments), lambda one: without(one, "epochs"))
+    return [same for same in alike if len(same) > 1]
 
 
 def per_doubling(gain: StepEffect) -> float | None:

@@ -1,22 +1,22 @@
 """Experiments with their runs: their figures, configurations and order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from fmgrid.analysis.statistics import Estimate, estimate
-from fmgrid.experiment import EpochRecord, Run, typed
+from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
-from fmgrid.results.mltrainer_logs import FoundEpoch
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
 from fmgrid.settings import RIVALS, SETTINGS
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
+T = TypeVar("T")
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
 
 
@@ -45,22 +45,8 @@ class ExperimentRuns:
 
     def called(self, name: str) -> "ExperimentRuns":
         """Return it under another of its names."""
-        if name == self.name:
-            return self
         others = tuple(other for other in self.names if other != name)
         return replace(self, name=name, other_names=others)
-
-    @property
-    def began(self) -> tuple[Any, ...]:
-        """Key by which the name under which a configuration was trained first comes first."""
-        is_shared = all(run.trained_as for run in self.runs.values())
-        times = [run.started.timestamp() for run in self.runs.values() if run.started]
-        return is_shared, min(times, default=inf), natural_order(self.name)
-
-    @property
-    def curves(self) -> dict[int, Sequence[EpochRecord | FoundEpoch]]:
-        """The epochs of the runs, by seed."""
-        return {seed: run.history for seed, run in self.runs.items()}
 
     def series(self, metric: str) -> dict[int, float]:
         """Return the finite values of a metric by seed."""
@@ -108,17 +94,22 @@ def without(one: ExperimentRuns, setting: str = "") -> Hashable:
     return typed(kept if one.settings.keys() >= SETTINGS.keys() else [one.name, kept])
 
 
-def by_configuration(experiments: Iterable[ExperimentRuns]) -> dict[Hashable, list[ExperimentRuns]]:
+def together(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Return the items, those with the same key together, in the order of the first of each."""
+    groups: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return list(groups.values())
+
+
+def by_configuration(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the experiments, those with the same settings together."""
-    groups: dict[Hashable, list[ExperimentRuns]] = defaultdict(list)
-    for one in experiments:
-        groups[one.configuration].append(one)
-    return groups
+    return together(experiments, lambda one: one.configuration)
 
 
 def distinct(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     """Return the first experiment of each configuration."""
-    return [same[0] for same in by_configuration(experiments).values()]
+    return [same[0] for same in by_configuration(experiments)]
 
 
 def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
@@ -127,26 +118,29 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     It is called by the name under which it was trained first. Of a seed that several names have,
     the run of that name counts: it is one training.
     """
-    configurations = map(_merge, by_configuration(experiments).values())
+    configurations = map(_merge, by_configuration(experiments))
     return sorted(configurations, key=lambda one: natural_order(one.name))
 
 
 def _merge(same: Sequence[ExperimentRuns]) -> ExperimentRuns:
-    if len(same) == 1:
-        return same[0]
-    same = sorted(same, key=lambda one: one.began)
+    same = sorted(same, key=_beginning)
     first = same[0]
     runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
     names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
     return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
 
 
+def _beginning(one: ExperimentRuns) -> tuple[Any, ...]:
+    """Key by which the name under which a configuration was trained first comes first."""
+    is_shared = all(run.trained_as for run in one.runs.values())
+    times = [run.started.timestamp() for run in one.runs.values() if run.started]
+    return is_shared, min(times, default=inf), natural_order(one.name)
+
+
 def scored_alike(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the experiments, those together that the same images judge; the largest set first."""
-    sets: dict[tuple[Any, ...], list[ExperimentRuns]] = defaultdict(list)
-    for one in experiments:
-        sets[one.evaluation_set].append(one)
-    return sorted(sets.values(), key=lambda members: -len(members))
+    sets = together(experiments, lambda one: one.evaluation_set)
+    return sorted(sets, key=lambda members: -len(members))
 
 
 def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
@@ -179,12 +173,11 @@ def count_neighbours(experiments: Iterable[ExperimentRuns]) -> Counter[Experimen
     Settings that change the images which judge a run do not count. Steps and images, two ways to
     say how long an epoch is, count as one setting.
     """
-    candidates = distinct(experiments)
+    candidates = list(experiments)
     neighbours = Counter(dict.fromkeys(candidates, 0))
     for setting in SETTINGS.keys() - {*SCORED_ON, "train_images"}:
-        keys = {one: without(one, setting) for one in candidates}
-        alike = Counter(keys.values())
-        neighbours.update({one: alike[key] - 1 for one, key in keys.items()})
+        for alike in together(candidates, partial(without, setting=setting)):
+            neighbours.update(dict.fromkeys(alike, len(alike) - 1))
     return neighbours
 
 
@@ -197,29 +190,14 @@ def best_first(experiments: Iterable[ExperimentRuns], metric: str) -> list[Exper
 
 
 def best_by_images(
-    experiments: Iterable[ExperimentRuns], metric: str
+    configurations: Iterable[ExperimentRuns], metric: str
 ) -> list[list[ExperimentRuns]]:
-    """Return the configurations that have the metric, best mean first.
-
-    Those together that the same images judge, the largest such set first.
-    """
-    return scored_alike(best_first(merged(experiments), metric))
+    """Return those that have the metric, best mean first, by the images that judge them."""
+    return scored_alike(best_first(configurations, metric))
 
 
-class Ranking:
-    """The experiments of runs, as the report ranks them, while more runs come in."""
-
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
-        self._runs: dict[str, list[StoredRun]] = defaultdict(list)
-        for run in runs:
-            self.add(run)
-
-    def add(self, run: Run) -> None:
-        """Count a run, if it is complete."""
-        if run.status == "complete":
-            self._runs[run.experiment.name].append(replace(to_stored(run), history=()))
-
-    def best(self) -> list[ExperimentRuns]:
-        """Return the best of each set of experiments that the same images judge."""
-        experiments = map(ExperimentRuns.of, self._runs.values())
-        return [ranked[0] for ranked in best_by_images(experiments, "accuracy")]
+def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
+    """Return the best experiment of complete runs, for each set of images that judges some."""
+    stored = (to_stored(run) for run in runs if run.status == "complete")
+    experiments = map(ExperimentRuns.of, together(stored, lambda run: run.name))
+    return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]

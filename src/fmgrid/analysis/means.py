@@ -1,16 +1,25 @@
 """Means over seeds that pictures draw: at a level, after an epoch, of the overfitting gap."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from fmgrid.analysis.axes import Axis, Group
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images
-from fmgrid.analysis.statistics import Estimate, estimate, mean_by_seed, told_from_zero
+from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.statistics import (
+    ALPHA,
+    Estimate,
+    difference,
+    estimate,
+    holm,
+    mean_by_seed,
+)
 from fmgrid.analysis.study import Study
 from fmgrid.experiment import EpochRecord
 from fmgrid.metrics import finite
 from fmgrid.results.mltrainer_logs import FoundEpoch
+from fmgrid.results.summary import StoredRun
 
 GAP = "overfitting_gap"
 
@@ -36,11 +45,11 @@ class Gap:
 
 def level_means(group: Group, axis: Axis, metric: str) -> dict[Any, Estimate]:
     """Return the metric's mean at each level of an axis, over the experiments that share it."""
-    means = {
-        level: _mean_over([member.series(metric) for member in members])
+    return {
+        level: mean
         for level, members in group.at(axis).items()
+        if (mean := _mean_over(member.series(metric) for member in members))
     }
-    return {level: mean for level, mean in means.items() if mean is not None}
 
 
 def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMean]:
@@ -48,18 +57,18 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
 
     Runs without a history don't count.
     """
-    histories = [history for one in members if (history := _history(one, metric))]
+    histories = [
+        {seed: _history(run, metric) for seed, run in one.runs.items() if run.history}
+        for one in members
+    ]
     runs = [epochs for by_seed in histories for epochs in by_seed.values()]
-    if not runs:
-        return []
     means = []
-    for epoch in sorted(set(runs[0]).intersection(*runs)):
-        series = [
+    for epoch in sorted(set(runs[0]).intersection(*runs)) if runs else ():
+        mean = _mean_over(
             {seed: getattr(epochs[epoch], metric) for seed, epochs in by_seed.items()}
             for by_seed in histories
-        ]
-        mean = _mean_over(series)
-        if mean is not None:
+        )
+        if mean:
             means.append(EpochMean(epoch, mean, runs[0][epoch].images_seen))
     return means
 
@@ -67,35 +76,27 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
 def find_gaps(study: Study) -> list[Gap]:
     """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
     gaps = [
-        Gap(one, train, gap, 0)
-        for same in best_by_images(study.configurations, GAP)
-        for one in same
+        (Gap(one, train, gap, 1 if gap.mean > 0 else -1), test.p)
+        for one in study.configurations
         if (gap := one.estimate(GAP)) and (train := one.mean("train_loss")) is not None
+        if (test := difference(list(one.series(GAP).values())))
     ]
-    signs = told_from_zero(gap.experiment.series(GAP).values() for gap in gaps)
-    gaps = [replace(gap, sign=sign) for gap, sign in zip(gaps, signs, strict=True)]
-    return sorted(gaps, key=lambda gap: -gap.estimate.mean)
+    corrected = holm([p for _, p in gaps])
+    signed = (
+        gap if p <= ALPHA else replace(gap, sign=0)
+        for (gap, _), p in zip(gaps, corrected, strict=True)
+    )
+    return sorted(signed, key=lambda gap: -gap.estimate.mean)
 
 
-def _history(one: ExperimentRuns, metric: str) -> dict[int, dict[int, EpochRecord | FoundEpoch]]:
-    """Return the epochs at which the metric was measured, by seed and epoch."""
-    return {
-        seed: {
-            record.epoch: record
-            for record in records
-            if finite(getattr(record, metric)) is not None
-        }
-        for seed, records in one.curves.items()
-        if records
-    }
+def _history(run: StoredRun, metric: str) -> dict[int, EpochRecord | FoundEpoch]:
+    """Return the epochs at which the metric was measured, by their number."""
+    return {one.epoch: one for one in run.history if finite(getattr(one, metric)) is not None}
 
 
-def _mean_over(series: Sequence[dict[int, float]]) -> Estimate | None:
+def _mean_over(series: Iterable[Mapping[int, float]]) -> Estimate | None:
     """Return the mean over experiments; its interval is over the seeds that all of them have."""
     series = [by_seed for by_seed in series if by_seed]
-    if not series:
-        return None
     if by_seed := mean_by_seed(series):
         return estimate(by_seed.values())
-    means = [sum(one.values()) / len(one) for one in series]
-    return Estimate(1, sum(means) / len(means))
+    return Estimate(1, fmean(fmean(one.values()) for one in series)) if series else None

@@ -50,11 +50,6 @@ class Difference(Estimate):
     p: float = 1.0  # two-sided, for no difference at all
 
     @property
-    def is_significant(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
-    @property
     def is_none(self) -> bool:
         """Whether the two have the same figure for every seed."""
         return abs(self.mean) <= ROUNDING and (self.sd or 0.0) <= ROUNDING
@@ -104,8 +99,12 @@ def compare(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
-    shared = common_seeds([first, second])
-    return difference([first[seed] - second[seed] for seed in shared], confidence)
+    return difference(list(minus(first, second).values()), confidence)
+
+
+def minus(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Return first minus second for each seed that both have."""
+    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
 
 
 def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Difference | None:
@@ -113,12 +112,12 @@ def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Diffe
     if not values:
         return None
     mean = estimate(values, confidence)
-    p = 2 * p_exceeds(values if mean.mean > 0 else [-value for value in values], 0.0)
+    p = 2 * p_positive(values if mean.mean > 0 else [-value for value in values])
     return Difference(**vars(mean), p=min(1.0, p))
 
 
-def p_exceeds(values: Sequence[float], margin: float) -> float:
-    """Return the one-sided p value for values that exceed *margin* in the mean.
+def p_positive(values: Sequence[float]) -> float:
+    """Return the one-sided p value for values with a mean above zero.
 
     Where all values are the same, which happens to accuracies of few images, Student's test
     would be certain of it from two of them; the sign test is not.
@@ -126,13 +125,13 @@ def p_exceeds(values: Sequence[float], margin: float) -> float:
     n, mean = len(values), fmean(values) if values else 0.0
     if n < 2:  # noqa: PLR2004 -- one difference says nothing of how differences vary
         return 1.0
-    rounding = ROUNDING * max(1.0, abs(margin), *map(abs, values))
+    rounding = ROUNDING * max(1.0, *map(abs, values))
     if max(values) - min(values) <= rounding:
-        return 0.5**n if mean - margin > rounding else 1.0
+        return 0.5**n if mean > rounding else 1.0
     from scipy.special import stdtr
 
     # Student's survival function: `scipy.stats.t.sf` gives the same bits in 50 times the time.
-    return float(stdtr(n - 1, -(mean - margin) / (stdev(values) / math.sqrt(n))))
+    return float(stdtr(n - 1, -mean / (stdev(values) / math.sqrt(n))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -146,17 +145,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected
-
-
-def told_from_zero(series: Iterable[Iterable[float]]) -> list[int]:
-    """Return of each series whether its mean is above zero (1), below (-1) or may be zero (0).
-
-    By Student's test, corrected for the number of series by Holm's method.
-    """
-    means = [difference(list(values)) or Difference(0, 0.0) for values in series]
-    corrected = holm([mean.p for mean in means])
-    pairs = zip(means, corrected, strict=True)
-    return [0 if p > ALPHA else 1 if mean.mean > 0 else -1 for mean, p in pairs]
 
 
 def seeds_needed(mean: float, sd: float, alpha: float = ALPHA) -> int | None:

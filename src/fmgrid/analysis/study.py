@@ -4,7 +4,7 @@ A configuration that has several names was trained once, and counts once: `Study
 of its names the same runs, and `Study.configurations` and `Group.members` have it once.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from fmgrid.analysis.experiments import (
     count_neighbours,
     distinct,
     merged,
+    together,
 )
 from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.experiment import typed
@@ -72,7 +73,8 @@ class Study:
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
         experiments = self.experiments.values()
-        return [one.name for one in experiments if any(run.is_failed for run in one.failures)]
+        states = {one.name: {run.status for run in one.failures} for one in experiments}
+        return [name for name in states if states[name] & {"failed", "timeout"}]
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -112,14 +114,12 @@ def is_header_of_table(line: str) -> bool:
 
 def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
     """Put the runs of a folder in order, by the grids that were run there."""
-    by_name: dict[str, list[StoredRun]] = defaultdict(list)
-    for run in contents.runs:
-        by_name[run.name].append(run)
     left_out = [*contents.warnings]
     if contents.unfinished:
         left_out.append(f"not finished: {', '.join(contents.unfinished)}")
     uncounted: list[str] = []
     copies: list[str] = []
+    by_name = {runs[0].name: runs for runs in together(contents.runs, lambda run: run.name)}
     experiments = {
         name: ExperimentRuns.of(_without_namesakes(by_name[name], copies, uncounted))
         for name in sorted(by_name, key=natural_order)
@@ -172,11 +172,9 @@ def _without_namesakes(
     Several log folders may hold runs of one name. The places of copies go to *copies*, and
     everything else that does not count to *uncounted*.
     """
-    by_configuration: dict[Hashable, list[StoredRun]] = defaultdict(list)
-    for run in runs:
-        by_configuration[typed(run.settings)].append(run)
-    kept = max(by_configuration.values(), key=len)
-    if others := [run for same in by_configuration.values() if same is not kept for run in same]:
+    by_settings = together(runs, lambda run: typed(run.settings))
+    kept = max(by_settings, key=len)
+    if others := [run for same in by_settings if same is not kept for run in same]:
         places = ", ".join(run.place for run in others if run.place != run.run)
         reason = f"{len(others)} of its runs, whose settings differ from the others'"
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))

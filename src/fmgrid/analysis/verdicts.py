@@ -8,7 +8,6 @@ is in the folder changes no verdict. A claim is rejected by evidence for the con
 of evidence for it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -17,10 +16,12 @@ from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
 from fmgrid.analysis.experiments import (
+    UNKNOWN_SEED,
     are_confounded,
     are_scored_alike,
     distinct,
     images_of,
+    together,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -29,7 +30,8 @@ from fmgrid.analysis.statistics import (
     difference,
     holm,
     mean_by_seed,
-    p_exceeds,
+    minus,
+    p_positive,
     seeds_needed,
 )
 from fmgrid.analysis.study import Study
@@ -116,14 +118,14 @@ class Verdict:
 
 def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
     """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
-    analysed = list(_analyse_all(hypotheses, study))
-    evidence = [one for one in analysed if isinstance(one, _Evidence)]
-    corrected = iter(holm([one.claim.likelier.p for one in evidence]))
+    claims = list(_analyse_all(hypotheses, study))
+    tested = [one for one in claims if isinstance(one, _Claim)]
+    corrected = iter(holm([claim.likelier.p for claim in tested]))
     return [
-        Verdict(stated, "INCONCLUSIVE", 1.0, reason=one)
-        if isinstance(one, str)
-        else _verdict(stated, one, next(corrected), ALPHA / len(evidence))
-        for stated, one in zip(hypotheses, analysed, strict=True)
+        Verdict(stated, "INCONCLUSIVE", 1.0, reason=claim)
+        if isinstance(claim, str)
+        else _verdict(stated, claim, next(corrected), ALPHA / len(tested), study)
+        for stated, claim in zip(hypotheses, claims, strict=True)
     ]
 
 
@@ -157,11 +159,14 @@ class _Test:
         """How little it is shown: by p, and among equal p by the lead."""
         return self.p, -self.lead
 
-    @property
-    def compared(self) -> Compared:
-        """The pair, with its figures."""
-        found = difference(self.values) or Difference(0, 0.0)
-        return Compared(*self.pair, found, self.margin, alternatives=self.alternatives)
+    def compared(self, study: Study) -> Compared:
+        """Return the pair with its figures, and its images where these differ, time aside."""
+        result = difference(self.values) or Difference(0, 0.0)
+        images = None
+        one, other = map(study.scored.get, self.pair)
+        if one and other and are_confounded(one, other):
+            images = (one.images_seen or 0, other.images_seen or 0)
+        return Compared(*self.pair, result, self.margin, images, self.alternatives)
 
 
 def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: int) -> _Test:
@@ -169,7 +174,7 @@ def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: i
     leads = [sign * (value - margin) for value in values]
     lead = fmean(leads) if leads else 0.0
     # Twice the one-sided p value: the interval of 95 % decides.
-    p = min(1.0, 2 * p_exceeds(leads, 0.0)) if lead > 0 else 1.0
+    p = min(1.0, 2 * p_positive(leads)) if lead > 0 else 1.0
     return _Test(p, lead, pair, values, margin)
 
 
@@ -191,6 +196,7 @@ class _Claim:
 
     confirms: _Test
     rejects: _Test
+    links: "Sequence[_Claim]" = ()  # that must all hold
 
     @property
     def is_contrary(self) -> bool:
@@ -204,38 +210,41 @@ class _Claim:
         """The test of what seems to hold."""
         return self.rejects if self.is_contrary else self.confirms
 
+    @property
+    def deciding(self) -> "_Claim":
+        """The weakest link, or the one that speaks most against the claim."""
+        if self.is_contrary:
+            return min(self.links, key=lambda link: link.rejects.doubt)
+        return max(self.links, key=lambda link: link.confirms.doubt)
+
 
 def _all_hold(links: Sequence[_Claim]) -> _Claim:
     """Return the claim that all links hold: one that doesn't is enough for the contrary."""
-    return _Claim(_all(link.confirms for link in links), _any([link.rejects for link in links]))
+    confirms, rejects = [link.confirms for link in links], [link.rejects for link in links]
+    return _Claim(_all(confirms), _any(rejects), links)
+
+
+def _verdict(
+    stated: RegisteredHypothesis, claim: _Claim, p: float, alpha: float, study: Study
+) -> Verdict:
+    test = claim.likelier
+    compared = tuple(link.likelier.compared(study) for link in claim.links)
+    deciding = claim.links.index(claim.deciding)
+    verdict = Verdict(stated, "INCONCLUSIVE", p, compared, deciding, alone=test.p)
+    if p <= ALPHA:
+        return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
+    needed = test.compared(study).seeds(alpha / test.alternatives)
+    repeats = min(one.difference.n for one in compared)
+    return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
 # A hypothesis -> its tests
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """What the runs say of a hypothesis alone."""
-
-    claim: _Claim
-    compared: tuple[Compared, ...]
-    deciding: int = 0
-
-
-def _verdict(stated: RegisteredHypothesis, evidence: _Evidence, p: float, alpha: float) -> Verdict:
-    test, compared = evidence.claim.likelier, evidence.compared
-    verdict = Verdict(stated, "INCONCLUSIVE", p, compared, evidence.deciding, alone=test.p)
-    if p <= ALPHA:
-        return replace(verdict, word="REJECTED" if evidence.claim.is_contrary else "CONFIRMED")
-    needed = test.compared.seeds(alpha / test.alternatives)
-    repeats = min(one.difference.n for one in compared)
-    return replace(verdict, more_seeds=needed and max(1, needed - repeats))
-
-
 def _analyse_all(
     hypotheses: Sequence[RegisteredHypothesis], study: Study
-) -> Iterator[_Evidence | str]:
-    """Yield the evidence for each hypothesis of a grid, or why there is none.
+) -> Iterator[_Claim | str]:
+    """Yield the tests of each hypothesis of a grid, or the reason why there are none.
 
     A grid is refused that makes too many comparisons. What stands in a folder may be anybody's.
     """
@@ -244,40 +253,36 @@ def _analyse_all(
         try:
             comparisons += count_comparisons(stated.resolved)
             check_size(number, comparisons)
-            evidence = _analyse(stated, study)
+            yield _analyse(stated, study)
         except ExpectationError as error:
             yield str(error)
-        else:
-            compared = tuple(_with_images(one, study) for one in evidence.compared)
-            yield replace(evidence, compared=compared)
 
 
-def _analyse(stated: RegisteredHypothesis, study: Study) -> _Evidence:
-    """Return the evidence for a hypothesis. Raises `ExpectationError` with why there is none."""
-    expectation = stated.resolved
-    if stated.metric not in METRICS:  # in a record that may be anybody's
-        raise ExpectationError(f"no run has {stated.metric}")
-    _refuse_other_images(expectation, study, stated.metric)
+def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
+    """Return the tests of a hypothesis. Raises `ExpectationError` with why there are none."""
+    expectation, metric = stated.resolved, stated.metric
+    if metric not in METRICS:  # in a record that may be anybody's
+        raise ExpectationError(f"no run has {metric}")
+    _refuse_other_images(expectation, study, metric)
     if isinstance(expectation, Equivalence):
-        return _analyse_equivalence(expectation, study, stated.metric)
+        return _equivalence(expectation, study, metric)
     written = parse_expectation(stated.expect)
     called = written.sides if isinstance(written, Ordering) else ()
     if len(called) != len(expectation.sides):  # a stranger's record, which shows another one
         called = expectation.sides
-    return _analyse_ordering(expectation, called, study, stated.metric)
-
-
-def _with_images(compared: Compared, study: Study) -> Compared:
-    """Note the images that two experiments saw, where these are not what is compared."""
-    one, other = (study.scored.get(name) for name in (compared.greater, compared.lesser))
-    if one is None or other is None or not are_confounded(one, other):
-        return compared
-    return replace(compared, images=(one.images_seen or 0, other.images_seen or 0))
+    sides = [
+        _to_figures(side, to_text(as_written), study, metric)
+        for side, as_written in zip(expectation.sides, called, strict=True)
+    ]
+    falls = expectation.sign == ">"
+    pairs = [pair if falls else pair[::-1] for pair in pairwise(sides)]
+    return _all_hold([_link(*pair, expectation.margin, metric) for pair in pairs])
 
 
 def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
     """Raise `ExpectationError` if an expectation compares figures of different images."""
-    for names in _compared_names(expectation):
+    for sides in _compared_sides(expectation):
+        names = [name for side in sides for name in names_of(side)]
         known = [study.scored[name] for name in names if name in study.scored]
         other = next((one for one in known if not are_scored_alike([known[0], one], metric)), None)
         if other:
@@ -287,39 +292,18 @@ def _refuse_other_images(expectation: Expectation, study: Study, metric: str) ->
             )
 
 
-def _compared_names(expectation: Expectation) -> Iterator[list[str]]:
-    """Yield the names of experiments whose figures are set against each other."""
+def _compared_sides(expectation: Expectation) -> Iterator[tuple[Expectation | Side, ...]]:
+    """Yield the parts whose experiments have their figures set against each other."""
     if isinstance(expectation, Equivalence):
-        yield names_of(expectation)
+        yield (expectation,)
         return
-    for pair in pairwise(expectation.sides):
-        if not any(isinstance(side, Constant) for side in pair):
-            yield [name for side in pair for name in names_of(side)]
+    yield from (pair for pair in pairwise(expectation.sides) if Constant not in map(type, pair))
     for side in expectation.sides:  # a mean and a difference are of several figures themselves
         if isinstance(side, Contrast) or (isinstance(side, Term) and side.quantifier == "mean"):
-            yield names_of(side)
+            yield (side,)
 
 
-def _analyse_ordering(
-    ordering: Ordering, called: Sequence[Side], study: Study, metric: str
-) -> _Evidence:
-    """Test all links of an ordering; *called* are its sides as they were written."""
-    pairs = zip(ordering.sides, called, strict=True)
-    sides = [_to_figures(side, to_text(written), study, metric) for side, written in pairs]
-    links = [
-        _link(*(pair if ordering.sign == ">" else pair[::-1]), ordering.margin, metric)
-        for pair in pairwise(sides)
-    ]
-    claim = _all_hold(links)
-    if claim.is_contrary:
-        deciding = min(links, key=lambda link: link.rejects.doubt)
-    else:
-        deciding = max(links, key=lambda link: link.confirms.doubt)
-    compared = tuple(link.likelier.compared for link in links)
-    return _Evidence(claim, compared, links.index(deciding))
-
-
-def _analyse_equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Evidence:
+def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
     """Test that no two differ by more than the limit: two one-sided tests a pair (Schuirmann).
 
     Of the two tests of a pair the one on the side of its mean decides.
@@ -329,70 +313,65 @@ def _analyse_equivalence(equivalence: Equivalence, study: Study, metric: str) ->
     is_one = len(series) == 1  # one training under several names: more runs show nothing else
     if is_one:
         series = {name: _runs_of(name, study, metric) for name in names}
-    links = []
+    pairs = []
     for one, other in combinations(series, 2):
-        values = _paired(series[one], series[other])
-        pair = one, other
-        if sum(values) < 0:
-            pair, values = (other, one), [-value for value in values]
-        within, beyond = (_test(pair, values, equivalence.limit, sign) for sign in (-1, 1))
-        links.append(_Claim(within, beyond))
-    claim = _all_hold(links)
+        if sum(minus(series[one], series[other]).values()) < 0:
+            one, other = other, one  # noqa: PLW2901
+        values = list(minus(series[one], series[other]).values())
+        within, beyond = (_test((one, other), values, equivalence.limit, sign) for sign in (-1, 1))
+        pairs.append(_Claim(within, beyond))
+    claim = _all_hold(pairs)
     if is_one:
         claim = replace(claim, confirms=replace(claim.confirms, p=0.0))
-    return _Evidence(claim, (claim.likelier.compared,))
+    return _all_hold([claim])
 
 
 @dataclass(frozen=True)
 class _Figures:
-    """One side of a comparison: figures by seed of all that it is made of; or a constant."""
+    """One side of a comparison: figures by seed of all that it is made of."""
 
-    series: Mapping[str, Series | float]  # by name
+    series: Mapping[str, Series]  # by name
     is_best: bool = False  # it is the best of them that counts, otherwise each
 
 
 def _link(greater: _Figures, lesser: _Figures, margin: float, metric: str) -> _Claim:
     """Return the tests that one side exceeds the other by more than *margin*."""
-    values = {
-        (above, below): _paired(high, low)
-        for above, high in greater.series.items()
-        for below, low in lesser.series.items()
-    }
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
-    any_above = greater.is_best and bool(METRICS[metric].is_higher_better)
-    any_below = lesser.is_best and not METRICS[metric].is_higher_better
-    exceeds = [_test(pair, differences, margin, 1) for pair, differences in values.items()]
-    falls_short = [_test(pair, differences, margin, -1) for pair, differences in values.items()]
-    return _Claim(
-        _combined(exceeds, any_above=any_above, any_below=any_below),
-        _combined(falls_short, any_above=not any_above, any_below=not any_below),
-    )
+    # For the contrary it is the other way round.
+    is_higher_better = bool(METRICS[metric].is_higher_better)
+    any_above = greater.is_best and is_higher_better
+    any_below = lesser.is_best and not is_higher_better
 
+    def test(sign: int) -> _Test:
+        tests = [
+            _test((above, below), list(minus(high, low).values()), margin, sign)
+            for above, high in greater.series.items()
+            for below, low in lesser.series.items()
+        ]
+        by_alternative = together(
+            tests,
+            lambda one: (
+                one.pair[0] if any_above == (sign > 0) else "",
+                one.pair[1] if any_below == (sign > 0) else "",
+            ),
+        )
+        return _any([_all(those) for those in by_alternative])
 
-def _combined(tests: Sequence[_Test], *, any_above: bool, any_below: bool) -> _Test:
-    """Return the test of two sides: any or all of one against any or all of the other."""
-    alternatives = defaultdict(list)
-    for test in tests:
-        above, below = test.pair
-        alternatives[above if any_above else "", below if any_below else ""].append(test)
-    return _any([_all(those) for those in alternatives.values()])
+    return _Claim(test(1), test(-1))
 
 
 def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
     """Return the figures of a side; *text* is how it was written."""
     if isinstance(side, Constant):
-        return _Figures({text: side.value})
+        return _Figures({text: dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value)})
     if isinstance(side, Contrast):
         upper, lower = (_mean_of(term, study, metric) for term in (side.upper, side.lower))
-        return _Figures(
-            {text: {seed: upper[seed] - lower[seed] for seed in upper if seed in lower}}
-        )
+        return _Figures({text: minus(upper, lower)})
     if side.quantifier in ("one", "mean"):
         name = text if side.quantifier == "mean" else names_of(side)[0]
         return _Figures({name: _mean_of(side, study, metric)})
-    series = _series_of(names_of(side), study, metric)
-    return _Figures(series, is_best=side.quantifier == "best" and len(series) > 1)
+    return _Figures(_series_of(names_of(side), study, metric), side.quantifier == "best")
 
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:
@@ -413,25 +392,19 @@ def _runs_of(name: str, study: Study, metric: str) -> Series:
     return series
 
 
-def _paired(high: Series | float, low: Series | float) -> list[float]:
-    """Return the differences over the seeds that both sides have."""
-    if isinstance(high, Mapping):
-        if isinstance(low, Mapping):
-            return [high[seed] - low[seed] for seed in high if seed in low]
-        return [value - low for value in high.values()]
-    return [high - value for value in low.values()] if isinstance(low, Mapping) else []
-
-
 def had_begun(stated: RegisteredHypothesis, study: Study) -> bool:
     """Return whether a run of a hypothesis' experiments began before it was first seen.
 
     A run of the same configuration under another name counts, and so does a run of plain
     mltrainer, whose start is not known.
     """
-    names = set(names_of(stated.resolved))
-    of = {study.scored[name].configuration for name in names if name in study.scored}
-    names |= {one.name for one in study.scored.values() if one.configuration in of}
+    scored = study.scored
+    names = {
+        known
+        for name in names_of(stated.resolved)
+        for known in (scored[name].names if name in scored else [name])
+    }
     return any(
-        study.begun[name] < stated.since if name in study.begun else name in study.scored
+        study.begun[name] < stated.since if name in study.begun else name in scored
         for name in names
     )

@@ -52,9 +52,8 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
 def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
     comparison = compare_two(first, second)
-    if json:
-        answer = _to_json(comparison)
-        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
+    if json:  # an argument may be a date
+        print(json_format.dumps(_to_json(comparison), indent=2, default=str))
         return
     names = printable(first.name), printable(second.name)
     if comparison.settings:
@@ -63,9 +62,8 @@ def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool
     else:
         print("the same configuration")
     print()
-    head = ("metric", *names, "difference", "95% interval", "p")
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
-    put_rows(head, (), lambda _: rows)
+    put_rows(("metric", *names, "difference", "95% interval", "p"), (), lambda _: rows)
     _say_how_sure(comparison)
     if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
@@ -122,7 +120,7 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     if difference is None:
         return [label, *values, "", "", ""]
     size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
-    return [label, *values, size, show_interval(difference, metric), show_p(pair.p)]
+    return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
 
 
 def _say_how_sure(comparison: Comparison) -> None:
@@ -164,23 +162,14 @@ def _other_images(comparison: Comparison) -> str:
 def _seeds_in_words(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
         return f"seed {seeds[0]} alone"
-    is_range = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))  # noqa: PLR2004
-    listed = (
-        f"{seeds[0]} to {seeds[-1]}" if is_range else first_few(list(map(str, seeds)), _SEEDS_SHOWN)
-    )
+    least, most = seeds[0], seeds[-1]
+    listed = f"{least} to {most}"
+    if len(seeds) == 2 or most - least >= len(seeds):  # noqa: PLR2004
+        listed = first_few(list(map(str, seeds)), _SEEDS_SHOWN)
     return f"{len(seeds)} seeds, {listed}"
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:
-    metrics = {
-        metric: {
-            "first": asdict(pair.first),
-            "second": asdict(pair.second),
-            "difference": pair.difference and pair.difference.to_json(),
-            "p_holm": pair.p,
-        }
-        for metric, pair in comparison.metrics.items()
-    }
     return {
         "first": comparison.first.name,
         "second": comparison.second.name,
@@ -188,5 +177,8 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         "settings": comparison.settings,
         "confounded": comparison.is_confounded,
         "not_compared": _other_images(comparison),
-        "metrics": metrics,
+        "metrics": {
+            metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}
+            for metric, pair in comparison.metrics.items()
+        },
     }

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.analysis.experiments import ExperimentRuns, Ranking, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_of, images_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.quantities import format_seconds
 from fmgrid.training.costs import estimate_seconds
@@ -31,7 +31,7 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     finished: int = 0
     failed: int = 0
-    ranking: Ranking = field(default_factory=Ranking)  # of all complete runs, old and new
+    runs: list[Run] = field(default_factory=list)  # old and new
     best: Sequence[ExperimentRuns] = ()  # of each set of images that judges experiments
     started: float = field(init=False)
     _spent: float = 0.0  # estimated cost of what is done
@@ -41,7 +41,7 @@ class Progress:
     def __post_init__(self) -> None:
         self.started = self.clock()
         self._cost = sum(map(estimate_seconds, self.trainings))
-        self.best = self.ranking.best()
+        self.best = best_of(self.runs)
 
     def add(self, run: Run) -> None:
         """Count a finished run."""
@@ -51,10 +51,10 @@ class Progress:
             self._working_since = self.clock() - run.seconds
         if run.trained_as is None:
             self._spent += estimate_seconds(run.experiment)
-        self.ranking.add(run)
+        self.runs.append(run)
         if self.clock() >= self._ranked_next or self.finished == self.total:
             began = self.clock()
-            self.best = self.ranking.best()
+            self.best = best_of(self.runs)
             self._ranked_next = self.clock() + 20 * (self.clock() - began)
 
     @property

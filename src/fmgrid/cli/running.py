@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.live import Live
 
-from fmgrid.analysis.experiments import Ranking
+from fmgrid.analysis.experiments import best_of
 from fmgrid.cli.interrupts import deafen
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run
@@ -145,7 +145,7 @@ def _run_all(
             len(agenda.wanted),
             agenda.trainings,
             lambda: executor.running,
-            ranking=Ranking(complete),
+            runs=complete,
         )
         search = GridSearch(agenda.wanted)
         with _shown(progress, options):
@@ -259,7 +259,7 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
     if not options.quiet:
         if not runs:
             say("nothing to do")
-        best = Ranking(complete).best()
+        best = best_of(complete)
         of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
         say(f"{of_all}; best: {describe_best(best)}" if best else of_all)
         if complete and not failed and not missing:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.experiments import ExperimentRuns, best_first
 from fmgrid.analysis.statistics import estimate
 from fmgrid.plots import scales, style
 from fmgrid.settings import show
@@ -65,7 +65,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     figure = style.new_figure(title, 1.1 + room)
     grid = style.panels(figure, len(planes), across, share="xy")
     colour_of = _add_colours(figure, grid, group)
-    best = max(value for one in group.distinct if (value := one.mean(scales.METRIC)) is not None)
+    best = max(value for one in group.members if (value := one.mean(scales.METRIC)) is not None)
     for axes, plane in zip(grid, planes, strict=True):
         _draw_cells(axes, plane, colour_of, best, lines)
     _label_rows(grid[0], row)
@@ -75,24 +75,24 @@ def plot_heatmap(group: Group) -> style.Plot | None:
         scales.label_levels(axes, places, _ROOM / across)
     figure.supxlabel(scales.axis_label(column, is_scaled=False))
     figure.supylabel(scales.axis_label(row, is_scaled=False))
-    means = [mean for one in group.distinct if (mean := one.estimate(scales.METRIC))]
+    means = [mean for one in group.members if (mean := one.estimate(scales.METRIC))]
     counts = {mean.n for mean in means}
     bars = scales.over_seeds(counts)
     if lines > 1:
         bars = scales.intervals(counts, "± is half the 95% interval")
     caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
-    without = len(group.distinct) - len(means)
+    without = len(group.members) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     return style.Plot(figure, caption + grey)
 
 
 def to_planes(group: Group) -> list[Plane]:
     """Return the heat maps that show a group; none where it has another shape or too many axes."""
-    if group.shape != "factorial" or not group.ranked(scales.METRIC):
+    if group.shape != "factorial" or not best_first(group.members, scales.METRIC):
         return []
     match group.axes:
         case [row, column]:
-            return [Plane("", row, column, group.distinct)]
+            return [Plane("", row, column, group.members)]
         case [_, _, _]:
             beside = min(group.axes, key=lambda axis: len(axis.levels))
             row, column = (axis for axis in group.axes if axis is not beside)
@@ -106,7 +106,7 @@ def to_planes(group: Group) -> list[Plane]:
 
 def _add_colours(figure: Figure, grid: list[Axes], group: Group) -> ColourOf:
     """Add a bar of colours, and return the colour of a mean; outliers have those of its ends."""
-    means = [100 * mean for one in group.distinct if (mean := one.mean(scales.METRIC)) is not None]
+    means = [100 * mean for one in group.members if (mean := one.mean(scales.METRIC)) is not None]
     low, high = scales.near_span([(mean, mean) for mean in means])
     free = 0.5 if high == low else 0.0
     norm, colours = Normalize(low - free, high + free, clip=True), colormaps[style.COLOUR_MAP]

@@ -176,7 +176,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
 
 def _curves(group: Group) -> Curves:
     """Return the validation losses of a group's experiments that have two epochs or more."""
-    curves = {one.name: epoch_means([one], "valid_loss") for one in group.distinct}
+    curves = {one.name: epoch_means([one], "valid_loss") for one in group.members}
     long = [(name, means) for name, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 

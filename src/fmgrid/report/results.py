@@ -153,7 +153,7 @@ def _conditions(study: Study) -> Iterator[str]:
             "Experiments that differ only in `epochs` are snapshots of one training: "
             f"{_named(nested)}."
         )
-    twins = [same for same in by_configuration(experiments).values() if len(same) > 1]
+    twins = [same for same in by_configuration(experiments) if len(same) > 1]
     if twins:
         yield f"One configuration under several names, which counts once: {_named(twins)}."
 
@@ -164,7 +164,7 @@ def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
     against = compare_with(evidence.study, group, evidence.metric)
-    ranked = group.ranked(evidence.metric)
+    ranked = best_first(group.members, evidence.metric)
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
         group.title,

@@ -63,11 +63,6 @@ class StoredRun:
         return self.status in ("complete", None)
 
     @property
-    def is_failed(self) -> bool:
-        """Whether fmgrid gave it up."""
-        return self.status in ("failed", "timeout")
-
-    @property
     def place(self) -> str:
         """What it is called where names may occur twice."""
         return self.folder or self.run
@@ -112,8 +107,8 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
             contents.warnings.append(str(error))
             if results and not isinstance(error, NewerFormatError):
                 contents.damaged.append(name)
-            continue
-        contents.runs.append(stored if with_history else replace(stored, history=()))
+        else:
+            contents.runs.append(stored if with_history else replace(stored, history=()))
     for folder in listing.replaced if with_history else ():
         replaced, unread = find_set_aside(folder)
         contents.warnings += unread
