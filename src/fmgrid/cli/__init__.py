@@ -12,8 +12,20 @@ from typing import Annotated, Any
 import typer
 
 from fmgrid import __version__
-from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
+from fmgrid.cli.options import (
+    DataDir,
+    Folder,
+    Json,
+    Logdir,
+    PlanOptions,
+    RunOptions,
+    argument,
+    asked_by,
+    option,
+    report_command,
+    takes,
+)
 from fmgrid.cli.output import (
     INTERRUPTED,
     REFUSALS,
@@ -65,7 +77,7 @@ def _with_plain_arguments(group: Any) -> Any:
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, option("--version", "Print the version.")] = False,
 ) -> None:
     """Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise."""
     if version:
@@ -75,143 +87,55 @@ def _root(
 
 @app.command()
 @reported
-def run(
-    grids: options.Grids,
-    jobs: options.Jobs = None,
-    logdir: options.Logdir = Path("modellogs"),
-    overrides: options.Set = None,
-    only: options.Only = None,
-    seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = None,
-    data_dir: options.DataDir = None,
-    set_aside: Annotated[
-        bool,
-        typer.Option(
-            "--replace",
-            help="Retrain runs whose settings changed; their old results move to .replaced/.",
-        ),
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Train only the runs that failed, again.")
-    ] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
-    ] = False,
-    max_failures: Annotated[
-        int | None,
-        typer.Option("--max-failures", metavar="N", min=1, help="Stop after N failed runs."),
-    ] = None,
-    timeout: options.Timeout = None,
-    memory: options.Memory = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, and train nothing.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")
-    ] = False,
-    json: options.Json = False,
-) -> None:
+@takes(RunOptions)
+def run(options: RunOptions) -> None:
     """Train the experiments of grids that have no results yet.
 
     A finished run is never trained again: after an interruption, the same command goes on.
     """
     from fmgrid.cli import running, showing
-    from fmgrid.quantities import parse_bytes, parse_seconds
     from fmgrid.results.store import Store
     from fmgrid.search.agenda import Policy
 
-    timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
-    memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
-    planned = options.load(grids, overrides, only, seeds, max_runs)
-    workers = options.count_workers(jobs)
-    policy = Policy(set_aside, retry_failed)
-    if dry_run:
-        showing.show_plan(planned, Store(logdir), workers, policy, json=json)
+    planned, store = options.load(), Store(options.logdir)
+    workers = options.count_workers()
+    policy = Policy(options.replace, options.retry_failed)
+    if options.dry_run:
+        showing.show_plan(planned, store, workers, policy, json=options.json)
         return
-    if timeout_seconds and not workers:
-        raise InputError([Problem(Place(f"--timeout {timeout}"), "", options.NO_TIME_LIMIT)])
-    run_options = running.RunOptions(
-        workers=workers,
-        data_dir=data_dir,
-        policy=policy,
-        max_failures=1 if fail_fast else max_failures,
-        timeout=timeout_seconds,
-        memory=memory_bytes,
-        quiet=quiet,
-        json=json,
-        command=options.run_command(
-            grids,
-            logdir,
-            {
-                "-j": jobs,
-                "--set": overrides,
-                "--only": only,
-                "--max-runs": max_runs,
-                "--data-dir": data_dir,
-                "--replace": set_aside,
-                "--retry-failed": retry_failed,
-                "--fail-fast": fail_fast,
-                "--max-failures": max_failures,
-                "--timeout": timeout,
-                "--memory": memory,
-                "--quiet": quiet,
-                "--json": json,
-            },
-            seeds,
-        ),
-    )
-    raise typer.Exit(running.run_grids(planned, Store(logdir), run_options))
+    if options.timeout_seconds and not workers:
+        problem = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
+        raise InputError([Problem(Place(f"--timeout {options.timeout}"), "", problem)])
+    raise typer.Exit(running.run_grids(planned, store, workers, policy, options))
 
 
 @app.command()
 @reported
-def plan(
-    grids: options.Grids,
-    jobs: options.Jobs = None,
-    logdir: options.Logdir = Path("modellogs"),
-    overrides: options.Set = None,
-    only: options.Only = None,
-    seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = None,
-    json: options.Json = False,
-) -> None:
+@takes(PlanOptions)
+def plan(options: PlanOptions) -> None:
     """Show what run would train, and how long it would take."""
     from fmgrid.cli import showing
     from fmgrid.results.store import Store
 
-    planned = options.load(grids, overrides, only, seeds, max_runs)
-    showing.show_plan(planned, Store(logdir), options.count_workers(jobs), json=json)
+    planned = options.load()
+    workers = options.count_workers()
+    showing.show_plan(planned, Store(options.logdir), workers, json=options.json)
 
 
 @app.command()
 @reported
 def summarize(
-    logdir: options.Folder,
+    logdir: Folder,
     output: Annotated[
-        Path,
-        typer.Option(
-            *("-o", "--output"),
-            metavar="CSV",
-            help="The file to write the table to; - is stdout.",
-            parser=options.to_file,
-        ),
+        Path, option("-o, --output CSV", "The file to write the table to; - is stdout.")
     ] = Path("experiment_summary.csv"),
     history: Annotated[
-        Path | None,
-        typer.Option(
-            "--history",
-            metavar="CSV",
-            help="Also write a table with a row for every epoch.",
-            parser=options.to_file,
-        ),
+        Path | None, option("--history CSV", "Also write a table with a row for every epoch.")
     ] = None,
     by_experiment: Annotated[
         Path | None,
-        typer.Option(
-            "--by-experiment",
-            metavar="CSV",
-            help="Also write a table of means over seeds, with 95 % intervals.",
-            parser=options.to_file,
+        option(
+            "--by-experiment CSV", "Also write a table of means over seeds, with 95 % intervals."
         ),
     ] = None,
 ) -> None:
@@ -247,39 +171,35 @@ def summarize(
 @app.command()
 @reported
 def report(
-    logdir: options.Folder,
-    output: options.ReportFolder = Path("report"),
+    logdir: Folder,
+    output: Annotated[
+        Path,
+        option(
+            "-o, --output FOLDER", "The folder of the report; an older report in it is replaced."
+        ),
+    ] = Path("report"),
     reference: Annotated[
         Path | None,
-        typer.Option(
-            "--reference",
-            metavar="CSV",
-            help="Compare the results with the published figures in this table.",
-            parser=options.to_file,
-        ),
+        option("--reference CSV", "Compare the results with the published figures in this table."),
     ] = None,
     grids: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--grid",
-            metavar="GRID",
-            help="Take groups and hypotheses from these grids, not from the record of the runs.",
-            parser=options.to_file,
+        option(
+            "--grid GRID",
+            "Take groups and hypotheses from these grids, not from the record of the runs.",
         ),
     ] = None,
-    open_it: Annotated[
-        bool, typer.Option("--open", help="Open the report in the browser.")
-    ] = False,
-    json: options.Json = False,
+    open_it: Annotated[bool, option("--open", "Open the report in the browser.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
     from fmgrid.report import read_reference
 
     published = read_reference(reference) if reference else None
-    asked = options.asked_by(grids) if grids else None
+    asked = asked_by(grids) if grids else None
     study = reporting.load_study(logdir, asked)
-    command = options.report_command(logdir, output, reference, grids)
+    command = report_command(logdir, output, reference, grids)
     evidence, files = reporting.write_report(study, published, logdir, output, command)
     reporting.tell_report(evidence, files, json=json)
     if open_it:
@@ -291,24 +211,10 @@ def report(
 @app.command()
 @reported
 def compare(
-    first: Annotated[
-        str,
-        typer.Argument(
-            metavar="FIRST",
-            help="An experiment or a run, by name or folder.",
-            parser=options.to_name,
-        ),
-    ],
-    second: Annotated[
-        str,
-        typer.Argument(
-            metavar="SECOND",
-            help="The experiment or run to compare it with.",
-            parser=options.to_name,
-        ),
-    ],
-    logdir: options.Logdir = Path("modellogs"),
-    json: options.Json = False,
+    first: Annotated[str, argument("FIRST", "An experiment or a run, by name or folder.")],
+    second: Annotated[str, argument("SECOND", "The experiment or run to compare it with.")],
+    logdir: Logdir = Path("modellogs"),
+    json: Json = False,
 ) -> None:
     """Compare two experiments, seed by seed.
 
@@ -323,8 +229,8 @@ def compare(
 @app.command()
 @reported
 def status(
-    logdir: options.Folder = Path("modellogs"),
-    json: options.Json = False,
+    logdir: Folder = Path("modellogs"),
+    json: Json = False,
 ) -> None:
     """Count runs by state, and name those not complete."""
     from fmgrid.results.store import Store
@@ -355,12 +261,9 @@ def status(
 @app.command()
 @reported
 def show(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="A run, by name or folder.", parser=options.to_name),
-    ],
-    logdir: options.Logdir = Path("modellogs"),
-    json: options.Json = False,
+    name: Annotated[str, argument("RUN", "A run, by name or folder.")],
+    logdir: Logdir = Path("modellogs"),
+    json: Json = False,
 ) -> None:
     """Show the settings, epochs and software of one run."""
     from fmgrid.cli import showing
@@ -373,13 +276,10 @@ def show(
 @reported
 def data(
     dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET", help="The data set: fashion-mnist or fashion-mnist-sample."
-        ),
+        str, argument("DATASET", "The data set: fashion-mnist or fashion-mnist-sample.")
     ] = "fashion-mnist",
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Find or download a data set, verify it, and describe it."""
     from fmgrid.cli import showing
