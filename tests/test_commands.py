@@ -64,7 +64,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         words = shlex.split(line)
         monkeypatch.setattr(sys, "argv", words)
         context = get_command(app).commands["run"].make_context("run", words[2:])
-        given = {name: value for name, value in context.params.items() if value != ()}
+        given = {name: None if value == () else value for name, value in context.params.items()}
         options = RunOptions(context, **given)
         logdir, plan = options.logdir, options.load()
         for definition in plan.definitions:

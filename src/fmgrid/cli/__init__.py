@@ -4,20 +4,20 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
-import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from fmgrid import __version__
 from fmgrid.cli.interrupts import deafen, stoppable
 from fmgrid.cli.options import (
-    DataDir,
-    Folder,
-    Json,
-    Logdir,
+    DATA_DIR,
+    FOLDER,
+    FOLDER_OR_DEFAULT,
+    JSON,
+    LOGDIR,
     PlanOptions,
     RunOptions,
     argument,
@@ -30,6 +30,7 @@ from fmgrid.cli.output import (
     INTERRUPTED,
     REFUSALS,
     open_closed_streams,
+    put_json,
     refuse,
     reported,
     say,
@@ -77,7 +78,7 @@ def _with_plain_arguments(group: Any) -> Any:
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, option("--version", "Print the version.")] = False,
+    version: bool = option("--version", "Print the version."),
 ) -> None:
     """Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise."""
     if version:
@@ -125,19 +126,18 @@ def plan(options: PlanOptions) -> None:
 @app.command()
 @reported
 def summarize(
-    logdir: Folder,
-    output: Annotated[
-        Path, option("-o, --output CSV", "The file to write the table to; - is stdout.")
-    ] = Path("experiment_summary.csv"),
-    history: Annotated[
-        Path | None, option("--history CSV", "Also write a table with a row for every epoch.")
-    ] = None,
-    by_experiment: Annotated[
-        Path | None,
-        option(
-            "--by-experiment CSV", "Also write a table of means over seeds, with 95 % intervals."
-        ),
-    ] = None,
+    logdir: Path = FOLDER,
+    output: Path = option(
+        "-o, --output CSV",
+        "The file to write the table to; - is stdout.",
+        Path("experiment_summary.csv"),
+    ),
+    history: Path | None = option(
+        "--history CSV", "Also write a table with a row for every epoch."
+    ),
+    by_experiment: Path | None = option(
+        "--by-experiment CSV", "Also write a table of means over seeds, with 95 % intervals."
+    ),
 ) -> None:
     """Write a CSV table of all runs with their settings and metrics."""
     from fmgrid.cli import showing
@@ -171,26 +171,21 @@ def summarize(
 @app.command()
 @reported
 def report(
-    logdir: Folder,
-    output: Annotated[
-        Path,
-        option(
-            "-o, --output FOLDER", "The folder of the report; an older report in it is replaced."
-        ),
-    ] = Path("report"),
-    reference: Annotated[
-        Path | None,
-        option("--reference CSV", "Compare the results with the published figures in this table."),
-    ] = None,
-    grids: Annotated[
-        list[Path] | None,
-        option(
-            "--grid GRID",
-            "Take groups and hypotheses from these grids, not from the record of the runs.",
-        ),
-    ] = None,
-    open_it: Annotated[bool, option("--open", "Open the report in the browser.")] = False,
-    json: Json = False,
+    logdir: Path = FOLDER,
+    output: Path = option(
+        "-o, --output FOLDER",
+        "The folder of the report; an older report in it is replaced.",
+        Path("report"),
+    ),
+    reference: Path | None = option(
+        "--reference CSV", "Compare the results with the published figures in this table."
+    ),
+    grids: list[Path] | None = option(
+        "--grid GRID",
+        "Take groups and hypotheses from these grids, not from the record of the runs.",
+    ),
+    open_it: bool = option("--open", "Open the report in the browser."),
+    json: bool = JSON,
 ) -> None:
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
@@ -211,10 +206,10 @@ def report(
 @app.command()
 @reported
 def compare(
-    first: Annotated[str, argument("FIRST", "An experiment or a run, by name or folder.")],
-    second: Annotated[str, argument("SECOND", "The experiment or run to compare it with.")],
-    logdir: Logdir = Path("modellogs"),
-    json: Json = False,
+    first: str = argument("FIRST", "An experiment or a run, by name or folder."),
+    second: str = argument("SECOND", "The experiment or run to compare it with."),
+    logdir: Path = LOGDIR,
+    json: bool = JSON,
 ) -> None:
     """Compare two experiments, seed by seed.
 
@@ -229,8 +224,8 @@ def compare(
 @app.command()
 @reported
 def status(
-    logdir: Folder = Path("modellogs"),
-    json: Json = False,
+    logdir: Path = FOLDER_OR_DEFAULT,
+    json: bool = JSON,
 ) -> None:
     """Count runs by state, and name those not complete."""
     from fmgrid.results.store import Store
@@ -247,7 +242,7 @@ def status(
         is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
         states.setdefault("running" if is_running else "interrupted", []).append(name)
     if json:
-        print(json_format.dumps({"states": states, "warnings": contents.warnings}, indent=2))
+        put_json({"states": states, "warnings": contents.warnings})
         return
     for warning in contents.warnings:
         warn(warning)
@@ -261,9 +256,9 @@ def status(
 @app.command()
 @reported
 def show(
-    name: Annotated[str, argument("RUN", "A run, by name or folder.")],
-    logdir: Logdir = Path("modellogs"),
-    json: Json = False,
+    name: str = argument("RUN", "A run, by name or folder."),
+    logdir: Path = LOGDIR,
+    json: bool = JSON,
 ) -> None:
     """Show the settings, epochs and software of one run."""
     from fmgrid.cli import showing
@@ -275,11 +270,11 @@ def show(
 @app.command()
 @reported
 def data(
-    dataset: Annotated[
-        str, argument("DATASET", "The data set: fashion-mnist or fashion-mnist-sample.")
-    ] = "fashion-mnist",
-    data_dir: DataDir = None,
-    json: Json = False,
+    dataset: str = argument(
+        "DATASET", "The data set: fashion-mnist or fashion-mnist-sample.", "fashion-mnist"
+    ),
+    data_dir: Path | None = DATA_DIR,
+    json: bool = JSON,
 ) -> None:
     """Find or download a data set, verify it, and describe it."""
     from fmgrid.cli import showing

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property, wraps
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -56,26 +56,28 @@ _PARSERS = {
 }
 
 
-def argument(form: str, text: str) -> Any:
+def argument(form: str, text: str, default: object = ...) -> Any:
     """Return an argument of this form, such as "GRID", and its help."""
-    return typer.Argument(metavar=form, help=text, parser=_PARSERS.get(form))
+    return typer.Argument(default, metavar=form, help=text, parser=_PARSERS.get(form))
 
 
-def option(form: str, text: str, **more: Any) -> Any:
+def option(form: str, text: str, default: object = None, **more: Any) -> Any:
     """Return an option as its help shows it: the form, such as "-j, --jobs N", and the text."""
     names = form.replace(", ", " ").split()
-    value = "" if names[-1].startswith("-") else names.pop()
+    if names[-1].startswith("-"):
+        return typer.Option(False, *names, help=text)
+    value = names.pop()
     parser = _PARSERS.get(value)
-    return typer.Option(*names, metavar=value or None, help=text, parser=parser, **more)
+    return typer.Option(default, *names, metavar=value, help=text, parser=parser, **more)
 
 
-Folder: TypeAlias = Annotated[Path, argument("LOGDIR", "The folder that holds the runs.")]
-Logdir: TypeAlias = Annotated[Path, option("--logdir LOGDIR", "The folder that holds the runs.")]
-DataDir: TypeAlias = Annotated[
-    Path | None,
-    option("--data-dir FOLDER", "Read the four files of Fashion-MNIST from this folder."),
-]
-Json: TypeAlias = Annotated[bool, option("--json", "Print JSON for scripts.")]
+_RUNS = "The folder that holds the runs."
+_MODELLOGS = Path("modellogs")
+FOLDER = argument("LOGDIR", _RUNS)
+FOLDER_OR_DEFAULT = argument("LOGDIR", _RUNS, _MODELLOGS)
+LOGDIR = option("--logdir LOGDIR", _RUNS, _MODELLOGS)
+DATA_DIR = option("--data-dir FOLDER", "Read the four files of Fashion-MNIST from this folder.")
+JSON = option("--json", "Print JSON for scripts.")
 
 
 @dataclass(frozen=True)
@@ -83,43 +85,28 @@ class GridOptions:
     """The options of plan and run that choose experiments and workers."""
 
     context: typer.Context
-    grids: Annotated[
-        list[Path], argument("GRID", "Grid files, or folders with *.toml files in them.")
-    ]
-    jobs: Annotated[
-        int | None,
-        option(
-            "-j, --jobs N",
-            "Train in N worker processes of one thread each; default: one per core. "
-            "0 trains in fmgrid's own process, where breakpoint() works.",
-            min=0,
-        ),
-    ] = None
-    logdir: Logdir = Path("modellogs")
-    overrides: Annotated[
-        list[str] | None,
-        option(
-            "--set SETTING=VALUE",
-            "Set this setting in all experiments, whatever the grids say (repeatable).",
-        ),
-    ] = None
-    only: Annotated[
-        list[str] | None,
-        option(
-            "--only PATTERN",
-            "Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
-        ),
-    ] = None
-    seeds: Annotated[
-        str | None,
-        option(
-            "--seeds 0,1,2", "Run every experiment with these seeds, instead of those in the grids."
-        ),
-    ] = None
-    max_runs: Annotated[
-        int | None,
-        option("--max-runs N", "Refuse grids of more than N runs; default: 10000.", min=1),
-    ] = None
+    grids: list[Path] = argument("GRID", "Grid files, or folders with *.toml files in them.")
+    jobs: int | None = option(
+        "-j, --jobs N",
+        "Train in N worker processes of one thread each; default: one per core. "
+        "0 trains in fmgrid's own process, where breakpoint() works.",
+        min=0,
+    )
+    logdir: Path = LOGDIR
+    overrides: list[str] | None = option(
+        "--set SETTING=VALUE",
+        "Set this setting in all experiments, whatever the grids say (repeatable).",
+    )
+    only: list[str] | None = option(
+        "--only PATTERN",
+        "Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
+    )
+    seeds: str | None = option(
+        "--seeds 0,1,2", "Run every experiment with these seeds, instead of those in the grids."
+    )
+    max_runs: int | None = option(
+        "--max-runs N", "Refuse grids of more than N runs; default: 10000.", min=1
+    )
 
     def load(self) -> "Plan":
         """Return the experiments and hypotheses that these ask for. Raises `InputError`."""
@@ -146,45 +133,31 @@ class GridOptions:
 class PlanOptions(GridOptions):
     """All options of plan."""
 
-    json: Json = False
+    json: bool = JSON
 
 
 @dataclass(frozen=True)
 class RunOptions(GridOptions):
     """All options of run. Raises `InputError` for a duration or a size that is none."""
 
-    data_dir: DataDir = None
-    replace: Annotated[
-        bool,
-        option(
-            "--replace",
-            "Retrain runs whose settings changed; their old results move to .replaced/.",
-        ),
-    ] = False
-    retry_failed: Annotated[
-        bool, option("--retry-failed", "Train only the runs that failed, again.")
-    ] = False
-    fail_fast: Annotated[bool, option("--fail-fast", "Stop at the first failed run.")] = False
-    max_failures: Annotated[
-        int | None, option("--max-failures N", "Stop after N failed runs.", min=1)
-    ] = None
-    timeout: Annotated[
-        str | None,
-        option(
-            "--timeout 60s",
-            "Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
-        ),
-    ] = None
-    memory: Annotated[
-        str | None,
-        option(
-            "--memory 2GB",
-            "Fail a training that allocates more; default: what the machine or container has.",
-        ),
-    ] = None
-    dry_run: Annotated[bool, option("--dry-run", "Show the plan, and train nothing.")] = False
-    quiet: Annotated[bool, option("--quiet, -q", "Print warnings and errors only.")] = False
-    json: Json = False
+    data_dir: Path | None = DATA_DIR
+    replace: bool = option(
+        "--replace", "Retrain runs whose settings changed; their old results move to .replaced/."
+    )
+    retry_failed: bool = option("--retry-failed", "Train only the runs that failed, again.")
+    fail_fast: bool = option("--fail-fast", "Stop at the first failed run.")
+    max_failures: int | None = option("--max-failures N", "Stop after N failed runs.", min=1)
+    timeout: str | None = option(
+        "--timeout 60s",
+        "Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
+    )
+    memory: str | None = option(
+        "--memory 2GB",
+        "Fail a training that allocates more; default: what the machine or container has.",
+    )
+    dry_run: bool = option("--dry-run", "Show the plan, and train nothing.")
+    quiet: bool = option("--quiet, -q", "Print warnings and errors only.")
+    json: bool = JSON
 
     def __post_init__(self) -> None:
         _ = self.timeout_seconds, self.memory_bytes

@@ -2,9 +2,10 @@
 
 import codecs
 import io
+import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -23,8 +24,6 @@ from fmgrid.words import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-    from fmgrid.cli.tables import Rows
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
@@ -72,22 +71,9 @@ def put(content: "RenderableType") -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def put_rows(
-    head: Sequence[str],
-    names: Sequence[str],
-    rows_of: "Callable[[Callable[[str], str]], Rows]",
-) -> None:
-    """Print rows to stdout as a table, or where the terminal is too narrow in blocks.
-
-    *rows_of* gets a function that shortens the *names* as far as the terminal demands.
-    """
-    from fmgrid.cli.tables import to_lines
-
-    lines = to_lines(head, names, rows_of, console().width)
-    if isinstance(lines, str):
-        print(lines)
-    else:
-        put(lines)
+def put_json(answer: object) -> None:
+    """Print the answer of a command for a script."""
+    print(json.dumps(answer, indent=2, default=str))  # an argument may be a date
 
 
 def open_closed_streams() -> None:

@@ -13,6 +13,10 @@ from fmgrid.words import first_few
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"
+_PAGE_OF = {
+    **dict(zip(PAGES, PAGES, strict=True)),
+    PICTURES: PAGES[0],
+}  # whose mark tells whose it is
 
 _MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a few millions
 
@@ -22,22 +26,24 @@ def check_place(folder: Path) -> None:
 
     Raises `InputError`; `StoreError` where that cannot be told.
     """
-    place = Place(f"-o {folder}")
     try:
         if folder.exists() and not folder.is_dir():
-            raise InputError([Problem(place, "", "is a file; name a folder")])
+            raise _refusal(folder, "is a file; name a folder")
         strangers = [
-            name for name in PAGES if (folder / name).exists() and MARK not in _read(folder / name)
+            name
+            for name, page in _PAGE_OF.items()
+            if (folder / name).exists() and MARK not in _read(folder / page)
         ]
-        pictures = folder / PICTURES
-        if pictures.exists() and not (pictures.is_dir() and MARK in _read(folder / PAGES[0])):
-            strangers.append(PICTURES)
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
     if strangers:
-        message = f"holds {first_few(strangers)}, which may be your own; name another folder"
-        raise InputError([Problem(place, "", message)])
+        names = first_few(strangers)
+        raise _refusal(folder, f"holds {names}, which may be your own; name another folder")
+
+
+def _refusal(folder: Path, message: str) -> InputError:
+    return InputError([Problem(Place(f"-o {folder}"), "", message)])
 
 
 def place(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -92,7 +92,7 @@ class Progress:
     def now(self, width: int) -> str:
         """Return the best run and those that are running, their names as short as *width* asks."""
         running = [experiment.run_name for experiment in self.running()]
-        names = [*running, *map(_name_of, self.best)]
+        names = [*running, *map(name_of, self.best)]
         longest = max(map(len, names), default=0)
         for limit in range(longest, _SHORTEST_NAME - 1, -1):
             text = self._now(running, shortened(names, limit))
@@ -137,11 +137,11 @@ def describe_best(
 
 def _accuracy_of(one: ExperimentRuns, short: Mapping[str, str]) -> str:
     """Return the accuracy of a run by its name, or the mean of several."""
-    name = _name_of(one)
+    name = name_of(one)
     told = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
     return told if len(one.runs) == 1 else f"{told}, the mean of {len(one.runs)} seeds"
 
 
-def _name_of(one: ExperimentRuns) -> str:
+def name_of(one: ExperimentRuns) -> str:
     """Return the name of a single run, or of an experiment of several."""
     return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
