@@ -13,10 +13,6 @@ from fmgrid.words import first_few
 
 PAGES = ("report.md", "report.html")
 PICTURES = "visualizations"
-_PAGE_OF = {
-    **dict(zip(PAGES, PAGES, strict=True)),
-    PICTURES: PAGES[0],
-}  # whose mark tells whose it is
 
 _MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a few millions
 
@@ -27,23 +23,20 @@ def check_place(folder: Path) -> None:
     Raises `InputError`; `StoreError` where that cannot be told.
     """
     try:
-        if folder.exists() and not folder.is_dir():
-            raise _refusal(folder, "is a file; name a folder")
-        strangers = [
+        is_file = folder.exists() and not folder.is_dir()
+        strangers = [  # a page says itself whose it is, and the first one whose pictures are there
             name
-            for name, page in _PAGE_OF.items()
+            for name, page in zip((*PAGES, PICTURES), (*PAGES, PAGES[0]), strict=True)
             if (folder / name).exists() and MARK not in _read(folder / page)
         ]
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
-    if strangers:
+    if is_file or strangers:
         names = first_few(strangers)
-        raise _refusal(folder, f"holds {names}, which may be your own; name another folder")
-
-
-def _refusal(folder: Path, message: str) -> InputError:
-    return InputError([Problem(Place(f"-o {folder}"), "", message)])
+        message = f"holds {names}, which may be your own; name another folder"
+        message = "is a file; name a folder" if is_file else message
+        raise InputError([Problem(Place(f"-o {folder}"), "", message)])
 
 
 def place(folder: Path, files: Mapping[str, bytes]) -> None:
