@@ -196,6 +196,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "README.md",
         "docs/architecture.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "docs/glossary.md",
         "docs/grids.md",
         "docs/replication/README.md",
@@ -212,6 +213,14 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_files_that_a_page_for_contributors_names_are_there(page: str) -> None:
+    named = re.findall(r"`((?:src|tests|scripts)/[\w/.]+\.\w+)`", (ROOT / page).read_text())
+    assert named or page != "CONTRIBUTING.md"
+    for path in named:
+        assert (ROOT / path).exists(), path
 
 
 def test_the_tests_that_the_page_on_reliability_names_are_there() -> None:
