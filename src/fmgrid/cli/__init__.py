@@ -67,10 +67,8 @@ def _with_plain_arguments(group: Any) -> Any:
     for command in group.commands.values():
         for parameter in command.params:
             if parameter.param_type_name == "argument":
-                many = "" if parameter.nargs == 1 else "..."
-                name = (
-                    f"{parameter.metavar}{many}" if parameter.required else f"[{parameter.metavar}]"
-                )
+                name = parameter.metavar + "..." * (parameter.nargs != 1)
+                name = name if parameter.required else f"[{name}]"
                 parameter.display_type_rich = lambda ctx: None  # noqa: ARG005
                 parameter._usage_display_name = lambda name=name: name
     return group
@@ -118,9 +116,8 @@ def plan(options: PlanOptions) -> None:
     from fmgrid.cli import showing
     from fmgrid.results.store import Store
 
-    planned = options.load()
-    workers = options.count_workers()
-    showing.show_plan(planned, Store(options.logdir), workers, json=options.json)
+    planned, store = options.load(), Store(options.logdir)
+    showing.show_plan(planned, store, options.count_workers(), json=options.json)
 
 
 @app.command()

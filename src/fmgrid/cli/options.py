@@ -122,7 +122,9 @@ class GridOptions:
 
     def count_workers(self) -> int:
         """Return how many workers to start: one a core unless asked for fewer, or for none."""
-        cores = _cores()
+        # The cores that this process may use, where the system tells them
+        usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        cores = len(usable(0))
         if self.jobs is not None and self.jobs > cores:
             # Each worker keeps a core busy: more of them would only take turns.
             say(f"-j {self.jobs}: there are {cores} cores; running {cores} workers")
@@ -212,11 +214,10 @@ def report_command(
     """Return the command that makes a report, as typed unless a path leads out of this folder."""
     from fmgrid.hypotheses.commands import absolute, is_inside
 
-    paths = [("--output", output), ("--reference", reference)]
-    paths += [("--grid", grid) for grid in grids or ()]
-    given = [(name, str(path)) for name, path in paths if path is not None]
-    paths_given = [str(logdir), *(path for _, path in given)]
-    if logdir != Path() and all(map(is_inside, paths_given)):
+    every = [("--output", output), ("--reference", reference)]
+    every += [("--grid", grid) for grid in grids or ()]
+    given = [(name, str(path)) for name, path in every if path is not None]
+    if logdir != Path() and all(map(is_inside, [str(logdir), *(path for _, path in given)])):
         return command_line(["fmgrid", *sys.argv[1:]])
     words = [word for name, path in given for word in (name, absolute(path))]
     return command_line(["fmgrid", "report", absolute(str(logdir)), *words])
@@ -237,12 +238,6 @@ def _read_quantity(
     if text is not None and quantity is None:
         raise InputError([Problem(Place(f"{name} {printable(text, 40)}"), "", f"is not {wanted}")])
     return quantity
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # the cores that this process may use
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _parse_seeds(text: str) -> list[int]:

@@ -163,8 +163,7 @@ def show_run(run: Run, *, json: bool) -> None:
         columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
         rows = [
             [
-                str(record.epoch),
-                *(f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
+                *(f"{record.epoch}", f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
                 *(f"{record.accuracy:.2%}", f"{record.images_seen:,}", f"{record.seconds:.2f}"),
             ]
             for record in run.history
