@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from fmgrid.cli import app
-from fmgrid.cli.options import load, run_command
+from fmgrid.cli.options import RunOptions
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError
-from fmgrid.grid import to_asked
+from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import note, read_asked
 from fmgrid.pages.document import Code, Items, Text
@@ -61,19 +62,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(line: str) -> None:
         words = shlex.split(line)
         monkeypatch.setattr(sys, "argv", words)
-        given: dict[str, list[str]] = {}
-        grids: list[Path] = []
-        rest = iter(words[2:])
-        for word in rest:
-            if word == "--":
-                grids += map(Path, rest)
-            elif word.startswith("-"):
-                given.setdefault(word, []).append(next(rest))
-            else:
-                grids.append(Path(word))
-        logdir = Path(given.pop("--logdir", ["modellogs"])[0])
-        seeds = next(iter(given.pop("--seeds", [])), None)
-        plan = load(grids, given.get("--set"), None, seeds, None)
+        context = get_command(app).commands["run"].make_context("run", words[2:])
+        given = {name: None if value == () else value for name, value in context.params.items()}
+        options = RunOptions(context, **given)
+        logdir, plan = options.logdir, options.load()
         for definition in plan.definitions:
             experiment = definition.experiment
             seen = 3 * experiment.batch_size
@@ -87,7 +79,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
                     ),
                 )
             )
-        command = run_command(grids, logdir, given, seeds)
+        command = options.to_command()
         assert command
         note(logdir, to_asked(plan, datetime.now(UTC), command.text, command))
 
@@ -223,7 +215,7 @@ def test_commands_with_absolute_paths_follow_a_project_that_moves(
         monkeypatch.chdir(project / "gs")
         note(
             Path("../logs"),
-            to_asked(load([Path("one.toml")], None, None, None, None), datetime.now(UTC)),
+            to_asked(load_plan([Path("one.toml")]), datetime.now(UTC)),
         )
     else:
         run(
@@ -243,9 +235,9 @@ def test_commands_follow_a_grid_that_was_run_from_two_folders_and_then_renamed(
     run("fmgrid run gs/one.toml --logdir logs")
     logs = Path.cwd() / "logs"
     monkeypatch.chdir("gs")
-    note(logs, to_asked(load([Path("one.toml")], None, None, None, None), datetime.now(UTC)))
+    note(logs, to_asked(load_plan([Path("one.toml")]), datetime.now(UTC)))
     Path("one.toml").rename("new.toml")
-    note(logs, to_asked(load([Path("new.toml")], None, None, None, None), datetime.now(UTC)))
+    note(logs, to_asked(load_plan([Path("new.toml")]), datetime.now(UTC)))
     monkeypatch.chdir("..")
     for line in suggested(Path("logs")):
         assert plan(line)

@@ -244,6 +244,6 @@ def test_a_run_that_goes_on_in_a_log_folder_below_is_said_to_run(
     Store(logs).begin("new")
     Store(logs.parent / "idle").begin("old")
     with Store(logs).locked():
-        status(logs.parent)
+        status(logs.parent, json=False)
     states = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines()}
     assert (states["running"], states["interrupted"]) == ("logs/new", "idle/old")

@@ -112,13 +112,12 @@ def is_the_machines(error: BaseException, *, is_plugged_in: bool = True) -> bool
     Without plugged-in code it is to blame for every refusal except that of memory, of which a
     network may need too much.
     """
-    if isinstance(error, MachineError) or (isinstance(error, OSError) and error.errno in _MACHINES):
+    code = error.errno if isinstance(error, OSError) else None  # which only the system sets
+    if isinstance(error, MachineError) or code in _MACHINES:
         return True
     if is_plugged_in or is_lack_of_memory(error):
         return False
-    if isinstance(error, OSError):
-        return error.errno is not None  # which only the system sets
-    return explain_refusal(error) is not None
+    return code is not None if isinstance(error, OSError) else explain_refusal(error) is not None
 
 
 def is_lack_of_memory(error: BaseException) -> bool:

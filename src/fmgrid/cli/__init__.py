@@ -4,20 +4,33 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
-import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from fmgrid import __version__
-from fmgrid.cli import options
 from fmgrid.cli.interrupts import deafen, stoppable
+from fmgrid.cli.options import (
+    DATA_DIR,
+    FOLDER,
+    FOLDER_OR_DEFAULT,
+    JSON,
+    LOGDIR,
+    PlanOptions,
+    RunOptions,
+    argument,
+    asked_by,
+    option,
+    report_command,
+    takes,
+)
 from fmgrid.cli.output import (
     INTERRUPTED,
     REFUSALS,
     open_closed_streams,
+    put_json,
     refuse,
     reported,
     say,
@@ -54,10 +67,8 @@ def _with_plain_arguments(group: Any) -> Any:
     for command in group.commands.values():
         for parameter in command.params:
             if parameter.param_type_name == "argument":
-                many = "" if parameter.nargs == 1 else "..."
-                name = (
-                    f"{parameter.metavar}{many}" if parameter.required else f"[{parameter.metavar}]"
-                )
+                name = parameter.metavar + "..." * (parameter.nargs != 1)
+                name = name if parameter.required else f"[{name}]"
                 parameter.display_type_rich = lambda ctx: None  # noqa: ARG005
                 parameter._usage_display_name = lambda name=name: name
     return group
@@ -65,7 +76,7 @@ def _with_plain_arguments(group: Any) -> Any:
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: bool = option("--version", "Print the version."),
 ) -> None:
     """Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise."""
     if version:
@@ -75,145 +86,55 @@ def _root(
 
 @app.command()
 @reported
-def run(
-    grids: options.Grids,
-    jobs: options.Jobs = None,
-    logdir: options.Logdir = Path("modellogs"),
-    overrides: options.Set = None,
-    only: options.Only = None,
-    seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = None,
-    data_dir: options.DataDir = None,
-    set_aside: Annotated[
-        bool,
-        typer.Option(
-            "--replace",
-            help="Retrain runs whose settings changed; their old results move to .replaced/.",
-        ),
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Train only the runs that failed, again.")
-    ] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
-    ] = False,
-    max_failures: Annotated[
-        int | None,
-        typer.Option("--max-failures", metavar="N", min=1, help="Stop after N failed runs."),
-    ] = None,
-    timeout: options.Timeout = None,
-    memory: options.Memory = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, and train nothing.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")
-    ] = False,
-    json: options.Json = False,
-) -> None:
+@takes(RunOptions)
+def run(options: RunOptions) -> None:
     """Train the experiments of grids that have no results yet.
 
     A finished run is never trained again: after an interruption, the same command goes on.
     """
     from fmgrid.cli import running, showing
-    from fmgrid.quantities import parse_bytes, parse_seconds
     from fmgrid.results.store import Store
     from fmgrid.search.agenda import Policy
 
-    timeout_seconds = options.read_quantity("--timeout", timeout, parse_seconds)
-    memory_bytes = options.read_quantity("--memory", memory, parse_bytes)
-    planned = options.load(grids, overrides, only, seeds, max_runs)
-    workers = options.count_workers(jobs)
-    policy = Policy(set_aside, retry_failed)
-    if dry_run:
-        showing.show_plan(planned, Store(logdir), workers, policy, json=json)
+    planned, store = options.load(), Store(options.logdir)
+    workers = options.count_workers()
+    policy = Policy(options.replace, options.retry_failed)
+    if options.dry_run:
+        showing.show_plan(planned, store, workers, policy, json=options.json)
         return
-    if timeout_seconds and not workers:
-        raise InputError([Problem(Place(f"--timeout {timeout}"), "", options.NO_TIME_LIMIT)])
-    run_options = running.RunOptions(
-        workers=workers,
-        data_dir=data_dir,
-        policy=policy,
-        max_failures=1 if fail_fast else max_failures,
-        timeout=timeout_seconds,
-        memory=memory_bytes,
-        quiet=quiet,
-        json=json,
-        command=options.run_command(
-            grids,
-            logdir,
-            {
-                "-j": jobs,
-                "--set": overrides,
-                "--only": only,
-                "--max-runs": max_runs,
-                "--data-dir": data_dir,
-                "--replace": set_aside,
-                "--retry-failed": retry_failed,
-                "--fail-fast": fail_fast,
-                "--max-failures": max_failures,
-                "--timeout": timeout,
-                "--memory": memory,
-                "--quiet": quiet,
-                "--json": json,
-            },
-            seeds,
-        ),
-    )
-    raise typer.Exit(running.run_grids(planned, Store(logdir), run_options))
+    if options.timeout_seconds and not workers:
+        problem = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
+        raise InputError([Problem(Place(f"--timeout {options.timeout}"), "", problem)])
+    raise typer.Exit(running.run_grids(planned, store, workers, policy, options))
 
 
 @app.command()
 @reported
-def plan(
-    grids: options.Grids,
-    jobs: options.Jobs = None,
-    logdir: options.Logdir = Path("modellogs"),
-    overrides: options.Set = None,
-    only: options.Only = None,
-    seeds: options.Seeds = None,
-    max_runs: options.MaxRuns = None,
-    json: options.Json = False,
-) -> None:
+@takes(PlanOptions)
+def plan(options: PlanOptions) -> None:
     """Show what run would train, and how long it would take."""
     from fmgrid.cli import showing
     from fmgrid.results.store import Store
 
-    planned = options.load(grids, overrides, only, seeds, max_runs)
-    showing.show_plan(planned, Store(logdir), options.count_workers(jobs), json=json)
+    planned, store = options.load(), Store(options.logdir)
+    showing.show_plan(planned, store, options.count_workers(), json=options.json)
 
 
 @app.command()
 @reported
 def summarize(
-    logdir: options.Folder,
-    output: Annotated[
-        Path,
-        typer.Option(
-            *("-o", "--output"),
-            metavar="CSV",
-            help="The file to write the table to; - is stdout.",
-            parser=options.to_file,
-        ),
-    ] = Path("experiment_summary.csv"),
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            "--history",
-            metavar="CSV",
-            help="Also write a table with a row for every epoch.",
-            parser=options.to_file,
-        ),
-    ] = None,
-    by_experiment: Annotated[
-        Path | None,
-        typer.Option(
-            "--by-experiment",
-            metavar="CSV",
-            help="Also write a table of means over seeds, with 95 % intervals.",
-            parser=options.to_file,
-        ),
-    ] = None,
+    logdir: Path = FOLDER,
+    output: Path = option(
+        "-o, --output CSV",
+        "The file to write the table to; - is stdout.",
+        Path("experiment_summary.csv"),
+    ),
+    history: Path | None = option(
+        "--history CSV", "Also write a table with a row for every epoch."
+    ),
+    by_experiment: Path | None = option(
+        "--by-experiment CSV", "Also write a table of means over seeds, with 95 % intervals."
+    ),
 ) -> None:
     """Write a CSV table of all runs with their settings and metrics."""
     from fmgrid.cli import showing
@@ -247,39 +168,30 @@ def summarize(
 @app.command()
 @reported
 def report(
-    logdir: options.Folder,
-    output: options.ReportFolder = Path("report"),
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            metavar="CSV",
-            help="Compare the results with the published figures in this table.",
-            parser=options.to_file,
-        ),
-    ] = None,
-    grids: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--grid",
-            metavar="GRID",
-            help="Take groups and hypotheses from these grids, not from the record of the runs.",
-            parser=options.to_file,
-        ),
-    ] = None,
-    open_it: Annotated[
-        bool, typer.Option("--open", help="Open the report in the browser.")
-    ] = False,
-    json: options.Json = False,
+    logdir: Path = FOLDER,
+    output: Path = option(
+        "-o, --output FOLDER",
+        "The folder of the report; an older report in it is replaced.",
+        Path("report"),
+    ),
+    reference: Path | None = option(
+        "--reference CSV", "Compare the results with the published figures in this table."
+    ),
+    grids: list[Path] | None = option(
+        "--grid GRID",
+        "Take groups and hypotheses from these grids, not from the record of the runs.",
+    ),
+    open_it: bool = option("--open", "Open the report in the browser."),
+    json: bool = JSON,
 ) -> None:
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
     from fmgrid.report import read_reference
 
     published = read_reference(reference) if reference else None
-    asked = options.asked_by(grids) if grids else None
+    asked = asked_by(grids) if grids else None
     study = reporting.load_study(logdir, asked)
-    command = options.report_command(logdir, output, reference, grids)
+    command = report_command(logdir, output, reference, grids)
     evidence, files = reporting.write_report(study, published, logdir, output, command)
     reporting.tell_report(evidence, files, json=json)
     if open_it:
@@ -291,24 +203,10 @@ def report(
 @app.command()
 @reported
 def compare(
-    first: Annotated[
-        str,
-        typer.Argument(
-            metavar="FIRST",
-            help="An experiment or a run, by name or folder.",
-            parser=options.to_name,
-        ),
-    ],
-    second: Annotated[
-        str,
-        typer.Argument(
-            metavar="SECOND",
-            help="The experiment or run to compare it with.",
-            parser=options.to_name,
-        ),
-    ],
-    logdir: options.Logdir = Path("modellogs"),
-    json: options.Json = False,
+    first: str = argument("FIRST", "An experiment or a run, by name or folder."),
+    second: str = argument("SECOND", "The experiment or run to compare it with."),
+    logdir: Path = LOGDIR,
+    json: bool = JSON,
 ) -> None:
     """Compare two experiments, seed by seed.
 
@@ -323,8 +221,8 @@ def compare(
 @app.command()
 @reported
 def status(
-    logdir: options.Folder = Path("modellogs"),
-    json: options.Json = False,
+    logdir: Path = FOLDER_OR_DEFAULT,
+    json: bool = JSON,
 ) -> None:
     """Count runs by state, and name those not complete."""
     from fmgrid.results.store import Store
@@ -341,7 +239,7 @@ def status(
         is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
         states.setdefault("running" if is_running else "interrupted", []).append(name)
     if json:
-        print(json_format.dumps({"states": states, "warnings": contents.warnings}, indent=2))
+        put_json({"states": states, "warnings": contents.warnings})
         return
     for warning in contents.warnings:
         warn(warning)
@@ -355,12 +253,9 @@ def status(
 @app.command()
 @reported
 def show(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="A run, by name or folder.", parser=options.to_name),
-    ],
-    logdir: options.Logdir = Path("modellogs"),
-    json: options.Json = False,
+    name: str = argument("RUN", "A run, by name or folder."),
+    logdir: Path = LOGDIR,
+    json: bool = JSON,
 ) -> None:
     """Show the settings, epochs and software of one run."""
     from fmgrid.cli import showing
@@ -372,14 +267,11 @@ def show(
 @app.command()
 @reported
 def data(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET", help="The data set: fashion-mnist or fashion-mnist-sample."
-        ),
-    ] = "fashion-mnist",
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
+    dataset: str = argument(
+        "DATASET", "The data set: fashion-mnist or fashion-mnist-sample.", "fashion-mnist"
+    ),
+    data_dir: Path | None = DATA_DIR,
+    json: bool = JSON,
 ) -> None:
     """Find or download a data set, verify it, and describe it."""
     from fmgrid.cli import showing

@@ -1,6 +1,5 @@
 """`fmgrid compare`: two experiments, or two runs, over the seeds that both have."""
 
-import json as json_format
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,8 +9,9 @@ from typing import Any
 from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
 from fmgrid.analysis.experiments import ExperimentRuns, are_scored_alike, images_of
 from fmgrid.analysis.study import Study
-from fmgrid.cli.output import put_rows, say, warn
+from fmgrid.cli.output import put_json, say, warn
 from fmgrid.cli.reporting import load_study
+from fmgrid.cli.tables import put_rows
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
@@ -52,18 +52,18 @@ def find_repeated(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
 def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
     comparison = compare_two(first, second)
-    if json:  # an argument may be a date
-        print(json_format.dumps(_to_json(comparison), indent=2, default=str))
+    if json:
+        put_json(_to_json(comparison))
         return
     names = printable(first.name), printable(second.name)
     if comparison.settings:
         settings = [[name, *map(show, pair)] for name, pair in comparison.settings.items()]
-        put_rows(("setting", *names), (), lambda _: settings)
+        put_rows(("setting", *names), settings)
     else:
         print("the same configuration")
     print()
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
-    put_rows(("metric", *names, "difference", "95% interval", "p"), (), lambda _: rows)
+    put_rows(("metric", *names, "difference", "95% interval", "p"), rows)
     _say_how_sure(comparison)
     if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"

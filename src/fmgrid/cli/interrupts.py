@@ -5,17 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
 from fmgrid.cli.output import INTERRUPTED
 
 SHOW_CURSOR = b"\x1b[?25h\r\n"
 
 # SIGHUP is what a terminal sends when it closes; Windows has neither.
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+_SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
 
 @contextmanager
@@ -26,7 +22,7 @@ def stoppable() -> Iterator[None]:
     as nohup has it, stays ignored.
     """
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before: dict[int, Any] = {number: signal.signal(number, _stop) for number in heard}
+    before = {number: signal.signal(number, _stop) for number in heard}
     try:
         yield
     finally:
@@ -41,16 +37,14 @@ def deafen() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _stop(_: int, frame: FrameType | None) -> None:
-    del frame
+def _stop(*_: object) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) == _stop:
             signal.signal(number, _end)
     raise KeyboardInterrupt
 
 
-def _end(_: int, frame: FrameType | None) -> None:
-    del frame
+def _end(*_: object) -> None:
     if sys.stderr.isatty():  # whose cursor the progress display has hidden
         os.write(2, SHOW_CURSOR)
     os._exit(INTERRUPTED)

@@ -1,15 +1,20 @@
 """Options that several commands share, and what they mean."""
 
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, wraps
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.quantities import parse_bytes, parse_seconds
 from fmgrid.system.memory import available_cores
 from fmgrid.system.paths import HomeError, expand_home
 from fmgrid.words import command_line, printable
@@ -21,157 +26,184 @@ if TYPE_CHECKING:
     from fmgrid.hypotheses.records import Command, GridRecord
 
 T = TypeVar("T")
-NO_TIME_LIMIT = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
+Q = TypeVar("Q", int, float)
 
 
-def to_folder(text: str) -> Path:
-    """Return the folder of this name, with ~ for the home folder."""
-    return _to_path(text, "a folder")
+def _read_path(noun: str) -> Callable[[str], Path]:
+    """Return a parser of paths that expands ~, and names *noun* where there is none."""
+
+    def read(text: str) -> Path:
+        if not str(text):  # more often a variable that isn't set than the current folder
+            raise typer.BadParameter(f"it is empty; name {noun}")
+        try:
+            return expand_home(str(text))
+        except HomeError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return read
 
 
-def to_file(text: str) -> Path:
-    """Return the file of this name, with ~ for the home folder."""
-    return _to_path(text, "a file")
-
-
-def _to_path(text: str, kind: str) -> Path:
-    if not str(text):  # more often a variable that isn't set than the current folder
-        raise typer.BadParameter(f"it is empty; name {kind}")
-    try:
-        return expand_home(str(text))
-    except HomeError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def to_name(text: str) -> str:
+def _read_name(text: str) -> str:
     """Return a run's name as it is, and with ~ expanded the folder of a run."""
-    return str(_to_path(text, "a run")) if text.startswith("~") else text
+    return str(_read_path("a run")(text)) if text.startswith("~") else text
 
 
-Grids: TypeAlias = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="GRID", help="Grid files, or folders with *.toml files in them.", parser=to_file
-    ),
-]
-Folder: TypeAlias = Annotated[
-    Path,
-    typer.Argument(metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder),
-]
-Logdir: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        "--logdir", metavar="LOGDIR", help="The folder that holds the runs.", parser=to_folder
-    ),
-]
-ReportFolder: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FOLDER",
-        help="The folder of the report; an older report in it is replaced.",
-        parser=to_folder,
-    ),
-]
-Set: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="SETTING=VALUE",
-        help="Set this setting in all experiments, whatever the grids say (repeatable).",
-    ),
-]
-Only: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only",
-        metavar="PATTERN",
-        help="Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
-    ),
-]
-Seeds: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--seeds",
-        metavar="0,1,2",
-        help="Run every experiment with these seeds, instead of those in the grids.",
-    ),
-]
-MaxRuns: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--max-runs", metavar="N", min=1, help="Refuse grids of more than N runs; default: 10000."
-    ),
-]
-Jobs: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "-j",
-        "--jobs",
-        metavar="N",
-        min=0,
-        help="Train in N worker processes of one thread each; default: one per core. "
+# How a value is read, by its form in the help
+_PARSERS = {
+    **dict.fromkeys(("FOLDER", "LOGDIR"), _read_path("a folder")),
+    **dict.fromkeys(("CSV", "GRID"), _read_path("a file")),
+    **dict.fromkeys(("RUN", "FIRST", "SECOND"), _read_name),
+}
+
+
+def argument(form: str, text: str, default: object = ...) -> Any:
+    """Return an argument of this form, such as "GRID", and its help."""
+    return typer.Argument(default, metavar=form, help=text, parser=_PARSERS.get(form))
+
+
+def option(form: str, text: str, default: object = None, **more: Any) -> Any:
+    """Return an option as its help shows it: the form, such as "-j, --jobs N", and the text."""
+    names = form.replace(", ", " ").split()
+    if names[-1].startswith("-"):
+        return typer.Option(False, *names, help=text)
+    value = names.pop()
+    parser = _PARSERS.get(value)
+    return typer.Option(default, *names, metavar=value, help=text, parser=parser, **more)
+
+
+_RUNS = "The folder that holds the runs."
+_MODELLOGS = Path("modellogs")
+FOLDER = argument("LOGDIR", _RUNS)
+FOLDER_OR_DEFAULT = argument("LOGDIR", _RUNS, _MODELLOGS)
+LOGDIR = option("--logdir LOGDIR", _RUNS, _MODELLOGS)
+DATA_DIR = option("--data-dir FOLDER", "Read the four files of Fashion-MNIST from this folder.")
+JSON = option("--json", "Print JSON for scripts.")
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """The options of plan and run that choose experiments and workers."""
+
+    context: typer.Context
+    grids: list[Path] = argument("GRID", "Grid files, or folders with *.toml files in them.")
+    jobs: int | None = option(
+        "-j, --jobs N",
+        "Train in N worker processes of one thread each; default: one per core. "
         "0 trains in fmgrid's own process, where breakpoint() works.",
-    ),
-]
-DataDir: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        metavar="FOLDER",
-        help="Read the four files of Fashion-MNIST from this folder.",
-        parser=to_folder,
-    ),
-]
-Timeout: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="60s",
-        help="Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
-    ),
-]
-Memory: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--memory",
-        metavar="2GB",
-        help="Fail a training that allocates more; default: what the machine or container has.",
-    ),
-]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
-
-def load(
-    grids: Sequence[Path],
-    overrides: Sequence[str] | None,
-    only: Sequence[str] | None,
-    seeds: str | None,
-    max_runs: int | None,
-) -> "Plan":
-    """Return what the options ask for: its experiments and hypotheses. Raises `InputError`."""
-    from fmgrid.grid import MAX_RUNS, load_plan
-
-    return load_plan(
-        grids,
-        overrides=overrides or (),
-        only=only or (),
-        seeds=None if seeds is None else _parse_seeds(seeds),
-        max_runs=max_runs or MAX_RUNS,
+        min=0,
+    )
+    logdir: Path = LOGDIR
+    overrides: list[str] | None = option(
+        "--set SETTING=VALUE",
+        "Set this setting in all experiments, whatever the grids say (repeatable).",
+    )
+    only: list[str] | None = option(
+        "--only PATTERN",
+        "Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
+    )
+    seeds: str | None = option(
+        "--seeds 0,1,2", "Run every experiment with these seeds, instead of those in the grids."
+    )
+    max_runs: int | None = option(
+        "--max-runs N", "Refuse grids of more than N runs; default: 10000.", min=1
     )
 
+    def load(self) -> "Plan":
+        """Return the experiments and hypotheses that these ask for. Raises `InputError`."""
+        from fmgrid.grid import MAX_RUNS, load_plan
 
-def run_command(
-    grids: Sequence[Path], logdir: Path, given: Mapping[str, object], seeds: str | None
-) -> "Command | None":
-    """Return a run as the values that its grids are noted with."""
-    from fmgrid.hypotheses.commands import to_command
+        return load_plan(
+            self.grids,
+            overrides=self.overrides or (),
+            only=self.only or (),
+            seeds=None if self.seeds is None else _parse_seeds(self.seeds),
+            max_runs=self.max_runs or MAX_RUNS,
+        )
 
-    typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
-    text = command_line(["fmgrid", *sys.argv[1:]])
-    words = [typed.get(grid, str(grid)) for grid in grids]
-    return to_command(text, words, logdir, given, _parse_seeds(seeds) if seeds else ())
+    def count_workers(self) -> int:
+        """Return how many workers to start: one a core unless asked for fewer, or for none."""
+        cores = available_cores()
+        if self.jobs is not None and self.jobs > cores:
+            # Each worker keeps a core busy: more of them would only take turns.
+            say(f"-j {self.jobs}: there are {cores} cores; running {cores} workers")
+        return cores if self.jobs is None else min(self.jobs, cores)
+
+
+@dataclass(frozen=True)
+class PlanOptions(GridOptions):
+    """All options of plan."""
+
+    json: bool = JSON
+
+
+@dataclass(frozen=True)
+class RunOptions(GridOptions):
+    """All options of run. Raises `InputError` for a duration or a size that is none."""
+
+    data_dir: Path | None = DATA_DIR
+    replace: bool = option(
+        "--replace", "Retrain runs whose settings changed; their old results move to .replaced/."
+    )
+    retry_failed: bool = option("--retry-failed", "Train only the runs that failed, again.")
+    fail_fast: bool = option("--fail-fast", "Stop at the first failed run.")
+    max_failures: int | None = option("--max-failures N", "Stop after N failed runs.", min=1)
+    timeout: str | None = option(
+        "--timeout 60s",
+        "Kill a training that takes longer, and record it as timeout (60s, 5min, 2h).",
+    )
+    memory: str | None = option(
+        "--memory 2GB",
+        "Fail a training that allocates more; default: what the machine or container has.",
+    )
+    dry_run: bool = option("--dry-run", "Show the plan, and train nothing.")
+    quiet: bool = option("--quiet, -q", "Print warnings and errors only.")
+    json: bool = JSON
+
+    def __post_init__(self) -> None:
+        _ = self.timeout_seconds, self.memory_bytes
+
+    @cached_property
+    def timeout_seconds(self) -> float | None:
+        """The seconds that each training may take."""
+        wanted = "a duration; write 60s, 5min or 2h"
+        return _read_quantity("--timeout", self.timeout, parse_seconds, wanted)
+
+    @cached_property
+    def memory_bytes(self) -> int | None:
+        """The bytes that each training may allocate."""
+        return _read_quantity("--memory", self.memory, parse_bytes, "a size; write 500MB or 2GB")
+
+    def to_command(self) -> "Command | None":
+        """Return the command as the values that its grids are noted with."""
+        from fmgrid.hypotheses.commands import to_command
+
+        typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
+        text = command_line(["fmgrid", *sys.argv[1:]])
+        words = [typed.get(grid, str(grid)) for grid in self.grids]
+        given = {
+            parameter.opts[0]: getattr(self, parameter.name)
+            for parameter in self.context.command.params
+            if parameter.name and parameter.name not in _NOTED_APART
+        }
+        seeds = _parse_seeds(self.seeds) if self.seeds else ()
+        return to_command(text, words, self.logdir, given, seeds)
+
+
+_NOTED_APART = {"grids", "logdir", "seeds", "dry_run"}
+
+
+def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
+    """Let a command take the fields of a dataclass as its parameters."""
+
+    def decorate(command: Callable[[T], None]) -> Callable[..., None]:
+        @wraps(command)
+        def wrapped(**given: Any) -> None:
+            command(options(**given))
+
+        wrapped.__signature__ = signature(options)  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
 
 
 def report_command(
@@ -180,11 +212,10 @@ def report_command(
     """Return the command that makes a report, as typed unless a path leads out of this folder."""
     from fmgrid.hypotheses.commands import absolute, is_inside
 
-    paths = [("--output", output), ("--reference", reference)]
-    paths += [("--grid", grid) for grid in grids or ()]
-    given = [(name, str(path)) for name, path in paths if path is not None]
-    paths_given = [str(logdir), *(path for _, path in given)]
-    if logdir != Path() and all(map(is_inside, paths_given)):
+    every = [("--output", output), ("--reference", reference)]
+    every += [("--grid", grid) for grid in grids or ()]
+    given = [(name, str(path)) for name, path in every if path is not None]
+    if logdir != Path() and all(map(is_inside, [str(logdir), *(path for _, path in given)])):
         return command_line(["fmgrid", *sys.argv[1:]])
     words = [word for name, path in given for word in (name, absolute(path))]
     return command_line(["fmgrid", "report", absolute(str(logdir)), *words])
@@ -197,41 +228,21 @@ def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":
     return to_asked(load_plan(grids), datetime.now(UTC))
 
 
-def count_workers(jobs: int | None) -> int:
-    """Return how many workers to start: one a core unless asked for fewer, or for none."""
-    cores = available_cores()
-    if jobs is not None and jobs > cores:
-        # Each worker keeps a core busy: more of them would only take turns.
-        say(f"-j {jobs}: there are {cores} cores; running {cores} workers")
-    return cores if jobs is None else min(jobs, cores)
-
-
-def read_quantity(option: str, text: str | None, parse: Callable[[str], T | None]) -> T | None:
+def _read_quantity(
+    name: str, text: str | None, parse: Callable[[str], Q | None], wanted: str
+) -> Q | None:
     """Return what an option such as "--timeout" says, None if it isn't given."""
-    if text is None:
-        return None
-    found = parse(text)
-    if found is None:
-        wanted = {"--timeout": "a duration; write 60s, 5min or 2h"}
-        problem = f"is not {wanted.get(option, 'a size; write 500MB or 2GB')}"
-        raise InputError([Problem(Place(f"{option} {printable(text, 40)}"), "", problem)])
-    return found
+    quantity = None if text is None else parse(text)
+    if text is not None and quantity is None:
+        raise InputError([Problem(Place(f"{name} {printable(text, 40)}"), "", f"is not {wanted}")])
+    return quantity
 
 
 def _parse_seeds(text: str) -> list[int]:
-    seeds = [_parse_seed(word.strip()) for word in text.split(",")]
-    known = [seed for seed in seeds if seed is not None]
-    if len(known) == len(seeds):
-        return list(dict.fromkeys(known))
+    # Leading zeros are left out, because int() refuses numbers of thousands of digits.
+    matches = [re.fullmatch(r"\s*0*([0-9]{1,10})\s*", word) for word in text.split(",")]
+    seeds = [int(match[1]) for match in matches if match]
+    if len(seeds) == len(matches) and max(seeds) <= MAX_SEED:
+        return list(dict.fromkeys(seeds))
     problem = f"is not a list of whole numbers from 0 to {MAX_SEED}; write --seeds 0,1,2"
     raise InputError([Problem(Place(f"--seeds {printable(text, 100)}"), "", problem)])
-
-
-def _parse_seed(word: str) -> int | None:
-    """Return the seed that a word means, None if it means none."""
-    digits = word.lstrip("0") or word[-1:]
-    # The length is checked first, because int() refuses numbers of thousands of digits.
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(MAX_SEED)):
-        return None
-    seed = int(digits)
-    return seed if seed <= MAX_SEED else None

@@ -2,9 +2,10 @@
 
 import codecs
 import io
+import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -19,12 +20,10 @@ from fmgrid.errors import (
     check_address_space,
     explain_refusal,
 )
-from fmgrid.words import printable
+from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-    from fmgrid.cli.tables import Rows
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
@@ -72,38 +71,22 @@ def put(content: "RenderableType") -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def put_rows(
-    head: Sequence[str],
-    names: Sequence[str],
-    rows_of: "Callable[[Callable[[str], str]], Rows]",
-) -> None:
-    """Print rows to stdout as a table, or where the terminal is too narrow in blocks.
-
-    *rows_of* gets a function that shortens the *names* as far as the terminal demands.
-    """
-    from fmgrid.cli.tables import to_lines
-
-    lines = to_lines(head, names, rows_of, console().width)
-    if isinstance(lines, str):
-        print(lines)
-    else:
-        put(lines)
+def put_json(answer: object) -> None:
+    """Print the answer of a command for a script."""
+    print(json.dumps(answer, indent=2, default=str))  # an argument may be a date
 
 
 def open_closed_streams() -> None:
     """Let a command run whose stdout or stderr was closed by its caller, or has few letters."""
-    # Python has None for them; these stay open as long as the process.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    sys.stdout, sys.stderr = _lossless(sys.stdout), _lossless(sys.stderr)
     codecs.register_error("fmgrid", _in_few_letters)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="fmgrid")
+    for name in ("stdout", "stderr"):
+        # Python has None for a closed one; the null device stays open as long as the process.
+        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        setattr(sys, name, _lossless(stream))
 
 
 def _lossless(stream: TextIO) -> TextIO:
-    """Return a stream that writes all of a text, or raises an error.
+    """Return a stream that writes all of a text, letters that it lacks too, or raises an error.
 
     A caller may have made its pipe non-blocking, or Python's streams unbuffered, as containers
     do with PYTHONUNBUFFERED. Python then drops what the system does not take at once.
@@ -113,10 +96,11 @@ def _lossless(stream: TextIO) -> TextIO:
     if sys.platform != "win32":
         with suppress(OSError):  # of a stream that is no file
             os.set_blocking(stream.fileno(), True)
-    if not isinstance(stream.buffer, io.RawIOBase):
-        return stream
-    buffered = io.BufferedWriter(stream.buffer)
-    return io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=True)
+    if isinstance(stream.buffer, io.RawIOBase):
+        buffered = io.BufferedWriter(stream.buffer)
+        stream = io.TextIOWrapper(buffered, stream.encoding, line_buffering=True)
+    stream.reconfigure(errors="fmgrid")
+    return stream
 
 
 def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -137,8 +121,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
             sys.stdout.flush()  # here, where it can still be told that nothing takes it
         except InputError as error:
-            count = len(error.problems)
-            say(f"{error}\n{count} mistake{'s' if count > 1 else ''}; nothing was done")
+            say(f"{error}\n{counted(len(error.problems), 'mistake')}; nothing was done")
             raise typer.Exit(error.exit_code) from None
         except FmgridError as error:
             say(f"fmgrid: {error}")
@@ -166,14 +149,13 @@ def refuse(error: BaseException) -> int:
 
     Raises the error if it means something else.
     """
-    if refusal := explain_refusal(error):
-        say(f"fmgrid: {refusal}")
-        return MachineError.exit_code
-    if not isinstance(error, OSError):
-        raise error
-    give_up(sys.stdout)
-    where = "" if error.filename else "the output cannot be written: "
-    say(f"fmgrid: {where}{error}")
+    text = explain_refusal(error)
+    if not text:
+        if not isinstance(error, OSError):
+            raise error
+        give_up(sys.stdout)
+        text = str(error) if error.filename else f"the output cannot be written: {error}"
+    say(f"fmgrid: {text}")
     return MachineError.exit_code
 
 

@@ -22,22 +22,21 @@ def check_place(folder: Path) -> None:
 
     Raises `InputError`; `StoreError` where that cannot be told.
     """
-    place = Place(f"-o {folder}")
     try:
-        if folder.exists() and not folder.is_dir():
-            raise InputError([Problem(place, "", "is a file; name a folder")])
-        strangers = [
-            name for name in PAGES if (folder / name).exists() and MARK not in _read(folder / name)
+        is_file = folder.exists() and not folder.is_dir()
+        strangers = [  # a page says itself whose it is, and the first one whose pictures are there
+            name
+            for name, page in zip((*PAGES, PICTURES), (*PAGES, PAGES[0]), strict=True)
+            if (folder / name).exists() and MARK not in _read(folder / page)
         ]
-        pictures = folder / PICTURES
-        if pictures.exists() and not (pictures.is_dir() and MARK in _read(folder / PAGES[0])):
-            strangers.append(PICTURES)
     except OSError as error:
         where = error.filename or folder
         raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
-    if strangers:
-        message = f"holds {first_few(strangers)}, which may be your own; name another folder"
-        raise InputError([Problem(place, "", message)])
+    if is_file or strangers:
+        names = first_few(strangers)
+        message = f"holds {names}, which may be your own; name another folder"
+        message = "is a file; name a folder" if is_file else message
+        raise InputError([Problem(Place(f"-o {folder}"), "", message)])
 
 
 def place(folder: Path, files: Mapping[str, bytes]) -> None:

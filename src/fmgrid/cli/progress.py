@@ -58,11 +58,6 @@ class Progress:
             self._ranked_next = self.clock() + 20 * (self.clock() - began)
 
     @property
-    def seconds(self) -> float:
-        """How long this has been going on."""
-        return self.clock() - self.started
-
-    @property
     def seconds_left(self) -> float | None:
         """How long it will go on, each run weighed by its cost; None before the first ends."""
         if not self._spent:
@@ -81,7 +76,10 @@ class Progress:
         grid.add_column(width=24)
         grid.add_column(no_wrap=True, overflow="ellipsis")
         left = self.seconds_left
-        words = [f"{self.finished}/{self.total}", f"{format_seconds(self.seconds)} gone"]
+        words = [
+            f"{self.finished}/{self.total}",
+            f"{format_seconds(self.clock() - self.started)} gone",
+        ]
         words += [f"{format_seconds(left)} left"] if left is not None else []
         words += [f"{self.failed} failed"] if self.failed else []
         bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
@@ -92,23 +90,23 @@ class Progress:
     def now(self, width: int) -> str:
         """Return the best run and those that are running, their names as short as *width* asks."""
         running = [experiment.run_name for experiment in self.running()]
-        names = [*running, *map(_name_of, self.best)]
+        names = [*running, *map(name_of, self.best)]
         longest = max(map(len, names), default=0)
-        for limit in range(longest, _SHORTEST_NAME - 1, -1):
-            text = self._now(running, shortened(names, limit))
+        least = min(longest, _SHORTEST_NAME)
+        attempts = [(limit, len(running)) for limit in range(longest, least, -1)]
+        attempts += [(least, number) for number in range(len(running), 0, -1)]
+        for limit, number in attempts:
+            text = self._now(running, number, shortened(names, limit))
             if len(text) <= width:
                 return text
-        short = shortened(names, min(longest, _SHORTEST_NAME))
-        for shown in range(len(running) - 1, 0, -1):
-            text = f"{self._now(running[:shown], short)} and {len(running) - shown} more"
-            if len(text) <= width:
-                return text
-        return self._now(running, short)
+        return self._now(running, len(running), shortened(names, least))
 
-    def _now(self, running: Sequence[str], short: Mapping[str, str]) -> str:
+    def _now(self, running: Sequence[str], number: int, short: Mapping[str, str]) -> str:
         best = f"best so far: {describe_best(self.best, short)}; " if self.best else ""
-        names = ", ".join(short[name] for name in running)
-        return f"{best}running: {names}" if names else f"{best}{'starting' * (not self.finished)}"
+        if not running:
+            return f"{best}{'starting' * (not self.finished)}"
+        more = f" and {len(running) - number} more" if number < len(running) else ""
+        return f"{best}running: {', '.join(short[name] for name in running[:number])}{more}"
 
 
 def describe_run(run: Run) -> str:
@@ -129,19 +127,15 @@ def describe_best(
 
     *short* has shorter names.
     """
-    told = [_accuracy_of(one, short) for one in best[:_SETS_SHOWN]]
-    if len(best) > 1:
-        told = [f"{text} on {images_of(one)}" for text, one in zip(told, best, strict=False)]
-    return ", ".join(told)
+    texts = []
+    for one in best[:_SETS_SHOWN]:
+        name, number = name_of(one), len(one.runs)
+        text = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
+        text += f", the mean of {number} seeds" if number > 1 else ""
+        texts.append(f"{text} on {images_of(one)}" if len(best) > 1 else text)
+    return ", ".join(texts)
 
 
-def _accuracy_of(one: ExperimentRuns, short: Mapping[str, str]) -> str:
-    """Return the accuracy of a run by its name, or the mean of several."""
-    name = _name_of(one)
-    told = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
-    return told if len(one.runs) == 1 else f"{told}, the mean of {len(one.runs)} seeds"
-
-
-def _name_of(one: ExperimentRuns) -> str:
+def name_of(one: ExperimentRuns) -> str:
     """Return the name of a single run, or of an experiment of several."""
     return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name

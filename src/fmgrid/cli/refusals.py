@@ -2,19 +2,19 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Agenda, Surveyed
+from fmgrid.search.agenda import Agenda, State, Surveyed
 from fmgrid.words import counted, first_few
 
 Pair: TypeAlias = tuple[Definition, Surveyed]
 
-_NAMES_SHOWN = 3
-_CHANGES_SHOWN = 3
+_SHOWN = 3  # names, and changes
+_REMEDY = "choose another name or --logdir, or set {} aside with --replace"
 
 
 def refuse(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> None:
@@ -29,10 +29,8 @@ def refuse(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> N
 
 def find_refusals(definitions: Sequence[Definition], agenda: Agenda, store: Store) -> list[Problem]:
     """Return everything that `refuse` would raise, and what would be refused later."""
-    pairs = list(zip(definitions, agenda.items, strict=True))
-    blocked = [pair for pair in pairs if pair[1].state == "blocked"]
     problems = _outdated(definitions, agenda, store)
-    problems += [_blocked(those) for those in _by_file(blocked)]
+    problems += _of_state("blocked", definitions, agenda)
     root = Place(f"--logdir {store.root}")
     if os.path.lexists(store.root) and not store.root.is_dir():
         problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
@@ -48,16 +46,14 @@ def _outdated(definitions: Sequence[Definition], agenda: Agenda, store: Store) -
     """Return problems with finished runs that only --replace may take out of the way."""
     if agenda.policy.set_aside:
         return []
-    pairs = list(zip(definitions, agenda.items, strict=True))
     changed: dict[tuple[Place, tuple[str, ...]], list[Pair]] = defaultdict(list)
-    for definition, item in pairs:
+    for definition, item in zip(definitions, agenda.items, strict=True):
         if item.state == "changed":
             place = _place_of(definition, item.changed[0])
             changed[place, item.changed].append((definition, item))
-    newer = [pair for pair in pairs if pair[1].state == "newer"]
     return [
         *(_changed(place, names, those, store) for (place, names), those in changed.items()),
-        *(_newer(those, store) for those in _by_file(newer)),
+        *_of_state("newer", definitions, agenda, f", {_REMEDY.format('it')}"),
     ]
 
 
@@ -66,38 +62,30 @@ def _changed(place: Place, settings: tuple[str, ...], those: list[Pair], store: 
     if len(those) == 1:
         name = item.experiment.run_name
         message = f"{store.folder(name)} is finished with other settings ({item.note})"
-        return Problem(definition.place, name, f"{message}; {_remedy('it')}")
+        return Problem(definition.place, name, f"{message}; {_REMEDY.format('it')}")
     changes = list(dict.fromkeys(item.note for _, item in those))
-    more = "; ..." if len(changes) > _CHANGES_SHOWN else ""
-    told = f"({'; '.join(changes[:_CHANGES_SHOWN])}{more}): {_names(those)}"
+    notes = "; ".join(changes[:_SHOWN] + ["..."] * (len(changes) > _SHOWN))
     message = f"{counted(len(those), 'run')} in {store.root} are finished with other settings"
-    return Problem(place, settings[0], f"{message} {told}; {_remedy('them')}")
+    message = f"{message} ({notes}): {_names(those)}; {_REMEDY.format('them')}"
+    return Problem(place, settings[0], message)
 
 
-def _newer(those: list[Pair], store: Store) -> Problem:
-    definition, item = those[0]
-    if len(those) == 1:
-        message = f"{item.note}, {_remedy('it')}"
-        return Problem(definition.place, item.experiment.run_name, message)
-    number = f"{counted(len(those), 'run')} in {store.root}"
-    message = f"{number} have results of a newer format: {_names(those)}"
-    remedy = f"read them with the version that wrote them, {_remedy('them')}"
-    return Problem(Place(definition.place.source), "", f"{message}; {remedy}")
-
-
-def _blocked(those: list[Pair]) -> Problem:
-    definition, item = those[0]
-    if len(those) == 1:
-        return Problem(definition.place, item.experiment.run_name, item.note)
-    place = Place(definition.place.source)
-    return Problem(place, "", f"{item.note}; so for {counted(len(those), 'run')}: {_names(those)}")
-
-
-def _by_file(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    found: dict[str, list[Pair]] = defaultdict(list)
-    for definition, item in pairs:
-        found[definition.place.source].append((definition, item))
-    return list(found.values())
+def _of_state(
+    state: State, definitions: Sequence[Definition], agenda: Agenda, remedy: str = ""
+) -> Iterator[Problem]:
+    """Yield a problem for each file that defines runs of this state."""
+    by_file: dict[str, list[Pair]] = defaultdict(list)
+    for definition, item in zip(definitions, agenda.items, strict=True):
+        if item.state == state:
+            by_file[definition.place.source].append((definition, item))
+    for source, those in by_file.items():
+        definition, item = those[0]
+        message = f"{item.note}{remedy}"
+        if len(those) == 1:
+            yield Problem(definition.place, item.experiment.run_name, message)
+        else:
+            every = f"so for {counted(len(those), 'run')}: {_names(those)}"
+            yield Problem(Place(source), "", f"{message}; {every}")
 
 
 def _place_of(definition: Definition, setting: str) -> Place:
@@ -107,8 +95,4 @@ def _place_of(definition: Definition, setting: str) -> Place:
 
 
 def _names(those: Sequence[Pair]) -> str:
-    return first_few([item.experiment.run_name for _, item in those], _NAMES_SHOWN)
-
-
-def _remedy(them: str) -> str:
-    return f"choose another name or --logdir, or set {them} aside with --replace"
+    return first_few([item.experiment.run_name for _, item in those], _SHOWN)

@@ -1,6 +1,5 @@
 """`fmgrid report`: the results of a folder's runs as pages with pictures, or as JSON."""
 
-import json as json_format
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, NoReturn
 
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.analysis.verdicts import open_over_all
-from fmgrid.cli.output import say, warn
+from fmgrid.cli.output import put_json, say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
@@ -70,7 +69,7 @@ def write_report(
 def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
     """Name the verdicts and the pages, or print the figures for a script."""
     if json:
-        print(json_format.dumps(_to_json(evidence, files), indent=2))
+        put_json(_to_json(evidence, files))
         return
     study = evidence.study
     for text in study.left_out:

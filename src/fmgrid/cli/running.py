@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.live import Live
 
 from fmgrid.analysis.experiments import best_of
 from fmgrid.cli.interrupts import deafen
+from fmgrid.cli.options import RunOptions
 from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
 from fmgrid.cli.progress import Progress, describe_best, describe_run
 from fmgrid.cli.refusals import refuse
@@ -24,16 +24,17 @@ from fmgrid.data import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
 from fmgrid.execution.inline import Inline
+from fmgrid.execution.local.processes import Processes
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import Command, GridRecord
+from fmgrid.hypotheses.records import GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import GridSearch
-from fmgrid.search.agenda import AS_EVER, Agenda, Policy, Surveyed, make_agenda
+from fmgrid.search.agenda import Agenda, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
@@ -43,41 +44,25 @@ FAILED = 1
 FAILURES_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """The options of `fmgrid run` besides those that choose experiments."""
-
-    workers: int  # 0: train in this process
-    data_dir: Path | None = None
-    policy: Policy = AS_EVER
-    max_failures: int | None = None
-    timeout: float | None = None  # seconds that each training may take
-    memory: int | None = None  # bytes that it may allocate
-    quiet: bool = False
-    json: bool = False
-    command: Command | None = None  # all of this as it was typed
-
-
-def run_grids(plan: Plan, store: Store, options: RunOptions) -> int:
+def run_grids(plan: Plan, store: Store, workers: int, policy: Policy, options: RunOptions) -> int:
     """Run what is missing and return the exit code."""
     definitions = plan.definitions
     experiments = [definition.experiment for definition in definitions]
-    agenda = make_agenda(experiments, store, options.policy)
+    agenda = make_agenda(experiments, store, policy)
     refuse(definitions, agenda, store)
     if not agenda.wanted:
         _note_afterwards(plan, store)
         return _conclude(agenda, [], store, options)
     warn_of_unanswerable(plan)
     with store.locked():
-        agenda = make_agenda(experiments, store, options.policy)  # nobody else writes any more
+        agenda = make_agenda(experiments, store, policy)  # nobody else writes any more
         refuse(definitions, agenda, store)
-        epochs = sum(experiment.epochs for experiment in agenda.wanted)
-        store.check_room(len(agenda.wanted), epochs)
+        store.check_room(len(agenda.wanted), sum(one.epochs for one in agenda.wanted))
         runs: list[Run] = []
         try:
-            _run_all(plan, agenda, store, options, runs)
+            _run_all(plan, agenda, store, workers, options, runs)
         except KeyboardInterrupt:
-            # What is stored counts, not what was told of: the signal may have come in between.
+            # The runs that are stored count: the signal may have come before a line told of one.
             items = make_agenda(experiments, store).items
             done = sum(item.state == "complete" for item in items)
             every = counted(len(items), "run")
@@ -112,26 +97,33 @@ def _set_aside(items: Sequence[Surveyed], store: Store) -> None:
 
 
 def _run_all(
-    plan: Plan, agenda: Agenda, store: Store, options: RunOptions, runs: list[Run]
+    plan: Plan, agenda: Agenda, store: Store, workers: int, options: RunOptions, runs: list[Run]
 ) -> None:
     """Give every wanted experiment a run; append each to *runs* when it is stored.
 
     Nothing is set aside before everything is there that training needs.
     """
-    memory = options.memory or available_memory()
+    memory = options.memory_bytes or available_memory()
     timeouts = {
         definition.experiment.run_name: seconds
         for definition in plan.definitions
-        if (seconds := options.timeout or definition.timeout)
+        if (seconds := options.timeout_seconds or definition.timeout)
     }
-    with _executor(agenda, options, has_limits=bool(timeouts)) as executor:
+    workers = _fit(workers, agenda, has_limits=bool(timeouts))
+    if not options.quiet:
+        say(_announcement(agenda, workers))
+    with (
+        Processes(workers, preload=[PRELOAD], tell=warn)
+        if workers
+        else Inline(quiet=options.quiet) as executor
+    ):
         # Meanwhile the workers' server imports torch.
         datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
         tell = (lambda _: None) if options.quiet else say
         data = {dataset: prepare(dataset, options.data_dir, tell, warn) for dataset in datasets}
         _check_components(plan.definitions, agenda.trainings, executor, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
-        _note(to_asked(plan, datetime.now(UTC), command, options.command), store)
+        _note(to_asked(plan, datetime.now(UTC), command, options.to_command()), store)
         _set_aside(agenda.set_aside, store)
         commit = _describe_commit()
         train = partial(train_one, data, {"git": commit} if commit else {})
@@ -142,36 +134,26 @@ def _run_all(
 
         complete = [item.run for item in agenda.items if item.run and item.state == "complete"]
         progress = Progress(
-            len(agenda.wanted),
-            agenda.trainings,
-            lambda: executor.running,
-            runs=complete,
+            len(agenda.wanted), agenda.trainings, lambda: executor.running, runs=complete
         )
-        search = GridSearch(agenda.wanted)
-        with _shown(progress, options):
-            for run in run_all(search, store, executor, to_task, agenda.sources):
+        with _shown(progress, is_wanted=bool(workers) and not options.quiet):
+            for run in run_all(GridSearch(agenda.wanted), store, executor, to_task, agenda.sources):
                 runs.append(run)
                 _report(run, progress, options)
-                if progress.failed == options.max_failures:
+                if progress.failed == (1 if options.fail_fast else options.max_failures):
                     return
 
 
-def _executor(agenda: Agenda, options: RunOptions, *, has_limits: bool) -> Executor:
-    """Return the executor that the trainings need, and say what it will do."""
-    from fmgrid.execution.local.processes import Processes
-
-    workers = min(options.workers, len(agenda.trainings))
+def _fit(workers: int, agenda: Agenda, *, has_limits: bool) -> int:
+    """Return as many workers as there are trainings and room for, and say what is not kept."""
+    workers = min(workers, len(agenda.trainings))
     memory = available_memory()
     if workers > (fitting := workers_for(memory)):
         workers = fitting
         warn(f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only")
     if has_limits and not workers and agenda.trainings:
         warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
-    if not options.quiet:
-        say(_announcement(agenda, workers))
-    if not workers:
-        return Inline(quiet=options.quiet)
-    return Processes(workers, preload=[PRELOAD], tell=warn)
+    return workers
 
 
 def _announcement(agenda: Agenda, workers: int) -> str:
@@ -195,13 +177,12 @@ def _check_components(
     problems = []
     for setting, experiment in find_distinct(trainings):
         name = str(getattr(experiment, setting))
-        seconds = timeouts.get(experiment.run_name)
         try:
             objection = executor.call(
                 check_component,
                 setting,
                 experiment,
-                seconds=seconds,
+                seconds=timeouts.get(experiment.run_name),
                 needs_own_process=is_plugged_in(name),
             )
         except Exception as error:
@@ -218,9 +199,9 @@ def _check_components(
 
 
 @contextmanager
-def _shown(progress: Progress, options: RunOptions) -> Iterator[None]:
+def _shown(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
     """Keep the progress in sight while a person looks on."""
-    if options.quiet or not options.workers or not sys.stderr.isatty():
+    if not is_wanted or not sys.stderr.isatty():
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
@@ -253,9 +234,10 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
     """Say how things stand now, and return the exit code."""
     known = {item.experiment.run_name: item.run for item in agenda.items if item.run}
     known |= {run.experiment.run_name: run for run in runs}
-    complete = [run for run in known.values() if run and run.status == "complete"]
-    failed = [run for run in known.values() if run and run.status != "complete"]
-    missing = len(agenda.items) - len(complete) - len(failed)
+    complete = [run for run in known.values() if run.status == "complete"]
+    failed = [run for run in known.values() if run.status != "complete"]
+    missing = len(agenda.items) - len(known)
+    root = as_argument(store.root)
     if not options.quiet:
         if not runs:
             say("nothing to do")
@@ -263,20 +245,20 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
         of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
         say(f"{of_all}; best: {describe_best(best)}" if best else of_all)
         if complete and not failed and not missing:
-            steps = (["fmgrid", step, as_argument(store.root)] for step in ("summarize", "report"))
-            say(f"next: {' && '.join(map(command_line, steps))}")
+            steps = (command_line(["fmgrid", step, root]) for step in ("summarize", "report"))
+            say(f"next: {' && '.join(steps)}")
     if failed:
-        say(f"{len(failed)} failed:")
-        for run in failed[:FAILURES_SHOWN]:
-            say(f"  {run.experiment.run_name}: {describe_run(run)}")
-        if len(failed) > FAILURES_SHOWN:
-            status = ["fmgrid", "status", as_argument(store.root)]
-            say(f"  and {len(failed) - FAILURES_SHOWN} more; see {command_line(status)}")
-        where = [] if store.root == Path("modellogs") else ["--logdir", as_argument(store.root)]
+        lines = [f"  {run.experiment.run_name}: {describe_run(run)}" for run in failed]
+        if (more := len(failed) - FAILURES_SHOWN) > 0:
+            status = command_line(["fmgrid", "status", root])
+            lines[FAILURES_SHOWN:] = [f"  and {more} more; see {status}"]
+        where = [] if store.root == Path("modellogs") else ["--logdir", root]
         show = command_line(["fmgrid", "show", "RUN", *where])
-        say(f"{show} tells more of one; --retry-failed runs them again")
+        lines.append(f"{show} tells more of one; --retry-failed runs them again")
+        for line in (f"{len(failed)} failed:", *lines):
+            say(line)
     if missing and not options.quiet:
-        command = "the command without --retry-failed" if options.policy.retry_failed else ""
+        command = "the command without --retry-failed" if options.retry_failed else ""
         say(f"{missing} not run; {command or 'the same command'} does the rest")
     return FAILED if failed or missing else 0
 

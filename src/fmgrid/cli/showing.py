@@ -1,19 +1,18 @@
 """What the other commands print: plans, runs, tables."""
 
-import json as json_format
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
 from fmgrid.analysis.study import to_study
-from fmgrid.cli.output import console, put, put_rows, say, warn
-from fmgrid.cli.progress import describe_run
+from fmgrid.cli.output import console, put, put_json, say, warn
+from fmgrid.cli.progress import describe_run, name_of
 from fmgrid.cli.refusals import find_refusals
-from fmgrid.cli.tables import to_lines
+from fmgrid.cli.tables import put_rows, to_lines
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
+_FINISHED = "a finished run"  # in place of the name of a training
 
 
 def show_plan(
@@ -41,78 +41,68 @@ def show_plan(
 
     Raises `InputError` at the end, with everything that run would refuse.
     """
-    definitions = plan.definitions
     warn_of_unanswerable(plan)
-    agenda = make_agenda([definition.experiment for definition in definitions], store, policy)
-    trainings = agenda.trainings
-    refusals = find_refusals(definitions, agenda, store)
-    costs = [estimate_seconds(experiment) for experiment in trainings]
-    wall = estimate_wall_seconds(costs, max(1, min(workers, len(trainings))))
-    trained = {id(experiment) for experiment in trainings}
+    experiments = [definition.experiment for definition in plan.definitions]
+    agenda = make_agenda(experiments, store, policy)
+    refusals = find_refusals(plan.definitions, agenda, store)
+    costs = [estimate_seconds(experiment) for experiment in agenda.trainings]
+    wall = estimate_wall_seconds(costs, max(1, min(workers, len(costs))))
     if json:
-        runs = [
-            {
-                "run": item.experiment.run_name,
-                "state": item.state,
-                "note": item.note,
-                "trained": id(item.experiment) in trained,
-                "seconds": round(estimate_seconds(item.experiment), 3),
-                "defined": str(definition.place),
-                "settings": item.experiment.model_dump(),
-            }
-            for definition, item in zip(definitions, agenda.items, strict=True)
-        ]
-        totals = {"count": len(runs), "to_train": len(trainings), "estimated_seconds": wall}
-        hypotheses = [
-            {name: getattr(stated, name) for name in ("claim", "expect", "metric", "place")}
-            for stated in plan.hypotheses
-        ]
-        answer = {**totals, "workers": workers, "runs": runs, "hypotheses": hypotheses}
-        answer["refused"] = list(map(str, refusals))
-        print(json_format.dumps(answer, indent=2, default=str))  # an argument may be a date
+        totals = {"count": len(experiments), "to_train": len(costs), "estimated_seconds": wall}
+        refused = {"refused": list(map(str, refusals))}
+        put_json({**totals, "workers": workers, **_plan_to_json(plan, agenda), **refused})
+    else:
+        _put_plan(agenda)
+        shared = len(agenda.wanted) - len(costs)
+        hypotheses = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
+        where = f"on {counted(workers, 'worker')}" if workers else "in one process"
+        parts = [f"{counted(len(experiments), 'run')}, {len(costs)} to train"]
+        parts += [f"{shared} part of another's training"] if shared else []
+        parts += [f"about {format_seconds(wall)} {where}"] if costs else []
+        say(", ".join([*parts, *([hypotheses] if plan.hypotheses else [])]))
         if refusals:
-            raise InputError(refusals)
-        return
-    leaders = {experiment.prefix_key: experiment.run_name for experiment in trainings}
-    wanted = set(map(id, agenda.wanted))
-    settings = [_flat_settings(item.experiment) for item in agenda.items]
-    names = list(dict.fromkeys(name for flat in settings for name in flat))
-    differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
-
-    def seconds_of(experiment: Experiment, shorten: Callable[[str], str]) -> str:
-        if id(experiment) in trained:
-            return f"{estimate_seconds(experiment):.1f}"
-        if id(experiment) not in wanted:
-            return ""
-        leader = leaders.get(experiment.prefix_key)
-        return f"with {shorten(leader) if leader else 'a finished run'}"
-
-    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
-        return [
-            [
-                shorten(item.experiment.run_name),
-                *(flat.get(name, "") for name in differing),
-                item.state,
-                seconds_of(item.experiment, shorten),
-            ]
-            for item, flat in zip(agenda.items, settings, strict=True)
-        ]
-
-    runs_shown = [item.experiment.run_name for item in agenda.items]
-    put_rows(("run", *differing, "state", "seconds"), runs_shown, rows_of)
-    shared = len(wanted) - len(trainings)
-    told = f", {shared} part of another's training" if shared else ""
-    number = len(plan.hypotheses)
-    stated = f", {counted(number, 'hypothesis', 'hypotheses')}" if number else ""
-    where = f"on {counted(workers, 'worker')}" if workers else "in one process"
-    estimate = f", about {format_seconds(wall)} {where}"
-    say(
-        f"{counted(len(agenda.items), 'run')}, {len(trainings)} to train{told}"
-        f"{estimate if trainings else ''}{stated}"
-    )
+            say(f"fmgrid run would refuse this, and train nothing{_instead(agenda, store)}:")
     if refusals:
-        say(f"fmgrid run would refuse this, and train nothing{_instead(agenda, store)}:")
         raise InputError(refusals)
+
+
+def _plan_to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
+    trained = set(map(id, agenda.trainings))
+    runs = [
+        {
+            "run": item.experiment.run_name,
+            "state": item.state,
+            "note": item.note,
+            "trained": id(item.experiment) in trained,
+            "seconds": round(estimate_seconds(item.experiment), 3),
+            "defined": str(definition.place),
+            "settings": item.experiment.model_dump(),
+        }
+        for definition, item in zip(plan.definitions, agenda.items, strict=True)
+    ]
+    hypotheses = [
+        {name: getattr(stated, name) for name in ("claim", "expect", "metric", "place")}
+        for stated in plan.hypotheses
+    ]
+    return {"runs": runs, "hypotheses": hypotheses}
+
+
+def _put_plan(agenda: Agenda) -> None:
+    leaders = {experiment.prefix_key: experiment.run_name for experiment in agenda.trainings}
+    costs = {id(one): f"with {leaders.get(one.prefix_key, _FINISHED)}" for one in agenda.wanted}
+    costs |= {id(one): f"{estimate_seconds(one):.1f}" for one in agenda.trainings}
+    settings = [_flat_settings(item.experiment) for item in agenda.items]
+    every = dict.fromkeys(name for flat in settings for name in flat)
+    differing = [name for name in every if len({flat.get(name, "") for flat in settings}) > 1]
+    rows = [
+        [
+            item.experiment.run_name,
+            *(flat.get(name, "") for name in differing),
+            *(item.state, costs.get(id(item.experiment), "")),
+        ]
+        for item, flat in zip(agenda.items, settings, strict=True)
+    ]
+    put_rows(("run", *differing, "state", "seconds"), rows, [row[0] for row in rows])
 
 
 def _instead(agenda: Agenda, store: Store) -> str:
@@ -148,28 +138,15 @@ def show_best(contents: Contents) -> None:
 
 def _best_table(ranked: Sequence[ExperimentRuns], width: int) -> Table | str:
     is_repeated = any(len(one.runs) > 1 for one in ranked)
-
-    def name_of(one: ExperimentRuns) -> str:
-        return printable(one.name if is_repeated else next(iter(one.runs.values())).run)
-
-    def rows_of(shorten: Callable[[str], str]) -> list[list[str]]:
-        return [
-            [
-                shorten(name_of(one)),
-                *([str(len(one.runs))] if is_repeated else []),
-                f"{one.mean('accuracy'):.2%}",
-                *(_loss_of(one.mean(metric)) for metric in ("valid_loss", "train_loss")),
-            ]
-            for one in ranked
-        ]
-
+    rows = []
+    for one in ranked:
+        losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
+        name = [one.name, str(len(one.runs))] if is_repeated else [name_of(one)]
+        figures = ["" if loss is None else f"{loss:.4f}" for loss in losses]
+        rows.append([*name, f"{one.mean('accuracy'):.2%}", *figures])
     first = ("experiment", "seeds") if is_repeated else ("run",)
     head = (*first, "accuracy", "valid loss", "train loss")
-    return to_lines(head, [name_of(one) for one in ranked], rows_of, width)
-
-
-def _loss_of(loss: float | None) -> str:
-    return "" if loss is None else f"{loss:.4f}"
+    return to_lines(head, rows, [row[0] for row in rows], width)
 
 
 def show_run(run: Run, *, json: bool) -> None:
@@ -186,14 +163,13 @@ def show_run(run: Run, *, json: bool) -> None:
         columns = ("epoch", "train loss", "valid loss", "accuracy", "images seen", "seconds")
         rows = [
             [
-                str(record.epoch),
-                *(f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
+                *(f"{record.epoch}", f"{record.train_loss:.4f}", f"{record.valid_loss:.4f}"),
                 *(f"{record.accuracy:.2%}", f"{record.images_seen:,}", f"{record.seconds:.2f}"),
             ]
             for record in run.history
         ]
         print()
-        put_rows(columns, (), lambda _: rows)
+        put_rows(columns, rows)
     if run.test_accuracy is not None:
         print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
     if run.failure:
@@ -205,16 +181,18 @@ def find_run(name: str, store: Store) -> Run:
     """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
     folder = _folder_of(name, store)
     path = Store(folder.parent).results_file(folder.name)
-    names = _names_in(folder)
-    if path.name not in (names or ()):
-        reason = f"no such run in {folder.parent}" if names is None else "is not finished"
-        status = command_line(["fmgrid", "status", as_argument(folder.parent)])
-        message = f"{reason}; {status} names them"
-        raise InputError([Problem(Place(f"fmgrid show {name}"), "", message)])
+    missing = "is not finished"
     try:
-        return read_results(path)
+        if path.name in os.listdir(folder):  # noqa: PTH208
+            return read_results(path)
     except DamagedFileError as error:
         raise StoreError(str(error)) from error
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise StoreError(f"{folder}: cannot be listed: {error.strerror}") from error
+        missing = f"no such run in {folder.parent}"
+    status = command_line(["fmgrid", "status", as_argument(folder.parent)])
+    raise InputError([Problem(Place(f"fmgrid show {name}"), "", f"{missing}; {status} names them")])
 
 
 def _folder_of(name: str, store: Store) -> Path:
@@ -228,16 +206,6 @@ def _folder_of(name: str, store: Store) -> Path:
     return Path(os.path.realpath(folder)) if os.path.islink(folder) else folder  # noqa: PTH114
 
 
-def _names_in(folder: Path) -> list[str] | None:
-    """Return the names in a folder, None if there is none. Raises `StoreError` if it refuses."""
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            return None
-        raise StoreError(f"{folder}: cannot be listed: {error.strerror}") from error
-
-
 def show_data(prepared: "Prepared", *, json: bool) -> None:
     """Print where a data set is, and how many images of each class it holds."""
     from fmgrid.data import DATASETS
@@ -247,8 +215,7 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
     counts = class_counts(prepared.folder, info.classes)
     if json:
         where = {"folder": str(prepared.folder), "source": prepared.source}
-        answer = {"dataset": prepared.dataset, **where, "counts": counts}
-        print(json_format.dumps(answer, indent=2))
+        put_json({"dataset": prepared.dataset, **where, "counts": counts})
         return
     print(f"{prepared.dataset}: {info.description}")
     print(f"source   {prepared.source}")
@@ -272,22 +239,22 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
     for option, path in outputs.items():
         if path is None:
             continue
-        place = Place(f"{option} {path}")
         is_stdout = str(path) == "-"
         target = path if is_stdout else resolve(path)
         if target in taken:
             where = "stdout" if is_stdout else path
-            message = f"{taken[target]} writes to {where}, too; name another file"
-            problems.append(Problem(place, "", message))
-        elif not is_stdout and (objection := _objection_to_target(target)):
-            problems.append(Problem(place, "", objection))
-        taken.setdefault(target, option)
+            objection = f"{taken[target]} writes to {where}, too; name another file"
+        else:
+            objection = "" if is_stdout else _objection_to_target(target)
+            taken[target] = option
+        if objection:
+            problems.append(Problem(Place(f"{option} {path}"), "", objection))
     if problems:
         raise InputError(problems)
 
 
-def _objection_to_target(target: Path) -> str | None:
-    """Return why a table must not be written to this path, which is no link; None if it may be."""
+def _objection_to_target(target: Path) -> str:
+    """Return why a table must not be written to this path, which is no link; "" if it may be."""
     try:
         if target.is_dir():
             return "is a folder; name a file"
@@ -297,7 +264,7 @@ def _objection_to_target(target: Path) -> str | None:
             return "was not written by fmgrid summarize, and would be lost; name another file"
     except OSError as error:
         raise StoreError(f"{target}: cannot be read: {error.strerror}") from error
-    return None
+    return ""
 
 
 def _may_be_replaced(file: Path) -> bool:
@@ -327,18 +294,17 @@ def put_csv(path: Path, csv: str, told: str) -> None:
         say(f"{printable(str(path))}: {told}")
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write(path: Path, content: str) -> None:
     """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
-    encoded = content.encode() if isinstance(content, str) else content
     target = resolve(path)  # where a link leads, which stays one
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A device or a pipe is not to be replaced. Only /dev/stdout itself leads to a pipe: its
         # target is no path.
         if path.exists() and not path.is_file():
-            path.write_bytes(encoded)
-            return
-        write_whole(target, encoded)
+            path.write_bytes(content.encode())
+        else:
+            write_whole(target, content.encode())
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -1,12 +1,13 @@
 """Tables for a terminal of any width: names are shortened but stay distinct, figures are whole."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from rich.cells import cell_len
 from rich.table import Table
 
-from fmgrid.cli.output import PIPE_WIDTH
+from fmgrid.cli.output import PIPE_WIDTH, console, put
 from fmgrid.words import printable, shortened
 
 Rows: TypeAlias = Sequence[Sequence[str]]
@@ -16,49 +17,49 @@ _SHORTEST_NAME = 12
 _SHORTEST_TITLE = 6
 
 
-def to_lines(
-    head: Sequence[str],
-    names: Sequence[str],
-    rows_of: Callable[[Callable[[str], str]], Rows],
-    width: int,
-) -> Table | str:
+def put_rows(head: Sequence[str], rows: Rows, names: Collection[str] = ()) -> None:
+    """Print rows to stdout as a table, or in blocks where the terminal is too narrow."""
+    lines = to_lines(head, rows, names, console().width)
+    if isinstance(lines, str):
+        print(lines)
+    else:
+        put(lines)
+
+
+def to_lines(head: Sequence[str], rows: Rows, names: Collection[str], width: int) -> Table | str:
     """Return a table that fits into *width*, or text with a block for each row if none does.
 
-    *rows_of* gets a function that shortens *names*, and returns the rows with them; each row
-    begins with the name that it is about. Other cells may wrap at spaces, and are never cut.
+    Each row begins with the name that it is about. The *names* in all cells are shortened as far
+    as needed. Other cells may wrap at spaces, and are never cut.
     """
     longest = max(map(len, names), default=0)
+    least = min(longest, _SHORTEST_NAME)
+    titles = [head[0], *(title[:_SHORTEST_TITLE] for title in head[1:])]
 
     def rows_at(limit: int) -> Rows:
         short = shortened(names, limit)
-        rows = rows_of(lambda name: short.get(name, name))
-        return [list(map(printable, row)) for row in rows]
+        return [[printable(_shorten(cell, short)) for cell in row] for row in rows]
 
-    rows = rows_at(longest)
-    whole = _widths(head, rows, _longest_cell)
-    if width >= PIPE_WIDTH or _total(whole) <= width:
-        return _to_table(head, rows)
-    least = min(longest, _SHORTEST_NAME)
-    for measure in (_longest_cell, _longest_word):
-        if _total(_least_widths(head, rows_at(least), measure)) <= width:
-            limit = _largest(
-                lambda limit, measure=measure: (
-                    _total(  # type: ignore[misc]
-                        _least_widths(head, rows_at(limit), measure)
-                    )
-                    <= width
-                ),
-                least,
-                longest if measure is _longest_cell else least,
-            )
-            rows = rows_at(limit)
-            widths = _least_widths(head, rows, measure)
+    def is_too_wide(limit: int) -> bool:
+        return _total(_widths(titles, rows_at(limit), cell_len)) > width
+
+    whole = rows_at(longest)
+    if width >= PIPE_WIDTH or _total(_widths(head, whole, cell_len)) <= width:
+        return _to_table(head, whole)
+    longer = range(least + 1, longest + 1)
+    cells = rows_at(least + bisect_left(longer, True, key=is_too_wide))
+    for measure in (cell_len, _longest_word):
+        widths = _widths(titles, cells, measure)
+        if _total(widths) <= width:
             # Cells that need not wrap come before titles that need not be cut.
-            for title in ((), head):
-                wanted = _widths(title or [""] * len(head), rows, _longest_cell)
+            for wanted in (_widths(titles, cells, cell_len), _widths(head, cells, cell_len)):
                 widths = _grown(widths, wanted, width)
-            return _to_table(head, rows, widths)
-    return to_blocks(head, rows)
+            return _to_table(head, cells, widths)
+    return _to_blocks(head, whole)
+
+
+def _shorten(cell: str, short: dict[str, str]) -> str:
+    return short.get(cell) or " ".join(short.get(word, word) for word in cell.split(" "))
 
 
 def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()) -> Table:
@@ -70,31 +71,22 @@ def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()
     return table
 
 
-def to_blocks(head: Sequence[str], rows: Rows) -> str:
+def _to_blocks(head: Sequence[str], rows: Rows) -> str:
     """Return a line with each row's name, and below it a line for every other cell."""
     across = max(map(len, head))
     lines = []
     for first, *others in rows:
-        lines.append(first)
         titled = zip(head[1:], others, strict=True)
-        lines += [f"  {title:{across}}  {cell}" for title, cell in titled if cell]
+        lines += [first, *(f"  {title:{across}}  {cell}" for title, cell in titled if cell)]
     return "\n".join(lines)
 
 
-def _widths(head: Sequence[str], rows: Rows, measure: Callable[[str], int]) -> list[int]:
-    columns = zip(*rows, strict=True) if rows else [() for _ in head]
+def _widths(titles: Sequence[str], rows: Rows, measure: Callable[[str], int]) -> list[int]:
+    """Return the widths of columns whose cells have those of *measure*, or of whole names."""
     return [
-        max([cell_len(title), *map(measure, cells)])
-        for title, cells in zip(head, columns, strict=True)
+        max([cell_len(title), *map(measure if index else cell_len, cells)])
+        for index, (title, *cells) in enumerate(zip(titles, *rows, strict=True))
     ]
-
-
-def _least_widths(head: Sequence[str], rows: Rows, measure: Callable[[str], int]) -> list[int]:
-    """Return the widths that leave all cells whole; titles may be cut."""
-    first, *others = head
-    short = [first, *(title[:_SHORTEST_TITLE] for title in others)]
-    widths = _widths(short, rows, measure)
-    return [max(widths[0], *(cell_len(row[0]) for row in rows)) if rows else widths[0], *widths[1:]]
 
 
 def _grown(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
@@ -112,20 +104,5 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _longest_cell(text: str) -> int:
-    return cell_len(text)
-
-
 def _longest_word(text: str) -> int:
     return max(map(cell_len, text.split()), default=0)
-
-
-def _largest(fits: Callable[[int], bool], low: int, high: int) -> int:
-    """Return the largest number up to *high* that fits, if *low* does."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
