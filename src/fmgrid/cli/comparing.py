@@ -15,7 +15,6 @@ from fmgrid.cli.tables import put_rows
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import (
-    is_fraction,
     show_difference,
     show_interval,
     show_p,
@@ -119,7 +118,8 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     difference = pair.difference
     if difference is None:
         return [label, *values, "", "", ""]
-    size = show_difference(difference.mean, metric) + (" points" if is_fraction(metric) else "")
+    unit = " points" if METRICS[metric].is_fraction else ""
+    size = f"{show_difference(difference.mean, metric)}{unit}"
     return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
 
 

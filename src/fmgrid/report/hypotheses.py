@@ -2,10 +2,10 @@
 
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Compared, Verdict, had_begun, open_over_all
+from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    is_fraction,
     section,
     show_difference,
     show_p,
@@ -77,7 +77,7 @@ def _compared(compared: Compared, metric: str) -> str:
         return f"{code(compared.greater)} and {code(compared.lesser)} share no seed"
     # A number comes last.
     shown = compared.turned if compared.greater.replace(".", "", 1).isdigit() else compared
-    unit = " points" if is_fraction(metric) else ""
+    unit = " points" if METRICS[metric].is_fraction else ""
     bound = f" (limit {show_difference(shown.margin, metric)})" if shown.margin else ""
     if shown.is_same:
         return f"{code(shown.greater)} and {code(shown.lesser)}: the same in every run{bound}"

@@ -18,16 +18,11 @@ _LONG = 12  # rows, beyond which a table is folded
 _FIGURES = re.compile(r"\**[<+\N{MINUS SIGN}-]?\d[\d,.]*(e[+-]?\d+)?%?( \[.*\])?\**")
 
 
-def is_fraction(metric: str) -> bool:
-    """Return whether a metric is a fraction, which people read as a percentage."""
-    return metric.endswith("accuracy")
-
-
 def show_value(value: float | None, metric: str) -> str:
     """Write a metric: 83.17%, or 0.4821 for a loss."""
     if value is None:
         return ""
-    text = f"{value:.2%}" if is_fraction(metric) else f"{round(value, 4) + 0.0:.4f}"
+    text = f"{value:.2%}" if METRICS[metric].is_fraction else f"{round(value, 4) + 0.0:.4f}"
     return text.replace("-", MINUS)
 
 
@@ -35,13 +30,13 @@ def show_difference(value: float | None, metric: str) -> str:
     """Write a difference with its sign: +1.23 (points), or +0.0123 for a loss."""
     if value is None:
         return ""
-    text = f"{100 * value:+.2f}" if is_fraction(metric) else f"{value:+.4f}"
+    text = f"{100 * value:+.2f}" if METRICS[metric].is_fraction else f"{value:+.4f}"
     return text.replace("-", MINUS)
 
 
 def show_size(value: float, metric: str, unit: str = " points") -> str:
     """Write the size of a difference: 1.2 points, or 0.012 for a loss."""
-    text = f"{100 * value:.1f}{unit}" if is_fraction(metric) else f"{value:.3f}"
+    text = f"{100 * value:.1f}{unit}" if METRICS[metric].is_fraction else f"{value:.3f}"
     return text.replace("-", MINUS)
 
 
@@ -63,7 +58,7 @@ def with_interval(result: Estimate | Difference | None, metric: str) -> str:
 
 def unit_of(metric: str) -> str:
     """Return the unit of differences, for the head of a column."""
-    return "points" if is_fraction(metric) else METRICS[metric].label
+    return "points" if METRICS[metric].is_fraction else METRICS[metric].label
 
 
 def show_p(p: float | None) -> str:
