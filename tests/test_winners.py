@@ -104,7 +104,7 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
     assert "best mean over 3 seeds. 3 more seeds left out." in plot.caption
 
 
-def test_experiments_near_the_baseline_are_counted() -> None:
+def test_the_baseline_is_the_experiment_with_most_neighbours() -> None:
     few = [("a", {}), ("b", {"epochs": 1}), ("c", {"batch_size": 8})]
     far = [(f"x{n}", {"epochs": 20 + n, "batch_size": 100 + n}) for n in range(4)]
     made = [one for name, settings in [*few, *far] for one in rows(name, [0.5], **settings)]
