@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import fmgrid
-from fmgrid.data import prepare
+from fmgrid.data.cache import prepare
 from fmgrid.errors import FmgridError
 
 FOLDER = Path(fmgrid.__file__).parent / "fashion_mnist_sample"

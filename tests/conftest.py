@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from command import Call, kill_started
-from fmgrid import data
 from fmgrid.cli import app
+from fmgrid.data import cache as data
 
 # Read at once: tests set the variable to folders of their own.
 CACHE = os.environ.get("FMGRID_CACHE") or str(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fmgrid.data import Prepared
+from fmgrid.data.cache import Prepared
 from fmgrid.experiment import Experiment
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"

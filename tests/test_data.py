@@ -20,8 +20,7 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmgrid import data
-from fmgrid.data import cache as cache_module
+from fmgrid.data import cache as data
 from fmgrid.data import sources
 from fmgrid.data.batches import (
     SPLITS,
@@ -32,6 +31,7 @@ from fmgrid.data.batches import (
     load_split,
 )
 from fmgrid.data.cache import check_unchanged, check_undisturbed
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.errors import DataError
 
 PUBLISHED = (
@@ -41,7 +41,7 @@ PUBLISHED = (
     "t10k-labels-idx1-ubyte",
 )
 ARRAYS = ("train_pixels.npy", "train_labels.npy", "test_pixels.npy", "test_labels.npy")
-CLASSES = data.DATASETS["fashion-mnist"].classes
+CLASSES = DATASETS["fashion-mnist"].classes
 HTML = b"<!DOCTYPE html><title>Log in to the hotel's network</title>"
 
 
@@ -173,7 +173,11 @@ def test_class_names_are_torchvisions() -> None:
     [("fashion-mnist", 6000, 1000), ("fashion-mnist-sample", 200, 50)],
 )
 def test_every_class_has_as_many_images(
-    dataset: str, train: int, test: int, real_data: data.Prepared, sample_data: data.Prepared
+    dataset: str,
+    train: int,
+    test: int,
+    real_data: data.Prepared,
+    sample_data: data.Prepared,
 ) -> None:
     folder = {"fashion-mnist": real_data, "fashion-mnist-sample": sample_data}[dataset].folder
     assert class_counts(folder, CLASSES) == {
@@ -230,7 +234,7 @@ def test_a_folder_that_is_gone_is_a_data_error_that_says_how_to_mend_it(tmp_path
 
 
 def test_importing_the_module_imports_neither_torch_nor_numpy() -> None:
-    code = "import sys, fmgrid.data; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    code = "import sys, fmgrid.data.cache; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -281,7 +285,7 @@ def test_the_option_comes_before_the_environment_variable(
 def test_a_wrong_choice_is_an_error_although_the_cache_is_good(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data.prepare("fashion-mnist", tmp_path)
-    checksums = data.DATASETS["fashion-mnist"].sha256
+    checksums = DATASETS["fashion-mnist"].sha256
     for name, sha256 in zip(PUBLISHED, checksums, strict=True):
         assert name in str(caught.value)
         assert sha256 in str(caught.value)
@@ -518,7 +522,7 @@ def test_where_nothing_works_one_error_lists_every_attempt_and_every_remedy(
         lines[2],
         "  apt-get download dataset-fashion-mnist: this system has no apt-get or no dpkg-deb",
         "What helps:",
-        *(f"  {remedy}" for remedy in data.DATASETS["fashion-mnist"].remedies),
+        *(f"  {remedy}" for remedy in DATASETS["fashion-mnist"].remedies),
     ]
     assert lines[2].startswith("  torchvision's download: Error downloading train-images")
     assert "refused" in lines[2]
@@ -726,7 +730,7 @@ def test_whatever_keeps_the_cache_from_being_written_a_whole_one_is_used(
 def test_data_that_are_as_they_were_are_used_as_they_are(
     sample_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "_objection_to", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(data, "_objection_to", lambda *_: pytest.fail("hashed again"))
     before = load_split(sample_data.folder, "train")
     facts = check_unchanged(sample_data)
     check_undisturbed(sample_data, facts)
@@ -832,8 +836,8 @@ def test_two_processes_take_turns_and_only_the_first_decodes(
 ) -> None:
     cache.mkdir()
     code = (
-        "import fmgrid.data, functools\n"
-        "fmgrid.data.prepare('fashion-mnist-sample', say=functools.partial(print, flush=True))"
+        "import functools\nfrom fmgrid.data import cache as data\n"
+        "data.prepare('fashion-mnist-sample', say=functools.partial(print, flush=True))"
     )
     with filelock.FileLock(cache / "fashion-mnist-sample.lock"):
         both = [
@@ -850,18 +854,7 @@ def test_two_processes_take_turns_and_only_the_first_decodes(
 
 KILL_AT_EVERY_MOMENT = """
 import os, pathlib, sys
-from fmgrid import data
-from fmgrid.data import cache as cache_module
-from fmgrid.data import sources
-from fmgrid.data.batches import (
-    SPLITS,
-    Batches,
-    Images,
-    class_counts,
-    load_images,
-    load_split,
-)
-from fmgrid.data.cache import check_undisturbed, check_unchanged
+from fmgrid.data import cache as data
 
 base, start = pathlib.Path(sys.argv[1]), sys.argv[2]
 
@@ -1024,7 +1017,9 @@ def test_held_out_images_are_the_last_training_images_and_no_others(
     assert test is load_split(sample_data.folder, "test")
 
 
-def test_images_held_out_of_the_sample_are_of_all_classes(sample_data: data.Prepared) -> None:
+def test_images_held_out_of_the_sample_are_of_all_classes(
+    sample_data: data.Prepared,
+) -> None:
     valid = load_images(sample_data.folder, 200).valid
     counts = torch.bincount(valid.labels, minlength=10)
     assert counts.min() >= 12

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, fmgrid, write
-from fmgrid import data
 from fmgrid.data import cache
 from fmgrid.errors import DataError, StoreError
 from fmgrid.results.store import LOCK, Store
@@ -123,10 +122,10 @@ def test_an_owner_on_another_host_is_named_with_the_file_to_remove(
     marker.write_text("123\nfaraway\n")
     heard: list[str] = []
     with pytest.raises(DataError, match=rf"process 123 on faraway; if .* remove {marker}"):
-        data.prepare("fashion-mnist-sample", say=heard.append)
+        cache.prepare("fashion-mnist-sample", say=heard.append)
     assert str(marker) in heard[0]
     marker.unlink()
-    data.prepare("fashion-mnist-sample")
+    cache.prepare("fashion-mnist-sample")
 
 
 @pytest.mark.parametrize("name", ["lock", "lock.owner"])

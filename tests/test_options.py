@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, Call, write
-from fmgrid import data
+from fmgrid.data import cache as data
 from fmgrid.errors import DataError
 from loading import load_grids
 

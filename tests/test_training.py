@@ -18,8 +18,8 @@ from mltrainer.metrics import Accuracy
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from fmgrid.components.mlp import MLP
-from fmgrid.data import Prepared, prepare
 from fmgrid.data.batches import Batches, Images, load_images
+from fmgrid.data.cache import Prepared, prepare
 from fmgrid.errors import DataError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training import loop as training

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmgrid.data import prepare
 from fmgrid.data.batches import load_split
+from fmgrid.data.cache import prepare
 from fmgrid.data.sources import FILES
 
 

@@ -21,8 +21,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from fmgrid.components.datasets import workload_of
 from fmgrid.components.mlp import MLP
-from fmgrid.data import prepare
 from fmgrid.data.batches import Batches, load_images
+from fmgrid.data.cache import prepare
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training import loop as training
 from fmgrid.training.steps import ByAutograd, ByHand, steps_for

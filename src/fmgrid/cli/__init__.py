@@ -275,7 +275,8 @@ def data(
 ) -> None:
     """Find or download a data set, verify it, and describe it."""
     from fmgrid.cli import showing
-    from fmgrid.data import DATASETS, prepare
+    from fmgrid.data.cache import prepare
+    from fmgrid.data.catalogue import DATASETS
 
     if dataset not in DATASETS:
         problem = f"no such data set; there are {' and '.join(DATASETS)}"

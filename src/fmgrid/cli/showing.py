@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
-from fmgrid.analysis.study import to_study
 from fmgrid.cli.output import console, put, put_json, say, warn
-from fmgrid.cli.progress import describe_run, name_of
 from fmgrid.cli.refusals import find_refusals
 from fmgrid.cli.tables import put_rows, to_lines
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
@@ -20,14 +17,16 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.quantities import format_seconds
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
-from fmgrid.results.summary import Contents
 from fmgrid.search.agenda import AS_EVER, Agenda, Policy, decide, make_agenda
+from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
-    from fmgrid.data import Prepared
+    from fmgrid.analysis.experiments import ExperimentRuns
+    from fmgrid.data.cache import Prepared
+    from fmgrid.results.summary import Contents
 
 BEST_SHOWN = 5
 _LONGEST_HEADER = 100_000  # bytes
@@ -124,8 +123,11 @@ def warn_of_unanswerable(plan: Plan) -> None:
         warn(f"{told} left out, because --set takes away what they are about: {first}")
 
 
-def show_best(contents: Contents) -> None:
+def show_best(contents: "Contents") -> None:
     """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
+    from fmgrid.analysis.experiments import best_by_images, images_of
+    from fmgrid.analysis.study import to_study
+
     target = console(stderr=True)
     if not target.is_terminal:
         return
@@ -136,7 +138,9 @@ def show_best(contents: Contents) -> None:
         target.print(_best_table(ranked[:BEST_SHOWN], target.width), soft_wrap=True)
 
 
-def _best_table(ranked: Sequence[ExperimentRuns], width: int) -> Table | str:
+def _best_table(ranked: "Sequence[ExperimentRuns]", width: int) -> Table | str:
+    from fmgrid.cli.progress import name_of
+
     is_repeated = any(len(one.runs) > 1 for one in ranked)
     rows = []
     for one in ranked:
@@ -151,6 +155,8 @@ def _best_table(ranked: Sequence[ExperimentRuns], width: int) -> Table | str:
 
 def show_run(run: Run, *, json: bool) -> None:
     """Print everything that is known of a run."""
+    from fmgrid.cli.progress import describe_run
+
     if json:
         print(run.model_dump_json(indent=2))
         return
@@ -208,8 +214,8 @@ def _folder_of(name: str, store: Store) -> Path:
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:
     """Print where a data set is, and how many images of each class it holds."""
-    from fmgrid.data import DATASETS
     from fmgrid.data.batches import class_counts
+    from fmgrid.data.catalogue import DATASETS
 
     info = DATASETS[prepared.dataset]
     counts = class_counts(prepared.folder, info.classes)
@@ -311,11 +317,12 @@ def write(path: Path, content: str) -> None:
 
 def _flat_settings(experiment: Experiment) -> dict[str, str]:
     flat: dict[str, str] = {}
-    for name, value in experiment.model_dump(exclude={"name", "seed"}).items():
-        if name == "optimizer_args":
+    for name, setting in SETTINGS.items():
+        value = getattr(experiment, name)
+        if setting.is_table:
             flat |= {f"{name}.{key}": str(argument) for key, argument in value.items()}
-        elif name == "hidden_units":
-            flat[name] = " ".join(map(str, value)) or "none"
+        elif isinstance(value, tuple):
+            flat[name] = show(value)
         elif value is not None:
             flat[name] = str(value)
     return {**flat, "seed": str(experiment.seed)}

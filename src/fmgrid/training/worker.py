@@ -14,7 +14,7 @@ from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import memory_ceiling
 
 if TYPE_CHECKING:
-    from fmgrid.data import Prepared
+    from fmgrid.data.cache import Prepared
 
 PRELOAD = "fmgrid.training.preload"  # what a worker's server imports before there is work
 
