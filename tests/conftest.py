@@ -2,6 +2,8 @@
 
 The full one comes from wherever `prepare` finds it, downloads included, and stays in
 FMGRID_CACHE or a folder of the user's own among the temporary ones, for the next session.
+Properties are tried on the same examples in every session, so that a commit passes or fails for
+good; `pytest --hypothesis-profile explore` looks for new ones.
 """
 
 import os
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from command import Call, kill_started
 from fmgrid.cli import app
@@ -20,6 +23,10 @@ from fmgrid.data import cache as data
 CACHE = os.environ.get("FMGRID_CACHE") or str(
     Path(tempfile.gettempdir(), f"fmgrid-tests-{os.getuid()}")
 )
+
+settings.register_profile("explore", max_examples=1000, deadline=None)  # a slow disk is no failure
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 # The fmgrid of the environment that runs the tests, whether that is activated or not.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -97,7 +97,7 @@ def copies_of(runs: Sequence[Row], name: str, *, is_shared: bool) -> list[Row]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     number=st.integers(0, 2**20),
     copied=st.sampled_from(NAMES),

@@ -112,7 +112,6 @@ def check_outcome(content: str | bytes) -> None:
         assert str(problem).isprintable()
 
 
-@settings(deadline=None)
 @given(grids())
 def test_a_grid_has_as_many_runs_as_it_is_counted_to_have(axes: dict[str, list[Any]]) -> None:
     count = prod(map(len, axes.values()))
@@ -124,7 +123,6 @@ def test_a_grid_has_as_many_runs_as_it_is_counted_to_have(axes: dict[str, list[A
         load(f"[grid]\n{to_toml(axes)}", max_runs=count - 1)
 
 
-@settings(deadline=None)
 @given(grids(), st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3, unique=True))
 def test_names_are_safe_and_unique_on_every_system(
     axes: dict[str, list[Any]], seeds: list[int]
@@ -138,7 +136,6 @@ def test_names_are_safe_and_unique_on_every_system(
         assert not run.endswith(".")
 
 
-@settings(deadline=None)
 @given(grids())
 def test_more_seeds_rename_and_reorder_nothing(axes: dict[str, list[Any]]) -> None:
     text = f"[grid]\n{to_toml(axes)}"
@@ -149,7 +146,6 @@ def test_more_seeds_rename_and_reorder_nothing(axes: dict[str, list[Any]]) -> No
     assert len(more) == 2 * len(few)
 
 
-@settings(deadline=None)
 @given(grids(), st.data())
 def test_an_exclusion_leaves_the_others_in_their_order(
     axes: dict[str, list[Any]], data: st.DataObject
@@ -166,7 +162,6 @@ def test_an_exclusion_leaves_the_others_in_their_order(
     assert [run for run in runs if run in set(left)] == left
 
 
-@settings(deadline=None)
 @given(grids())
 def test_an_override_takes_an_axis_out_of_the_product(axes: dict[str, list[Any]]) -> None:
     count = prod(len(choices) for name, choices in axes.items() if name != "epochs")
@@ -175,25 +170,22 @@ def test_an_override_takes_an_axis_out_of_the_product(axes: dict[str, list[Any]]
     assert len(load(f"[grid]\n{to_toml(axes)}", overrides=["epochs=7"], max_runs=count)) == count
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutations())
 def test_a_spoilt_grid_runs_or_is_refused_with_its_place(text: str) -> None:
     check_outcome(text)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_any_heap_of_fragments_runs_or_is_refused(text: str) -> None:
     check_outcome(text)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()))
 def test_any_content_runs_or_is_refused(content: str | bytes) -> None:
     check_outcome(content)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0"), max_size=30))
 def test_any_override_runs_or_is_refused(text: str) -> None:
     runs, problems = runs_or_problems("[base]\nepochs = 1\n", overrides=[text])

@@ -30,7 +30,7 @@ rule = st.fixed_dictionaries(
 ).filter(bool)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rules=st.lists(rule, max_size=6))
 def test_many_rules_drop_what_each_of_them_drops(
     rules: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from hypothesis import given
-from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -220,7 +219,6 @@ def test_settings_that_cannot_be_trusted_cost_a_warning(
     assert re.fullmatch(warning, found)
 
 
-@with_settings(deadline=None)  # a slow disk is no failure
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_settings_file_is_an_error(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

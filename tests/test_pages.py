@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 import html5lib
 import matplotlib as mpl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
@@ -192,7 +192,6 @@ def test_a_folded_table_is_shown_on_demand_under_its_caption() -> None:
 # What strangers wrote
 
 
-@settings(deadline=None)
 @given(text=TEXTS)
 def test_any_text_shows_as_it_is(text: str) -> None:
     shown = on_one_line(text)
@@ -210,7 +209,6 @@ def test_any_text_shows_as_it_is(text: str) -> None:
             assert {inner.tag for inner in element.iter()} <= {element.tag, "code", "span", "wbr"}
 
 
-@settings(deadline=None)
 @given(text=TEXTS)
 def test_any_text_shows_as_it_is_in_markdown(text: str) -> None:
     shown = on_one_line(text)
@@ -225,7 +223,6 @@ def test_any_text_shows_as_it_is_in_markdown(text: str) -> None:
         assert [words(p) for p in tree.findall(".//p")] == [*filter(None, [shown]), "c"]
 
 
-@settings(deadline=None)
 @given(texts=st.lists(st.tuples(TEXTS, TEXTS), max_size=4))
 def test_all_rows_of_a_markdown_table_are_as_wide_as_its_head(texts: list[tuple[str, str]]) -> None:
     rows = tuple((plain(one), code(other)) for one, other in texts)
@@ -298,7 +295,6 @@ def test_both_pages_have_the_same_headings_and_the_same_links_to_them() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(titles=st.lists(st.sampled_from(["a", "A", "a-1", "?", "a 1", "é"]) | TEXTS, max_size=6))
 def test_no_two_headings_share_an_anchor(titles: list[str]) -> None:
     tree = parse(page(*(Section(title, ()) for title in titles), title="a"))

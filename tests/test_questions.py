@@ -62,7 +62,7 @@ def note_of(root: Path, record: GridRecord) -> list[Path]:
 paths = texts.map(lambda text: text.replace("\0", ""))  # no system takes a path with it
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     one=st.builds(
         GridRecord, path=paths, question=texts, names=st.lists(texts, max_size=3).map(tuple)

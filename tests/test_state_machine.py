@@ -81,8 +81,6 @@ TestDisturbed = Disturbed.TestCase
 TestDisturbed.settings = settings(
     max_examples=5,
     stateful_step_count=5,
-    deadline=None,
-    derandomize=True,
     phases=(Phase.explicit, Phase.generate),  # each example takes a quarter of a minute
 )
 

@@ -134,7 +134,7 @@ def signed(body: str | bytes) -> bytes:
     return header + f'digest = "sha256:{results_file._digest(body)}"\n'.encode() + body
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(run=runs)
 def test_what_is_read_is_what_was_written_to_the_bit(
     run: Run, tmp_path_factory: pytest.TempPathFactory
@@ -224,7 +224,7 @@ def test_a_traceback_with_windows_line_ends_comes_back_and_survives_git(tmp_path
 
 
 @given(st.binary(max_size=200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arbitrary_bytes_are_never_a_run(tmp_path: Path, noise: bytes) -> None:
     for content in (noise, signed(noise)):
         with pytest.raises(DamagedFileError):

@@ -241,7 +241,6 @@ hostile = st.recursive(
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data(), run=st.sampled_from([HELD_OUT, FAILED]))
@@ -267,7 +266,7 @@ STATED = RegisteredHypothesis(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_a_record_of_a_grid_says_no_report_ends_in_a_traceback(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -414,7 +414,7 @@ def test_steps_and_images_are_one_setting_when_neighbours_are_counted() -> None:
     assert counts["steps_50"] == 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(accuracies, min_size=1, max_size=4))
 def test_the_table_has_the_mean_and_standard_deviation_that_pandas_finds(
     values: list[list[float]],

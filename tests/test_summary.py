@@ -261,7 +261,6 @@ def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None
     assert (failed["best_epoch"], failed["weights"], failed["images_seen"]) == ("", "", "")
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
 def test_numbers_are_read_back_to_the_same_bits(numbers: list[float]) -> None:
     text = to_csv([{"run": "mlp", "valid_loss": number} for number in numbers])
@@ -273,7 +272,7 @@ def test_numbers_are_read_back_to_the_same_bits(numbers: list[float]) -> None:
 texts = st.text(st.sampled_from("\",;\n\r\t '=\\é") | st.characters(codec="utf-8"))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(texts, min_size=1, max_size=3))
 def test_any_text_is_read_back_on_one_line(
     tmp_path_factory: pytest.TempPathFactory, messages: list[str]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
@@ -536,7 +536,6 @@ def test_a_huge_length_allocates_nothing(length: int, tmp_path: Path) -> None:
     assert peak < 1_000_000
 
 
-@settings(deadline=None)  # a slow disk is no failure
 @given(garbage=st.binary(min_size=1, max_size=200))
 def test_garbage_at_the_end_takes_nothing_away(
     garbage: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -577,7 +576,6 @@ def test_what_is_no_event_file_is_damage_not_an_error(
     assert (scalars.points, scalars.started, scalars.damage) == ({}, None, damage)
 
 
-@settings(deadline=None)  # a slow disk is no failure
 @given(content=st.binary(max_size=100))
 def test_intact_records_of_anything_are_no_error(
     content: bytes, tmp_path_factory: pytest.TempPathFactory

@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fmgrid.grid.toml_lines import MAX_DEPTH, Document, TomlError, TomlPath, parse
@@ -321,7 +321,6 @@ def quoted(text: str) -> str:
     return f'"{"".join(escaped)}"'
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_every_value_of_any_document_has_its_line(data: st.DataObject) -> None:
     writer = Writer(data)
@@ -334,7 +333,6 @@ def test_every_value_of_any_document_has_its_line(data: st.DataObject) -> None:
     assert set(document.lines) == set(paths(document.values))
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("ab[]{}\"'=.,#\n\r 1-é\\"), max_size=40))
 def test_whatever_tomllib_reads_has_lines_within_the_text(text: str) -> None:
     try:

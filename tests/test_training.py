@@ -225,9 +225,7 @@ def test_a_full_epoch_is_one_pass_over_the_training_images(folders: dict[str, Pa
 
 
 @given(batch_size=st.integers(1, 40), epochs=st.integers(1, 3), images=st.integers(40, 130))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_batch_size_sees_the_images_that_an_epoch_is_given(
     batch_size: int, epochs: int, images: int, folders: dict[str, Path]
 ) -> None:

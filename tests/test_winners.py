@@ -58,7 +58,7 @@ figures = st.sampled_from([0.5, 0.6, 0.7, 0.8])
 runs_of_one = st.dictionaries(st.integers(0, 3), figures, min_size=1, max_size=4)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(made=st.lists(st.tuples(runs_of_one, st.booleans(), st.booleans()), min_size=3, max_size=5))
 def test_no_sentence_names_another_winner_than_the_pictures_do(
     made: list[tuple[dict[int, float], bool, bool]],

@@ -13,7 +13,7 @@ from fmgrid.words import command_line, shortened
 typed = st.binary(max_size=20).map(lambda text: os.fsdecode(text.replace(b"\0", b"'\\\xff  a")))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(words=st.lists(typed, min_size=1, max_size=5))
 def test_a_command_is_read_by_a_shell_as_it_was_meant(words: list[str]) -> None:
     line = command_line(["printf", r"%s\0", *words])
@@ -56,7 +56,6 @@ def test_names_that_are_shortened_stay_distinct(names: list[str], limit: int) ->
     assert all(short[name] == name for name in names if len(name) <= limit)
 
 
-@settings(deadline=None)
 @given(
     names=st.lists(st.text(st.sampled_from("ab…2"), max_size=30), max_size=30),
     limit=st.integers(8, 20),

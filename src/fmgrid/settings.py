@@ -157,8 +157,8 @@ def to_toml(value: Any) -> str:
         return f'"{printable(escaped)}"'
     if isinstance(value, bool | None):
         return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return hex(value)  # Python refuses to write thousands of decimal digits
+    if isinstance(value, int) and value.bit_length() >= 2**13:
+        return hex(value)  # Python refuses to write more than 4,300 decimal digits
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(to_toml, value))}]"
     if isinstance(value, Mapping):
