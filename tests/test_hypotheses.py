@@ -96,7 +96,7 @@ def test_a_file_is_stated_with_its_question_and_its_names(write: Write) -> None:
 
     assert (epochs.path, units.path) == ("epochs.toml", "units.toml")
     assert (epochs.question, units.question) == ("Do epochs help?", "How wide?")
-    assert epochs.names == epochs.own == ("epochs_3", "epochs_5", "epochs_10")
+    assert epochs.names == ("epochs_3", "epochs_5", "epochs_10")
     assert units.names == ("units_16", "units_32", "linear")
     assert epochs.hypotheses == ()
 
@@ -131,8 +131,7 @@ def test_a_file_takes_in_the_experiments_of_others_beside_its_own(write: Write) 
     together = ["units_16", "units_32", "linear", "epochs_3", "epochs_5", "epochs_10", "one"]
     assert run_names(plan) == together
     assert [file.path for file in plan.files] == ["units.toml", "epochs.toml", "all.toml"]
-    assert plan.files[-1].names == tuple(together)
-    assert plan.files[-1].own == ("one",)
+    assert plan.files[-1].names == ("one",)
     assert [stated.claim for stated in plan.hypotheses] == ["More epochs help"]
 
 
@@ -405,8 +404,7 @@ def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
 
     assert sorted(run_names(whole)) == sorted(run_names(folder))
     assert len(run_names(whole)) == 61
-    assert len(whole.files[-1].names) == 61
-    assert whole.files[-1].own == ()
+    assert whole.files[-1].names == ()
     assert len(whole.hypotheses) == len(folder.hypotheses)
 
 
