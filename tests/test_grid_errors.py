@@ -135,7 +135,8 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         "b.toml:1: not TOML: expected ']' at the end of a table declaration",
         "c.toml:2: grid.batchsize: no such setting; did you mean batch_size?",
         "empty: holds no grids; name a grid file, or a folder with *.toml files in it",
-        "nonesuch.toml: no such file; name a grid file or a folder of them",
+        "nonesuch.toml: cannot be read: No such file or directory; "
+        "name a grid file or a folder of them",
     ]
 
 
@@ -193,7 +194,8 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         ),
         pytest.param(
             b"#" * (MAX_BYTES + 1),
-            "g.toml: is larger than 1,000,000 bytes; no grid needs to be",
+            "g.toml: cannot be read: larger than 1,000,000 bytes; "
+            "name a grid file or a folder of them",
             id="too large",
         ),
         pytest.param(
@@ -232,11 +234,26 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line(
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        pytest.param("missing", "no such file; name a grid file or a folder of them", id="nothing"),
-        pytest.param("loop", "cannot be read: Too many levels of symbolic links", id="a loop"),
-        pytest.param("pipe", "is not a file; name a grid file or a folder of them", id="a pipe"),
         pytest.param(
-            "device", "is not a file; name a grid file or a folder of them", id="an endless device"
+            "missing",
+            "cannot be read: No such file or directory; name a grid file or a folder of them",
+            id="nothing",
+        ),
+        pytest.param(
+            "loop",
+            "cannot be read: Too many levels of symbolic links; "
+            "name a grid file or a folder of them",
+            id="a loop",
+        ),
+        pytest.param(
+            "pipe",
+            "cannot be read: not a regular file; name a grid file or a folder of them",
+            id="a pipe",
+        ),
+        pytest.param(
+            "device",
+            "cannot be read: not a regular file; name a grid file or a folder of them",
+            id="an endless device",
         ),
         pytest.param(
             "folder",
@@ -758,8 +775,8 @@ def test_names_that_differ_in_case_alone_are_refused(complain: Complain) -> None
 
     assert complain(text) == [
         (
-            'g.toml:4: name: "A" is one folder with "a" at g.toml:1 on macOS and Windows; '
-            "choose names that differ in more than case"
+            'g.toml:4: name: "A" has the folder A, and so has "a" with seed 0 at g.toml:1, '
+            "where case makes no difference; choose another name"
         )
     ]
 
@@ -769,8 +786,8 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
 
     assert complain(text) == [
         (
-            'g.toml:4: name: "a_s1" with seed 0 has the folder a_s1 of "a" with seed 1 '
-            "at g.toml:1; choose a name that does not end in _s and a number"
+            'g.toml:4: name: "a_s1" has the folder a_s1, and so has "a" with seed 1 at '
+            "g.toml:1, where case makes no difference; choose another name"
         )
     ]
 

@@ -217,14 +217,17 @@ g.toml:12: hypothesis.calim: no such key; did you mean claim?
 g.toml:13: hypothesis.expect: ends too early; write a name or a condition, as in \
 epochs_10 > epochs_5
 g.toml:14: hypothesis.metric: "acuracy" is no metric; did you mean accuracy?
-g.toml:17: hypothesis.claim: ["a"] is not text in quotes; write one in each [[hypothesis]]
-g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not text in quotes; write one in each \
-[[hypothesis]]
-g.toml:19: hypothesis.metric: { a = 1 } is not text in quotes; write one in each [[hypothesis]]
-g.toml:22: hypothesis.claim: is empty
+g.toml:17: hypothesis.claim: ["a"] is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:19: hypothesis.metric: { a = 1 } is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:22: hypothesis.claim: " " is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
 g.toml:23: hypothesis.expect: batchsize: no such setting; did you mean batch_size?
-g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; in \""", \
-end each line with \\
+g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
 g.toml:27: hypothesis.expect: 20 is no accuracy, which is a fraction; write 0.2 for 20 %
 """
 
@@ -240,7 +243,10 @@ def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> No
     claim = f"more{chr(int(code[2:], 16))}epochs"
     write(g=f"[base]\n[[hypothesis]]\nclaim = '{claim}'\nexpect = 'g > 0.5'\n")
 
-    problem = 'is not one line of text that can be seen; in """, end each line with \\'
+    problem = (
+        "is not one line of text that can be seen; "
+        'write it in quotes, and in """ end each line with \\'
+    )
     assert refusal("g.toml") == [f'g.toml:3: hypothesis.claim: "{printable(claim)}" {problem}']
 
 

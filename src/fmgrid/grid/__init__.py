@@ -232,16 +232,10 @@ def _clash(first: Definition, second: Definition) -> Problem:
             f"{describe_change(one, with_seed(other, one.seed))}; choose another name, or write "
             "such a setting into it, as in {epochs}"
         )
-    elif one.name.casefold() == other.name.casefold():
-        message = (
-            f'"{other.name}" is one folder with "{one.name}" at {first.place} on macOS and '
-            "Windows; choose names that differ in more than case"
-        )
     else:
         message = (
-            f'"{other.name}" with seed {other.seed} has the folder {other.run_name} of '
-            f'"{one.name}" with seed {one.seed} at {first.place}; choose a name that does not '
-            "end in _s and a number"
+            f'"{other.name}" has the folder {other.run_name}, and so has "{one.name}" with seed '
+            f"{one.seed} at {first.place}, where case makes no difference; choose another name"
         )
     return Problem(second.place, "name", message)
 

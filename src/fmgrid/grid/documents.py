@@ -5,10 +5,9 @@ grammar gives those, and nothing else: where the two should ever differ, a value
 of the table that holds it. What is spelled out in several places has the line of the first.
 """
 
-import errno
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,11 +24,6 @@ TomlPath: TypeAlias = tuple[str | int, ...]  # keys of tables and indices of arr
 MAX_BYTES = 1_000_000
 MAX_QUESTION = 200  # characters of a file's first line that go into reports
 
-_REASONS: Mapping[int | None, str] = {
-    errno.ENOENT: "no such file; name a grid file or a folder of them",
-    errno.EINVAL: "is not a file; name a grid file or a folder of them",
-    errno.EFBIG: f"is larger than {MAX_BYTES:,} bytes; no grid needs to be",
-}
 # The beginning of tomllib's messages, and what was probably meant.
 _HINTS = {
     "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
@@ -76,8 +70,9 @@ def read_document(path: Path) -> Document:
         line = error.object[: error.start].count(b"\n") + 1
         raise UnreadableError("is not UTF-8 text; save it as UTF-8", line) from error
     except (OSError, ValueError) as error:
-        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None)
-        raise UnreadableError(_REASONS.get(number, f"cannot be read: {reason or error}")) from error
+        reason = getattr(error, "strerror", None) or error
+        message = f"cannot be read: {reason}; name a grid file or a folder of them"
+        raise UnreadableError(message) from error
     return parse(text)
 
 

@@ -94,16 +94,12 @@ def _read(
 
 
 def _line(text: Any) -> str:
-    """Return one line of text. Raises `ExpectationError` for anything else."""
-    if not isinstance(text, str):
-        objection = "is not text in quotes; write one in each [[hypothesis]]"
-    elif not text.strip():
-        raise ExpectationError("is empty")
-    elif not text.isprintable():
-        objection = 'is not one line of text that can be seen; in """, end each line with \\'
-    else:
-        return text
-    raise ExpectationError(f"{show_toml(text)} {objection}")
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+        raise ExpectationError(
+            f"{show_toml(text)} is not one line of text that can be seen; "
+            'write it in quotes, and in """ end each line with \\'
+        )
+    return text
 
 
 def _short(claim: str) -> str:
