@@ -42,7 +42,7 @@ from fmgrid.analysis.statistics import (
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
 from fmgrid.results.summary import as_text
-from fmgrid.settings import SETTINGS, is_same, to_toml
+from fmgrid.settings import DEFAULTS, is_same, to_toml
 
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
@@ -164,7 +164,7 @@ def _middle(group: Group) -> ExperimentRuns:
             near.update(dict.fromkeys(line, len(line)))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
-        defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
+        defaults = [is_same(one.settings.get(name), DEFAULTS[name]) for name in DEFAULTS]
         return near[one], sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)

@@ -12,7 +12,7 @@ from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import RIVALS, SETTINGS
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
@@ -155,7 +155,7 @@ def images_of(one: ExperimentRuns) -> str:
     dataset, validation = one.evaluation_set
     if validation is None:
         return "unknown images"
-    of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
+    of = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
     return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
 
 

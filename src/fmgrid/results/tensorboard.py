@@ -159,19 +159,17 @@ def _to_hparams(experiment: Experiment) -> dict[str, Cell | None]:
         "steps_per_epoch": workload_of(experiment).steps_per_epoch,
         **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
     }
-    for setting in SETTINGS.values():
-        value = getattr(experiment, setting.name)
-        if setting.is_table:
+    for setting, about in SETTINGS.items():
+        value = getattr(experiment, setting)
+        if about.is_table:
             for argument, item in value.items():
                 name, cell = _to_argument(argument, item)
-                cells[f"{setting.name}.{name}"] = cell
+                cells[f"{setting}.{name}"] = cell
         else:
             # Some settings are a number in some experiments and a word in others.
-            types = get_args(Experiment.model_fields[setting.name].annotation)
+            types = get_args(Experiment.model_fields[setting].annotation)
             may_be_word = any(get_origin(kind) is Literal for kind in types)
-            cells[setting.name] = (
-                _to_text(value) if may_be_word or isinstance(value, tuple) else value
-            )
+            cells[setting] = _to_text(value) if may_be_word or isinstance(value, tuple) else value
     return cells
 
 
