@@ -1,7 +1,5 @@
 """A folder -> its runs -> tables as CSV: the same bytes for the same runs."""
 
-import csv
-import io
 import json
 import os
 import re
@@ -12,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
@@ -22,6 +20,9 @@ from fmgrid.results.results_file import read_results
 from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
 from fmgrid.words import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Numbers that follow from a setting stand after it.
 _FOLLOWING = {"hidden_units": ("units1", "units2", "depth")}
@@ -165,18 +166,25 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
     return cells | {f"{NETWORK_COLUMN}{name}": value for name, value in attributes.items()}
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Return rows as CSV, in the documented order of the columns.
+def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
+    """Return rows as a table, in the documented order of the columns.
 
-    Numbers are written so that reading gives the same bits. What is missing or not a number is
-    empty. The columns of networks' own attributes come last.
+    A number stays what it is, a 5 among missing values too; a text is as `as_text` has it. The
+    columns of networks' own attributes come last.
     """
+    import pandas as pd
+
     columns = [*columns, *_network_columns(rows)]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_to_cell(row.get(column)) for column in columns] for row in rows)
-    return stream.getvalue()
+    cells = [[_to_cell(row.get(column)) for column in columns] for row in rows]
+    return pd.DataFrame(cells, columns=columns, dtype=object)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Return the table of rows as CSV, in which what is missing or not a number is empty.
+
+    Numbers are written so that reading gives the same bits.
+    """
+    return to_table(rows, columns).to_csv(index=False, lineterminator="\n")
 
 
 def as_text(value: str) -> str:
@@ -210,7 +218,7 @@ def _to_cell(value: Any) -> Any:
         return " ".join(map(str, value))
     if isinstance(value, Mapping):  # TOML's dates have no JSON
         return json.dumps(value, sort_keys=True, default=str)
-    return "" if value != value else value  # noqa: PLR0124 -- nan
+    return value
 
 
 def _check_folder(root: Path) -> None:
