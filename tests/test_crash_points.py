@@ -194,7 +194,7 @@ def test_the_same_command_after_a_fault_at_any_step_ends_complete(
         assert table(root) == expected
         assert {path: path.stat().st_mtime_ns for path in finished} == before
         assert not list(root.glob("*/.unfinished-*"))
-        assert len(find_folders(root).runs) == len(GRID)
+        assert len(find_folders(root).results) == len(GRID)
         if ended:
             break
     assert step > 60  # or the steps were not seen

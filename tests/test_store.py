@@ -505,7 +505,7 @@ def test_no_number_is_given_twice_where_one_was_deleted(store: Store) -> None:
 def test_what_is_set_aside_is_seen_no_more(store: Store) -> None:
     save(store, make_run())
     store.set_aside("mlp")
-    assert find_folders(store.root).runs == []
+    assert find_folders(store.root).results == []
     assert not list(store.root.rglob("*tfevents*"))  # which TensorBoard would show
 
 

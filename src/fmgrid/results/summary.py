@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmgrid import metrics
-from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
+from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import EpochRecord, Run
 from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.results.results_file import read_results
-from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
+from fmgrid.results.store import find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
 from fmgrid.words import printable
 
@@ -87,29 +86,37 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
     A damaged file costs its run and a warning. Epochs are kept, and runs that were replaced are
     looked for, only *with_history*. Raises `InputError` if there is no such folder.
     """
-    _check_folder(root)
     listing = find_folders(root)
-    contents = Contents(warnings=[*listing.unread], grids=listing.grids)
-    for folder, results, is_unfinished in listing.runs:
+
+    def name_of(folder: Path) -> str:
         below = folder.relative_to(root).as_posix()
         # A name that isn't Unicode could not be written to a file.
-        name = printable(Path(os.path.realpath(root)).name if below == "." else below)
-        if is_unfinished:
-            contents.unfinished.append(name)
-            continue
+        return printable(Path(os.path.realpath(root)).name if below == "." else below)
+
+    contents = Contents(
+        warnings=[*listing.unread],
+        unfinished=[name_of(folder) for folder in listing.unfinished],
+        grids=listing.grids,
+    )
+    for path in listing.results:
+        name = name_of(path.parent)
         try:
-            if results:
-                run = read_results(results)
-                _note_beginning(run, contents.begun)
-                stored = to_stored(run, name)
-            else:
-                stored = _read_found(folder, name, contents.warnings)
+            run = read_results(path)
         except DamagedFileError as error:
             contents.warnings.append(str(error))
-            if results and not isinstance(error, NewerFormatError):
+            if not isinstance(error, NewerFormatError):
                 contents.damaged.append(name)
-        else:
-            contents.runs.append(stored if with_history else replace(stored, history=()))
+            continue
+        _note_beginning(run, contents.begun)
+        stored = to_stored(run, name)
+        contents.runs.append(stored if with_history else replace(stored, history=()))
+    for folder in listing.foreign:
+        try:
+            stored = _read_found(folder, name_of(folder), contents.warnings)
+        except DamagedFileError as error:
+            contents.warnings.append(str(error))
+            continue
+        contents.runs.append(stored if with_history else replace(stored, history=()))
     for folder in listing.replaced if with_history else ():
         replaced, unread = find_set_aside(folder)
         contents.warnings += unread
@@ -219,20 +226,6 @@ def _to_cell(value: Any) -> Any:
     if isinstance(value, Mapping):  # TOML's dates have no JSON
         return json.dumps(value, sort_keys=True, default=str)
     return value
-
-
-def _check_folder(root: Path) -> None:
-    """Raise `InputError` if there is no such folder, `StoreError` if that cannot be told."""
-    try:
-        if stat.S_ISDIR(root.stat().st_mode):
-            return
-    except ValueError:  # a name that no file system has
-        pass
-    except OSError as error:
-        if error.errno not in NOT_THERE:
-            raise StoreError(f"{root}: cannot be read: {error.strerror}") from error
-    message = "no such folder; name the folder that fmgrid run wrote to"
-    raise InputError([Problem(Place(str(root)), "", message)])
 
 
 def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
