@@ -23,7 +23,7 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store, find_folders
 from fmgrid.results.summary import read_runs, to_csv, to_rows
-from fmgrid.search.agenda import Policy, make_agenda
+from fmgrid.search import Policy, make_agenda
 from made_up_grids import run_agenda, run_made_up
 from made_up_runs import make_run
 

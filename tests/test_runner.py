@@ -9,7 +9,7 @@ from fmgrid.execution import Finished, Report, Started
 from fmgrid.execution.inline import Inline
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Surveyed, make_agenda
+from fmgrid.search import Surveyed, make_agenda
 from fmgrid.settings import describe_change
 from fmgrid.training.costs import estimate_seconds
 from made_up_grids import InTurn, run_agenda, run_made_up
