@@ -62,7 +62,8 @@ class GridSearch:
     def ask(self) -> Experiment | None:
         """Return the costliest training; among equals, the first in the grid."""
         if self._queue is None:
-            self._queue = sorted(self.trainings[::-1], key=estimate_seconds)
+            self._queue = sorted(self.trainings, key=estimate_seconds, reverse=True)
+            self._queue.reverse()
         return self._queue.pop() if self._queue else None
 
     def report(self, experiment: Experiment, epoch: EpochRecord) -> bool:
