@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -102,7 +102,9 @@ class Store:
         name = run.experiment.run_name
         with naming(self.folder(name)):
             self.log_file(name).write_bytes(log)
-            write_whole(self.folder(name) / events_file_name(run), to_events(run))
+            # TensorBoard looks for "tfevents" in the name.
+            events = f"events.out.tfevents.{int(run.started.timestamp()):010d}.fmgrid"
+            write_whole(self.folder(name) / events, to_events(run))
             write_whole(self.results_file(name), to_results(run))
 
     def read_log(self, run_name: str) -> bytes:
@@ -118,7 +120,9 @@ class Store:
         """Yield the complete runs with such prefix keys, but for those of the names *without*."""
         names: list[str] = []
         with suppress(OSError):
-            names = sorted(path.name for path in self.root.iterdir() if not is_hidden(path.name))
+            names = sorted(
+                path.name for path in self.root.iterdir() if not path.name.startswith(".")
+            )
         for name in names:
             # The settings alone are read first, in 0.15 ms.
             key = None if name in without else read_prefix_key(self.results_file(name))
@@ -274,10 +278,10 @@ def _note_folder(
         listing.unread += [
             f"{_short(folder / entry.name)}: is a link that cannot be followed"
             for entry in entries
-            if entry.is_symlink() and not is_hidden(entry.name)
+            if entry.is_symlink() and not entry.name.startswith(".")
             if not os.path.exists(entry.path)  # noqa: PTH110 - never raises
         ]
-    return [entry for entry in folders if not is_hidden(entry.name) and entry.name != results]
+    return [entry for entry in folders if not entry.name.startswith(".") and entry.name != results]
 
 
 def _identity(folder: Path) -> tuple[int, int] | str:
@@ -299,13 +303,8 @@ def _short(path: Path) -> str:
     return without_middle(str(path), _LONGEST_PATH)
 
 
-def is_hidden(name: str) -> bool:
-    """Tell whether a name is one that systems and editors give to files of their own."""
-    return name.startswith(".")
-
-
-def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
-    """Return the results files that were set aside in a log folder, and what cannot be read."""
+def find_set_aside(roots: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return the results files that were set aside in log folders, and what cannot be read."""
     unread: list[str] = []
 
     def note(error: OSError) -> None:
@@ -314,11 +313,12 @@ def find_set_aside(root: Path) -> tuple[list[Path], list[str]]:
 
     results = [
         Path(folder, name)
+        for root in roots
         for folder, _, names in os.walk(root / ASIDE, onerror=note)
         for name in names
-        if name.endswith(_RESULTS) and not is_hidden(name)
+        if name.endswith(_RESULTS) and not name.startswith(".")
     ]
-    return sorted(results), unread
+    return results, unread
 
 
 def is_own_file(path: Path) -> bool:
@@ -327,11 +327,6 @@ def is_own_file(path: Path) -> bool:
     is_known = name in (LOG, LOCK) or name.endswith(_RESULTS)
     is_known = is_known or name.startswith(UNFINISHED) or is_event_file(name)
     return is_known or ASIDE in path.parent.parts[-2:]
-
-
-def events_file_name(run: Run) -> str:
-    """Return the name of a run's event file."""
-    return f"events.out.tfevents.{int(run.started.timestamp()):010d}.fmgrid"
 
 
 def _check_unfinished(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import EpochRecord, Run
-from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.mltrainer_logs import NETWORK, FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
@@ -32,7 +32,6 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK = "network"  # the setting that holds the attributes of a network of plain mltrainer's
 NETWORK_COLUMN = f"{NETWORK}."  # begins the name of a column of one of them
 _MOST_NETWORK_COLUMNS = 100
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
@@ -87,38 +86,31 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
     looked for, only *with_history*. Raises `InputError` if there is no such folder.
     """
     listing = find_folders(root)
-
-    def name_of(folder: Path) -> str:
-        below = folder.relative_to(root).as_posix()
-        # A name that isn't Unicode could not be written to a file.
-        return printable(Path(os.path.realpath(root)).name if below == "." else below)
-
     contents = Contents(
         warnings=[*listing.unread],
-        unfinished=[name_of(folder) for folder in listing.unfinished],
+        unfinished=[_name_of(folder, root) for folder in listing.unfinished],
         grids=listing.grids,
     )
+    left_out: dict[str, Any] = {} if with_history else {"history": ()}
     for path in listing.results:
-        name = name_of(path.parent)
+        name = _name_of(path.parent, root)
         try:
             run = read_results(path)
         except DamagedFileError as error:
             contents.warnings.append(str(error))
             if not isinstance(error, NewerFormatError):
                 contents.damaged.append(name)
-            continue
-        _note_beginning(run, contents.begun)
-        stored = to_stored(run, name)
-        contents.runs.append(stored if with_history else replace(stored, history=()))
+        else:
+            _note_beginning(run, contents.begun)
+            contents.runs.append(replace(to_stored(run, name), **left_out))
     for folder in listing.foreign:
         try:
-            stored = _read_found(folder, name_of(folder), contents.warnings)
+            stored = _read_found(folder, _name_of(folder, root), contents.warnings)
+            contents.runs.append(replace(stored, **left_out))
         except DamagedFileError as error:
             contents.warnings.append(str(error))
-            continue
-        contents.runs.append(stored if with_history else replace(stored, history=()))
-    for folder in listing.replaced if with_history else ():
-        replaced, unread = find_set_aside(folder)
+    if with_history:
+        replaced, unread = find_set_aside(listing.replaced)
         contents.warnings += unread
         for path in replaced:
             with suppress(DamagedFileError):  # the reason why it was set aside
@@ -177,11 +169,13 @@ def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS
     """Return rows as a table, in the documented order of the columns.
 
     A number stays what it is, a 5 among missing values too; a text is as `as_text` has it. The
-    columns of networks' own attributes come last.
+    columns of networks' own attributes come last, the most frequent if they are many.
     """
     import pandas as pd
 
-    columns = [*columns, *_network_columns(rows)]
+    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
+    frequent = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
+    columns = [*columns, *sorted(frequent, key=natural_order)]
     cells = [[_to_cell(row.get(column)) for column in columns] for row in rows]
     return pd.DataFrame(cells, columns=columns, dtype=object)
 
@@ -211,13 +205,6 @@ def natural_order(name: str) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of networks' own attributes, the most frequent if they are many."""
-    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
-    kept = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
-    return sorted(kept, key=natural_order)
-
-
 def _to_cell(value: Any) -> Any:
     if isinstance(value, str):
         return as_text(value)
@@ -228,21 +215,23 @@ def _to_cell(value: Any) -> Any:
     return value
 
 
+def _name_of(folder: Path, root: Path) -> str:
+    name = folder.relative_to(root).as_posix()
+    # A name that isn't Unicode could not be written to a file.
+    return printable(Path(os.path.realpath(root)).name if name == "." else name)
+
+
 def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
     """Return a run that plain mltrainer left, as far as it is known.
 
     Raises `DamagedFileError` if it is none.
     """
     run = read_mltrainer_folder(folder)
-    if run.objection:
-        raise DamagedFileError(f"{folder}: left out: {run.objection}")
     warnings += [f"{folder}/{warning}" for warning in run.warnings]
-    settings = {key: run.settings[key] for key in SETTINGS if key in run.settings}
-    name = _in_one_line(name)
     return StoredRun(
         name=name,
         run=name,
-        settings={**settings, NETWORK: dict(run.network)} if run.network else settings,
+        settings=run.settings,
         metrics=_measure(run),
         status={True: "complete", False: "interrupted", None: None}[run.complete],
         history=run.history,
