@@ -8,8 +8,7 @@ from fmgrid.execution.inline import Inline
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store
-from fmgrid.search import GridSearch
-from fmgrid.search.agenda import AS_EVER, Agenda, Policy, make_agenda
+from fmgrid.search import AS_EVER, Agenda, GridSearch, Policy, make_agenda
 from made_up_runs import make_run
 
 

@@ -32,7 +32,7 @@ OWNERS = {
     "mltrainer": {"training"},
     "loguru": {"training"},
     "tensorboard": {"results"},
-    "pandas": {"analysis"},
+    "pandas": {"results", "analysis"},
     "scipy": {"analysis"},
     "statsmodels": {"analysis"},
     "matplotlib": {"plots"},

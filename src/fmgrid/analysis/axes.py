@@ -13,7 +13,8 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from fmgrid.analysis.experiments import TIME, ExperimentRuns, together
-from fmgrid.results.summary import NETWORK, natural_order
+from fmgrid.results.mltrainer_logs import NETWORK
+from fmgrid.results.summary import natural_order
 from fmgrid.settings import SETTINGS, label_of, to_toml, value_at
 
 _LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
