@@ -15,10 +15,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
-from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from fmgrid.components.mlp import MLP
-from fmgrid.data.batches import Batches, Images, load_images
+from fmgrid.data.batches import Images, load_images, shuffled_batches
 from fmgrid.data.cache import Prepared, prepare
 from fmgrid.errors import DataError
 from fmgrid.experiment import Experiment, Run
@@ -27,10 +26,6 @@ from fmgrid.training.loop import score, train
 from fmgrid.training.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
-
-
-class Foreign(MLP):
-    """An MLP that fmgrid does not know."""
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +67,7 @@ def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -
     parts = load_images(folders[experiment.dataset], "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
-    batches = Batches(parts.train, 30, experiment.seed)
+    batches = shuffled_batches(parts.train, 30, experiment.seed)
     expected = []
     for epoch in (1, 2):
         losses = []
@@ -125,7 +120,7 @@ def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
         ),
         loss_fn=torch.nn.CrossEntropyLoss(),
         optimizer=torch.optim.Adam,
-        traindataloader=Batches(parts.train, 30, experiment.seed),
+        traindataloader=shuffled_batches(parts.train, 30, experiment.seed),
         validdataloader=[  # two batches of one size, the only case in which their mean is exact
             (parts.valid.pixels[:250], parts.valid.labels[:250]),
             (parts.valid.pixels[250:], parts.valid.labels[250:]),
@@ -261,8 +256,8 @@ def test_a_short_batch_counts_as_much_as_the_others_in_the_train_loss(
     parts = load_images(folders[experiment.dataset], "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
-    order = next(Batches(parts.train, 70, experiment.seed))[1]
-    batches = Batches(parts.train, 30, experiment.seed, portion=70)
+    order = next(shuffled_batches(parts.train, 70, experiment.seed))[1]
+    batches = shuffled_batches(parts.train, 30, experiment.seed, portion=70)
     losses, seen = [], []
     for pixels, labels in islice(batches, 3):
         loss = torch.nn.functional.cross_entropy(network(pixels), labels)
@@ -348,46 +343,6 @@ def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
     assert figures(fused) == figures(default)
     plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folders)
     assert plain.status == "complete"
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ((StepLR, {"step_size": 1, "gamma": 0.5}), [0.1, 0.05, 0.025]),
-        ((ReduceLROnPlateau, {"factor": 0.5, "patience": 0, "threshold": 0.9}), [0.1, 0.1, 0.05]),
-    ],
-)
-@pytest.mark.parametrize("network", [MLP, Foreign], ids=["steps by hand", "steps by autograd"])
-def test_a_schedule_is_stepped_after_every_epoch_and_reported_with_the_rate_of_its_steps(
-    schedule: tuple[Any, dict[str, Any]],
-    rates: list[float],
-    network: type[MLP],
-    folders: dict[str, Path],
-    tmp_path: Path,
-) -> None:
-    parts = load_images(folders["fashion-mnist-sample"], "test")
-    settings = training._to_settings(tiny(epochs=3), tmp_path)
-    settings.optimizer_kwargs = {"lr": 0.1, "fused": True}
-    settings.scheduler_kwargs = schedule[1]
-    trainer = training._Trainer(
-        model=network([8], seed=0),
-        settings=settings,
-        loss_fn=torch.nn.CrossEntropyLoss(),
-        optimizer=torch.optim.SGD,
-        traindataloader=Batches(parts.train, 30, seed=0),
-        validdataloader=[parts.valid],
-        scheduler=schedule[0],
-    )
-    seen = []
-
-    class Reporter(mltrainer.trainer.Reporter):
-        def report(self, *_: object) -> None:
-            seen.append(trainer.optimizer.param_groups[0]["lr"])
-
-    trainer.reporters.append(Reporter())
-    trainer.loop()
-
-    assert seen == pytest.approx(rates)
 
 
 def test_mlflow_waits_until_somebody_uses_it() -> None:
