@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from fmgrid.components.mlp import MLP
 from fmgrid.training.steps import ByAutograd, ByHand, Steps, steps_for
@@ -64,7 +65,9 @@ def trained(
     """Return the losses of some steps, and the network after them."""
     network = MLP(units, seed=1)
     optimizer = getattr(torch.optim, name)(network.parameters(), lr=0.01, **arguments)
-    return take(kind(network, optimizer), BATCHES), network
+    if kind is ByHand:
+        return take(ByHand(network, optimizer), BATCHES), network
+    return take(ByAutograd(network, nn.CrossEntropyLoss(), optimizer), BATCHES), network
 
 
 @pytest.mark.parametrize("units", [[], [17], [64, 33], [16, 16, 7]], ids="units {}".format)
@@ -96,7 +99,7 @@ def test_a_learning_rate_that_is_changed_on_the_way_is_heeded() -> None:
     optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
     ways = [
         ByHand(networks[0], optimizers[0]),
-        ByAutograd(networks[1], optimizers[1]),
+        ByAutograd(networks[1], nn.CrossEntropyLoss(), optimizers[1]),
     ]
     losses = []
     for steps, optimizer in zip(ways, optimizers, strict=True):
@@ -129,21 +132,37 @@ class MySGD(torch.optim.SGD):
 
 
 @pytest.mark.parametrize(
-    ("network", "optimizer", "arguments", "expected"),
+    ("network", "loss_fn", "optimizer", "expected"),
     [
-        pytest.param(MLP, torch.optim.SGD, {}, ByHand, id="an MLP"),
-        pytest.param(Doubled, torch.optim.SGD, {}, ByAutograd, id="a network of its own"),
-        pytest.param(MLP, MySGD, {}, ByAutograd, id="a plugged-in optimizer"),
-        pytest.param(
-            MLP, torch.optim.SGD, {"differentiable": True}, ByAutograd, id="differentiable steps"
-        ),
+        (MLP, nn.CrossEntropyLoss(), torch.optim.SGD, ByHand),
+        (Doubled, nn.CrossEntropyLoss(), torch.optim.SGD, ByAutograd),
+        (MLP, nn.CrossEntropyLoss(label_smoothing=0.1), torch.optim.SGD, ByAutograd),
+        (MLP, nn.CrossEntropyLoss(weight=torch.ones(10)), torch.optim.SGD, ByAutograd),
+        (MLP, nn.CrossEntropyLoss(reduction="sum"), torch.optim.SGD, ByAutograd),
+        (MLP, nn.MultiMarginLoss(), torch.optim.SGD, ByAutograd),
+        (MLP, nn.CrossEntropyLoss(), MySGD, ByAutograd),
+    ],
+    ids=[
+        "an MLP",
+        "a network of its own",
+        "smoothed labels",
+        "weighted classes",
+        "a sum",
+        "another loss",
+        "a plugged-in optimizer",
     ],
 )
 def test_what_is_not_known_through_and_through_goes_by_autograd(
     network: type[MLP],
+    loss_fn: nn.Module,
     optimizer: type[torch.optim.SGD],
-    arguments: dict[str, Any],
     expected: type[Steps],
 ) -> None:
     made = network([8], seed=0)
-    assert type(steps_for(made, optimizer(made.parameters(), **arguments))) is expected
+    assert type(steps_for(made, loss_fn, optimizer(made.parameters()))) is expected
+
+
+def test_differentiable_steps_go_by_autograd() -> None:
+    network = MLP([8], seed=0)
+    optimizer = torch.optim.SGD(network.parameters(), differentiable=True)
+    assert type(steps_for(network, nn.CrossEntropyLoss(), optimizer)) is ByAutograd

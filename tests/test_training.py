@@ -15,17 +15,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from fmgrid.components.mlp import MLP
 from fmgrid.data.batches import Images, load_images, shuffled_batches
 from fmgrid.data.cache import Prepared, prepare
 from fmgrid.errors import DataError
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.training import loop as training
 from fmgrid.training.loop import score, train
 from fmgrid.training.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
+
+
+class Foreign(MLP):
+    """An MLP that fmgrid does not know."""
 
 
 @pytest.fixture(autouse=True)
@@ -343,6 +348,48 @@ def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
     assert figures(fused) == figures(default)
     plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folders)
     assert plain.status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ((StepLR, {"step_size": 1, "gamma": 0.5}), [0.1, 0.05, 0.025]),
+        ((ReduceLROnPlateau, {"factor": 0.5, "patience": 0, "threshold": 0.9}), [0.1, 0.1, 0.05]),
+    ],
+)
+@pytest.mark.parametrize("network", [MLP, Foreign], ids=["steps by hand", "steps by autograd"])
+def test_a_schedule_is_stepped_after_every_epoch_and_reported_with_the_rate_of_its_steps(
+    schedule: tuple[Any, dict[str, Any]],
+    rates: list[float],
+    network: type[MLP],
+    folders: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    parts = load_images(folders["fashion-mnist-sample"], "test")
+    records: list[EpochRecord] = []
+    training._Trainer(
+        records.append,
+        clock=0.0,
+        model=network([8], seed=0),
+        settings=mltrainer.TrainerSettings(
+            epochs=3,
+            metrics=[],
+            logdir=tmp_path,
+            train_steps=7,
+            valid_steps=1,
+            reporttypes=[],
+            optimizer_kwargs={"lr": 0.1, "fused": True},
+            scheduler_kwargs=schedule[1],
+            earlystop_kwargs=None,
+        ),
+        loss_fn=torch.nn.CrossEntropyLoss(),
+        optimizer=torch.optim.SGD,
+        traindataloader=shuffled_batches(parts.train, 30, seed=0),
+        validdataloader=[parts.valid],
+        scheduler=schedule[0],
+    ).loop()
+
+    assert [record.learning_rate for record in records] == pytest.approx(rates)
 
 
 def test_mlflow_waits_until_somebody_uses_it() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from loguru import logger
 from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmgrid import __version__
 from fmgrid.components import needs_own_process, networks, optimizers
@@ -170,7 +171,7 @@ class _Trainer(mltrainer.Trainer):
         super().__init__(**words)
         self._keep = keep
         self._clock = clock
-        self._steps = steps_for(self.model, self.optimizer)
+        self._steps = steps_for(self.model, self.loss_fn, self.optimizer)
         self._steps_taken = 0
         self._images_seen = 0
 
@@ -194,7 +195,11 @@ class _Trainer(mltrainer.Trainer):
     def report(
         self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
     ) -> None:
-        """Pass one epoch on; mltrainer counts from 0, and its "test" loss is the validation's."""
+        """Pass one epoch on, and only then step the schedule: an epoch has the rate of its steps.
+
+        mltrainer counts from 0, its "test" loss is the validation's, and it steps the schedule in
+        its own `evalbatches`.
+        """
         super().report(epoch, train_loss, test_loss, metric_dict)
         self._keep(
             EpochRecord(
@@ -207,6 +212,10 @@ class _Trainer(mltrainer.Trainer):
                 seconds=time.monotonic() - self._clock,
             )
         )
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(test_loss)
+        elif self.scheduler is not None:
+            self.scheduler.step()
 
     def _check_finite(self, loss: float, kind: str) -> float:
         if not math.isfinite(loss):

@@ -2,8 +2,8 @@
 
 An MLP under torch's own optimizers takes its steps by hand: the operations that autograd would
 call, on the same numbers in the same order, without recording them anew every time. The bits are
-the same, so no result depends on which way was taken. Any other network or optimizer goes through
-autograd.
+the same, so no result depends on which way was taken. Any other network, loss or optimizer goes
+through autograd.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fmgrid.components.mlp import MLP
@@ -24,28 +23,34 @@ _nll_loss_backward = torch.ops.aten.nll_loss_backward.default
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
+LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
 Steps: TypeAlias = "ByHand | ByAutograd"  # for every batch: the loss, then the update
 
 
-def steps_for(network: nn.Module, optimizer: Optimizer) -> Steps:
+def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> Steps:
     """Return the fastest steps that give autograd's bits."""
-    is_torchs = type(optimizer) in vars(torch.optim).values()  # which read only the gradients
-    if type(network) is MLP and is_torchs and not optimizer.defaults.get("differentiable"):
+    plain = nn.CrossEntropyLoss()  # with nothing weighted, smoothed or ignored
+    is_plain = type(loss_fn) is type(plain) and vars(loss_fn) == vars(plain)
+    # Those of torch are known to read nothing but the gradients.
+    is_torchs = type(optimizer) in vars(torch.optim).values()
+    is_known = is_plain and is_torchs and not optimizer.defaults.get("differentiable")
+    if type(network) is MLP and is_known:
         return ByHand(network, optimizer)
-    return ByAutograd(network, optimizer)
+    return ByAutograd(network, loss_fn, optimizer)
 
 
 class ByAutograd:
     """Steps as torch takes them."""
 
-    def __init__(self, network: nn.Module, optimizer: Optimizer) -> None:
+    def __init__(self, network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> None:
         self._network = network
+        self._loss_fn = loss_fn
         self._optimizer = optimizer
 
     def loss(self, pixels: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
         self._optimizer.zero_grad()
-        self._loss = cross_entropy(self._network(pixels), labels)
+        self._loss = self._loss_fn(self._network(pixels), labels)
         return self._loss.item()
 
     def update(self) -> None:
