@@ -20,7 +20,7 @@ import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Finished, Report, Started, Task
 from fmgrid.execution.inline import Inline
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import count_kills_for_memory
 
@@ -776,7 +776,7 @@ def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
     counter = tmp_path / "vmstat"
     counter.write_text("oom_kill 0\n")
     monkeypatch.setattr(
-        "fmgrid.execution.local.processes.count_kills_for_memory",
+        "fmgrid.execution.processes.count_kills_for_memory",
         lambda: count_kills_for_memory(counter),
     )
     with Processes(2, preload=["fmgrid.execution"]) as processes:
@@ -799,7 +799,7 @@ def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..
 def test_too_few_open_files_are_noticed_at_the_start() -> None:
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
-        "from fmgrid.execution.local.processes import Processes\n"
+        "from fmgrid.execution.processes import Processes\n"
         "with Processes(2): pass\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -885,7 +885,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
 from fmgrid.execution import Finished, Task
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 from fmgrid.experiment import Experiment
 
 def work():

@@ -22,7 +22,7 @@ UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # The errors of one that flushes files and no folders, and of Windows
 _NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
-_LAST_BYTES = 8_000  # of a log, in which its last line is looked for
+_LAST_BYTES = 8_000  # of a log, in which its last lines are looked for
 
 
 def open_regular(path: Path, most: int | None = None) -> BufferedReader:
@@ -194,7 +194,7 @@ def make_private_folder(folder: Path) -> None:
         raise MachineError(f"the temporary folder {folder} is another user's; set TMPDIR")
 
 
-def last_line(log: Path) -> str:
-    """Return the last line with words in a log."""
-    lines = read_end(log, _LAST_BYTES).decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")
+def last_lines(log: Path, number: int) -> list[str]:
+    """Return so many last lines with words of a log."""
+    lines = read_end(log, _LAST_BYTES).decode(errors="replace").splitlines()
+    return [line for line in lines if line.strip()][-number:]

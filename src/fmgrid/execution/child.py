@@ -5,7 +5,6 @@ import os
 import pickle
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +12,12 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fmgrid.errors import MachineError, RefusedError, explain_refusal, is_the_machines
-from fmgrid.execution import Task, failed_run, machine_failure
+from fmgrid.errors import MachineError, RefusedError, StoreError, explain_refusal
+from fmgrid.execution import Task, machine_failure, train_task
 from fmgrid.execution.answers import load
-from fmgrid.experiment import EpochRecord, Failure, Run
+from fmgrid.experiment import EpochRecord, Run
 from fmgrid.system.disk import make_private_folder
-from fmgrid.system.processes import detach
+from fmgrid.system.processes import call_keeping_depth, detach
 from fmgrid.training.worker import lost_installation
 
 Pipe: TypeAlias = "connection.Connection[Any, Any]"
@@ -48,7 +47,7 @@ def serve(pipe: Pipe, scratch: str) -> None:
         if function is attempt_task:
             args = (*args, partial(_report, pipe, owner))
         try:
-            answer = pickle.dumps((_call(function, *args), None))
+            answer = pickle.dumps((call_keeping_depth(function, *args), None))
         except BaseException as error:  # noqa: BLE001 - it is raised again in the parent
             answer = _pickled_error(error)
         _send(pipe, owner, answer)
@@ -92,8 +91,7 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
     Whatever is raised is a failed run, but for what is the machine's fault: a `StoreError`.
     A training whose temporary folder was removed is begun again.
     """
-    name, scratch = task.experiment.run_name, Path(os.environ["TMPDIR"])
-    run, reason = None, ""
+    scratch = Path(os.environ["TMPDIR"])
     for _ in range(_BEGINNINGS):
         make_private_folder(scratch.parent)
         make_private_folder(scratch)
@@ -103,47 +101,19 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
             raise MachineError(f"{log}: {error.strerror}") from error
         if attempt > 1:
             print(f"The worker died; attempt {attempt} begins here.", file=sys.stderr)  # noqa: T201
-        run, reason = _attempt(task, report)
-        if run is not None and not isinstance(run, Run):
-            return run  # the parent says that it is none
-        if scratch.is_dir() or (run and run.status == "complete"):
+        outcome = train_task(task, report)
+        if isinstance(outcome, Run) and outcome.status != "failed":
+            return outcome
+        if scratch.is_dir():
             break
         reason = f"its temporary folder {scratch} was removed while it trained"
-        print(f"{name}: {reason}.", file=sys.stderr)  # noqa: T201
-    if run is None or run.status == "failed":
-        reason = reason or lost_installation()
-    if run is None or reason:
-        raise machine_failure(task, reason)
-    return run
-
-
-def _attempt(task: Task, report: Callable[[EpochRecord], bool]) -> tuple[Run | None, str]:
-    """Return the run, or None and the reason if the machine is to blame."""
-    clock = time.monotonic()
-    try:
-        # As it will travel.
-        run: Run = pickle.loads(  # noqa: S301
-            pickle.dumps(_call(task.train, task.experiment, task.memory, report))
-        )
-    except BaseException as error:  # noqa: BLE001 - it is the run's, and stored
-        if is_the_machines(error, is_plugged_in=task.needs_own_process):
-            return None, explain_refusal(error) or str(error)
-        trace = traceback.format_exc()
-        run = failed_run(task, clock, Failure.of(error))
-        _flush()
-        with contextlib.suppress(OSError):  # it may have closed stderr
-            os.write(2, trace.encode(errors="backslashreplace"))
-    _flush()
-    return run, ""
-
-
-def _call(function: Callable[..., Any], *args: Any) -> Any:
-    """Return the function's result; let calls be as deep afterwards as before."""
-    limit = sys.getrecursionlimit()
-    try:
-        return function(*args)
-    finally:
-        sys.setrecursionlimit(limit)
+        outcome = machine_failure(task, reason)
+        print(outcome, file=sys.stderr)  # noqa: T201
+    if isinstance(outcome, Run) and (reason := lost_installation()):
+        outcome = machine_failure(task, reason)
+    if isinstance(outcome, StoreError):
+        raise outcome
+    return outcome
 
 
 def _pickled_error(error: BaseException) -> bytes:
@@ -167,10 +137,3 @@ def _redirect(log: Path) -> None:
         open(standard, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
         for standard in (1, 2)
     )
-
-
-def _flush() -> None:
-    """Write what the streams hold back, as far as they still can."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # None, full, closed
-            stream.flush()
