@@ -237,11 +237,11 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
     cache.mkdir(parents=True, exist_ok=True)
     lock = Lock(cache / f"{dataset}.lock")
     if not lock.acquire():
-        owner = "" if lock.is_of_the_system else f"; {lock.owner}"
+        owner = f"; {lock.owner}" if lock.owner else ""
         say(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
         # The system's lock dies with its owner; another one may wait for ever to be released.
         while not lock.acquire(_WAIT_SECONDS):
-            if not lock.is_of_the_system:
+            if lock.owner:
                 raise DataError(
                     f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
                     "or set FMGRID_CACHE to another folder"
