@@ -172,7 +172,6 @@ NEEDLESS = {
     "COLUMNS": "²",
     "LINES": "1000000000",
     "TERMINAL_WIDTH": "wide",
-    "_FMGRID_COMPLETE": "complete_bash",
     "PYTHONINSPECT": "1",
     "PYTHONWARNINGS": "error",
     "PYTHONOPTIMIZE": "2",

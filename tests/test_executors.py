@@ -18,7 +18,7 @@ import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
-from fmgrid.execution import Executor, Finished, Report, Started, Task
+from fmgrid.execution import Executor, Report, Task
 from fmgrid.execution.inline import Inline
 from fmgrid.execution.processes import Processes
 from fmgrid.experiment import EpochRecord, Experiment, Run
@@ -72,8 +72,6 @@ def train_all(
     submit()
     with closing(executor.events(report)) as events:  # type: ignore[type-var]
         for event in events:
-            if not isinstance(event, Finished):
-                continue
             if logs is not None:
                 logs[event.task.experiment.name] = event.log.decode()
             try:
@@ -109,24 +107,18 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         yield executor
 
 
-def test_every_executor_gives_each_task_a_start_and_a_run(
+def test_every_executor_gives_each_task_a_run(
     executor: Executor, make_task: Callable[..., Task]
 ) -> None:
     work = [make_task(n) for n in range(1, 6)]
     for task in work:
         executor.submit(task)
     assert not executor.has_room
-    started, finished = [], []
+    finished = []
     for event in executor.events(go_on):
-        if isinstance(event, Started):
-            started.append(event.task)
-            assert event.task.experiment in executor.running
-        else:
-            assert event.task in started
-            assert event.run.experiment == event.task.experiment
-            assert event.task.experiment not in executor.running
-            finished.append(event.task)
-    assert started == work
+        assert event.run.experiment == event.task.experiment
+        assert event.task.experiment not in executor.running
+        finished.append(event.task)
     assert sorted(task.experiment.epochs for task in finished) == [1, 2, 3, 4, 5]
     assert executor.has_room
     assert executor.running == []
@@ -884,7 +876,7 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
-from fmgrid.execution import Finished, Task
+from fmgrid.execution import Task
 from fmgrid.execution.processes import Processes
 from fmgrid.experiment import Experiment
 
@@ -898,10 +890,9 @@ def work():
         for experiment in experiments:
             processes.submit(Task(experiment, getattr(tasks, name)))
         for event in processes.events(lambda *_: True):
-            if isinstance(event, Finished):
-                print(event.run.status, flush=True)
-                if any(e.epochs == 2 for e in experiments):
-                    return
+            print(event.run.status, flush=True)
+            if any(e.epochs == 2 for e in experiments):
+                return
 
 if __name__ == "__main__":
     work()

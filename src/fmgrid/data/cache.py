@@ -17,9 +17,8 @@ from fmgrid.data.batches import load_split, map_array
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.data.sources import FILES, Arrays, is_published, read_arrays
 from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.system.disk import move_file, sync, sync_folder
+from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
 from fmgrid.system.locks import Lock
-from fmgrid.system.paths import HomeError, expand_home
 
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"

@@ -49,13 +49,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Started:
-    """A task has begun. Its second attempt is no second start."""
-
-    task: Task
-
-
-@dataclass(frozen=True)
 class Finished:
     """A task has ended. The log holds everything that its training printed."""
 
@@ -82,8 +75,8 @@ class Executor(Protocol):
     def submit(self, task: Task) -> None:
         """Begin a task, or let it wait for a free place."""
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
-        """Yield what becomes of the tasks, until none is left; more may be submitted meanwhile.
+    def events(self, report: Report) -> Iterator[Finished]:
+        """Yield each task that has ended, until none is left; more may be submitted meanwhile.
 
         Each epoch goes to *report*. Where that returns False the training ends with this epoch,
         and the status of its run is "pruned". After a death the second attempt begins with the

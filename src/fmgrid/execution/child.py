@@ -28,29 +28,34 @@ _BEGINNINGS = 2  # of a training whose temporary folder somebody removes
 
 def serve(pipe: Pipe, scratch: str) -> None:
     """Do what comes through the pipe, until it ends; temporary files go into *scratch*."""
+    owner = os.getpid()
     try:
         detach()
-        _use_scratch(Path(scratch))
-    except Exception as error:  # noqa: BLE001 - the parent says it
-        return pipe.send_bytes(_cannot_begin(error))
-    owner = os.getpid()
-    while True:
-        try:
-            message = pipe.recv()
-        except (EOFError, OSError):
-            return None
-        except Exception as error:  # noqa: BLE001 - a module of fmgrid's is gone, or the memory
-            return pipe.send_bytes(_cannot_begin(error))
-        if message == STOP:
-            continue
-        function, args = message
-        if function is attempt_task:
-            args = (*args, partial(_report, pipe, owner))
-        try:
-            answer = pickle.dumps((call_keeping_depth(function, *args), None))
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the parent
-            answer = _pickled_error(error)
-        _send(pipe, owner, answer)
+        # A folder of its own, as only so it can tell whether somebody has removed the folder.
+        # Said to tempfile too, which would look elsewhere while the folder is gone.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(Path(scratch, str(owner)))
+        with contextlib.suppress(OSError):  # the command has ended in the meantime
+            Path(tempfile.tempdir).mkdir(mode=0o700, exist_ok=True)
+        _redirect(Path(os.devnull))
+        while True:
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                return
+            if message == STOP:
+                continue
+            function, args = message
+            if function is attempt_task:
+                args = (*args, partial(_report, pipe, owner))
+            try:
+                answer = pickle.dumps((call_keeping_depth(function, *args), None))
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the parent
+                answer = _pickled_error(error)
+            _send(pipe, owner, answer)
+    except Exception as error:  # noqa: BLE001 - a module of fmgrid's is gone, or the memory
+        reason = explain_refusal(error) or f"{type(error).__name__}: {error}"
+        refusal = RefusedError(f"a worker process cannot begin: {reason}")
+        pipe.send_bytes(_pickled_error(refusal))
 
 
 def _report(pipe: Pipe, owner: int, record: EpochRecord) -> bool:
@@ -63,26 +68,6 @@ def _send(pipe: Pipe, owner: int, message: bytes) -> None:
     if os.getpid() != owner:
         os._exit(0)  # forked by plugged-in code that came back twice: the pipe isn't its own
     pipe.send_bytes(message)
-
-
-def _cannot_begin(error: Exception) -> bytes:
-    reason = explain_refusal(error) or f"{type(error).__name__}: {error}"
-    return _pickled_error(RefusedError(f"a worker process cannot begin: {reason}"))
-
-
-def _use_scratch(scratch: Path) -> None:
-    """Keep temporary files in a folder of this worker's own, and say everything to a log there.
-
-    Of its own, since only so the worker can tell whether somebody removed the folder.
-    """
-    own = scratch / str(os.getpid())
-    # Said to tempfile too, which would look elsewhere while the folder is gone.
-    os.environ["TMPDIR"] = tempfile.tempdir = str(own)
-    try:
-        own.mkdir(mode=0o700, exist_ok=True)
-        _redirect(scratch / "workers.log")
-    except OSError:  # the folder is gone, where the command has ended in the meantime
-        _redirect(Path(os.devnull))
 
 
 def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochRecord], bool]) -> Run:

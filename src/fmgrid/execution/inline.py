@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import StoreError
-from fmgrid.execution import ENVIRONMENT, Finished, Report, Started, Task, train_task
+from fmgrid.execution import ENVIRONMENT, Finished, Report, Task, train_task
 from fmgrid.experiment import Experiment
 
 T = TypeVar("T")
@@ -50,12 +50,11 @@ class Inline:
         """Let a task wait for `events`."""
         self._waiting.append(task)
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
+    def events(self, report: Report) -> Iterator[Finished]:
         """Train the tasks in turn; see `Executor`."""
         try:
             while self._waiting:
                 self._task = task = self._waiting.popleft()
-                yield Started(task)
                 report_epoch = partial(report, task.experiment)
                 outcome = train_task(task, report_epoch, passed_on=(KeyboardInterrupt,))
                 if isinstance(outcome, StoreError):

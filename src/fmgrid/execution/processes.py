@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from fmgrid.errors import FmgridError, MachineError, RefusedError, explain_refusal
-from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task, failed_run
+from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Task, failed_run
 from fmgrid.execution.answers import LARGEST, AnswerError, checked, load
 from fmgrid.execution.child import STOP, attempt_task, serve
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
@@ -170,7 +170,6 @@ class Processes:
     _kills: int = field(default=0, repr=False)  # for lack of memory, that the kernel has counted
     _context: Any = field(init=False, repr=False)
     _workers: list[Worker] = field(default_factory=list, repr=False)
-    _started: list[Started] = field(default_factory=list, repr=False)  # not told of yet
     # Tasks that no worker is at, with the number of the attempt.
     _waiting: list[tuple[Task, int]] = field(default_factory=list, repr=False)
     # Where workers keep temporary files, so that those of a killed one don't stay for ever.
@@ -228,17 +227,15 @@ class Processes:
         self._waiting.insert(0, (task, 1))
         self._start_waiting()
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
-        """Yield what becomes of the tasks; see `Executor`.
+    def events(self, report: Report) -> Iterator[Finished]:
+        """Yield each task that has ended; see `Executor`.
 
         A task whose worker dies is given to a fresh one, once; one that exceeds its seconds
         is killed with all that it has started.
         """
         try:
-            while self._busy or self._waiting or self._started:
+            while self._busy or self._waiting:
                 self._start_waiting()
-                while self._started:
-                    yield self._started.pop(0)
                 for worker in _wait_for(self._busy):
                     if worker.task and (finished := self._hear(worker, worker.task, report)):
                         yield finished
@@ -282,7 +279,6 @@ class Processes:
         for worker in self._busy:
             worker.end()
         self._waiting.clear()
-        self._started.clear()
 
     def _log(self, task: Task) -> Path:
         return Path(self._scratch.name, f"log-{task.experiment.run_name}")  # of all its attempts
@@ -294,8 +290,6 @@ class Processes:
             task, attempt = self._waiting.pop()
             worker.task, worker.attempt = task, attempt
             worker.begin(attempt_task, (task, attempt, str(self._log(task))), task.seconds)
-            if attempt == 1:
-                self._started.append(Started(task))
 
     def _hear(self, worker: Worker, task: Task, report: Report) -> Finished | None:
         """Take what a worker says or dies of; return its task's end if it has come to one."""

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import FmgridError, MachineError
+from fmgrid.words import printable
 
 UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 
@@ -198,3 +199,27 @@ def last_lines(log: Path, number: int) -> list[str]:
     """Return so many last lines with words of a log."""
     lines = read_end(log, _LAST_BYTES).decode(errors="replace").splitlines()
     return [line for line in lines if line.strip()][-number:]
+
+
+class HomeError(FmgridError):
+    """A path begins with ~, and that home folder is not known."""
+
+    exit_code = 2
+
+
+def expand_home(text: str) -> Path:
+    """Return a path with the home folder in place of a leading ~. Raises `HomeError`."""
+    if not text.startswith("~"):
+        return Path(text)
+    user = Path(text).parts[0].removeprefix("~")
+    # From the text, because Path("./~a") drops the dot.
+    expanded = os.path.expanduser(text)  # noqa: PTH111
+    # With an empty HOME, ~ would be the root folder.
+    if os.path.isabs(expanded) and (user or os.environ.get("HOME") != ""):  # noqa: PTH117
+        return Path(expanded)
+    if not user:
+        raise HomeError("~ means nothing: this user has no home folder; write the whole path")
+    raise HomeError(
+        f"there is no user {printable(user, 40)}, whose home folder ~{printable(user, 40)} would "
+        f"be; write ./{printable(text, 60)} for a name that begins with ~"
+    )
