@@ -12,8 +12,7 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.experiments import ExperimentRuns, best_first
+from fmgrid.analysis.experiments import Axis, ExperimentRuns, Group, best_first, level_of
 from fmgrid.analysis.statistics import estimate
 from fmgrid.plots import scales, style
 from fmgrid.settings import show
