@@ -504,3 +504,4 @@ def test_levels_that_train_differently_are_never_one(
     (axis,) = group.axes
     assert axis.levels == levels
     assert [len(found) for found in group.at(axis).values()] == [1] * len(values)
+    assert [one.settings["optimizer_args"]["warm"] for one in group.members] == values

@@ -167,7 +167,7 @@ def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponen
     if len(seeds) < 2 or max(values) == min(values):  # noqa: PLR2004
         return []
     axes = {
-        axis.name: [level_of(member, axis.name) for member in members for _ in seeds]
+        axis.name: [level_of(member, axis) for member in members for _ in seeds]
         for axis in group.axes
     }
     return shares_of_variance(axes, seeds * len(members), values)

@@ -202,6 +202,8 @@ class Axis:
 
     name: str  # "batch_size", "units1", "optimizer_args.momentum"
     levels: tuple[Any, ...]
+    # As TOML writes them: 1, 1.0 and true, which Python takes for one, may train to different bits.
+    is_text: bool = False
 
     @property
     def label(self) -> str:
@@ -248,13 +250,13 @@ class Group:
         """Return the members by their level on an axis, in its order."""
         by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
         for member in self.members:
-            by_level[level_of(member, axis.name)].append(member)
+            by_level[level_of(member, axis)].append(member)
         return by_level
 
     def lines(self, axis: Axis) -> list[list[ExperimentRuns]]:
         """Return the members, those together that differ along this axis only."""
-        others = [other.name for other in self.axes if other is not axis]
-        return together(self.members, lambda one: tuple(level_of(one, name) for name in others))
+        others = [other for other in self.axes if other is not axis]
+        return together(self.members, lambda one: tuple(level_of(one, other) for other in others))
 
     @cached_property
     def confounded(self) -> dict[str, tuple[int, int]]:
@@ -284,34 +286,25 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
             keys = dict.fromkeys(key for one in members for key in one.settings.get(setting, ()))
             names = [f"{setting}.{key}" for key in keys]
         for name in names:
-            levels = {level_of(one, name) for one in members}
+            values = [value_at(one.settings, name.split(".")) for one in members]
+            is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
+            levels = {_to_level(value, is_text=is_text) for value in values}
             if len(levels) > 1:
-                yield Axis(name, tuple(sorted(levels, key=_level_order)))
+                yield Axis(name, tuple(sorted(levels, key=_level_order)), is_text)
 
 
-def level_of(one: ExperimentRuns, name: str) -> Any:
-    """Return an experiment's level on an axis; one that no axis can show as text."""
-    value = value_at(one.settings, name.split("."))
+def level_of(one: ExperimentRuns, axis: Axis) -> Any:
+    """Return an experiment's level on an axis."""
+    return _to_level(value_at(one.settings, axis.name.split(".")), is_text=axis.is_text)
+
+
+def _to_level(value: Any, *, is_text: bool) -> Any:
+    return to_toml(value) if is_text and not isinstance(value, str | None) else value
+
+
+def _is_no_level(value: Any) -> bool:
     is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
-    return to_toml(value) if isinstance(value, list | Mapping) or is_too_large else value
-
-
-def keep_types_apart(experiments: Mapping[str, ExperimentRuns]) -> dict[str, ExperimentRuns]:
-    """Return the experiments, with an argument as text where it is 1 in one and true in another.
-
-    Python takes these, and 1.0, for one level of an axis; they may train to different bits.
-    """
-    arguments = {name: one.settings.get("optimizer_args", {}) for name, one in experiments.items()}
-    items = (item for of_one in arguments.values() for item in of_one.items())
-    numbers = {(*item, type(item[1])) for item in items if isinstance(item[1], int | float)}
-    counts = Counter((argument, value) for argument, value, _ in numbers)
-    mixed = {argument for (argument, _), count in counts.items() if count > 1}
-    apart = dict(experiments)
-    for name, values in arguments.items():
-        if texts := {key: to_toml(values[key]) for key in values if key in mixed}:
-            settings = {**apart[name].settings, "optimizer_args": {**values, **texts}}
-            apart[name] = replace(apart[name], settings=settings)
-    return apart
+    return is_too_large or isinstance(value, list | Mapping)
 
 
 def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:

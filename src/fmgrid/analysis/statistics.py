@@ -101,12 +101,10 @@ def interval_of_one_more(mean: Estimate) -> tuple[float, float] | None:
     return mean.mean - half, mean.mean + half
 
 
-def compare(
-    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
-) -> Difference | None:
+def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
     values = list(minus(first, second).values())
-    return difference(values, confidence) if values else None
+    return difference(values) if values else None
 
 
 def minus(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:

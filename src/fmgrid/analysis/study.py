@@ -20,7 +20,6 @@ from fmgrid.analysis.experiments import (
     Group,
     count_neighbours,
     distinct,
-    keep_types_apart,
     merged,
     together,
     without,
@@ -140,7 +139,6 @@ def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
     if copies:
         same = "the same bits as another run of that name and seed, and counted once"
         uncounted.append(f"{same}: {', '.join(copies)}")
-    experiments = keep_types_apart(experiments)
     left_out += uncounted
     scored = {name for name, one in experiments.items() if one.runs}
     left_out += [

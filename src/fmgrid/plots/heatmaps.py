@@ -42,7 +42,7 @@ class Plane:
         """Yield the place of each experiment: its column and its row."""
         columns, rows = self.column.levels, self.row.levels
         for one in self.members:
-            x, y = level_of(one, self.column.name), level_of(one, self.row.name)
+            x, y = level_of(one, self.column), level_of(one, self.row)
             yield (columns.index(x), rows.index(y)), one
 
 

@@ -191,7 +191,7 @@ def _rows(
                 "experiment": code(one.name),
                 metric.replace("_", " "): with_interval(one.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(one, axis.name)) for axis in group.axes},
+                **{axis.name: _show(level_of(one, axis)) for axis in group.axes},
                 **{name.replace("_", " "): show_value(one.mean(name), name) for name in others},
                 "seeds": str(len(one.runs)),
                 "images seen": f"{one.images_seen:,}" if one.images_seen else "",
