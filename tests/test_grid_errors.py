@@ -135,8 +135,10 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         "b.toml:1: not TOML: expected ']' at the end of a table declaration",
         "c.toml:2: grid.batchsize: no such setting; did you mean batch_size?",
         "empty: holds no grids; name a grid file, or a folder with *.toml files in it",
-        "nonesuch.toml: cannot be read: No such file or directory; "
-        "name a grid file or a folder of them",
+        (
+            "nonesuch.toml: cannot be read: No such file or directory; "
+            "name a grid file or a folder of them"
+        ),
     ]
 
 
