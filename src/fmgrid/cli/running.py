@@ -19,7 +19,7 @@ from fmgrid.cli.progress import Progress, describe_best, describe_run
 from fmgrid.cli.refusals import refuse
 from fmgrid.cli.showing import warn_of_unanswerable
 from fmgrid.components import check_component, find_distinct, needs_own_process
-from fmgrid.components.plugins import is_plugged_in, on_one_line
+from fmgrid.components.kinds import is_plugged_in, on_one_line
 from fmgrid.data.cache import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
