@@ -23,7 +23,7 @@ from fmgrid.words import first_few, printable
 
 Plain: TypeAlias = bool | int | float | str
 
-NETWORK = "network"  # the setting that holds the attributes of a network
+NETWORK = "network_args"  # the setting that holds the attributes of a network
 
 _LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
 _MOST = 2**31  # epochs, steps or units of an Experiment
