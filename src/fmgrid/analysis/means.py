@@ -18,7 +18,7 @@ from fmgrid.analysis.statistics import (
 from fmgrid.analysis.study import Study
 from fmgrid.experiment import EpochRecord
 from fmgrid.metrics import finite
-from fmgrid.results.mltrainer_logs import FoundEpoch
+from fmgrid.results.mltrainer_logs import LoggedEpoch
 from fmgrid.results.summary import StoredRun
 
 GAP = "overfitting_gap"
@@ -89,7 +89,7 @@ def find_gaps(study: Study) -> list[Gap]:
     return sorted(signed, key=lambda gap: -gap.estimate.mean)
 
 
-def _history(run: StoredRun, metric: str) -> dict[int, EpochRecord | FoundEpoch]:
+def _history(run: StoredRun, metric: str) -> dict[int, EpochRecord | LoggedEpoch]:
     """Return the epochs at which the metric was measured, by their number."""
     return {one.epoch: one for one in run.history if finite(getattr(one, metric)) is not None}
 

@@ -17,7 +17,7 @@ from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.system import toml
-from fmgrid.system.disk import open_regular, read_regular
+from fmgrid.system.disk import read_regular
 from fmgrid.words import printable
 
 FORMAT = 1
@@ -27,7 +27,6 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError
 
 _HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 _DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
-_HEAD = 64_000  # bytes of results, within which the settings end
 _MOST_REASONS = 3
 _LONGEST_REASON = 500  # characters
 
@@ -66,30 +65,13 @@ def read_results(path: Path) -> Run:
     document = read_sealed(path)
     try:
         values = {**document.get("metrics", {}), **document}
-        values["experiment"] = _to_experiment(document)
+        settings = {**document["experiment"]}
+        settings.pop("fingerprint")
+        values["experiment"] = as_taken(Experiment(**settings))
         values["history"] = tuple(document.get("history", ()))
         return Run(**{name: values[name] for name in Run.model_fields if name in values})
     except UNFIT as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
-
-
-def read_prefix_key(path: Path) -> str | None:
-    """Return the prefix key of the run in a results file, None where its beginning is unfit.
-
-    The rest is not read, so that many are read in a moment.
-    """
-    try:
-        with open_regular(path) as stream:
-            head = stream.read(_HEAD).decode(errors="replace")
-        return _to_experiment(toml.loads(head.partition("\n[metrics]")[0])).prefix_key
-    except (OSError, *UNFIT):
-        return None
-
-
-def _to_experiment(document: Mapping[str, Any]) -> Experiment:
-    settings = {**document["experiment"]}
-    settings.pop("fingerprint")
-    return as_taken(Experiment(**settings))
 
 
 def why_unfit(error: Exception) -> str:
