@@ -25,7 +25,7 @@ MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a mi
 # What a reader may raise when it makes a record of a document of any shape.
 UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-_HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
+_HEADER = b"# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 _DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
 _MOST_REASONS = 3
 _LONGEST_REASON = 500  # characters
@@ -44,7 +44,6 @@ def to_results(run: Run) -> bytes:
         "seconds": run.seconds,
         "experiment": {
             **run.experiment.model_dump(),
-            "hidden_units": list(run.experiment.hidden_units),
             "fingerprint": run.experiment.fingerprint,
         },
         "failure": run.failure.model_dump() if run.failure else None,
@@ -94,9 +93,7 @@ def seal(document: Mapping[str, Any]) -> bytes:
     values = _storable({"format": FORMAT, **document})
     # Within a text of several lines, a reader would take Windows' line end for the other one.
     body = tomlkit.dumps(values).replace("\r\n", "\\r\\n").encode()
-    return (
-        _HEADER.encode() + f'digest = "sha256:{hashlib.sha256(body).hexdigest()}"\n'.encode() + body
-    )
+    return b'%bdigest = "sha256:%b"\n%b' % (_HEADER, _digest(body), body)
 
 
 def _storable(value: Any) -> Any:
@@ -111,6 +108,10 @@ def _storable(value: Any) -> Any:
         return [_storable(item) for item in value]
     # tomlkit counts all of a list again for each item: 10,000 names would take 19 s.
     return tomlkit.value(f"[{', '.join(tomlkit.item(text).as_string() for text in value)}]")
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     if match is None:
         raise DamagedFileError(f"{path}: is no file of fmgrid's: it has no digest")
     header, digest, body = match.groups()
-    if hashlib.sha256(body).hexdigest() != digest.decode():
+    if _digest(body) != digest:
         raise DamagedFileError(f"{path}: was changed or damaged: its digest does not match")
     try:
         document = toml.loads(body.decode())
@@ -142,7 +143,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
             f"{path}: has format {number}, and this fmgrid reads {FORMAT}; "
             "read it with the version that wrote it"
         )
-    if header != _HEADER.encode():
+    if header != _HEADER:
         raise DamagedFileError(f"{path}: was changed or damaged: its first line is another")
     return document
 

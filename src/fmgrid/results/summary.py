@@ -32,7 +32,7 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK_COLUMN = "network."  # begins the name of a column of one of them
+NETWORK_COLUMN = "network."  # begins the name of a column of a network's own attribute
 _MOST_NETWORK_COLUMNS = 100
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -91,7 +91,7 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
         unfinished=[_name_of(folder, root) for folder in listing.unfinished],
         grids=listing.grids,
     )
-    left_out: dict[str, Any] = {} if with_history else {"history": ()}
+    dropped: dict[str, Any] = {} if with_history else {"history": ()}
     for path in listing.results:
         name = _name_of(path.parent, root)
         try:
@@ -102,11 +102,11 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
                 contents.damaged.append(name)
         else:
             _note_beginning(run, contents.begun)
-            contents.runs.append(replace(to_stored(run, name), **left_out))
+            contents.runs.append(replace(to_stored(run, name), **dropped))
     for folder in listing.foreign:
         try:
             stored = _read_mltrainer(folder, _name_of(folder, root), contents.warnings)
-            contents.runs.append(replace(stored, **left_out))
+            contents.runs.append(replace(stored, **dropped))
         except DamagedFileError as error:
             contents.warnings.append(str(error))
     if with_history:
