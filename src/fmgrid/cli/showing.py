@@ -17,7 +17,7 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.quantities import format_seconds
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
-from fmgrid.search import AS_EVER, Agenda, Policy, decide, make_agenda
+from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, decide, make_agenda
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
@@ -34,7 +34,7 @@ _FINISHED = "a finished run"  # in place of the name of a training
 
 
 def show_plan(
-    plan: Plan, store: Store, workers: int, policy: Policy = AS_EVER, *, json: bool
+    plan: Plan, store: Store, workers: int, policy: Policy = DEFAULT_POLICY, *, json: bool
 ) -> None:
     """Print each run with the settings that tell it from the others, its state and cost.
 
@@ -107,7 +107,7 @@ def _put_plan(agenda: Agenda) -> None:
 def _instead(agenda: Agenda, store: Store) -> str:
     """Return what run --replace would do, "" where it would not go on either."""
     states = {item.state for item in agenda.items}
-    if agenda.policy != AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
+    if agenda.policy != DEFAULT_POLICY or "blocked" in states or not states & {"changed", "newer"}:
         return ""
     replacing = decide(agenda.items, store, Policy(set_aside=True))
     aside = counted(len(replacing.set_aside), "run")
