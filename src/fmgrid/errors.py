@@ -59,6 +59,11 @@ class InputError(FmgridError):
         self.problems = tuple(sorted(set(problems), key=Problem.order))
         super().__init__(self.problems)
 
+    @classmethod
+    def at(cls, source: str, message: str) -> "InputError":
+        """Return the error for one problem with a file or an option."""
+        return cls([Problem(Place(source), "", message)])
+
     def __str__(self) -> str:
         """Return a line for each problem."""
         return "\n".join(map(str, self.problems))

@@ -66,47 +66,41 @@ class Progress:
         return worked * max(self._cost - self._spent, 0.0) / self._spent
 
     def line(self, run: Run) -> str:
-        """Return what a pipe is told of a finished run."""
+        """Return the line of a finished run for a pipe."""
         place = f"[{self.finished:>{len(str(self.total))}}/{self.total}]"
         return f"{place} {run.experiment.run_name}: {describe_run(run)}"
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         """Render the state of this moment in two lines."""
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(width=24)
-        grid.add_column(no_wrap=True, overflow="ellipsis")
-        left = self.seconds_left
         words = [
             f"{self.finished}/{self.total}",
             f"{format_seconds(self.clock() - self.started)} gone",
         ]
-        words += [f"{format_seconds(left)} left"] if left is not None else []
-        words += [f"{self.failed} failed"] if self.failed else []
+        if (left := self.seconds_left) is not None:
+            words.append(f"{format_seconds(left)} left")
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        grid = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
-        grid.add_row(bar, Text(", ".join(words)))
+        grid.add_row(bar, Text(", ".join(words), no_wrap=True, overflow="ellipsis"))
         yield grid
         yield Text(self.now(options.max_width), no_wrap=True, overflow="ellipsis")
 
     def now(self, width: int) -> str:
-        """Return the best run and those that are running, their names as short as *width* asks."""
+        """Return the best run, and as many of those that are running as fit into *width*."""
         running = [experiment.run_name for experiment in self.running()]
         names = [*running, *map(name_of, self.best)]
-        longest = max(map(len, names), default=0)
-        least = min(longest, _SHORTEST_NAME)
-        attempts = [(limit, len(running)) for limit in range(longest, least, -1)]
-        attempts += [(least, number) for number in range(len(running), 0, -1)]
-        for limit, number in attempts:
-            text = self._now(running, number, shortened(names, limit))
-            if len(text) <= width:
-                return text
-        return self._now(running, len(running), shortened(names, least))
-
-    def _now(self, running: Sequence[str], number: int, short: Mapping[str, str]) -> str:
-        best = f"best so far: {describe_best(self.best, short)}; " if self.best else ""
+        short = shortened(names, max(width // 5, _SHORTEST_NAME))
+        text = f"best so far: {describe_best(self.best, short)}" if self.best else ""
         if not running:
-            return f"{best}{'starting' * (not self.finished)}"
-        more = f" and {len(running) - number} more" if number < len(running) else ""
-        return f"{best}running: {', '.join(short[name] for name in running[:number])}{more}"
+            return text or "starting"
+        begin = f"{text}; running: " if text else "running: "
+        for number in range(len(running), 0, -1):
+            more = f" and {len(running) - number} more" if number < len(running) else ""
+            text = f"{begin}{', '.join(short[name] for name in running[:number])}{more}"
+            if len(text) <= width:
+                break
+        return text
 
 
 def describe_run(run: Run) -> str:
