@@ -15,8 +15,8 @@ from fmgrid.analysis.experiments import best_first, best_of
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
-from fmgrid.cli.progress import Progress, describe_best
-from fmgrid.cli.showing import show_best
+from fmgrid.cli.running import Progress
+from fmgrid.cli.showing import describe_best, show_best
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Document, Section

@@ -4,7 +4,6 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,10 @@ from fmgrid.cli.options import (
     takes,
 )
 from fmgrid.cli.output import (
-    INTERRUPTED,
-    REFUSALS,
     catch_signals,
     ignore_signals,
     open_closed_streams,
     print_json,
-    refuse,
     reported,
     say,
     warn,
@@ -73,13 +69,10 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        catch_signals()
-        open_closed_streams()
-        app()
-    except KeyboardInterrupt:  # these two where no command is there to report them
-        sys.exit(INTERRUPTED)
-    except REFUSALS as error:
-        sys.exit(refuse(error))
+        with reported():
+            catch_signals()
+            open_closed_streams()
+            app()
     finally:
         ignore_signals()  # the exit code is chosen, and a late Ctrl-C changes it no more
 

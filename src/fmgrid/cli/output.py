@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
-# Among these are the errors with which the machine refuses something.
-REFUSALS = (OSError, MemoryError, RuntimeError, ImportError)
 
 _PLAIN = {"\N{MINUS SIGN}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MULTIPLICATION SIGN}": "x"}
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
@@ -121,37 +119,29 @@ def reported() -> Iterator[None]:
             raise MachineError(message) from error
         yield
         sys.stdout.flush()  # here, where an error can still be reported
+    except InputError as error:
+        say(f"{error}\n{counted(len(error.problems), 'mistake')}; nothing was done")
+        sys.exit(error.exit_code)
     except FmgridError as error:
-        if isinstance(error, InputError):
-            say(f"{error}\n{counted(len(error.problems), 'mistake')}; nothing was done")
-        else:
-            say(f"fmgrid: {error}")
-        raise typer.Exit(error.exit_code) from None
+        say(f"fmgrid: {error}")
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         say("fmgrid: interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         discard(sys.stdout)  # the reader has what it wanted
-        raise typer.Exit from None
+        sys.exit()
     except typer.Exit:  # which is a RuntimeError
         raise
-    except REFUSALS as error:
-        raise typer.Exit(refuse(error)) from None
-
-
-def refuse(error: BaseException) -> int:
-    """Say what the machine refused, most often to print; return the exit code.
-
-    Raises the error if it means something else.
-    """
-    text = explain_refusal(error)
-    if not text:
-        if not isinstance(error, OSError):
-            raise error
-        discard(sys.stdout)
-        text = str(error) if error.filename else f"the output cannot be written: {error}"
-    say(f"fmgrid: {text}")
-    return MachineError.exit_code
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        text = explain_refusal(error)
+        if not text:
+            if not isinstance(error, OSError):
+                raise
+            discard(sys.stdout)
+            text = str(error) if error.filename else f"the output cannot be written: {error}"
+        say(f"fmgrid: {text}")
+        sys.exit(MachineError.exit_code)
 
 
 def discard(stream: TextIO) -> None:

@@ -1,21 +1,28 @@
-"""`fmgrid run`: the stages put together, and what is said of them."""
+"""`fmgrid run`: the stages put together, and what a person sees meanwhile and at the end."""
 
+import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from fmgrid.analysis.experiments import best_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_of
 from fmgrid.cli.options import RunOptions
 from fmgrid.cli.output import INTERRUPTED, console, discard, ignore_signals, say, warn
 from fmgrid.cli.planning import describe_work, make_checked_agenda, warn_of_unanswerable
-from fmgrid.cli.progress import Progress, describe_best, describe_run
+from fmgrid.cli.showing import describe_best, describe_run, name_of
 from fmgrid.components import check_component, find_distinct, needs_own_process
 from fmgrid.components.plugins import is_plugged_in, on_one_line
 from fmgrid.data.cache import prepare
@@ -29,17 +36,100 @@ from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.records import GridRecord
-from fmgrid.quantities import format_bytes
+from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import GridSearch
 from fmgrid.search.agenda import Agenda, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
-from fmgrid.training.costs import workers_for
+from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import command_line, counted
+from fmgrid.words import command_line, counted, shortened
 
 _FAILED = 1
 _FAILURES_SHOWN = 20
+_SHORTEST_NAME = 8  # characters, where a terminal is narrow
+
+
+@dataclass
+class Progress:
+    """Counts finished runs and estimates the rest; rich renders it, a pipe gets `line`."""
+
+    total: int  # runs that will be stored
+    trainings: Sequence[Experiment]  # those of them that are trained
+    running: Callable[[], Sequence[Experiment]]
+    clock: Callable[[], float] = time.monotonic
+    finished: int = 0
+    failed: int = 0
+    runs: list[Run] = field(default_factory=list)  # old and new
+    best: Sequence[ExperimentRuns] = ()  # of each set of images that judges experiments
+    started: float = field(init=False)
+    _spent: float = 0.0  # estimated cost of what is done
+    _working_since: float = 0.0  # when the first training began
+    _ranked_next: float = -math.inf  # of thousands of experiments, ranking takes a while
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+        self._cost = sum(map(estimate_seconds, self.trainings))
+        self.best = best_of(self.runs)
+
+    def add(self, run: Run) -> None:
+        """Count a finished run."""
+        self.finished += 1
+        self.failed += run.status != "complete"
+        if not self._spent:  # the workers' start is no measure of their speed
+            self._working_since = self.clock() - run.seconds
+        if run.trained_as is None:
+            self._spent += estimate_seconds(run.experiment)
+        self.runs.append(run)
+        if self.clock() >= self._ranked_next or self.finished == self.total:
+            began = self.clock()
+            self.best = best_of(self.runs)
+            self._ranked_next = self.clock() + 20 * (self.clock() - began)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will go on, each run weighed by its cost; None before the first ends."""
+        if not self._spent:
+            return None
+        worked = self.clock() - self._working_since
+        return worked * max(self._cost - self._spent, 0.0) / self._spent
+
+    def line(self, run: Run) -> str:
+        """Return the line of a finished run for a pipe."""
+        place = f"[{self.finished:>{len(str(self.total))}}/{self.total}]"
+        return f"{place} {run.experiment.run_name}: {describe_run(run)}"
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the state of this moment in two lines."""
+        words = [
+            f"{self.finished}/{self.total}",
+            f"{format_seconds(self.clock() - self.started)} gone",
+        ]
+        if (left := self.seconds_left) is not None:
+            words.append(f"{format_seconds(left)} left")
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        grid = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
+        grid.add_row(bar, Text(", ".join(words), no_wrap=True, overflow="ellipsis"))
+        yield grid
+        yield Text(self.now(options.max_width), no_wrap=True, overflow="ellipsis")
+
+    def now(self, width: int) -> str:
+        """Return the best run, and as many of those that are running as fit into *width*."""
+        running = [experiment.run_name for experiment in self.running()]
+        names = [*running, *map(name_of, self.best)]
+        short = shortened(names, max(width // 5, _SHORTEST_NAME))
+        text = f"best so far: {describe_best(self.best, short)}" if self.best else ""
+        if not running:
+            return text or "starting"
+        begin = f"{text}; running: " if text else "running: "
+        for number in range(len(running), 0, -1):
+            more = f" and {len(running) - number} more" if number < len(running) else ""
+            text = f"{begin}{', '.join(short[name] for name in running[:number])}{more}"
+            if len(text) <= width:
+                break
+        return text
 
 
 def run_grids(options: RunOptions, policy: Policy) -> int:
@@ -123,8 +213,7 @@ def _run_all(
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, options.to_command()), store)
         _set_aside(agenda.set_aside, store)
-        commit = _describe_commit()
-        train = partial(train_one, data, {"git": commit} if commit else {})
+        train = partial(train_one, data, _describe_commit())
 
         def to_task(experiment: Experiment) -> Task:
             seconds = timeouts.get(experiment.run_name)
@@ -185,8 +274,8 @@ def _shown(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
-    live.start()
     try:
+        live.start()
         yield
     finally:
         try:
@@ -239,21 +328,20 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
     return 0
 
 
-def _describe_commit() -> str | None:
-    """Return the commit of the current folder, with "-dirty" if need be; None without one."""
+def _describe_commit() -> dict[str, str]:
+    """Return the commit of the current folder, with "-dirty" if need be; nothing without one."""
     git = shutil.which("git")
     if git is None or Path(git).absolute().parent == Path.cwd():  # Windows looks there first
-        return None
+        return {}
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(  # noqa: S603 - a program that is installed
             [git, "-c", "core.fsmonitor=false", *describe],  # which is the folder's own program
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=False,
+            capture_output=True,
+            check=True,
             timeout=5,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.decode(errors="replace").strip() if result.returncode == 0 else None
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git": result.stdout.decode(errors="replace").strip()}

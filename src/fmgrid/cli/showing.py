@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.cli.output import console, print_json, say
@@ -10,16 +11,19 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.hypotheses.commands import as_argument
+from fmgrid.quantities import format_seconds
 from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, naming
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
+    from fmgrid.analysis.experiments import ExperimentRuns
     from fmgrid.data.cache import Prepared
     from fmgrid.results.summary import Contents
 
 _BEST_SHOWN = 5
+_SETS_SHOWN = 2  # of images that judge experiments
 _LONGEST_HEADER = 100_000  # bytes
 
 
@@ -27,7 +31,6 @@ def show_best(contents: "Contents") -> None:
     """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
     from fmgrid.analysis.experiments import best_by_images, images_of
     from fmgrid.analysis.study import to_study
-    from fmgrid.cli.progress import name_of
 
     target = console(stderr=True)
     if not target.is_terminal:
@@ -45,10 +48,42 @@ def show_best(contents: "Contents") -> None:
         print_rows(head, rows, [row[0] for row in rows], stderr=True)
 
 
+def describe_run(run: Run) -> str:
+    """Return a run's outcome in one line."""
+    if run.status != "complete" or run.final is None:
+        return f"{run.status}: {run.failure.message if run.failure else 'no reason is known'}"
+    figures = f"{run.final.accuracy:.2%} right, loss {run.final.valid_loss:.4f}"
+    if run.trained_as:
+        return f"{figures}, from the training of {run.trained_as}"
+    again = f", attempt {run.attempts}" if run.attempts > 1 else ""
+    return f"{figures}, {format_seconds(run.seconds)}{again}"
+
+
+def describe_best(
+    best: "Sequence[ExperimentRuns]", short: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return the best experiments with their mean accuracies, of each set of images that judges.
+
+    *short* has shorter names.
+    """
+    from fmgrid.analysis.experiments import images_of
+
+    texts = []
+    for one in best[:_SETS_SHOWN]:
+        name, number = name_of(one), len(one.runs)
+        text = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
+        text += f", the mean of {number} seeds" if number > 1 else ""
+        texts.append(f"{text} on {images_of(one)}" if len(best) > 1 else text)
+    return ", ".join(texts)
+
+
+def name_of(one: "ExperimentRuns") -> str:
+    """Return the name of a single run, or of an experiment of several."""
+    return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
+
+
 def show_run(run: Run, *, json: bool) -> None:
     """Print everything that is known of a run."""
-    from fmgrid.cli.progress import describe_run
-
     if json:
         print(run.model_dump_json(indent=2))
         return
