@@ -12,7 +12,7 @@ from fmgrid.errors import FmgridError
 from fmgrid.grid import load_plan
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Policy, make_agenda
+from fmgrid.search import Policy, make_agenda
 from loading import load_grids
 from made_up_grids import run_made_up
 

@@ -95,7 +95,7 @@ def run(options: RunOptions) -> None:
     A finished run is never trained again: after an interruption, the same command goes on.
     """
     from fmgrid.cli.planning import show_plan
-    from fmgrid.search.agenda import Policy
+    from fmgrid.search import Policy
 
     policy = Policy(options.replace, options.retry_failed)
     if options.dry_run:

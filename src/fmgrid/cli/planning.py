@@ -13,7 +13,7 @@ from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition, Plan
 from fmgrid.quantities import format_seconds
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import AS_EVER, Agenda, Policy, State, Surveyed, make_agenda
+from fmgrid.search import AS_EVER, Agenda, Policy, State, Surveyed, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import counted, first_few
 
