@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
-from fmgrid.results.summary import NETWORK, StoredRun, natural_order, to_stored
+from fmgrid.results.mltrainer_logs import NETWORK
+from fmgrid.results.summary import StoredRun, natural_order, to_stored
 from fmgrid.settings import RIVALS, SETTINGS, label_of, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
