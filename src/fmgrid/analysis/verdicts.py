@@ -201,8 +201,8 @@ def _verdict(
     verdict = Verdict(stated, "INCONCLUSIVE", p, compared, deciding, alone=test.p)
     if p <= ALPHA:
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
-    found = test.difference
-    needed = seeds_needed(found.mean - test.margin, found.sd, alpha / test.alternatives)
+    result = test.difference
+    needed = seeds_needed(result.mean - test.margin, result.sd, alpha / test.alternatives)
     repeats = min(one.difference.n for one in compared)
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
