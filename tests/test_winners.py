@@ -20,7 +20,7 @@ from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Document, Section
-from fmgrid.pages.markdown import to_markdown
+from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import draw_all
 from fmgrid.plots.experiments import plot_experiments, plot_winners
 from fmgrid.plots.style import Plot
