@@ -1,13 +1,14 @@
 """Where values stand along an axis, which of them it clips, and the words of captions."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Any, Literal, TypeAlias
 
+from matplotlib import axis
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fmgrid.analysis.axes import Axis
 from fmgrid.analysis.statistics import Estimate
@@ -16,15 +17,14 @@ from fmgrid.settings import show
 from fmgrid.words import counted
 
 Span: TypeAlias = tuple[float, float]  # low, high
-Along: TypeAlias = Literal["x", "y"]
 
 METRIC = "accuracy"
 LOG = ", log scale"  # after the label of a logarithmic axis
-LEAST = 2.0  # points of accuracy: an axis shows at least so many
 UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 _LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
+_LEAST = 2.0  # points of accuracy: an axis shows at least so many
 _FAR = 10  # times the usual distance from the median, beyond which a value is clipped
 _LEAST_FAR = 5.0  # points of accuracy
 _DIGITS = (4, 6, 9, 17)  # of a level; the fewest that keep all levels apart
@@ -39,12 +39,34 @@ def percent_span(estimate: Estimate) -> Span:
     return max(0.0, 100 * low), min(100.0, 100 * high)
 
 
-def limit_accuracies(axes: Axes, along: Along, spans: Sequence[Span]) -> None:
-    """Limit an axis to most of the spans: outliers would squeeze the others."""
-    (axes.set_xlim if along == "x" else axes.set_ylim)(*padded(near_span(spans), LEAST))
+def limits_of(spans: Sequence[Span]) -> Span:
+    """Return limits around most accuracies: outliers would squeeze the others."""
+    low, high = near_span(spans)
+    free = max((high - low) * _MARGIN, (_LEAST - (high - low)) / 2)
+    return low - free, high + free
 
 
-def draw_accuracy(axes: Axes, along: Along, at: float, estimate: Estimate, **look: Any) -> None:
+def near_span(spans: Sequence[Span]) -> Span:
+    """Return the span that holds all spans but for outliers."""
+    lows, highs = zip(*spans, strict=True)
+    return min(_near(lows)), max(_near(highs))
+
+
+def _near(values: Sequence[float]) -> Sequence[float]:
+    """Return the values near their median; all where more than a third are far from it.
+
+    Far is beyond ten times the usual (median) distance.
+    """
+    middle = median(values)
+    usual = median(abs(value - middle) for value in values)
+    far = max(_FAR * usual, _LEAST_FAR)
+    near = [value for value in values if abs(value - middle) <= far]
+    return near if 3 * len(near) >= 2 * len(values) else values
+
+
+def draw_accuracy(
+    axes: Axes, along: Literal["x", "y"], at: float, estimate: Estimate, **look: Any
+) -> None:
     """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
 
     def draw(values: Sequence[float], **look: Any) -> None:
@@ -63,9 +85,9 @@ def draw_accuracy(axes: Axes, along: Along, at: float, estimate: Estimate, **loo
         draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
 
 
-def beyond(axes: Axes, along: Along, estimates: Sequence[Estimate]) -> str:
-    """Return sentences on what lies beyond an axis, nothing where all is shown."""
-    low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
+def beyond(limits: Span, estimates: Sequence[Estimate]) -> str:
+    """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
+    low, high = limits
     inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
     outside = len(estimates) - len(inside)
     arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
@@ -73,36 +95,26 @@ def beyond(axes: Axes, along: Along, estimates: Sequence[Estimate]) -> str:
     return arrows + (" Longer bars are cut off." if is_cut else "")
 
 
-def padded(span: Span, least: float) -> Span:
-    """Return the span with a margin, at least *least* wide."""
-    low, high = span
-    free = max((high - low) * _MARGIN, (least - (high - low)) / 2)
-    return low - free, high + free
-
-
-def near_span(spans: Sequence[Span]) -> Span:
-    """Return the span that holds all spans but for outliers, which would squeeze the others."""
-    lows, highs = zip(*spans, strict=True)
-    return min(_near(lows)), max(_near(highs))
-
-
 def is_wide(values: Sequence[float]) -> bool:
     """Return whether values are best seen on a logarithmic axis: one rule for all pictures."""
     return min(values) > 0 and max(values) > _LOG_FROM * min(values)
 
 
-def scale_values(axes: Axes, along: Along, values: Sequence[float], *, log: bool) -> None:
-    """Set the limits of an axis so that it shows all values, with plain numbers beside it."""
-    low, high = min(values), max(values)
-    if not log:
-        axes.set(**{f"{along}lim": padded((low, high), 0.1 * (abs(high) or 1.0))})
-        return
-    factor = (high / low) ** _MARGIN if high > low else 1.1
-    axes.set(**{f"{along}scale": "log", f"{along}lim": (low / factor, high * factor)})
-    line = axes.xaxis if along == "x" else axes.yaxis
-    line.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 10 * low else (1, 3)))
+def scale_x(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """Label the horizontal axis, which is logarithmic if its values are best seen so."""
+    log = is_wide(values)
+    axes.set_xlabel(label + (LOG if log else ""))
+    if log:
+        axes.set_xscale("log")
+        set_log_ticks(axes.xaxis, values)
+
+
+def set_log_ticks(line: axis.Axis, values: Sequence[float]) -> None:
+    """Write plain numbers beside a logarithmic axis."""
+    has_few = max(values) < 10 * min(values)
+    line.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if has_few else (1, 3)))
     line.set_minor_locator(NullLocator())
-    line.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
+    line.set_major_formatter("{x:,.10g}")
 
 
 def level_places(axis: Axis) -> dict[Any, float]:
@@ -126,34 +138,29 @@ def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
     return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
 
 
-def level_labels(levels: Iterable[Any]) -> dict[Any, str]:
+def level_labels(levels: Iterable[Any]) -> list[str]:
     """Return a label for each level, in as few digits as keep them apart."""
     levels = list(levels)
     for digits in _DIGITS:
-        texts = {
-            level: f"{level:.{digits}g}" if isinstance(level, float) else show(level)
-            for level in levels
-        }
-        if len(set(texts.values())) == len(levels):
+        texts = [
+            f"{level:.{digits}g}" if isinstance(level, float) else show(level) for level in levels
+        ]
+        if len(set(texts)) == len(levels):
             break
-    labels = to_labels(texts.values(), _LONGEST_LEVEL)
-    return {level: labels[text] for level, text in texts.items()}
+    labels = to_labels(texts, _LONGEST_LEVEL)
+    return [labels[text] for text in texts]
 
 
-def label_levels(axes: Axes, places: dict[Any, float], inches: float) -> None:
+def label_levels(axes: Axes, places: Mapping[Any, float], inches: float) -> None:
     """Write levels below an axis of so many inches, slanted or not all where room is scarce."""
-    labels = level_labels(places)
+    labels, ticks = level_labels(places), list(places.values())
     low, high = axes.get_xlim()
-    ordered = sorted(places, key=places.__getitem__)
-    apart = min(places[after] - places[before] for before, after in pairwise(ordered))
-    room = apart * inches / (high - low)
-    style: dict[str, Any] = {}
-    if room < _CHARACTER * (1 + max(map(len, labels.values()))):
-        style = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        ordered = ordered[:: math.ceil(_SLANTED / room)]
-    axes.set_xticks(
-        [places[level] for level in ordered], [labels[level] for level in ordered], **style
-    )
+    room = min(after - before for before, after in pairwise(ticks)) * inches / (high - low)
+    every, slant = 1, dict[str, Any]()
+    if room < _CHARACTER * (1 + max(map(len, labels))):
+        every = math.ceil(_SLANTED / room)
+        slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(ticks[::every], labels[::every], **slant)
 
 
 def over_seeds(counts: Iterable[int]) -> str:
@@ -173,15 +180,3 @@ def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> st
 def left_out(number: int, noun: str, which: str = "") -> str:
     """Return a sentence on what a picture leaves out, nothing where that is none."""
     return f" {counted(number, noun)}{which} left out." if number else ""
-
-
-def _near(values: Sequence[float]) -> Sequence[float]:
-    """Return the values near their median; all where more than a third are far from it.
-
-    Far is beyond ten times the usual (median) distance.
-    """
-    middle = median(values)
-    usual = median(abs(value - middle) for value in values)
-    far = max(_FAR * usual, _LEAST_FAR)
-    near = [value for value in values if abs(value - middle) <= far]
-    return near if 3 * len(near) >= 2 * len(values) else values

@@ -6,22 +6,22 @@ matplotlib for others or is changed by a user's matplotlibrc, and equal figures 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from io import BytesIO
-from typing import Any, NamedTuple, ParamSpec
+from pathlib import Path
+from typing import Any
 
+import matplotlib
+from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 
-from fmgrid.pages.document import INK
-from fmgrid.plots.library import matplotlib
 from fmgrid.words import shortened
 
 GREY = "#808080"  # what stands behind
@@ -36,92 +36,47 @@ SMALL = 7.5  # points of text beside marks
 MOST_LOOKS = 2 * len(MARKERS)  # filled, then hollow: the shape alone tells so many things apart
 MOST_CURVES = 8  # that a legend names
 
+_SHEET = Path(__file__).with_name("fmgrid.mplstyle")
 _WIDTH = 7.2  # inches
 _LONGEST = 30  # characters of a label
-_LIGHT = 0.18  # luminance on which black and white are equally legible
+_LIGHT = 0.48  # of the colour map, where black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
-_INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
-_STYLE: dict[Any, Any] = {
-    **dict.fromkeys(_INKED, INK),
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "axes.formatter.limits": (-7, 9),
-    "axes.formatter.useoffset": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 9,
-    "figure.dpi": 150,
-    "figure.facecolor": "none",
-    "figure.labelsize": 8.5,
-    "figure.titlesize": 11,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 8.5,
-    "grid.alpha": 0.25,
-    "grid.color": GREY,
-    "legend.borderaxespad": 0,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
-    "legend.title_fontsize": SMALL,
-    "lines.markersize": 4.5,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "fmgrid",
-    "text.parse_math": False,  # a dollar in a name is a dollar
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-}
-
-_P = ParamSpec("_P")
-
-
-class Plot(NamedTuple):
-    """A figure, and the line that says what is drawn."""
-
-    figure: Figure
-    caption: str
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Plot:
     """A picture with what stands below it."""
 
-    name: str  # stem of its file
-    title: str
-    caption: str
     figure: Figure
+    caption: str
+    name: str = ""  # stem of its file
     group: str | None = None  # title of the group that it shows, None for all
 
-
-def styled(draw: Callable[_P, Plot | None]) -> Callable[_P, Plot | None]:
-    """Give what *draw* makes fmgrid's look, and fix its layout: saving it changes nothing."""
-
-    @wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Plot | None:
-        with in_style():
-            plot = draw(*args, **kwargs)
-            if plot is not None:
-                plot.figure.draw_without_rendering()
-                plot.figure.set_layout_engine("none")
-            return plot
-
-    return drawn
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.figure.get_suptitle()
 
 
-@contextmanager
-def in_style() -> Iterator[None]:
+def in_style() -> AbstractContextManager[None]:
     """Give matplotlib fmgrid's settings, and take them away again."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
+    return matplotlib.rc_context(fname=_SHEET)
 
 
-def new_figure(title: str, height: float) -> Figure:
-    """Return an empty figure of the usual width; *height* is in inches."""
+def new_figure(title: str, height: float, keys: Sequence[Artist] = ()) -> Figure:
+    """Return an empty figure of the usual width; *height* is in inches.
+
+    Its legend, if any, stands in four columns between the title and all axes.
+    """
     figure = Figure(figsize=(_WIDTH, height))
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - _TITLE / height))
     figure.suptitle(title, x=0.006, y=1 - 0.06 / height, ha="left", va="top")
+    top = 1 - _TITLE / height
+    if keys:
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
+        legend = figure.legend(handles=list(keys), **place)
+        top = legend.get_window_extent().y0 / figure.bbox.height
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, top))
     return figure
 
 
@@ -134,14 +89,11 @@ def panels(figure: Figure, count: int, columns: int, share: str = "") -> list[Ax
     return axes[:count]
 
 
-def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Write the legend between the title and all axes, in four columns."""
-    top = 1 - _TITLE / figure.get_figheight()
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
-    legend = figure.legend(handles=list(handles), **place)
-    legend.set_in_layout(False)
-    below = legend.get_window_extent().y0 / figure.bbox.height
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, below))
+def fix_layout(figure: Figure) -> None:
+    """Lay a figure out once, so that saving it changes nothing."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def name_curves(axes: Axes, curves: Sequence[Artist], title: str = "") -> None:
@@ -162,14 +114,23 @@ def write_rows(axes: Axes, labels: Sequence[str], figures: Sequence[str]) -> Non
 
 
 def draw_cell(
-    axes: Axes, place: tuple[int, int], fill: str, text: str = "", note: str = ""
+    axes: Axes, place: tuple[int, int], shade: float | None, text: str = "", note: str = ""
 ) -> None:
-    """Fill the cell around a place, and write into it; a note stands below, in smaller type."""
+    """Fill the cell around a place with a shade from 0 to 1, or grey, and write into it.
+
+    A note stands below the text, in smaller type.
+    """
+    fill = GREY if shade is None else colormaps[COLOUR_MAP](shade)
     corner = place[0] - _CELL / 2, place[1] - _CELL / 2
     axes.add_patch(Rectangle(corner, _CELL, _CELL, facecolor=fill, edgecolor="none"))
-    ink = ink_on(fill)
+    ink = ink_on(shade or 0.0)
     write(axes, text, place, -1 if note else 0, va="bottom" if note else "center", color=ink)
     write(axes, note, place, -2, va="top", color=ink, fontsize=6.5)
+
+
+def ink_on(shade: float) -> str:
+    """Return the ink, black or white, that is legible on a shade in both modes of a page."""
+    return BLACK if shade > _LIGHT else WHITE
 
 
 def write(axes: Axes, text: str, place: tuple[float, float], above: float, **look: Any) -> None:
@@ -179,7 +140,7 @@ def write(axes: Axes, text: str, place: tuple[float, float], above: float, **loo
 
 
 def to_svg(figure: Figure) -> str:
-    """Return the figure as SVG without a background; all text is in `INK`."""
+    """Return the figure as SVG without a background; all text is in the ink."""
     return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
 
 
@@ -188,9 +149,23 @@ def to_png(figure: Figure) -> bytes:
     return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
 
 
+def _save(figure: Figure, **options: Any) -> bytes:
+    file = BytesIO()
+    with in_style():
+        figure.savefig(file, **options)
+    return file.getvalue()
+
+
 def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
     """Return a label for each text: short, on one line, in the font's characters, and its own."""
-    in_font = {text: _in_font(text) for text in texts}
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    in_font = {
+        text: "".join(
+            c if ord(c) in known and c.isprintable() else c.encode("unicode_escape").decode()
+            for c in text
+        )
+        for text in texts
+    }
     short = shortened(in_font.values(), limit)
     return {text: short[label] for text, label in in_font.items()}
 
@@ -198,13 +173,6 @@ def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
 def to_label(text: str, limit: int = _LONGEST) -> str:
     """Return the label of one text."""
     return to_labels([text], limit)[text]
-
-
-def ink_on(fill: str) -> str:
-    """Return the ink, black or white, that is legible on a colour in both modes of a page."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(fill)]  # noqa: PLR2004
-    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return BLACK if luminance > _LIGHT else WHITE
 
 
 def look(number: int) -> dict[str, Any]:
@@ -224,23 +192,3 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
         {"color": to_hex(ramp(at / max(1, count - 1))), "linestyle": LINES[at % len(LINES)]}
         for at in range(count)
     ]
-
-
-def _save(figure: Figure, **options: Any) -> bytes:
-    file = BytesIO()
-    with in_style():
-        figure.savefig(file, **options)
-    return file.getvalue()
-
-
-@lru_cache
-def _characters() -> frozenset[int]:
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
-
-
-def _in_font(text: str) -> str:
-    has = _characters()
-    return "".join(
-        c if ord(c) in has and c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text
-    )
