@@ -27,7 +27,7 @@ from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
 from fmgrid.plots import Plot, draw_all, to_png, to_svg
-from fmgrid.plots.scales import axis_label, level_places, near_span
+from fmgrid.plots.groups import axis_label, level_places
 from fmgrid.plots.studies import plot_experiments, plot_learning_curves
 from fmgrid.plots.style import (
     COLOURS,
@@ -37,6 +37,7 @@ from fmgrid.plots.style import (
     ink_on,
     look,
     looks_in_order,
+    near_span,
     to_label,
 )
 from fmgrid.settings import RIVALS, SETTINGS
@@ -136,33 +137,32 @@ WIDTHS = [(a, b) for a in (16, 64, 256) for b in (16, 64, 256)]
 WEIRD = "$x_1^2$ 网络\n\u202e🙂 ~#{}%&<b>é" + "-very" * 30 + "-long"
 UNMEASURED = {"accuracy": None, "valid_loss": None, "train_loss": None}
 
+SHAPES: dict[str, list[ExperimentRuns]] = {
+    "one axis": grid(batch_size=BATCHES),
+    "two axes": grid(hidden_units=WIDTHS),
+    "two axes with words": grid(
+        optimizer=["Adam", "SGD", "some.package:Lion"], batch_size=[32, 64]
+    ),
+    "three axes": grid(batch_size=[32, 64], learning_rate=[1e-4, 1e-3, 1e-2], epochs=[2, 4, 6]),
+    "four axes": grid(
+        batch_size=[32, 64], learning_rate=[1e-3, 1e-2], epochs=[2, 4], optimizer=["A", "B"]
+    ),
+    "three axes of many levels": grid(
+        seeds=2,
+        batch_size=list(range(8, 15)),
+        optimizer=list("ABCDEFG"),
+        train_steps=list(range(1, 8)),
+    ),
+    "an irregular group": [
+        made_up("one", {"batch_size": 32, "epochs": 2}),
+        made_up("two", {"batch_size": 64, "epochs": 5}),
+        made_up("three", {"batch_size": 64, "epochs": 2, "optimizer": "SGD"}),
+    ],
+    "one run": [made_up("alone", {}, seeds=1)],
+    "no history": [without_history(one) for one in grid(batch_size=[48, 96, 192])],
+}
 STUDIES: dict[str, Callable[[], Study]] = {
-    "one axis": lambda: study_of(grid(batch_size=BATCHES)),
-    "two axes": lambda: study_of(grid(hidden_units=WIDTHS)),
-    "two axes with words": lambda: study_of(
-        grid(optimizer=["Adam", "SGD", "some.package:Lion"], batch_size=[32, 64])
-    ),
-    "three axes": lambda: study_of(
-        grid(batch_size=[32, 64], learning_rate=[1e-4, 1e-3, 1e-2], epochs=[2, 4, 6])
-    ),
-    "four axes": lambda: study_of(
-        grid(batch_size=[32, 64], learning_rate=[1e-3, 1e-2], epochs=[2, 4], optimizer=["A", "B"])
-    ),
-    "three axes of many levels": lambda: study_of(
-        grid(
-            seeds=2,
-            batch_size=list(range(8, 15)),
-            optimizer=list("ABCDEFG"),
-            train_steps=list(range(1, 8)),
-        )
-    ),
-    "an irregular group": lambda: study_of(
-        [
-            made_up("one", {"batch_size": 32, "epochs": 2}),
-            made_up("two", {"batch_size": 64, "epochs": 5}),
-            made_up("three", {"batch_size": 64, "epochs": 2, "optimizer": "SGD"}),
-        ]
-    ),
+    "groups of every shape": lambda: study_of(*SHAPES.values(), titles=list(SHAPES)),
     "one seed": lambda: study_of(grid(seeds=1, batch_size=BATCHES), grid(1, hidden_units=WIDTHS)),
     "one axis and two": lambda: study_of(grid(batch_size=BATCHES), grid(hidden_units=WIDTHS)),
     "one run": lambda: study_of([made_up("alone", {}, seeds=1)]),
@@ -350,23 +350,24 @@ def test_effects_of_every_kind_are_legible(case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "names"),
+    ("shape", "kinds"),
     [
-        ("one axis", {"group_0_levels", "group_0_steps_and_images"}),
-        ("two axes", {"group_0_heatmap"}),
-        ("two axes with words", {"group_0_heatmap", "group_0_steps_and_images"}),
-        ("three axes", {"group_0_heatmap"}),
-        ("four axes", {"group_0_levels"}),
-        ("three axes of many levels", {"group_0_levels"}),
+        ("one axis", {"levels", "steps_and_images"}),
+        ("two axes", {"heatmap"}),
+        ("two axes with words", {"heatmap", "steps_and_images"}),
+        ("three axes", {"heatmap"}),
+        ("four axes", {"levels"}),
+        ("three axes of many levels", {"levels"}),
         ("an irregular group", set()),
         ("one run", set()),
-        ("no history", {"group_0_levels"}),
+        ("no history", {"levels"}),
     ],
 )
 def test_a_groups_shape_decides_on_its_pictures(
-    case: str, names: set[str], drawn: Callable[[str], list[Plot]]
+    shape: str, kinds: set[str], drawn: Callable[[str], list[Plot]]
 ) -> None:
-    assert {name for name in names_of(drawn(case)) if name.startswith("group")} == names
+    names = names_of([one for one in drawn("groups of every shape") if one.group == shape])
+    assert names == {f"{shape.replace(' ', '_')}_{kind}" for kind in kinds}
 
 
 @pytest.mark.parametrize(
@@ -420,12 +421,12 @@ def test_intervals_of_unequal_numbers_of_seeds_are_said_to_be_so(
         ("group_0_levels", "Accuracy (%)"),
         ("group_0_levels", "Batch size (images), log scale"),
         ("group_0_steps_and_images", "Accuracy (%)"),
-        ("learning_curves", "Validation loss (nats)"),
+        ("learning_curves", "Validation loss (nats), log scale"),
         ("overfitting_gap", "Validation loss minus train loss (nats)"),
     ],
 )
 def test_axes_say_their_unit(name: str, label: str, drawn: Callable[[str], list[Plot]]) -> None:
-    figure = next(one.figure for one in drawn("one axis") if one.name == name)
+    figure = next(one.figure for one in drawn("one axis and two") if one.name == name)
     assert label in texts_of(figure)
 
 
@@ -446,9 +447,9 @@ def test_every_curve_has_its_name_where_there_are_eight_or_fewer(count: int, nam
 
 
 def test_the_cells_of_a_heat_map_say_their_means(drawn: Callable[[str], list[Plot]]) -> None:
-    figure = next(one.figure for one in drawn("two axes") if one.name.endswith("heatmap"))
+    figure = next(one.figure for one in drawn("one axis and two") if one.name.endswith("heatmap"))
     written = texts_of(figure)
-    for one in STUDIES["two axes"]().scored.values():
+    for one in grid(hidden_units=WIDTHS):
         assert f"{100 * (one.mean('accuracy') or 0):.1f}" in written
 
 
@@ -515,7 +516,7 @@ def test_a_level_far_from_the_others_is_an_arrow_and_does_not_squeeze_them(
         assert high - low < 20
         assert f"Arrows: {values} value{'s' if values > 1 else ''} beyond" in pictures[name].caption
         assert "28." in " ".join(texts_of(pictures[name].figure))
-    assert "Arrows" not in caption("one axis", "group_0_levels", drawn)
+    assert "Arrows" not in caption("one axis and two", "group_0_levels", drawn)
 
 
 def test_one_configuration_stands_on_one_line_whatever_its_names(
@@ -636,43 +637,51 @@ def test_effects_on_losses_are_not_drawn_as_points_of_accuracy() -> None:
 # Files
 
 
+def draw_samples() -> list[Plot]:
+    study = study_of(
+        grid(batch_size=[8, 32]), grid(hidden_units=WIDTHS), titles=["batchsize", "units"]
+    )
+    return draw_all(study, EFFECTS["confounded"])
+
+
+def saved(plots: Sequence[Plot]) -> dict[str, tuple[str, bytes]]:
+    return {one.name: (to_svg(one.figure), to_png(one.figure)) for one in plots}
+
+
 @pytest.fixture(scope="module")
-def samples() -> dict[str, Plot]:
-    study = study_of(
-        grid(batch_size=[8, 32]), grid(hidden_units=WIDTHS), titles=["batchsize", "units"]
-    )
-    return {one.name: one for one in draw_all(study, EFFECTS["confounded"])}
+def sample_plots() -> list[Plot]:
+    return draw_samples()
 
 
-def test_equal_figures_are_equal_bytes(samples: dict[str, Plot]) -> None:
-    study = study_of(
-        grid(batch_size=[8, 32]), grid(hidden_units=WIDTHS), titles=["batchsize", "units"]
-    )
+@pytest.fixture(scope="module")
+def samples(sample_plots: list[Plot]) -> dict[str, tuple[str, bytes]]:
+    return saved(sample_plots)
+
+
+def test_equal_figures_are_equal_bytes(samples: dict[str, tuple[str, bytes]]) -> None:
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "text.color": "green"}):
-        again = draw_all(study, EFFECTS["confounded"])
-        assert [one.name for one in again] == list(samples)
-        for one in again:
-            assert to_svg(one.figure) == to_svg(samples[one.name].figure)
-            assert to_png(one.figure) == to_png(samples[one.name].figure)
+        assert saved(draw_samples()) == samples
 
 
-def test_saving_twice_changes_nothing(samples: dict[str, Plot]) -> None:
-    figure = samples["units_heatmap"].figure
-    first = to_svg(figure), to_png(figure)
-    assert (to_svg(figure), to_png(figure)) == first
+def test_saving_twice_changes_nothing(
+    sample_plots: list[Plot], samples: dict[str, tuple[str, bytes]]
+) -> None:
+    heatmaps = [one for one in sample_plots if one.name == "units_heatmap"]
+    assert saved(heatmaps) == {"units_heatmap": samples["units_heatmap"]}
 
 
-def test_a_png_is_on_white_and_not_blank(samples: dict[str, Plot]) -> None:
-    for one in samples.values():
-        pixels = imread(BytesIO(to_png(one.figure)))
+def test_a_png_is_on_white_and_not_blank(samples: dict[str, tuple[str, bytes]]) -> None:
+    for _, png in samples.values():
+        pixels = imread(BytesIO(png))
         assert pixels.shape[1] == 1080
         assert np.allclose(pixels[0, 0], 1.0)
         assert (pixels[..., :3].min(axis=-1) < 0.5).mean() > 0.002
 
 
-def test_an_svg_has_no_background_no_date_and_text_in_ink(samples: dict[str, Plot]) -> None:
-    for one in samples.values():
-        svg = to_svg(one.figure)
+def test_an_svg_has_no_background_no_date_and_text_in_ink(
+    samples: dict[str, tuple[str, bytes]],
+) -> None:
+    for svg, _ in samples.values():
         ElementTree.fromstring(svg)  # noqa: S314 -- our own
         assert INK in svg
         assert "dc:date" not in svg

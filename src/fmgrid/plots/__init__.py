@@ -22,7 +22,7 @@ from fmgrid.plots.studies import (
     plot_overfitting,
     plot_winners,
 )
-from fmgrid.plots.style import Plot, fix_layout, in_style, to_png, to_svg
+from fmgrid.plots.style import Plot, in_style, to_png, to_svg
 
 __all__ = ["Plot", "draw_all", "to_png", "to_svg"]
 
@@ -47,7 +47,9 @@ def draw_all(study: Study, effects: Sequence[Effect]) -> list[Plot]:
     plots = []
     with in_style():
         for name, plot in _draw(study, effects):
-            fix_layout(plot.figure)
+            if layout := plot.figure.get_layout_engine():  # once, so that saving changes nothing
+                layout.execute(plot.figure)
+                plot.figure.set_layout_engine("none")
             taken[name.lower()] += 1  # some file systems ignore case
             number = taken[name.lower()]
             plots.append(replace(plot, name=name if number == 1 else f"{name}_{number}"))

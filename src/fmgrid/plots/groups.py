@@ -1,7 +1,8 @@
 """Pictures of a group: a heat map, the levels of each axis, accuracy by steps and images seen."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,8 +17,8 @@ from fmgrid.analysis.axes import Axis, Group, level_of
 from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first
 from fmgrid.analysis.means import EpochMean, epoch_means, level_means
 from fmgrid.analysis.statistics import Estimate, estimate
-from fmgrid.plots import scales, style
-from fmgrid.plots.scales import METRIC
+from fmgrid.plots import style
+from fmgrid.plots.style import LOG, METRIC, to_label, to_labels
 from fmgrid.settings import show
 from fmgrid.words import counted
 
@@ -31,6 +32,10 @@ _MOST_ROW_LABELS = 50
 
 _WIDTH = 6.3  # inches of all panels of levels, about
 _MOST_FIGURES = 12  # levels; more have no room for figures beside them
+_DIGITS = (4, 6, 9, 17)  # of a level; the fewest that keep all levels apart
+_CHARACTER = 0.074  # inches of a tick's label, on the safe side
+_LONGEST_LEVEL = 20  # characters
+_SLANTED = 0.18  # inches that a slanted label takes of an axis
 
 
 def plot_heatmap(group: Group) -> style.Plot | None:
@@ -43,7 +48,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     height = min(_HIGH if width >= _WIDE else 0.6 * _HIGH, _TALLEST / len(row.levels))
     lines = (width >= _NARROW and height >= _LOW) + (width >= _WIDE and height >= _HIGH)
     *names, last = (axis.name for axis in group.axes)
-    title = style.to_label(f"Mean accuracy by {', '.join(names)} and {last}", 76)
+    title = to_label(f"Mean accuracy by {', '.join(names)} and {last}", 76)
     room = math.ceil(len(maps) / across) * (0.3 + height * len(row.levels))
     figure = style.new_figure(title, 1.1 + max(_LEAST_HEIGHT, room))
     grid = style.panels(figure, len(maps), across, share="xy")
@@ -57,25 +62,25 @@ def plot_heatmap(group: Group) -> style.Plot | None:
             _draw_cell(axes, (x, y), one, norm, lines)
             if one.mean(METRIC) == best:
                 _draw_frame(axes, (x, y))
-        axes.set_title(style.to_label(plane, 40))
+        axes.set_title(to_label(plane, 40))
         axes.set(xlim=(-0.5, len(column.levels) - 0.5), ylim=(-0.5, len(row.levels) - 0.5))
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     every = math.ceil(len(row.levels) / _MOST_ROW_LABELS)
-    labels = scales.level_labels(row.levels)[::every]
+    labels = level_labels(row.levels)[::every]
     grid[0].set_yticks(range(0, len(row.levels), every), labels)
     if not row.is_numeric:
         grid[0].invert_yaxis()  # words are read from the top
     for axes in grid[-across:]:
         axes.tick_params(labelbottom=True)
         places = {level: float(number) for number, level in enumerate(column.levels)}
-        scales.label_levels(axes, places, _ROOM / across)
-    figure.supxlabel(scales.axis_label(column, is_scaled=False))
-    figure.supylabel(scales.axis_label(row, is_scaled=False))
+        label_levels(axes, places, _ROOM / across)
+    figure.supxlabel(axis_label(column, is_scaled=False))
+    figure.supylabel(axis_label(row, is_scaled=False))
     counts = {mean.n for mean in means}
-    bars = scales.over_seeds(counts)
+    bars = style.over_seeds(counts)
     if lines > 1:
-        bars = scales.intervals(counts, "± is half the 95% interval")
+        bars = style.intervals(counts, "± is half the 95% interval")
     caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
     without = len(group.members) - len(means)
     grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
@@ -102,7 +107,7 @@ def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, Sequence[Experime
 
 def _add_colours(figure: Figure, grid: list[Axes], means: Sequence[float]) -> Normalize:
     """Add a bar of colours, and return their scale; outliers have the colours of its ends."""
-    low, high = scales.near_span([(mean, mean) for mean in means])
+    low, high = style.near_span([(mean, mean) for mean in means])
     free = 0.5 if high == low else 0.0
     norm = Normalize(low - free, high + free, clip=True)
     extend = ("neither", "min", "max", "both")[(min(means) < low) + 2 * (max(means) > high)]
@@ -121,7 +126,7 @@ def _draw_cell(
         whole = estimate(values)  # not cut off at 0 or 1
         shade, texts = norm(100 * whole.mean), [f"{100 * whole.mean:.1f}"]
         texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
-    style.draw_cell(axes, place, shade, *texts[:lines])
+    style.draw_cell(axes, place, shade, "\n".join(texts[:lines]))
 
 
 def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
@@ -141,7 +146,7 @@ def plot_levels(group: Group) -> style.Plot | None:
     if not estimates:
         return None
     first, *others = group.axes
-    title, height, columns = f"Accuracy by {style.to_label(first.label, 60)}", 3.1, 1
+    title, height, columns = f"Accuracy by {to_label(first.label, 60)}", 3.1, 1
     if others:  # so many columns that no panel is alone in its row
         title = "Mean accuracy at each level of each axis"
         height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
@@ -154,19 +159,19 @@ def plot_levels(group: Group) -> style.Plot | None:
             for level, members in group.at(first).items()
         }
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
-    limits = scales.limits_of([scales.percent_span(value) for value in values])
+    limits = style.limits_of(values)
     grid[0].set_ylim(limits)
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
         has_figures = not others and len(estimates) <= _MOST_FIGURES
         _draw_levels(axes, axis, of_axis, runs, has_figures=has_figures)
-        scales.label_levels(axes, scales.level_places(axis), _WIDTH / columns)
+        label_levels(axes, level_places(axis), _WIDTH / columns)
     figure.supylabel("Accuracy (%)")
     what = "all experiments that share the level" if others else "a level"
     what += ", a dot is a run" if runs else ""
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    caption = f"A diamond is the mean of {what}; {scales.intervals(mean.n for mean in estimates)}."
-    caption += scales.beyond(limits, values)
-    return style.Plot(figure, caption + scales.left_out(missing, "level", scales.UNMEASURED))
+    caption = f"A diamond is the mean of {what}; {style.intervals(mean.n for mean in estimates)}."
+    caption += style.beyond(limits, values)
+    return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 
 
 def _draw_levels(
@@ -178,9 +183,9 @@ def _draw_levels(
     has_figures: bool,
 ) -> None:
     """Draw means with their intervals and figures, and a dot for each run."""
-    places = scales.level_places(axis)
+    places = level_places(axis)
     axes.margins(x=max(0.1, 0.5 / len(places)))
-    axes.set_xlabel(scales.axis_label(axis))
+    axes.set_xlabel(axis_label(axis))
     axes.grid(axis="y")
     orange, blue = style.COLOURS[1], style.COLOURS[4]
     if axis.is_numeric:
@@ -190,12 +195,14 @@ def _draw_levels(
     for level, mean in means.items():
         x, dots = places[level], runs.get(level, [])
         for run in dots:
-            scales.draw_accuracy(axes, "y", x, run, color=blue, marker="o", alpha=0.6)
-        scales.draw_accuracy(axes, "y", x, mean, color=orange, marker="D")
+            style.draw_accuracy(axes, "y", x, run, color=blue, marker="o", alpha=0.6)
+        style.draw_accuracy(axes, "y", x, mean, color=orange, marker="D")
         if has_figures:
-            top = max(scales.percent_span(one)[1] for one in [mean, *dots])
+            top = max(style.percent_span(one)[1] for one in [mean, *dots])
             y = min(max(top, bottom), ceiling)
-            style.write(axes, f"{100 * mean.mean:.1f}", (x, y), 5, va="bottom")
+            look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL}
+            text = f"{100 * mean.mean:.1f}"
+            axes.annotate(text, (x, y), (0, 5), textcoords="offset points", **look)
 
 
 def plot_steps_and_images(group: Group) -> style.Plot | None:
@@ -213,10 +220,11 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     left, right = style.panels(figure, 2, 2, share="y")
     _draw_curves(left, "Optimizer steps", steps, values)
     named = _draw_curves(right, "Training images seen", images, values)
+    left.set_ylim(style.padded(*left.dataLim.intervaly))
     left.set_ylabel("Accuracy (%)")
     downwards = sorted(curves, key=lambda size: -values[size][-1])
     style.name_curves(right, [named[size] for size in downwards], "batch size")
-    seeds = scales.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
+    seeds = style.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
     return style.Plot(figure, caption)
 
@@ -238,9 +246,55 @@ def _draw_curves(
     axes: Axes, label: str, x: Mapping[int, Sequence[float]], y: Mapping[int, Sequence[float]]
 ) -> dict[int, Line2D]:
     """Draw a curve for each batch size, and return them."""
-    scales.scale_x(axes, label, [place for line in x.values() for place in line])
+    style.scale_x(axes, label, [place for line in x.values() for place in line])
     axes.grid(axis="y")
     return {
         size: axes.plot(x[size], y[size], label=f"{size}", marker="o", **look)[0]
         for size, look in zip(x, style.looks_in_order(len(x)), strict=True)
     }
+
+
+def level_places(axis: Axis) -> dict[Any, float]:
+    """Return where each level stands: at its logarithm, its value, or one after another.
+
+    Zero, which has no logarithm, stands one step before the others.
+    """
+    if axis.is_logarithmic:
+        above = [math.log10(level) for level in axis.levels if level]
+        before = min(above) - (max(above) - min(above)) / (len(above) - 1)
+        return {level: math.log10(level) if level else before for level in axis.levels}
+    if axis.is_numeric:
+        return {level: float(level) for level in axis.levels}
+    return {level: float(number) for number, level in enumerate(axis.levels)}
+
+
+def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
+    """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
+    label = to_label(axis.label, 60)
+    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if axis.is_logarithmic else ""
+    return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
+
+
+def level_labels(levels: Iterable[Any]) -> list[str]:
+    """Return a label for each level, in as few digits as keep them apart."""
+    levels = list(levels)
+    for digits in _DIGITS:
+        texts = [
+            f"{level:.{digits}g}" if isinstance(level, float) else show(level) for level in levels
+        ]
+        if len(set(texts)) == len(levels):
+            break
+    labels = to_labels(texts, _LONGEST_LEVEL)
+    return [labels[text] for text in texts]
+
+
+def label_levels(axes: Axes, places: Mapping[Any, float], inches: float) -> None:
+    """Write levels below an axis of so many inches, slanted or not all where room is scarce."""
+    labels, ticks = level_labels(places), list(places.values())
+    low, high = axes.get_xlim()
+    room = min(after - before for before, after in pairwise(ticks)) * inches / (high - low)
+    every, slant = 1, dict[str, Any]()
+    if room < _CHARACTER * (1 + max(map(len, labels))):
+        every = math.ceil(_SLANTED / room)
+        slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(ticks[::every], labels[::every], **slant)

@@ -18,8 +18,8 @@ from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_o
 from fmgrid.analysis.means import EpochMean, epoch_means, find_gaps
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
-from fmgrid.plots import scales, style
-from fmgrid.plots.scales import METRIC
+from fmgrid.plots import style
+from fmgrid.plots.style import METRIC
 from fmgrid.settings import show
 from fmgrid.words import counted
 
@@ -71,14 +71,14 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     style.write_rows(axes, labels, figures)
     means, (_, highest) = [100 * one.difference.mean for one in shown], axes.get_xlim()
     above = [mean for mean in means if mean > 0]
-    if above and highest > 2 * _LINEAR and scales.is_wide([*above, highest]):
+    if above and highest > 2 * _LINEAR and style.is_wide([*above, highest]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in _TICKS), 0, *_TICKS]))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
-    lines = scales.intervals((one.difference.n for one in shown), "lines are 95% intervals")
+    lines = style.intervals((one.difference.n for one in shown), "lines are 95% intervals")
     caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
-    return style.Plot(figure, caption + scales.left_out(len(known) - len(shown), "smaller effect"))
+    return style.Plot(figure, caption + style.left_out(len(known) - len(shown), "smaller effect"))
 
 
 def _points(one: Effect) -> list[float]:
@@ -104,30 +104,36 @@ def plot_experiments(study: Study) -> style.Plot | None:
     sets = best_by_images(study.configurations, METRIC)
     if not sets:
         return None
-    rows = _rows(sets)
-    shown = {y: row for y, row in enumerate(rows) if isinstance(row, ExperimentRuns)}
-    means = {y: mean for y, one in shown.items() if (mean := one.estimate(METRIC))}
+    names = _configuration_labels(study)
+    rows: list[tuple[str, ExperimentRuns | None]] = []
+    for same in sets:
+        if len(sets) > 1:
+            rows.append((style.to_label(f"on {images_of(same[0])}:", 40), None))
+        rows += [(names[one.configuration], one) for one in same]
+        if (hidden := len(same) - 2 * _SHOWN) > 1:
+            rows[_SHOWN - len(same) : -_SHOWN] = [(f"… {hidden} more …", None)]
     keys = _group_keys(study)
     looks = dict(keys.values())
     legend = [Line2D([], [], label=label, **look) for label, look in looks.items()]
     height = 1.5 + 0.165 * len(rows)
-    figure = style.new_figure("All experiments by accuracy", height, legend[len(looks) == 1 :])
+    legend = legend if len(legend) > 1 else []
+    figure = style.new_figure("All experiments by accuracy", height, legend)
     axes = figure.subplots()
     axes.set_xlabel("Accuracy (%)")
     axes.grid()
-    limits = scales.limits_of([scales.percent_span(mean) for mean in means.values()])
+    means = {one: mean for _, one in rows if one and (mean := one.estimate(METRIC))}
+    limits = style.limits_of(means.values())
     axes.set_xlim(limits)
-    for y, mean in means.items():
-        scales.draw_accuracy(axes, "x", y, mean, **keys[shown[y].configuration][1])
-    names = _configuration_labels(study)
-    labels = [row if isinstance(row, str) else names[row.configuration] for row in rows]
-    figures = [f"{100 * means[y].mean:.1f}" if y in means else "" for y in range(len(rows))]
-    style.write_rows(axes, labels, figures)
-    bars = scales.intervals(mean.n for mean in means.values())
+    for y, (_, one) in enumerate(rows):
+        if one:
+            style.draw_accuracy(axes, "x", y, means[one], **keys[one.configuration][1])
+    figures = [f"{100 * means[one].mean:.1f}" if one else "" for _, one in rows]
+    style.write_rows(axes, [label for label, _ in rows], figures)
+    bars = style.intervals(mean.n for mean in means.values())
     caption = f"A mark is the mean of an experiment; {bars}."
-    caption += scales.beyond(limits, list(means.values()))
+    caption += style.beyond(limits, means.values())
     without = len(names) - sum(map(len, sets))
-    return style.Plot(figure, caption + scales.left_out(without, "experiment", scales.UNMEASURED))
+    return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
 
 def _configuration_labels(study: Study) -> dict[Hashable, str]:
@@ -138,19 +144,6 @@ def _configuration_labels(study: Study) -> dict[Hashable, str]:
         + (f" (+{counted(len(one.other_names), 'name')})" if one.other_names else "")
         for one in study.configurations
     }
-
-
-def _rows(sets: Sequence[Sequence[ExperimentRuns]]) -> list[ExperimentRuns | str]:
-    """Return the experiments row by row; text says what is left out, and which images judge."""
-    rows: list[ExperimentRuns | str] = []
-    for same in sets:
-        if len(sets) > 1:
-            rows.append(style.to_label(f"on {images_of(same[0])}:", 40))
-        if (hidden := len(same) - 2 * _SHOWN) > 1:
-            rows += [*same[:_SHOWN], f"… {hidden} more …", *same[-_SHOWN:]]
-        else:
-            rows += same
-    return rows
 
 
 def _group_keys(study: Study) -> dict[Hashable, Key]:
@@ -192,11 +185,11 @@ def plot_winners(study: Study) -> style.Plot | None:
     caption = (
         f"A column ranks one run of each of {len(winners.ranked)} experiments; rows won with a "
         "seed, or are not significantly worse than the best mean "
-        f"{scales.over_seeds({len(winners.seeds)})}."
+        f"{style.over_seeds({len(winners.seeds)})}."
     )
-    caption += scales.left_out(len(notable) - len(rows), "more row")
+    caption += style.left_out(len(notable) - len(rows), "more row")
     hidden = len(winners.left_out) + len(winners.seeds) - len(seeds)
-    return style.Plot(figure, caption + scales.left_out(hidden, "more seed"))
+    return style.Plot(figure, caption + style.left_out(hidden, "more seed"))
 
 
 def plot_learning_curves(study: Study) -> style.Plot | None:
@@ -208,18 +201,18 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * math.ceil(len(shown) / 2))
     grid = style.panels(figure, len(shown), min(2, len(shown)))
     points = [point for _, curves in shown for line in curves.values() for point in line]
-    log = scales.is_wide([point.estimate.mean for point in points])
+    log = style.is_wide([point.estimate.mean for point in points])
     for axes, (group, curves) in zip(grid, shown, strict=True):
         _draw_curves(axes, curves, log=log)
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
-    figure.supylabel("Validation loss (nats)" + (scales.LOG if log else ""))
+    figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
     bands = "bands are 95% intervals, cut off where long,"
     caption = "A curve is the mean of an experiment; "
-    caption += f"{scales.intervals((point.estimate.n for point in points), bands)}."
+    caption += f"{style.intervals((point.estimate.n for point in points), bands)}."
     if any(len(curves) > style.MOST_CURVES for _, curves in shown):
         caption += " Of many curves the lowest and the highest at the end have names."
-    return style.Plot(figure, caption + scales.left_out(len(panels) - len(shown), "group"))
+    return style.Plot(figure, caption + style.left_out(len(panels) - len(shown), "group"))
 
 
 def _curves(group: Group) -> Curves:
@@ -253,7 +246,7 @@ def _draw_curves(axes: Axes, curves: Curves, *, log: bool) -> None:
     lowest, highest = min(values), max(values)
     if log:
         axes.set_yscale("log")
-        scales.set_log_ticks(axes.yaxis, values)
+        style.set_log_ticks(axes.yaxis, values)
     bottom, top = axes.get_ylim()
     bottom = max(bottom, lowest - 0.2 * abs(lowest))
     axes.set_ylim(bottom, min(top, highest + 0.2 * abs(highest)) or top)  # all may be zero
@@ -267,7 +260,7 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     figure = style.new_figure("Validation loss minus train loss, at the end of training", 4.1)
     axes = figure.subplots()
     label = "Train loss (nats), mean of the last epoch's batches"
-    scales.scale_x(axes, label, [gap.train_loss for gap in gaps])
+    style.scale_x(axes, label, [gap.train_loss for gap in gaps])
     axes.set_ylabel("Validation loss minus train loss (nats)")
     axes.axhline(0, color=style.GREY, linewidth=1)
     axes.grid(axis="y")
@@ -288,7 +281,7 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     style.name_curves(axes, named)
     filled = ", filled if significantly above or below zero" if has_tests else ""
     caption = f"A mark is the mean of an experiment{filled}; "
-    caption += f"{scales.intervals(gap.estimate.n for gap in gaps)}."
+    caption += f"{style.intervals(gap.estimate.n for gap in gaps)}."
     if len(named) < len(gaps):
         caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)

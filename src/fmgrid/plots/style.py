@@ -1,4 +1,4 @@
-"""The look of all pictures: ink, colours, labels, legends, and how a figure becomes a file.
+"""What all pictures share: colours, labels, scales, the words of captions, and their files.
 
 Text and axes are drawn in one ink on no background: a page replaces it by its own text colour.
 Data colours have a contrast of at least 3 to white and to near-black. Nothing here changes
@@ -6,23 +6,33 @@ matplotlib for others or is changed by a user's matplotlibrc, and equal figures 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Literal, TypeAlias
 
 import matplotlib
 from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 
-from fmgrid.words import shortened
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.words import counted, shortened
+
+Span: TypeAlias = tuple[float, float]  # low, high
+
+METRIC = "accuracy"
+LOG = ", log scale"  # after the label of a logarithmic axis
+UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
@@ -42,6 +52,11 @@ _LONGEST = 30  # characters of a label
 _LIGHT = 0.48  # of the colour map, where black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
+_LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
+_MARGIN = 0.06  # of the span, left free on both sides
+_LEAST = 2.0  # points of accuracy: an axis shows at least so many
+_FAR = 10  # times the usual distance from the median, beyond which a value is clipped
+_LEAST_FAR = 5.0  # points of accuracy
 
 
 @dataclass(frozen=True)
@@ -89,13 +104,6 @@ def panels(figure: Figure, count: int, columns: int, share: str = "") -> list[Ax
     return axes[:count]
 
 
-def fix_layout(figure: Figure) -> None:
-    """Lay a figure out once, so that saving it changes nothing."""
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-    figure.set_layout_engine("none")
-
-
 def name_curves(axes: Axes, curves: Sequence[Artist], title: str = "") -> None:
     """Name curves right of the axes, in the given order."""
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
@@ -106,54 +114,24 @@ def write_rows(axes: Axes, labels: Sequence[str], figures: Sequence[str]) -> Non
     """Write a label left of each row, and its figures right of it; the first row is at the top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(range(len(figures)), figures, fontsize=SMALL)
-    right.spines[:].set_visible(False)
-    for side in (axes, right):
-        side.tick_params("y", length=0)
+    axes.tick_params("y", length=0)
+    place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    for y, text in enumerate(figures):
+        axes.annotate(text, (1, y), (4, 0), va="center_baseline", fontsize=SMALL, **place)
 
 
-def draw_cell(
-    axes: Axes, place: tuple[int, int], shade: float | None, text: str = "", note: str = ""
-) -> None:
-    """Fill the cell around a place with a shade from 0 to 1, or grey, and write into it.
-
-    A note stands below the text, in smaller type.
-    """
+def draw_cell(axes: Axes, place: tuple[int, int], shade: float | None, text: str) -> None:
+    """Fill the cell around a place with a shade from 0 to 1, or grey, and write into it."""
     fill = GREY if shade is None else colormaps[COLOUR_MAP](shade)
     corner = place[0] - _CELL / 2, place[1] - _CELL / 2
     axes.add_patch(Rectangle(corner, _CELL, _CELL, facecolor=fill, edgecolor="none"))
-    ink = ink_on(shade or 0.0)
-    write(axes, text, place, -1 if note else 0, va="bottom" if note else "center", color=ink)
-    write(axes, note, place, -2, va="top", color=ink, fontsize=6.5)
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
+    axes.text(*place, text, color=ink_on(shade or 0.0), **look)
 
 
 def ink_on(shade: float) -> str:
     """Return the ink, black or white, that is legible on a shade in both modes of a page."""
     return BLACK if shade > _LIGHT else WHITE
-
-
-def write(axes: Axes, text: str, place: tuple[float, float], above: float, **look: Any) -> None:
-    """Write a text so many points above a place."""
-    look = {"fontsize": SMALL, "ha": "center", **look}
-    axes.annotate(text, place, (0, above), textcoords="offset points", **look)
-
-
-def to_svg(figure: Figure) -> str:
-    """Return the figure as SVG without a background; all text is in the ink."""
-    return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as PNG on white."""
-    return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
-
-
-def _save(figure: Figure, **options: Any) -> bytes:
-    file = BytesIO()
-    with in_style():
-        figure.savefig(file, **options)
-    return file.getvalue()
 
 
 def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
@@ -192,3 +170,127 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
         {"color": to_hex(ramp(at / max(1, count - 1))), "linestyle": LINES[at % len(LINES)]}
         for at in range(count)
     ]
+
+
+def percent_span(estimate: Estimate) -> Span:
+    """Return what the bar of an accuracy covers, in %."""
+    low, high = estimate.span
+    return max(0.0, 100 * low), min(100.0, 100 * high)
+
+
+def limits_of(estimates: Iterable[Estimate]) -> Span:
+    """Return limits around most accuracies: outliers would squeeze the others."""
+    return padded(*near_span(list(map(percent_span, estimates))))
+
+
+def padded(low: float, high: float) -> Span:
+    """Return the limits of an axis of accuracies that shows a span."""
+    free = max((high - low) * _MARGIN, (_LEAST - (high - low)) / 2)
+    return low - free, high + free
+
+
+def near_span(spans: Sequence[Span]) -> Span:
+    """Return the span that holds all spans but for outliers."""
+    lows, highs = zip(*spans, strict=True)
+    return min(_near(lows)), max(_near(highs))
+
+
+def _near(values: Sequence[float]) -> Sequence[float]:
+    """Return the values near their median; all where more than a third are far from it.
+
+    Far is beyond ten times the usual (median) distance.
+    """
+    middle = median(values)
+    usual = median(abs(value - middle) for value in values)
+    far = max(_FAR * usual, _LEAST_FAR)
+    near = [value for value in values if abs(value - middle) <= far]
+    return near if 3 * len(near) >= 2 * len(values) else values
+
+
+def draw_accuracy(
+    axes: Axes, along: Literal["x", "y"], at: float, estimate: Estimate, **look: Any
+) -> None:
+    """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
+
+    def draw(values: Sequence[float], **look: Any) -> None:
+        places = [at] * len(values)
+        axes.plot(*((values, places) if along == "x" else (places, values)), **look)
+
+    low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
+    mean = 100 * estimate.mean
+    if low <= mean <= high:
+        if estimate.low is not None:
+            draw(percent_span(estimate), color=look["color"], solid_capstyle="butt")
+        draw([mean], **look)
+    else:
+        arrow = ("<>" if along == "x" else "v^")[int(mean > high)]
+        edge = min(max(mean, low), high)
+        draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
+
+
+def beyond(limits: Span, estimates: Collection[Estimate]) -> str:
+    """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
+    low, high = limits
+    inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
+    outside = len(estimates) - len(inside)
+    arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
+    is_cut = any(span[0] < low or span[1] > high for span in inside)
+    return arrows + (" Longer bars are cut off." if is_cut else "")
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Return whether values are best seen on a logarithmic axis: one rule for all pictures."""
+    return min(values) > 0 and max(values) > _LOG_FROM * min(values)
+
+
+def scale_x(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """Label the horizontal axis, which is logarithmic if its values are best seen so."""
+    log = is_wide(values)
+    axes.set_xlabel(label + (LOG if log else ""))
+    if log:
+        axes.set_xscale("log")
+        set_log_ticks(axes.xaxis, values)
+
+
+def set_log_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Write plain numbers beside a logarithmic axis."""
+    has_few = max(values) < 10 * min(values)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if has_few else (1, 3)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:,.10g}")
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """Say over how many seeds means are: "over 10 seeds", "over 1 to 3 seeds"."""
+    fewest, most = min(counts := set(counts)), max(counts)
+    return f"over {counted(most, 'seed')}" if fewest == most else f"over {fewest} to {most} seeds"
+
+
+def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> str:
+    """Say what intervals look like, and over how many seeds they are."""
+    counts = set(counts)
+    if counts == {1}:
+        return "one run each, so that there are no intervals"
+    return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
+
+
+def left_out(number: int, noun: str, which: str = "") -> str:
+    """Return a sentence on what a picture leaves out, nothing where that is none."""
+    return f" {counted(number, noun)}{which} left out." if number else ""
+
+
+def to_svg(figure: Figure) -> str:
+    """Return the figure as SVG without a background; all text is in the ink."""
+    return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as PNG on white."""
+    return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
+
+
+def _save(figure: Figure, **options: Any) -> bytes:
+    file = BytesIO()
+    with in_style():
+        figure.savefig(file, **options)
+    return file.getvalue()
