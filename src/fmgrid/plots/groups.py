@@ -13,9 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.experiments import TIME, ExperimentRuns, best_first
-from fmgrid.analysis.means import EpochMean, epoch_means, level_means
+from fmgrid.analysis.effects import EpochMean, epoch_means, level_means
+from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, best_first, level_of
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.plots import style
 from fmgrid.plots.style import LOG, METRIC, to_label, to_labels
@@ -57,8 +56,8 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     best = max(mean.mean for mean in means)
     for axes, (plane, members) in zip(grid, maps, strict=True):
         for one in members:
-            x = column.levels.index(level_of(one, column.name))
-            y = row.levels.index(level_of(one, row.name))
+            x = column.levels.index(level_of(one, column))
+            y = row.levels.index(level_of(one, row))
             _draw_cell(axes, (x, y), one, norm, lines)
             if one.mean(METRIC) == best:
                 _draw_frame(axes, (x, y))

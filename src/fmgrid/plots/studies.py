@@ -11,11 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
 
-from fmgrid.analysis.axes import Group
 from fmgrid.analysis.comparisons import as_good_as_best, find_winners
-from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
-from fmgrid.analysis.means import EpochMean, epoch_means, find_gaps
+from fmgrid.analysis.effects import Effect, EpochMean, epoch_means, find_gaps
+from fmgrid.analysis.experiments import ExperimentRuns, Group, best_by_images, images_of
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
