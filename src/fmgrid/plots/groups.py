@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -138,7 +137,7 @@ def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
 
 def plot_levels(group: Group) -> style.Plot | None:
     """Plot the mean accuracy at each level of each axis, where no heat map shows it."""
-    if group.shape not in ("one axis", "factorial") or _planes(group):
+    if group.shape == "irregular" or _planes(group):
         return None
     means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
     estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
@@ -216,13 +215,20 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     steps = {size: [math.ceil(seen / size) for seen in line] for size, line in images.items()}
     values = {size: [100 * mean.estimate.mean for mean in means] for size, means in curves.items()}
     figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
-    left, right = style.panels(figure, 2, 2, share="y")
-    _draw_curves(left, "Optimizer steps", steps, values)
-    named = _draw_curves(right, "Training images seen", images, values)
-    left.set_ylim(style.padded(*left.dataLim.intervaly))
-    left.set_ylabel("Accuracy (%)")
+    lines: dict[str, Mapping[int, Sequence[float]]]
+    lines = {"Optimizer steps": steps, "Training images seen": images}
+    grid = style.panels(figure, len(lines), len(lines), share="y")
+    looks = style.looks_in_order(len(curves))
+    named = {}
+    for axes, (label, x) in zip(grid, lines.items(), strict=True):
+        style.scale_x(axes, label, [place for line in x.values() for place in line])
+        axes.grid(axis="y")
+        for size, look in zip(curves, looks, strict=True):
+            (named[size],) = axes.plot(x[size], values[size], label=f"{size}", marker="o", **look)
+    grid[0].set_ylim(style.padded(*grid[0].dataLim.intervaly))
+    grid[0].set_ylabel("Accuracy (%)")
     downwards = sorted(curves, key=lambda size: -values[size][-1])
-    style.name_curves(right, [named[size] for size in downwards], "batch size")
+    style.name_curves(grid[-1], [named[size] for size in downwards], "batch size")
     seeds = style.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
     return style.Plot(figure, caption)
@@ -230,26 +236,13 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
 
 def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
     """Return the accuracy after each epoch, over all experiments that share a batch size."""
-    axis = next((axis for axis in group.axes if axis.name == "batch_size"), None)
-    if axis is None or not axis.is_numeric or group.shape not in ("one axis", "factorial"):
-        return {}
-    if any(other.name in TIME for other in group.axes):
+    axes = {axis.name: axis for axis in group.axes}
+    axis = axes.get("batch_size")
+    if axis is None or not axis.is_numeric or group.shape == "irregular" or axes.keys() & TIME:
         return {}
     curves = {size: epoch_means(members, METRIC) for size, members in group.at(axis).items()}
     return {
         size: means for size, means in curves.items() if means and all(one.images for one in means)
-    }
-
-
-def _draw_curves(
-    axes: Axes, label: str, x: Mapping[int, Sequence[float]], y: Mapping[int, Sequence[float]]
-) -> dict[int, Line2D]:
-    """Draw a curve for each batch size, and return them."""
-    style.scale_x(axes, label, [place for line in x.values() for place in line])
-    axes.grid(axis="y")
-    return {
-        size: axes.plot(x[size], y[size], label=f"{size}", marker="o", **look)[0]
-        for size, look in zip(x, style.looks_in_order(len(x)), strict=True)
     }
 
 

@@ -54,7 +54,8 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     settings = Counter(one.setting for one in shown)
     labels, figures = [], []
     for y, one in enumerate(shown):
-        mean, *interval = _points(one)
+        ends = one.difference.mean, one.difference.low, one.difference.high
+        mean, *interval = points = [100 * end for end in ends if end is not None]
         ink = style.COLOURS[1 if one.is_significant else 0]
         fill = "none" if one.images else ink
         axes.barh([y], [mean], height=0.5, facecolor=fill, edgecolor=ink, linewidth=1.2)
@@ -64,12 +65,12 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
         of_group = f" in {style.to_label(one.group, 20)}" if settings[one.setting] > 1 else ""
         best, worst = (style.to_label(show(level), 20) for level in (one.best, one.worst))
         labels.append(f"{style.to_label(one.setting)}{of_group}\n{best} over {worst}")
-        figure_, *ends = (Formatter.fix_minus(f"{end:z.1f}") for end in (mean, *interval))
-        figures.append(f"{figure_} ({' to '.join(ends)})" if ends else figure_)
+        text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
+        figures.append(f"{text} ({' to '.join(bounds)})" if bounds else text)
     style.write_rows(axes, labels, figures)
-    means, (_, highest) = [100 * one.difference.mean for one in shown], axes.get_xlim()
-    above = [mean for mean in means if mean > 0]
-    if above and highest > 2 * _LINEAR and style.is_wide([*above, highest]):
+    _, highest = axes.get_xlim()
+    above = [100 * one.difference.mean for one in shown if one.difference.mean > 0]
+    if highest > 2 * _LINEAR and style.is_wide([*above, highest]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in _TICKS), 0, *_TICKS]))
         axes.xaxis.set_major_formatter("{x:g}")
@@ -77,12 +78,6 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     lines = style.intervals((one.difference.n for one in shown), "lines are 95% intervals")
     caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
     return style.Plot(figure, caption + style.left_out(len(known) - len(shown), "smaller effect"))
-
-
-def _points(one: Effect) -> list[float]:
-    """Return an effect and the ends of its interval, where it has one, in points."""
-    ends = one.difference.mean, one.difference.low, one.difference.high
-    return [100 * end for end in ends if end is not None]
 
 
 def _effect_keys(shown: Sequence[Effect]) -> Iterator[Patch | Line2D]:
