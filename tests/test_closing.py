@@ -19,7 +19,7 @@ from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses.commands import current_folder, to_command
 from fmgrid.hypotheses.records import Command, GridRecord
 from fmgrid.hypotheses.registry import note
-from fmgrid.pages.document import Code, Items, Section, Text
+from fmgrid.pages.document import Code, Section
 from fmgrid.report import weigh
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section
 from fmgrid.results.results_file import seal
@@ -73,10 +73,10 @@ def text_of(section: Section) -> str:
     """Return what a section says, without its marks of code."""
     lines: list[str] = []
     for block in section.blocks:
-        if isinstance(block, Items):
-            lines += block.items
-        elif isinstance(block, Text):
-            lines.append(block.markdown)
+        if isinstance(block, list):
+            lines += block
+        elif isinstance(block, str):
+            lines.append(block)
         elif isinstance(block, Code):
             lines.append(block.text)
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from fmgrid.errors import InputError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import note, read_asked
-from fmgrid.pages.document import Code, Items, Text
+from fmgrid.pages.document import Code
 from fmgrid.report import weigh
 from fmgrid.report.closing import next_section, reproduce_section
 from fmgrid.results.store import Store
@@ -99,14 +99,13 @@ def plan(capsys: pytest.CaptureFixture[str]) -> Plan:
 
 def suggested(logdir: Path) -> list[str]:
     section = next_section(weigh(load_study(logdir)), logdir)
-    items = [item for block in section.blocks if isinstance(block, Items) for item in block.items]
+    items = [item for block in section.blocks if isinstance(block, list) for item in block]
     return [line for item in items for line in re.findall(r"`(fmgrid run [^`]*)`", item)]
 
 
 def listed(logdir: Path) -> list[str]:
     section = reproduce_section(weigh(load_study(logdir)), "fmgrid report")
     (listing,) = [block for block in section.blocks if isinstance(block, Code)]
-    assert not isinstance(listing, Text)
     return [line.removeprefix("$ ") for line in listing.text.splitlines()[:-1]]
 
 

@@ -18,17 +18,14 @@ from fmgrid.pages.document import (
     Code,
     Column,
     Document,
-    Items,
     Picture,
     Section,
     Table,
-    Text,
     code,
     on_one_line,
     plain,
 )
-from fmgrid.pages.html import to_html
-from fmgrid.pages.markdown import to_markdown
+from fmgrid.pages.rendering import to_html, to_markdown
 
 GITHUB = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from("`*_[]()<>&|\\~$#!-+.:\n \x00\x1b"))
@@ -71,14 +68,14 @@ def everything() -> Document:
         Section(
             "Results, at a glance",
             (
-                Text("What is [noise](#what-is-noise) and what is **REJECTED**?"),
-                Items(("one", plain(STRANGE), code(STRANGE))),
+                "What is [noise](#what-is-noise) and what is **REJECTED**?",
+                ("one", plain(STRANGE), code(STRANGE)),
                 table_of(*rows),
                 a_picture("loss"),
             ),
             (
                 Section("Width", (table_of(*rows, folded=True), a_picture("width", "cells"))),
-                Section("Depth", (Text("Nothing."),)),
+                Section("Depth", ("Nothing.",)),
             ),
         ),
         Section("What is noise?", (Code("$ fmgrid run\n\x1b[31m<b>```"), table_of(), table_of())),
@@ -156,7 +153,7 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
 
 
 def test_an_image_in_a_sentence_is_not_fetched_and_a_script_in_a_link_not_run() -> None:
-    text = Text("![a](http://b.example/c.png) [d](javascript:alert(1)) <img src=e>")
+    text = "![a](http://b.example/c.png) [d](javascript:alert(1)) <img src=e>"
     tree = parse(page(Section("x", (text,))))
     assert not list(tree.iter("img"))
     assert [link.get("href") for link in only(tree, ".//main").iter("a")] == [
@@ -173,9 +170,9 @@ def test_a_verdict_is_a_badge_where_it_stands_alone_in_bold() -> None:
     text = (
         "**CONFIRMED** **REJECTED** **INCONCLUSIVE** **REJECTED by all** CONFIRMED **`REJECTED`**"
     )
-    paragraph = only(parse(page(Section("x", (Text(text),)))), ".//main//p")
+    paragraph = only(parse(page(Section("x", (text,)))), ".//main//p")
     assert [strong.get("class") for strong in paragraph.iter("strong")] == [
-        *("badge confirmed", "badge rejected", "badge inconclusive"),
+        *("badge CONFIRMED", "badge REJECTED", "badge INCONCLUSIVE"),
         *(None, None),
     ]
     assert words(paragraph) == re.sub("[*`]", "", text)
@@ -197,8 +194,8 @@ def test_any_text_shows_as_it_is(text: str) -> None:
     shown = on_one_line(text)
     for inline in (plain(text), code(text)):
         blocks = (
-            Text(inline),
-            Items((inline,)),
+            inline,
+            (inline,),
             Table((Column(text),), ((inline,),), inline),
         )
         main = only(parse(page(Section(text, blocks), title=text)), ".//main")
@@ -214,7 +211,7 @@ def test_any_text_shows_as_it_is_in_markdown(text: str) -> None:
     shown = on_one_line(text)
     for inline in (plain(text), code(text)):
         rows = ((inline, "1"), ("2", inline))
-        blocks = (Text(inline), Items((inline,)), Table((Column(text), Column("b")), rows, "c"))
+        blocks = (inline, (inline,), Table((Column(text), Column("b")), rows, "c"))
         tree = from_markdown(to_markdown(Document("t", "", (Section(text, blocks),))))
         assert [words(cell) for cell in tree.findall(".//td")] == [shown, "1", "2", shown]
         assert words(tree.findall(".//th")[0]) == shown
@@ -238,10 +235,8 @@ def test_all_rows_of_a_markdown_table_are_as_wide_as_its_head(texts: list[tuple[
 
 def test_markdown_reads_well_in_an_editor() -> None:
     rows = (("`epochs_3`", "9.1%"), ("`a|b`", "83.1%"))
-    section = Section(
-        "Results", (Text("See\nthe [end](#the-end)."), table_of(*rows), a_picture("loss"))
-    )
-    assert to_markdown(page(section, Section("The end", (Items(("1. one", "two")),)))) == (
+    section = Section("Results", ("See\nthe [end](#the-end).", table_of(*rows), a_picture("loss")))
+    assert to_markdown(page(section, Section("The end", (("1. one", "two"),)))) == (
         """# A page
 
 It says **one** thing.
@@ -280,7 +275,7 @@ Made of `bytes`.
     "start", ["# a", "1. a", "12) a", "- a", "+ a", "* a", "> a", "~~~", "---"]
 )
 def test_a_sentence_is_a_paragraph_however_it_begins(start: str) -> None:
-    tree = from_markdown(to_markdown(Document("t", "", (Section("x", (Text(start),)),))))
+    tree = from_markdown(to_markdown(Document("t", "", (Section("x", (start,)),))))
     assert words(only(tree, ".//p")) == start
 
 
@@ -305,20 +300,20 @@ def test_no_two_headings_share_an_anchor(titles: list[str]) -> None:
 
 def test_a_line_breaks_between_options_and_not_within_them() -> None:
     command = "fmgrid run a-b.toml --per-test 1 -o x - y"
-    tree = parse(page(Section("x", (Text(code(command)),))))
+    tree = parse(page(Section("x", (code(command),))))
     shown = only(tree, ".//section/p/code")
     assert [part.text for part in shown] == ["--per-test", "-o"]
     assert words(shown) == command
 
 
 def test_a_long_name_may_break_after_its_underscores_and_nowhere_within_its_numbers() -> None:
-    tree = parse(page(Section("x", (Text(code("held_out_0.001")),))))
+    tree = parse(page(Section("x", (code("held_out_0.001"),))))
     shown = only(tree, ".//section/p/code")
     assert [shown.text, *(part.tail for part in shown)] == ["held_", "out_", "0.001"]
 
 
 def test_a_code_blocks_fence_is_longer_than_any_in_it() -> None:
-    blocks = (Code("a\n````\n\tb\x1b"), Text("c"))
+    blocks = (Code("a\n````\n\tb\x1b"), "c")
     tree = from_markdown(to_markdown(Document("t", "", (Section("x", blocks),))))
     assert only(tree, ".//pre").findtext("code") == "a\n````\n        b\\u001b\n"
     assert words(only(tree, ".//p")) == "c"

@@ -20,10 +20,9 @@ from fmgrid.cli.showing import describe_best, show_best
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.pages.document import Document, Section
-from fmgrid.pages.markdown import to_markdown
-from fmgrid.plots import draw_all
-from fmgrid.plots.experiments import plot_experiments, plot_winners
-from fmgrid.plots.style import Plot
+from fmgrid.pages.rendering import to_markdown
+from fmgrid.plots import Plot, draw_all
+from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.report import weigh
 from fmgrid.report.overview import luck_section, summary_section
 from fmgrid.report.results import design_section, results_section

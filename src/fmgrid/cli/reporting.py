@@ -20,8 +20,7 @@ from fmgrid.hypotheses.notation import to_text
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.hypotheses.registry import read_asked_in, recall
 from fmgrid.pages.document import Picture, plain
-from fmgrid.pages.html import to_html
-from fmgrid.pages.markdown import to_markdown
+from fmgrid.pages.rendering import to_html, to_markdown
 from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
 from fmgrid.report.hypotheses import deciding_figures
 from fmgrid.results.store import naming

@@ -5,8 +5,9 @@ Titles are text as it is. Everything else that people read is inline Markdown: `
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, TypeAlias
 
 from fmgrid.words import printable
 
@@ -15,20 +16,6 @@ INK = "#010203"
 
 # Characters with a meaning within a line; an underscore inside a word has none, and stays readable.
 _MARKUP = re.compile(r"[\\`*\[\]<>&|~$!#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.I)
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    markdown: str
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list of points."""
-
-    items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,13 +48,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines that are shown as they are: a command, and its output."""
+    """Lines that are shown as they are: commands, and their output."""
 
     text: str
-    language: str = "console"
 
 
-Block = Text | Items | Table | Picture | Code
+Block: TypeAlias = (
+    str | Sequence[str] | Table | Picture | Code
+)  # a text is a paragraph, several a list
 
 
 @dataclass(frozen=True)
@@ -87,29 +75,6 @@ class Document:
     lead: str  # the paragraph below the title
     sections: tuple[Section, ...]
     footer: str = ""
-
-
-class Entry(NamedTuple):
-    """A heading of a document: its section, its anchor, and its level, 2 or 3."""
-
-    section: Section
-    anchor: str
-    level: int
-
-
-def to_entries(document: Document) -> tuple[Entry, ...]:
-    """Return all headings in their order, the same in Markdown and in HTML.
-
-    The anchors are those that GitHub gives to the headings of a Markdown file. None has a full
-    stop, so that the page may use names with a full stop for other things.
-    """
-    taken: dict[str, int] = {}  # anchors, and how often each was asked for again
-    _anchor(document.title, taken)
-    return tuple(
-        Entry(section, _anchor(section.title, taken), level)
-        for outer in document.sections
-        for section, level in ((outer, 2), *((inner, 3) for inner in outer.sections))
-    )
 
 
 def plain(text: str) -> str:
@@ -132,22 +97,7 @@ def on_one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def visible_lines(text: str) -> list[str]:
-    """Return the lines of a text, control characters escaped."""
-    return [printable(line) for line in text.expandtabs().splitlines()]
-
-
 def fence_around(text: str, shortest: int) -> str:
     """Return more backticks than stand together anywhere in *text*."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
-
-
-def _anchor(title: str, taken: dict[str, int]) -> str:
-    wanted = re.sub(r"[^\w -]", "", on_one_line(title).lower()).replace(" ", "-") or "section"
-    anchor = wanted
-    while anchor in taken:
-        taken[wanted] += 1
-        anchor = f"{wanted}-{taken[wanted]}"
-    taken[anchor] = 0
-    return anchor

@@ -9,10 +9,8 @@ from contextlib import chdir, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["matplotlib"]
-
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 _spec = find_spec("matplotlib")
 _data = Path(_spec.origin).parent / "mpl-data" if _spec and _spec.origin else Path()
 with chdir(_data) if _data.is_dir() else nullcontext():
-    import matplotlib
+    import matplotlib  # noqa: F401

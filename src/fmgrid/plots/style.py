@@ -1,4 +1,4 @@
-"""The look of all pictures: ink, colours, labels, legends, and how a figure becomes a file.
+"""What all pictures share: colours, labels, scales, the words of captions, and their files.
 
 Text and axes are drawn in one ink on no background: a page replaces it by its own text colour.
 Data colours have a contrast of at least 3 to white and to near-black. Nothing here changes
@@ -6,23 +6,33 @@ matplotlib for others or is changed by a user's matplotlibrc, and equal figures 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from io import BytesIO
-from typing import Any, NamedTuple, ParamSpec
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal, TypeAlias
 
+import matplotlib
+from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 
-from fmgrid.pages.document import INK
-from fmgrid.plots.library import matplotlib
-from fmgrid.words import shortened
+from fmgrid.analysis.statistics import Estimate
+from fmgrid.words import counted, shortened
+
+Span: TypeAlias = tuple[float, float]  # low, high
+
+METRIC = "accuracy"
+LOG = ", log scale"  # after the label of a logarithmic axis
+UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
@@ -36,92 +46,52 @@ SMALL = 7.5  # points of text beside marks
 MOST_LOOKS = 2 * len(MARKERS)  # filled, then hollow: the shape alone tells so many things apart
 MOST_CURVES = 8  # that a legend names
 
+_SHEET = Path(__file__).with_name("fmgrid.mplstyle")
 _WIDTH = 7.2  # inches
 _LONGEST = 30  # characters of a label
-_LIGHT = 0.18  # luminance on which black and white are equally legible
+_LIGHT = 0.48  # of the colour map, where black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
-_INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
-_STYLE: dict[Any, Any] = {
-    **dict.fromkeys(_INKED, INK),
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "axes.formatter.limits": (-7, 9),
-    "axes.formatter.useoffset": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 9,
-    "figure.dpi": 150,
-    "figure.facecolor": "none",
-    "figure.labelsize": 8.5,
-    "figure.titlesize": 11,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 8.5,
-    "grid.alpha": 0.25,
-    "grid.color": GREY,
-    "legend.borderaxespad": 0,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
-    "legend.title_fontsize": SMALL,
-    "lines.markersize": 4.5,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "fmgrid",
-    "text.parse_math": False,  # a dollar in a name is a dollar
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-}
-
-_P = ParamSpec("_P")
-
-
-class Plot(NamedTuple):
-    """A figure, and the line that says what is drawn."""
-
-    figure: Figure
-    caption: str
+_LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
+_MARGIN = 0.06  # of the span, left free on both sides
+_LEAST = 2.0  # points of accuracy: an axis shows at least so many
+_FAR = 10  # times the usual distance from the median, beyond which a value is clipped
+_LEAST_FAR = 5.0  # points of accuracy
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Plot:
     """A picture with what stands below it."""
 
-    name: str  # stem of its file
-    title: str
-    caption: str
     figure: Figure
+    caption: str
+    name: str = ""  # stem of its file
     group: str | None = None  # title of the group that it shows, None for all
 
-
-def styled(draw: Callable[_P, Plot | None]) -> Callable[_P, Plot | None]:
-    """Give what *draw* makes fmgrid's look, and fix its layout: saving it changes nothing."""
-
-    @wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Plot | None:
-        with in_style():
-            plot = draw(*args, **kwargs)
-            if plot is not None:
-                plot.figure.draw_without_rendering()
-                plot.figure.set_layout_engine("none")
-            return plot
-
-    return drawn
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.figure.get_suptitle()
 
 
-@contextmanager
-def in_style() -> Iterator[None]:
+def in_style() -> AbstractContextManager[None]:
     """Give matplotlib fmgrid's settings, and take them away again."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
+    return matplotlib.rc_context(fname=_SHEET)
 
 
-def new_figure(title: str, height: float) -> Figure:
-    """Return an empty figure of the usual width; *height* is in inches."""
+def new_figure(title: str, height: float, keys: Sequence[Artist] = ()) -> Figure:
+    """Return an empty figure of the usual width; *height* is in inches.
+
+    Its legend, if any, stands in four columns between the title and all axes.
+    """
     figure = Figure(figsize=(_WIDTH, height))
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - _TITLE / height))
     figure.suptitle(title, x=0.006, y=1 - 0.06 / height, ha="left", va="top")
+    top = 1 - _TITLE / height
+    if keys:
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
+        legend = figure.legend(handles=list(keys), **place)
+        top = legend.get_window_extent().y0 / figure.bbox.height
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, top))
     return figure
 
 
@@ -134,16 +104,6 @@ def panels(figure: Figure, count: int, columns: int, share: str = "") -> list[Ax
     return axes[:count]
 
 
-def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Write the legend between the title and all axes, in four columns."""
-    top = 1 - _TITLE / figure.get_figheight()
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
-    legend = figure.legend(handles=list(handles), **place)
-    legend.set_in_layout(False)
-    below = legend.get_window_extent().y0 / figure.bbox.height
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, below))
-
-
 def name_curves(axes: Axes, curves: Sequence[Artist], title: str = "") -> None:
     """Name curves right of the axes, in the given order."""
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
@@ -154,43 +114,36 @@ def write_rows(axes: Axes, labels: Sequence[str], figures: Sequence[str]) -> Non
     """Write a label left of each row, and its figures right of it; the first row is at the top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(range(len(figures)), figures, fontsize=SMALL)
-    right.spines[:].set_visible(False)
-    for side in (axes, right):
-        side.tick_params("y", length=0)
+    axes.tick_params("y", length=0)
+    place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    for y, text in enumerate(figures):
+        axes.annotate(text, (1, y), (4, 0), va="center_baseline", fontsize=SMALL, **place)
 
 
-def draw_cell(
-    axes: Axes, place: tuple[int, int], fill: str, text: str = "", note: str = ""
-) -> None:
-    """Fill the cell around a place, and write into it; a note stands below, in smaller type."""
+def draw_cell(axes: Axes, place: tuple[int, int], shade: float | None, text: str) -> None:
+    """Fill the cell around a place with a shade from 0 to 1, or grey, and write into it."""
+    fill = GREY if shade is None else colormaps[COLOUR_MAP](shade)
     corner = place[0] - _CELL / 2, place[1] - _CELL / 2
     axes.add_patch(Rectangle(corner, _CELL, _CELL, facecolor=fill, edgecolor="none"))
-    ink = ink_on(fill)
-    write(axes, text, place, -1 if note else 0, va="bottom" if note else "center", color=ink)
-    write(axes, note, place, -2, va="top", color=ink, fontsize=6.5)
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
+    axes.text(*place, text, color=ink_on(shade or 0.0), **look)
 
 
-def write(axes: Axes, text: str, place: tuple[float, float], above: float, **look: Any) -> None:
-    """Write a text so many points above a place."""
-    look = {"fontsize": SMALL, "ha": "center", **look}
-    axes.annotate(text, place, (0, above), textcoords="offset points", **look)
-
-
-def to_svg(figure: Figure) -> str:
-    """Return the figure as SVG without a background; all text is in `INK`."""
-    return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as PNG on white."""
-    return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
+def ink_on(shade: float) -> str:
+    """Return the ink, black or white, that is legible on a shade in both modes of a page."""
+    return BLACK if shade > _LIGHT else WHITE
 
 
 def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
     """Return a label for each text: short, on one line, in the font's characters, and its own."""
-    in_font = {text: _in_font(text) for text in texts}
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    in_font = {
+        text: "".join(
+            c if ord(c) in known and c.isprintable() else c.encode("unicode_escape").decode()
+            for c in text
+        )
+        for text in texts
+    }
     short = shortened(in_font.values(), limit)
     return {text: short[label] for text, label in in_font.items()}
 
@@ -198,13 +151,6 @@ def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
 def to_label(text: str, limit: int = _LONGEST) -> str:
     """Return the label of one text."""
     return to_labels([text], limit)[text]
-
-
-def ink_on(fill: str) -> str:
-    """Return the ink, black or white, that is legible on a colour in both modes of a page."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(fill)]  # noqa: PLR2004
-    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return BLACK if luminance > _LIGHT else WHITE
 
 
 def look(number: int) -> dict[str, Any]:
@@ -226,21 +172,125 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def percent_span(estimate: Estimate) -> Span:
+    """Return what the bar of an accuracy covers, in %."""
+    low, high = estimate.span
+    return max(0.0, 100 * low), min(100.0, 100 * high)
+
+
+def limits_of(estimates: Iterable[Estimate]) -> Span:
+    """Return limits around most accuracies: outliers would squeeze the others."""
+    return padded(*near_span(list(map(percent_span, estimates))))
+
+
+def padded(low: float, high: float) -> Span:
+    """Return the limits of an axis of accuracies that shows a span."""
+    free = max((high - low) * _MARGIN, (_LEAST - (high - low)) / 2)
+    return low - free, high + free
+
+
+def near_span(spans: Sequence[Span]) -> Span:
+    """Return the span that holds all spans but for outliers."""
+    lows, highs = zip(*spans, strict=True)
+    return min(_near(lows)), max(_near(highs))
+
+
+def _near(values: Sequence[float]) -> Sequence[float]:
+    """Return the values near their median; all where more than a third are far from it.
+
+    Far is beyond ten times the usual (median) distance.
+    """
+    middle = median(values)
+    usual = median(abs(value - middle) for value in values)
+    far = max(_FAR * usual, _LEAST_FAR)
+    near = [value for value in values if abs(value - middle) <= far]
+    return near if 3 * len(near) >= 2 * len(values) else values
+
+
+def draw_accuracy(
+    axes: Axes, along: Literal["x", "y"], at: float, estimate: Estimate, **look: Any
+) -> None:
+    """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
+
+    def draw(values: Sequence[float], **look: Any) -> None:
+        places = [at] * len(values)
+        axes.plot(*((values, places) if along == "x" else (places, values)), **look)
+
+    low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
+    mean = 100 * estimate.mean
+    if low <= mean <= high:
+        if estimate.low is not None:
+            draw(percent_span(estimate), color=look["color"], solid_capstyle="butt")
+        draw([mean], **look)
+    else:
+        arrow = ("<>" if along == "x" else "v^")[int(mean > high)]
+        edge = min(max(mean, low), high)
+        draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
+
+
+def beyond(limits: Span, estimates: Collection[Estimate]) -> str:
+    """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
+    low, high = limits
+    inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
+    outside = len(estimates) - len(inside)
+    arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
+    is_cut = any(span[0] < low or span[1] > high for span in inside)
+    return arrows + (" Longer bars are cut off." if is_cut else "")
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Return whether values are best seen on a logarithmic axis: one rule for all pictures."""
+    return min(values) > 0 and max(values) > _LOG_FROM * min(values)
+
+
+def scale_x(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """Label the horizontal axis, which is logarithmic if its values are best seen so."""
+    log = is_wide(values)
+    axes.set_xlabel(label + (LOG if log else ""))
+    if log:
+        axes.set_xscale("log")
+        set_log_ticks(axes.xaxis, values)
+
+
+def set_log_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Write plain numbers beside a logarithmic axis."""
+    has_few = max(values) < 10 * min(values)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if has_few else (1, 3)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:,.10g}")
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """Say over how many seeds means are: "over 10 seeds", "over 1 to 3 seeds"."""
+    fewest, most = min(counts := set(counts)), max(counts)
+    return f"over {counted(most, 'seed')}" if fewest == most else f"over {fewest} to {most} seeds"
+
+
+def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> str:
+    """Say what intervals look like, and over how many seeds they are."""
+    counts = set(counts)
+    if counts == {1}:
+        return "one run each, so that there are no intervals"
+    return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
+
+
+def left_out(number: int, noun: str, which: str = "") -> str:
+    """Return a sentence on what a picture leaves out, nothing where that is none."""
+    return f" {counted(number, noun)}{which} left out." if number else ""
+
+
+def to_svg(figure: Figure) -> str:
+    """Return the figure as SVG without a background; all text is in the ink."""
+    return _save(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as PNG on white."""
+    return _save(figure, format="png", metadata={"Software": None}, facecolor="white")
+
+
 def _save(figure: Figure, **options: Any) -> bytes:
     file = BytesIO()
     with in_style():
         figure.savefig(file, **options)
     return file.getvalue()
-
-
-@lru_cache
-def _characters() -> frozenset[int]:
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
-
-
-def _in_font(text: str) -> str:
-    has = _characters()
-    return "".join(
-        c if ord(c) in has and c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text
-    )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
 from fmgrid.metrics import METRICS
-from fmgrid.pages.document import Block, Column, Items, Section, Table, Text, code
+from fmgrid.pages.document import Block, Column, Section, Table, code
 from fmgrid.words import first_few
 
 MINUS = "\N{MINUS SIGN}"
@@ -89,17 +89,9 @@ def some(names: Sequence[str]) -> str:
     return first_few([code(name) for name in names], NAMES_SHOWN)
 
 
-def section(
-    title: str, *blocks: Block | str | Sequence[str] | None, inner: Iterable[Section] = ()
-) -> Section:
-    """Return a section: text becomes a paragraph, several texts a list; None is left out."""
-    return Section(title, tuple(_block(block) for block in blocks if block), tuple(inner))
-
-
-def _block(block: Block | str | Sequence[str]) -> Block:
-    if isinstance(block, str):
-        return Text(block)
-    return Items(tuple(block)) if isinstance(block, Sequence) else block
+def section(title: str, *blocks: Block | None, inner: Iterable[Section] = ()) -> Section:
+    """Return a section without the blocks that are None or empty."""
+    return Section(title, tuple(block for block in blocks if block), tuple(inner))
 
 
 def table(caption: str, rows: Sequence[Mapping[str, str]]) -> Table | None:

@@ -1,0 +1,280 @@
+"""Pictures of a whole study: effects, experiments, ranks by seed, learning curves, overfitting."""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
+
+from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.effects import Effect, EpochMean, epoch_means, find_gaps
+from fmgrid.analysis.experiments import ExperimentRuns, Group, best_by_images, images_of
+from fmgrid.analysis.study import Study
+from fmgrid.pages.document import INK
+from fmgrid.plots import style
+from fmgrid.plots.style import METRIC
+from fmgrid.settings import show
+from fmgrid.words import counted
+
+Curves: TypeAlias = Mapping[str, list[EpochMean]]  # by experiment, the lowest at its end first
+Key: TypeAlias = tuple[str, dict[str, Any]]  # of a legend: its text, and the look of a mark
+
+_MOST_EFFECTS = 40
+_LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
+_TICKS = (1, 2, 5, 10, 20, 50, 100)
+_NOISE: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": ":"}
+
+_SHOWN = 40  # best, and worst, where there are more than twice as many
+_SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
+_FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
+_MOST_RANKED, _MOST_SEEDS = 30, 20  # rows and columns of it
+_MOST_PANELS = 24  # of learning curves
+
+
+def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
+    """Plot the effect of every setting on accuracy, largest first.
+
+    It is the best level minus the worst, beside what noise alone gives.
+    """
+    known = [one for one in effects if one.metric == METRIC and math.isfinite(one.difference.mean)]
+    shown = sorted(known, key=lambda one: -one.difference.mean)[:_MOST_EFFECTS]
+    if not shown:
+        return None
+    height = 1.1 + 0.42 * len(shown)
+    figure = style.new_figure("What each setting changes", height, list(_effect_keys(shown)))
+    axes = figure.subplots()
+    axes.set_xlabel("Accuracy of the best level minus the worst (points)")
+    axes.grid(axis="x")
+    axes.axvline(0, color=style.GREY, linewidth=0.8)
+    settings = Counter(one.setting for one in shown)
+    labels, figures = [], []
+    for y, one in enumerate(shown):
+        ends = one.difference.mean, one.difference.low, one.difference.high
+        mean, *interval = points = [100 * end for end in ends if end is not None]
+        ink = style.COLOURS[1 if one.is_significant else 0]
+        fill = "none" if one.images else ink
+        axes.barh([y], [mean], height=0.5, facecolor=fill, edgecolor=ink, linewidth=1.2)
+        axes.plot(interval, [y] * len(interval), color=INK, linewidth=1.2)
+        if one.noise is not None:
+            axes.plot([100 * one.noise] * 2, [y - 0.4, y + 0.4], **_NOISE)
+        of_group = f" in {style.to_label(one.group, 20)}" if settings[one.setting] > 1 else ""
+        best, worst = (style.to_label(show(level), 20) for level in (one.best, one.worst))
+        labels.append(f"{style.to_label(one.setting)}{of_group}\n{best} over {worst}")
+        text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
+        figures.append(f"{text} ({' to '.join(bounds)})" if bounds else text)
+    style.write_rows(axes, labels, figures)
+    _, highest = axes.get_xlim()
+    above = [100 * one.difference.mean for one in shown if one.difference.mean > 0]
+    if highest > 2 * _LINEAR and style.is_wide([*above, highest]):
+        axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
+        axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in _TICKS), 0, *_TICKS]))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
+    lines = style.intervals((one.difference.n for one in shown), "lines are 95% intervals")
+    caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
+    return style.Plot(figure, caption + style.left_out(len(known) - len(shown), "smaller effect"))
+
+
+def _effect_keys(shown: Sequence[Effect]) -> Iterator[Patch | Line2D]:
+    tested = {one.is_significant for one in shown if one.difference.sd is not None}
+    if True in tested:
+        yield Patch(color=style.COLOURS[1], label="significant")
+    if False in tested:
+        yield Patch(color=style.COLOURS[0], label="not significant")
+    if any(one.noise is not None for one in shown):
+        yield Line2D([], [], label="noise alone stays below this in 95%", **_NOISE)
+    if any(one.images for one in shown):
+        yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
+
+
+def plot_experiments(study: Study) -> style.Plot | None:
+    """Plot the accuracy of every configuration with its interval, a row for each."""
+    sets = best_by_images(study.configurations, METRIC)
+    if not sets:
+        return None
+    names = _configuration_labels(study)
+    rows: list[tuple[str, ExperimentRuns | None]] = []
+    for same in sets:
+        if len(sets) > 1:
+            rows.append((style.to_label(f"on {images_of(same[0])}:", 40), None))
+        rows += [(names[one.configuration], one) for one in same]
+        if (hidden := len(same) - 2 * _SHOWN) > 1:
+            rows[_SHOWN - len(same) : -_SHOWN] = [(f"… {hidden} more …", None)]
+    keys = _group_keys(study)
+    looks = dict(keys.values())
+    legend = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    height = 1.5 + 0.165 * len(rows)
+    legend = legend if len(legend) > 1 else []
+    figure = style.new_figure("All experiments by accuracy", height, legend)
+    axes = figure.subplots()
+    axes.set_xlabel("Accuracy (%)")
+    axes.grid()
+    means = {one: mean for _, one in rows if one and (mean := one.estimate(METRIC))}
+    limits = style.limits_of(means.values())
+    axes.set_xlim(limits)
+    for y, (_, one) in enumerate(rows):
+        if one:
+            style.draw_accuracy(axes, "x", y, means[one], **keys[one.configuration][1])
+    figures = [f"{100 * means[one].mean:.1f}" if one else "" for _, one in rows]
+    style.write_rows(axes, [label for label, _ in rows], figures)
+    bars = style.intervals(mean.n for mean in means.values())
+    caption = f"A mark is the mean of an experiment; {bars}."
+    caption += style.beyond(limits, means.values())
+    without = len(names) - sum(map(len, sets))
+    return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
+
+
+def _configuration_labels(study: Study) -> dict[Hashable, str]:
+    """Return the label of each configuration: its first name, and how many more it has."""
+    labels = style.to_labels(one.name for one in study.configurations)
+    return {
+        one.configuration: labels[one.name]
+        + (f" (+{counted(len(one.other_names), 'name')})" if one.other_names else "")
+        for one in study.configurations
+    }
+
+
+def _group_keys(study: Study) -> dict[Hashable, Key]:
+    """Return the key of each configuration: of its group."""
+    labels = style.to_labels((group.title for group in study.groups), 24)
+    keys: dict[Hashable, Key] = {}
+    for number, group in enumerate(study.groups):
+        key = labels[group.title], style.look(number)
+        for member in group.members:
+            if keys.setdefault(member.configuration, key) != key:
+                keys[member.configuration] = _SEVERAL
+    return keys
+
+
+def plot_winners(study: Study) -> style.Plot | None:
+    """Plot the rank of the best experiments with each seed alone."""
+    winners = find_winners(study, METRIC)
+    if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
+        return None
+    ties = {one.name for one in as_good_as_best(winners.ranked, METRIC)}
+    notable = [one for one in winners.ranked if one.name in ties or 1 in winners.ranks[one.name]]
+    rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
+    title = "What one run of each experiment would have concluded"
+    figure = style.new_figure(title, 1.2 + 0.25 * len(rows))
+    axes = figure.subplots()
+    norm = LogNorm(1, len(winners.ranked))
+    for y, one in enumerate(rows):
+        for x, rank in enumerate(winners.ranks[one.name][: len(seeds)]):
+            style.draw_cell(axes, (x, y), 1 - norm(rank), str(rank))
+    axes.set_xlim(-0.5, len(seeds) - 0.5)
+    axes.set_xticks(range(len(seeds)), map(str, seeds))
+    axes.tick_params("x", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("Seed")
+    axes.set_title(f"Rank among {len(winners.ranked)} experiments; right: mean accuracy (%)")
+    names = _configuration_labels(study)
+    means = [f"{100 * (one.mean(METRIC) or 0.0):.1f}" for one in rows]
+    style.write_rows(axes, [names[one.configuration] for one in rows], means)
+    caption = (
+        f"A column ranks one run of each of {len(winners.ranked)} experiments; rows won with a "
+        "seed, or are not significantly worse than the best mean "
+        f"{style.over_seeds({len(winners.seeds)})}."
+    )
+    caption += style.left_out(len(notable) - len(rows), "more row")
+    hidden = len(winners.left_out) + len(winners.seeds) - len(seeds)
+    return style.Plot(figure, caption + style.left_out(hidden, "more seed"))
+
+
+def plot_learning_curves(study: Study) -> style.Plot | None:
+    """Plot the validation loss after every epoch, a panel per group."""
+    panels = [(group, curves) for group in study.groups if (curves := _curves(group))]
+    if not panels:
+        return None
+    shown = panels[:_MOST_PANELS]
+    figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * math.ceil(len(shown) / 2))
+    grid = style.panels(figure, len(shown), min(2, len(shown)))
+    points = [point for _, curves in shown for line in curves.values() for point in line]
+    log = style.is_wide([point.estimate.mean for point in points])
+    for axes, (group, curves) in zip(grid, shown, strict=True):
+        _draw_curves(axes, curves, log=log)
+        axes.set_title(style.to_label(group.title, 40))
+    figure.supxlabel("Epoch")
+    figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
+    bands = "bands are 95% intervals, cut off where long,"
+    caption = "A curve is the mean of an experiment; "
+    caption += f"{style.intervals((point.estimate.n for point in points), bands)}."
+    if any(len(curves) > style.MOST_CURVES for _, curves in shown):
+        caption += " Of many curves the lowest and the highest at the end have names."
+    return style.Plot(figure, caption + style.left_out(len(panels) - len(shown), "group"))
+
+
+def _curves(group: Group) -> Curves:
+    """Return the validation losses of a group's experiments that have two epochs or more."""
+    curves = {one.name: epoch_means([one], "valid_loss") for one in group.members}
+    long = [(name, means) for name, means in curves.items() if len(means) > 1]
+    return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
+
+
+def _draw_curves(axes: Axes, curves: Curves, *, log: bool) -> None:
+    order = list(curves)
+    named = order if len(order) <= style.MOST_CURVES else [order[0], order[-1]]
+    labels = style.to_labels(named, 20)
+    looks = dict(zip(named, style.looks_in_order(len(named)), strict=True))
+    drawn = []
+    for name, points in curves.items():
+        epochs = [point.epoch for point in points]
+        means = [point.estimate.mean for point in points]
+        if name not in looks:
+            axes.plot(epochs, means, color=style.GREY, linewidth=0.7, alpha=0.5)
+            continue
+        low, high = zip(*(point.estimate.span for point in points), strict=True)
+        ink = looks[name]["color"]
+        axes.fill_between(epochs, low, high, color=ink, alpha=0.2, linewidth=0)
+        drawn += axes.plot(epochs, means, label=labels[name], zorder=3, **looks[name])
+    style.name_curves(axes, drawn[::-1])
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(axis="y")
+    values = [point.estimate.mean for points in curves.values() for point in points]
+    lowest, highest = min(values), max(values)
+    if log:
+        axes.set_yscale("log")
+        style.set_log_ticks(axes.yaxis, values)
+    bottom, top = axes.get_ylim()
+    bottom = max(bottom, lowest - 0.2 * abs(lowest))
+    axes.set_ylim(bottom, min(top, highest + 0.2 * abs(highest)) or top)  # all may be zero
+
+
+def plot_overfitting(study: Study) -> style.Plot | None:
+    """Plot validation loss minus train loss against train loss, at the end of training."""
+    gaps = find_gaps(study)
+    if not gaps:
+        return None
+    figure = style.new_figure("Validation loss minus train loss, at the end of training", 4.1)
+    axes = figure.subplots()
+    label = "Train loss (nats), mean of the last epoch's batches"
+    style.scale_x(axes, label, [gap.train_loss for gap in gaps])
+    axes.set_ylabel("Validation loss minus train loss (nats)")
+    axes.axhline(0, color=style.GREY, linewidth=1)
+    axes.grid(axis="y")
+    names = _configuration_labels(study)
+    half = style.MOST_CURVES // 2
+    notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
+    looks = {gap: style.look(at) for at, gap in enumerate(notable)}
+    has_tests = any(gap.estimate.n > 1 for gap in gaps)
+    named = []
+    for gap in gaps:
+        look = looks.get(gap, {"color": style.GREY, "marker": "o", "alpha": 0.6})
+        fill = "full" if gap.sign or not has_tests else "none"
+        look |= {"fillstyle": fill, "zorder": 3 if gap in looks else 2}
+        x, label = gap.train_loss, names[gap.experiment.configuration]
+        axes.plot([x, x], gap.estimate.span, color=look["color"], linewidth=1, alpha=0.6)
+        mark = axes.plot([x], [gap.estimate.mean], linestyle="none", label=label, **look)
+        named += mark if gap in looks else []
+    style.name_curves(axes, named)
+    filled = ", filled if significantly above or below zero" if has_tests else ""
+    caption = f"A mark is the mean of an experiment{filled}; "
+    caption += f"{style.intervals(gap.estimate.n for gap in gaps)}."
+    if len(named) < len(gaps):
+        caption += " The widest and the narrowest have names."
+    return style.Plot(figure, caption)
