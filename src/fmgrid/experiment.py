@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from fmgrid.errors import is_lack_of_memory, text_of
+from fmgrid.words import printable
 
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
@@ -277,11 +278,12 @@ class Failure(Record):
     def of(cls, error: BaseException) -> Self:
         """Describe an exception, and a long story by its beginning or its end."""
         message = " ".join(f"{type(error).__name__}: {text_of(error)[:_LONGEST_TRACE]}".split())
-        if len(message) > _LONGEST_MESSAGE:
-            message = f"{message[: _LONGEST_MESSAGE - 3]}..."
         reason = "out of memory: " if is_lack_of_memory(error) else ""
         trace = "".join(traceback.format_exception(error))
-        return cls(message=f"{reason}{message}", traceback=trace[-_LONGEST_TRACE:])
+        return cls(
+            message=f"{reason}{printable(message, _LONGEST_MESSAGE)}",
+            traceback=trace[-_LONGEST_TRACE:],
+        )
 
 
 class Run(Record):
