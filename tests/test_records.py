@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from fmgrid.components.datasets import objection_to_workload, workload_of
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment, Failure, Record, subseed, typed
+from fmgrid.metrics import METRICS
 from made_up_runs import make_record, make_run
 
 # Whoever changes one of these orphans every finished run: results are found by them.
@@ -266,13 +267,14 @@ def test_the_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
     accuracies = [0.1, 0.9, 0.9, 0.5]
     history = tuple(make_record(n, accuracy=value) for n, value in enumerate(accuracies, 1))
     run = make_run(Experiment(name="mlp", epochs=4), history=history)
-    assert run.best is history[1]
+    assert METRICS["best_epoch"].of(run) == 2
+    assert METRICS["best_accuracy"].of(run) == 0.9
     assert run.final is history[3]
 
 
 def test_a_run_that_ended_before_its_first_epoch_has_no_best() -> None:
     run = make_run(history=(), status="failed")
-    assert run.best is None
+    assert METRICS["best_epoch"].of(run) is None
     assert run.final is None
 
 

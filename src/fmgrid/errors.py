@@ -58,6 +58,11 @@ class InputError(FmgridError):
         )
         super().__init__(*self.problems)
 
+    @classmethod
+    def at(cls, source: str, message: str) -> "InputError":
+        """Return the error for one problem with a file or an option."""
+        return cls([Problem(Place(source), "", message)])
+
 
 class MachineError(FmgridError):
     """The machine refuses: data, disk, permissions, a lock that somebody holds."""

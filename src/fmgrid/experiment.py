@@ -341,8 +341,3 @@ class Run(Record):
     def final(self) -> EpochRecord | None:
         """The last epoch."""
         return self.history[-1] if self.history else None
-
-    @property
-    def best(self) -> EpochRecord | None:
-        """The first epoch with the highest accuracy."""
-        return max(self.history, key=lambda record: record.accuracy, default=None)

@@ -35,16 +35,22 @@ class Metric:
 
 def _last(field: str) -> Callable[[Any], Value]:
     """Return the value of a field at the end of the last epoch."""
-    return lambda run: getattr(run.final, field) if run.final else None
+    return lambda run: getattr(run.history[-1], field) if run.history else None
 
 
 def _best(field: str) -> Callable[[Any], Value]:
-    """Return the value of a field at the end of the most accurate epoch."""
-    return lambda run: getattr(run.best, field) if run.best else None
+    """Return the value of a field at the end of the most accurate epoch, the first of several."""
+
+    def of(run: Any) -> Value:
+        measured = [epoch for epoch in run.history if epoch.accuracy is not None]
+        best = max(measured, key=lambda epoch: epoch.accuracy, default=None)
+        return getattr(best, field) if best else None
+
+    return of
 
 
 def _gap(run: Any) -> float | None:
-    last = run.final
+    last = run.history[-1] if run.history else None
     if last is None or last.valid_loss is None or last.train_loss is None:
         return None
     return float(last.valid_loss - last.train_loss)

@@ -228,13 +228,12 @@ def find_gaps(study: Study) -> list[Gap]:
 
 def past_best(study: Study) -> list[tuple[str, float]]:
     """Return the runs with a lower validation loss before their end, and the rise since then."""
-    rises = [
-        (run.run, loss - best)
-        for run in study.runs
-        if (loss := run.metrics.get("valid_loss")) is not None
-        if (best := run.metrics.get("best_valid_loss")) is not None
-    ]
-    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
+    rises = []
+    for run in study.runs:
+        loss, best = run.metrics.get("valid_loss"), run.metrics.get("best_valid_loss")
+        if loss is not None and best is not None and loss > best:
+            rises.append((run.run, loss - best))
+    return sorted(rises, key=lambda pair: -pair[1])
 
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:

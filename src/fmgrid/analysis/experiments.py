@@ -289,18 +289,16 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         for name in names:
             values = [value_at(one.settings, name.split(".")) for one in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
-            levels = {_to_level(value, is_text=is_text) for value in values}
+            axis = Axis(name, (), is_text)
+            levels = {level_of(one, axis) for one in members}
             if len(levels) > 1:
-                yield Axis(name, tuple(sorted(levels, key=_level_order)), is_text)
+                yield replace(axis, levels=tuple(sorted(levels, key=_level_order)))
 
 
 def level_of(one: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
-    return _to_level(value_at(one.settings, axis.name.split(".")), is_text=axis.is_text)
-
-
-def _to_level(value: Any, *, is_text: bool) -> Any:
-    return to_toml(value) if is_text and not isinstance(value, str | None) else value
+    value = value_at(one.settings, axis.name.split("."))
+    return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
 
 def _is_no_level(value: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.components import optimizer_signature
-from fmgrid.components.plugins import ComponentError
+from fmgrid.components.kinds import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.settings import RIVALS, Keys

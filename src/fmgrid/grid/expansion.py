@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from fmgrid.components import KINDS, NAMED, as_taken, objection_to_name, setting_as_taken
 from fmgrid.components.datasets import objection_to_workload
-from fmgrid.components.kinds import Kind
-from fmgrid.components.plugins import ComponentError
+from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
