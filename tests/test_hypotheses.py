@@ -92,20 +92,20 @@ def test_the_metric_is_accuracy_unless_another_is_named(write: Write) -> None:
 def test_a_file_is_stated_with_its_question_and_its_names(write: Write) -> None:
     write(epochs=EPOCHS, units=UNITS)
 
-    epochs, units = plan_of(".").files
+    (epochs, hypotheses), (units, _) = plan_of(".").files
 
     assert (epochs.path, units.path) == ("epochs.toml", "units.toml")
     assert (epochs.question, units.question) == ("Do epochs help?", "How wide?")
     assert epochs.names == ("epochs_3", "epochs_5", "epochs_10")
     assert units.names == ("units_16", "units_32", "linear")
-    assert epochs.hypotheses == ()
+    assert hypotheses == ()
 
 
 @pytest.mark.parametrize("text", ["[base]\n# No question\n", "name = 'a'  # b\n", "# \n[base]"])
 def test_a_file_that_begins_with_no_comment_has_no_question(write: Write, text: str) -> None:
     write(g=text)
 
-    assert [file.question for file in plan_of("g.toml").files] == [""]
+    assert [grid.question for grid, _ in plan_of("g.toml").files] == [""]
 
 
 def test_what_is_chosen_of_the_runs_changes_nothing_that_was_stated(write: Write) -> None:
@@ -130,8 +130,8 @@ def test_a_file_takes_in_the_experiments_of_others_beside_its_own(write: Write) 
 
     together = ["units_16", "units_32", "linear", "epochs_3", "epochs_5", "epochs_10", "one"]
     assert run_names(plan) == together
-    assert [file.path for file in plan.files] == ["units.toml", "epochs.toml", "all.toml"]
-    assert plan.files[-1].names == ("one",)
+    assert [grid.path for grid, _ in plan.files] == ["units.toml", "epochs.toml", "all.toml"]
+    assert plan.files[-1][0].names == ("one",)
     assert [stated.claim for stated in plan.hypotheses] == ["More epochs help"]
 
 
@@ -172,7 +172,7 @@ def test_a_collection_and_its_members_are_read_once(write: Write, named: Sequenc
     assert sorted(run_names(plan)) == [
         *("epochs_10", "epochs_3", "epochs_5", "linear", "units_16", "units_32")
     ]
-    assert sorted(file.path for file in plan.files) == ["all.toml", "epochs.toml", "units.toml"]
+    assert sorted(grid.path for grid, _ in plan.files) == ["all.toml", "epochs.toml", "units.toml"]
     assert len(plan.hypotheses) == 1
 
 
@@ -410,7 +410,7 @@ def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
 
     assert sorted(run_names(whole)) == sorted(run_names(folder))
     assert len(run_names(whole)) == 61
-    assert whole.files[-1].names == ()
+    assert whole.files[-1][0].names == ()
     assert len(whole.hypotheses) == len(folder.hypotheses)
 
 
@@ -420,7 +420,7 @@ def test_the_claim_on_asymmetric_widths_compares_them_with_all_other_widths() ->
     best, others = selections(stated.resolved)
 
     assert set(best) == {"units_128_512", "units_512_128"}
-    assert {*best, *others} == set(plan.files[0].names)
+    assert {*best, *others} == set(plan.files[0][0].names)
     assert not {*best} & {*others}
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from fmgrid.errors import is_lack_of_memory, text_of
+from fmgrid.words import printable
 
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
@@ -73,11 +74,20 @@ class About:
     is_length: bool = False  # a smaller value is the beginning of the same training
 
 
+def about_arguments(noun: str) -> About:
+    """Return the entry of the table for the arguments of a component."""
+    part = "a finite number, true, false or text"
+    return About(f"{noun} arguments", (), "a table of arguments", part, is_table=True)
+
+
 def _check_size(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Refuse arguments that are too large to be shown, and numbers that Python refuses to write."""
     if len(json.dumps(arguments)) > _LONGEST_ARGUMENTS:
         raise ValueError("the arguments are too large")
     return arguments
+
+
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(_check_size)]  # validation copies them
 
 
 class Experiment(Record):
@@ -130,16 +140,7 @@ class Experiment(Record):
         ),
     ] = "Adam"
     # what is absent takes the optimizer's own default
-    optimizer_args: Annotated[
-        dict[str, JsonValue],  # validation copies them
-        AfterValidator(_check_size),
-        About(
-            "optimizer arguments",
-            expects="a table of arguments",
-            is_table=True,
-            part="a finite number, true, false or text",
-        ),
-    ] = {}
+    optimizer_args: Annotated[Arguments, about_arguments("optimizer")] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[
         int, About("seed", expects="a whole number from 0 to 2147483647"), Field(ge=0, lt=2**31)
@@ -277,11 +278,12 @@ class Failure(Record):
     def of(cls, error: BaseException) -> Self:
         """Describe an exception, and a long story by its beginning or its end."""
         message = " ".join(f"{type(error).__name__}: {text_of(error)[:_LONGEST_TRACE]}".split())
-        if len(message) > _LONGEST_MESSAGE:
-            message = f"{message[: _LONGEST_MESSAGE - 3]}..."
         reason = "out of memory: " if is_lack_of_memory(error) else ""
         trace = "".join(traceback.format_exception(error))
-        return cls(message=f"{reason}{message}", traceback=trace[-_LONGEST_TRACE:])
+        return cls(
+            message=f"{reason}{printable(message, _LONGEST_MESSAGE)}",
+            traceback=trace[-_LONGEST_TRACE:],
+        )
 
 
 class Run(Record):

@@ -24,7 +24,7 @@ from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, Registere
 from fmgrid.settings import describe_change
 from fmgrid.words import printable
 
-__all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_plan", "to_asked"]
+__all__ = ["MAX_RUNS", "Definition", "Plan", "load_plan", "to_asked"]
 
 MAX_RUNS = 10_000
 
@@ -32,28 +32,18 @@ _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a gri
 
 
 @dataclass(frozen=True)
-class File:
-    """A grid file: its question, its experiments, and what it expects of them."""
-
-    path: str  # as given, with "/" on every system
-    real_path: str  # absolute and without links: the same for a file, however it is named
-    question: str  # the comment that the file begins with, "" if there is none
-    names: tuple[str, ...]  # of the experiments that its own blocks spell out; --only drops none
-    hypotheses: tuple[Hypothesis, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is to be run, and what was said of it before."""
 
     definitions: list[Definition]
-    files: list[File]  # in the order that they are read
+    # each grid as the log folder keeps it, and what it expects, in the order that they are read
+    files: list[tuple[GridRecord, tuple[Hypothesis, ...]]]
     unanswerable: list[Problem]  # what hypotheses are about and --set took away
 
     @property
     def hypotheses(self) -> list[Hypothesis]:
         """Those of all files."""
-        return [hypothesis for file in self.files for hypothesis in file.hypotheses]
+        return [hypothesis for _, hypotheses in self.files for hypothesis in hypotheses]
 
 
 def load_plan(
@@ -97,9 +87,13 @@ def load_plan(
             problems,
             unanswerable if settled else problems,
         )
-        names = tuple({definition.experiment.name: None for definition in expanded[file]})
-        path, real_path = grid.path.as_posix(), Path(file).as_posix()
-        files.append(File(path, real_path, grid.question, names, hypotheses))
+        record = GridRecord(  # which a file can hold, though the name of a grid may be no Unicode
+            path=printable(grid.path.as_posix()),
+            question=grid.question,
+            names=tuple({definition.experiment.name: None for definition in expanded[file]}),
+            file=printable(Path(file).as_posix()),
+        )
+        files.append((record, hypotheses))
     if problems:
         raise InputError(_thinned(problems))
     return Plan(_selected(definitions, only), files, unanswerable)
@@ -154,23 +148,18 @@ def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path
 def to_asked(
     plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
 ) -> list[GridRecord]:
-    """Return the record of each grid: since when it asks, and the command that runs it.
-
-    Its text can be held by a file, though the name of a grid may be no Unicode.
-    """
+    """Return the record of each grid: since when it asks, and the command that runs it."""
     return [
-        GridRecord(
-            path=printable(file.path),
-            question=file.question,
-            names=file.names,
-            hypotheses=tuple(
-                RegisteredHypothesis(**dict(one), since=since) for one in file.hypotheses
-            ),
-            commands=(command,) if command else (),
-            runs=(values,) if values else (),
-            file=printable(file.real_path),
+        record.model_copy(
+            update={
+                "hypotheses": tuple(
+                    RegisteredHypothesis(**dict(each), since=since) for each in hypotheses
+                ),
+                "commands": (command,) if command else (),
+                "runs": (values,) if values else (),
+            }
         )
-        for file in plan.files
+        for record, hypotheses in plan.files
     ]
 
 

@@ -66,19 +66,10 @@ class Block:
     @property
     def count(self) -> int:
         """How many runs the block spells out, before exclusions, without expanding it."""
-        if self.kind == "zip":
-            return len(self.seeds) * self._length
         return len(self.seeds) * sum(math.prod(map(len, part.values())) for part in self._parts)
 
     def points(self) -> Iterator[dict[Keys, Written]]:
         """Yield every combination; the last axis varies fastest, as in nested for loops."""
-        if self.kind == "zip":
-            for row in range(self._length):
-                yield {
-                    keys: choices[row] if len(choices) > 1 else choices[0]
-                    for keys, choices in self.axes.items()
-                }
-            return
         for part in self._parts:
             for values in product(*part.values()):
                 yield dict(zip(part, values, strict=True))
@@ -88,33 +79,36 @@ class Block:
         return self.kind == "point" or len(self.axes[keys]) > 1
 
     @property
-    def _length(self) -> int:
-        return max(map(len, self.axes.values()), default=1)
-
-    @property
     def _parts(self) -> Iterator[Mapping[Keys, Sequence[Written]]]:
-        """Yield the products that the block is the union of.
+        """Yield the products that the block is the union of: one, except in two cases.
 
-        That is one, or one per optimizer where these are an axis of a [grid]: arguments go to
-        the optimizers that take them, so that the momentum of one does not multiply the others.
+        A [[zip]] has one per row. A [grid] with an axis of optimizers has one per optimizer:
+        arguments go to those that take them, so that the momentum of one does not multiply the
+        others.
         """
         optimizers = self.axes.get(("optimizer",), ())
-        if self.kind != "grid" or len(optimizers) <= 1:
+        if self.kind == "zip":
+            for row in range(max(map(len, self.axes.values()), default=1)):
+                yield {
+                    keys: choices if len(choices) == 1 else [choices[row]]
+                    for keys, choices in self.axes.items()
+                }
+        elif self.kind == "point" or len(optimizers) <= 1:
             yield self.axes
-            return
-        conditional = {
-            keys
-            for keys in self.axes
-            if keys[0] == "optimizer_args"
-            and len(keys) > 1
-            and any(takes(optimizer.value, keys[1]) for optimizer in optimizers)
-        }
-        for optimizer in optimizers:
-            yield {
-                keys: [optimizer] if keys == ("optimizer",) else choices
-                for keys, choices in self.axes.items()
-                if keys not in conditional or takes(optimizer.value, keys[1])
+        else:
+            conditional = {
+                keys
+                for keys in self.axes
+                if keys[0] == "optimizer_args"
+                and len(keys) > 1
+                and any(takes(optimizer.value, keys[1]) for optimizer in optimizers)
             }
+            for optimizer in optimizers:
+                yield {
+                    keys: [optimizer] if keys == ("optimizer",) else choices
+                    for keys, choices in self.axes.items()
+                    if keys not in conditional or takes(optimizer.value, keys[1])
+                }
 
 
 @dataclass(frozen=True)

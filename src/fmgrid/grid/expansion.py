@@ -211,12 +211,12 @@ def _excluded_in_vain(grid: Grid, optimizers: Collection[str]) -> Iterator[Probl
     for rule in grid.excludes:
         named = _choices(rule[_OPTIMIZER].value) if _OPTIMIZER in rule else optimizers
         for keys, written in rule.items():
-            judges = [""]
-            if keys[0] == "optimizer_args":
-                is_one = len(keys) == 2 and _OPTIMIZER not in grid.overrides  # noqa: PLR2004
-                judges = [
-                    name for name in optimizers if is_one and name in named and takes(name, keys[1])
-                ]
+            if keys[0] != "optimizer_args":
+                judges = [""]
+            elif len(keys) != 2 or _OPTIMIZER in grid.overrides:  # noqa: PLR2004
+                judges = []  # rules were written for the optimizers of the file
+            else:
+                judges = [name for name in optimizers if name in named and takes(name, keys[1])]
             objections = [_objection_to_choices(keys, name, written.value) for name in judges]
             if objections and all(objections):
                 yield written.problem(str(objections[0]))
