@@ -21,7 +21,7 @@ from fmgrid.cli.placing import check_place, place
 from fmgrid.cli.reporting import load_study, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Section, Table
 from fmgrid.report import weigh
 from fmgrid.report.results import design_section, results_section

@@ -10,7 +10,7 @@ import pytest
 
 from fmgrid.analysis.comparisons import find_winners
 from fmgrid.analysis.study import Study
-from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
+from fmgrid.hypotheses.registry import GridRecord, RegisteredHypothesis
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Reference, to_document, weigh
 from fmgrid.report.published import published_section

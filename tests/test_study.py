@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fmgrid.analysis.axes import find_axes
 from fmgrid.analysis.experiments import UNKNOWN_SEED, best_first, by_configuration, count_neighbours
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from made_up_runs import make_record
 from made_up_studies import members, row, rows, study_of

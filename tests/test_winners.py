@@ -18,7 +18,7 @@ from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.progress import Progress, describe_best
 from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.plots import draw_all

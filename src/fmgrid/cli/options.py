@@ -23,7 +23,8 @@ MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.hypotheses.records import Command, GridRecord
+    from fmgrid.hypotheses.commands import Command
+    from fmgrid.hypotheses.registry import GridRecord
 
 T = TypeVar("T")
 Q = TypeVar("Q", int, float)
@@ -209,16 +210,13 @@ def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable
 def report_command(
     logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
 ) -> str:
-    """Return the command that makes a report, as typed unless a path leads out of this folder."""
-    from fmgrid.hypotheses.commands import absolute, is_inside
+    """Return the command that makes a report."""
+    from fmgrid.hypotheses.commands import path_word
 
-    every = [("--output", output), ("--reference", reference)]
-    every += [("--grid", grid) for grid in grids or ()]
-    given = [(name, str(path)) for name, path in every if path is not None]
-    if logdir != Path() and all(map(is_inside, [str(logdir), *(path for _, path in given)])):
-        return command_line(["fmgrid", *sys.argv[1:]])
-    words = [word for name, path in given for word in (name, absolute(path))]
-    return command_line(["fmgrid", "report", absolute(str(logdir)), *words])
+    given = [("--output", output), ("--reference", reference)]
+    given += [("--grid", grid) for grid in grids or ()]
+    words = [word for name, path in given if path for word in (name, path_word(path))]
+    return command_line(["fmgrid", "report", path_word(logdir), *words])
 
 
 def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":

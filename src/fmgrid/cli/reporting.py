@@ -11,9 +11,8 @@ from fmgrid.cli.output import put_json, say, warn
 from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
 from fmgrid.errors import FmgridError, InputError, Place, Problem
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.notation import to_text
-from fmgrid.hypotheses.records import GridRecord
-from fmgrid.hypotheses.registry import read_asked_in, recall
+from fmgrid.hypotheses.language import to_text
+from fmgrid.hypotheses.registry import GridRecord, read_asked, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
@@ -32,7 +31,7 @@ def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study
     """
     contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_asked_in(dict.fromkeys([logdir, *contents.grids]))
+    noted, unread = read_asked(*dict.fromkeys([logdir, *contents.grids]))
     contents.warnings += unread
     study = to_study(contents, noted if asked is None else recall(asked, noted))
     if not study.scored:

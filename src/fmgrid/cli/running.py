@@ -30,7 +30,7 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import GridSearch

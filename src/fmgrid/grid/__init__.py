@@ -20,7 +20,8 @@ from fmgrid.grid.files import RealPath, member_files, read_files
 from fmgrid.grid.hypotheses import state
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, RegisteredHypothesis
+from fmgrid.hypotheses.commands import Command
+from fmgrid.hypotheses.registry import GridRecord, Hypothesis, RegisteredHypothesis
 from fmgrid.settings import changed_settings, describe_change
 from fmgrid.words import printable
 
