@@ -240,7 +240,7 @@ def test_a_choice_by_held_out_images_is_told_of_each_set_and_of_no_single_experi
             *held("k", 0.4, 0.4, validation=400),
         ]
     )
-    told = said(results_section(weigh(study), {}, {}))
+    told = said(results_section(weigh(study), {}, []))
     assert "Chosen on 300 images held out: h1. On the test images it has rank 2 of 2." in told
     assert told.count("Chosen on") == 1
     assert re.search(r"^\| k +\|.*\| +40\.00% \|", told, re.MULTILINE)
@@ -301,7 +301,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)
-    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, {})), re.MULTILINE)
+    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, [])), re.MULTILINE)
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
     assert rows_of(plot_experiments(study))[0] == first

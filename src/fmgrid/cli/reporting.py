@@ -17,7 +17,7 @@ from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
 from fmgrid.report import Evidence, Reference, to_document, weigh
-from fmgrid.report.hypotheses import deciding_figures
+from fmgrid.report.overview import deciding_figures
 from fmgrid.results.summary import Contents, read_runs
 from fmgrid.words import command_line, counted
 

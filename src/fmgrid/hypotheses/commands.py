@@ -5,9 +5,9 @@ in another one.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Strict
 
@@ -29,6 +29,11 @@ class Command(Record):
     # the others with their values, "" for a flag
     options: Annotated[tuple[Annotated[tuple[Word, Word], List], ...], List] = ()
     seeds: Annotated[tuple[int, ...], List] = ()  # of --seeds
+
+    def with_paths(self, change: Callable[[str], str]) -> Self:
+        """Return the command after its paths have changed."""
+        paths = {"folder": change(self.folder), "logdir": change(self.logdir)}
+        return self.model_copy(update={**paths, "grids": tuple(map(change, self.grids))})
 
     def grid_words(self) -> list[str]:
         """Return the grids as words of a command."""

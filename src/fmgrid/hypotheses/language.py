@@ -183,7 +183,6 @@ _HINTS = {
     '"': "close the quotes",
     "'": "close the quotes",
     "(": "there are no brackets; write one comparison",
-    "{": "write a table's values one by one, as in optimizer_args.momentum = 0.9",
     "-": "write one difference of two experiments, as in epochs_10 - epochs_5",
     "and": _JOINTS,
     ",": _JOINTS,

@@ -222,18 +222,8 @@ def _relocated(record: GridRecord, root: str) -> GridRecord:
             return path
         return new.as_posix() if _exists(str(new)) else path
 
-    runs = [
-        command.model_copy(
-            update={
-                "folder": moved(command.folder),
-                "logdir": moved(command.logdir),
-                "grids": tuple(map(moved, command.grids)),
-            }
-        )
-        for command in record.runs
-    ]
-    update = {"file": moved(record.file), "root": root, "runs": tuple(runs)}
-    return record.model_copy(update=update)
+    runs = tuple(command.with_paths(moved) for command in record.runs)
+    return record.model_copy(update={"file": moved(record.file), "root": root, "runs": runs})
 
 
 def _places(folder: Path, record: GridRecord) -> list[Path]:
@@ -337,8 +327,7 @@ def _with_times(
 
 def _with_path(command: Command, before: GridRecord, now: GridRecord) -> Command:
     """Return a command with the path that a grid has now."""
-    if before.path == now.path and before.file == now.file:
+    known = before.path, before.file
+    if known == (now.path, now.file):
         return command
-    known = (before.path, before.file)
-    grids = tuple(now.file or now.path if grid in known else grid for grid in command.grids)
-    return command.model_copy(update={"grids": grids})
+    return command.with_paths(lambda word: (now.file or now.path) if word in known else word)

@@ -3,21 +3,23 @@
 Each module writes some of the sections from the same analysis; `pages` makes pages of them.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from fmgrid import __version__
 from fmgrid.pages.document import Document, Picture, plain
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section
-from fmgrid.report.evidence import Evidence, weigh
-from fmgrid.report.hypotheses import hypotheses_section
-from fmgrid.report.overview import luck_section, settings_section, summary_section
-from fmgrid.report.published import published_section
-from fmgrid.report.reference import Reference, read_reference
+from fmgrid.report.evidence import Evidence, Reference, read_reference, weigh
+from fmgrid.report.overview import (
+    hypotheses_section,
+    luck_section,
+    settings_section,
+    summary_section,
+)
 from fmgrid.report.results import (
     design_section,
     overfitting_section,
+    published_section,
     results_section,
     returns_section,
 )
@@ -35,16 +37,13 @@ def to_document(
 
     Each picture comes with the title of its group, None if it is of all experiments.
     """
-    of_groups: dict[str | None, list[Picture]] = defaultdict(list)
-    for group, picture in pictures:
-        of_groups[group].append(picture)
-    of_all = {picture.name: picture for picture in of_groups[None]}
+    of_all = {picture.name: picture for group, picture in pictures if group is None}
     sections = (
         summary_section(evidence, of_all),
         settings_section(evidence),
         hypotheses_section(evidence),
         design_section(evidence),
-        results_section(evidence, of_all, of_groups),
+        results_section(evidence, of_all, pictures),
         luck_section(evidence, of_all),
         overfitting_section(evidence, of_all),
         returns_section(evidence),

@@ -112,13 +112,12 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
     """Return the commands that run grids again with further words: all, or those *of* some."""
     grids = [asked for asked in study.asked if asked.names]
     concerned = [asked for asked in grids if of is None or of & {*asked.names}]
+    further = (*further, "--logdir", path_word(logdir))
     if not concerned:
-        return code(
-            command_line(["fmgrid", "run", "GRID", *further, "--logdir", path_word(logdir)])
-        )
+        return code(command_line(["fmgrid", "run", "GRID", *further]))
     paths: dict[tuple[str, str], list[str]] = {}  # by what stands before and after them
     for asked in concerned:
-        words = [*further, "--logdir", path_word(logdir)]
+        words = [*further]
         command = asked.last_run
         if command is None:  # as of fmgrid 0.1, which kept commands as text only
             typed = asked.commands[-1:] or [command_line(["fmgrid", "run", asked.word()])]
