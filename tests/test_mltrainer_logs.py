@@ -512,6 +512,6 @@ def test_networks_that_differ_are_no_repeats_of_one_configuration(tmp_path: Path
     study = to_study(read_runs(tmp_path, with_history=True), [])
     one, other = study.experiments.values()
     assert one.configuration != other.configuration
-    assert [axis.name for axis in study.groups[0].axes] == ["network.dropout"]
+    assert [axis.name for axis in study.groups[0].axes] == ["network_args.dropout"]
     text = to_csv(by_experiment(study))
     assert text.splitlines()[0].endswith(",network.dropout,network.units")

@@ -18,6 +18,14 @@ class Component(NamedTuple):
     args: Mapping[str, Any]
 
 
+class Work(NamedTuple):
+    """What the seconds of a network follow from."""
+
+    layers: int
+    weights: int  # trained numbers
+    flops: int  # operations for one image, forwards
+
+
 @dataclass(frozen=True, eq=False)
 class Kind:
     """An entry of the table of kinds."""

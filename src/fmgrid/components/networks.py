@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fmgrid.components.datasets import info_of
-from fmgrid.components.kinds import Component, Kind
+from fmgrid.components.kinds import Component, Kind, Work
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DatasetInfo
 from fmgrid.experiment import Experiment
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from fmgrid.components.mlp import MLP
-
-
-class Work(NamedTuple):
-    """What a network's seconds follow from."""
-
-    layers: int
-    weights: int  # trained numbers
-    flops: int  # operations for one image, forwards
 
 
 @dataclass(frozen=True)

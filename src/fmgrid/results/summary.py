@@ -32,8 +32,8 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK = "network"  # the setting that holds the attributes of a network of plain mltrainer's
-NETWORK_COLUMN = f"{NETWORK}."  # begins the name of a column of one of them
+NETWORK = "network_args"  # the setting that holds the attributes of a network of plain mltrainer's
+NETWORK_COLUMN = "network."  # begins the name of a column of one of them
 _MOST_NETWORK_COLUMNS = 100
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
