@@ -11,9 +11,8 @@ from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.grid.blocks import Statement, Written
 from fmgrid.hypotheses.language import (
-    MAX_COMPARISONS,
-    MAX_HYPOTHESES,
     ExpectationError,
+    TooManyError,
     check_size,
     count_comparisons,
     names_of,
@@ -74,7 +73,7 @@ def state(
             check_measured(written.value, [named.by_name[name] for name in names_of(expectation)])
         except ExpectationError as error:
             problems.append(written.problem(str(error)))
-            if number > MAX_HYPOTHESES or comparisons > MAX_COMPARISONS:
+            if isinstance(error, TooManyError):
                 break  # so does each that follows
             continue
         texts = {"claim": statement.claim, "expect": statement.expect.value}

@@ -44,6 +44,10 @@ class ExpectationError(FmgridError):
     exit_code = 2
 
 
+class TooManyError(ExpectationError):
+    """One hypothesis more than a grid may have, or one of too many comparisons."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """A setting that has any of some values; lists are tuples."""
@@ -135,13 +139,11 @@ def count_comparisons(expectation: Expectation) -> int:
 
 
 def check_size(hypotheses: int, comparisons: int) -> None:
-    """Raise `ExpectationError` for more than a grid may have together."""
+    """Raise `TooManyError` for more than a grid may have together."""
     if hypotheses > MAX_HYPOTHESES:
-        raise ExpectationError(
-            f"comes after {MAX_HYPOTHESES} others, the limit of a grid; write fewer"
-        )
+        raise TooManyError(f"comes after {MAX_HYPOTHESES} others, the limit of a grid; write fewer")
     if comparisons > MAX_COMPARISONS:
-        raise ExpectationError(
+        raise TooManyError(
             f"takes {comparisons:,} comparisons, with the hypotheses before it, and the limit of a "
             f"grid is {MAX_COMPARISONS:,}; write it about fewer experiments"
         )

@@ -27,8 +27,8 @@ from fmgrid.hypotheses.language import (
     parse_expectation,
     selections,
 )
-from fmgrid.results.results_file import read_as, seal
-from fmgrid.results.store import FOLDER_OF_GRIDS, is_hidden, naming
+from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
+from fmgrid.results.store import FOLDER_OF_GRIDS, naming
 from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
@@ -183,7 +183,7 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """
     folder = root / FOLDER_OF_GRIDS
     try:
-        paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return {}, []
     stored = {}
@@ -192,7 +192,7 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
         if path.suffix != ".toml":
             continue
         try:
-            record = read_as(path, _to_record)
+            record = _read_record(path)
         except DamagedFileError as error:
             unread.append(f"{error}; the next fmgrid run notes anew what its grid asks")
             continue
@@ -204,8 +204,12 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     return stored, unread
 
 
-def _to_record(values: Mapping[str, Any]) -> GridRecord:
-    return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
+def _read_record(path: Path) -> GridRecord:
+    values = read_sealed(path)
+    try:
+        return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
 def _relocated(record: GridRecord, root: str) -> GridRecord:

@@ -15,6 +15,7 @@ from fmgrid.analysis.statistics import Noise
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
 from fmgrid.errors import InputError, Place, Problem
+from fmgrid.metrics import METRICS
 from fmgrid.system.disk import read_regular
 from fmgrid.words import printable
 
@@ -101,14 +102,11 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    wanted = "a reference has name, and any of accuracy, valid_loss, train_loss"
     message = ""
     if twice := [name for name, count in Counter(filter(None, columns)).items() if count > 1]:
         message = f"has the column {printable(twice[0], 40)} twice; leave one of them out"
-    elif "name" not in columns:
-        message = f"has no column name; {wanted}"
-    elif not {*columns} & {*PUBLISHED}:
-        message = f"has no figures; {wanted}"
+    elif "name" not in columns or not {*columns} & {*PUBLISHED}:
+        message = f"needs the column name, and any of {', '.join(PUBLISHED)}"
     if message:
         raise InputError([Problem(Place(str(path), 1), "", message)])
 
@@ -125,10 +123,9 @@ def _figures(
             value = float(text)
         except ValueError:
             value = math.nan
-        if not 0 <= value <= _LARGEST:  # nan neither
-            problems.append(Problem(place, metric, f'"{printable(text, 40)}" is no such figure'))
-        elif metric == "accuracy" and value > 1:
-            message = f"{text} is more than 1; write accuracies as fractions, {value / 100:.4g}"
-            problems.append(Problem(place, metric, message))
-        else:
+        if 0 <= value <= (1 if METRICS[metric].is_fraction else _LARGEST):  # nan does not
             yield metric, value
+        else:
+            what = "a fraction, as in 0.836" if METRICS[metric].is_fraction else "a number from 0"
+            message = f'"{printable(text, 40)}" is no such figure; write {what}'
+            problems.append(Problem(place, metric, message))

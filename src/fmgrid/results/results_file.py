@@ -6,9 +6,9 @@ Records of grids are sealed in the same way.
 import hashlib
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,7 +21,6 @@ from fmgrid.system.disk import open_regular, read_regular
 from fmgrid.words import printable
 
 FORMAT = 1
-T = TypeVar("T")
 MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a million epochs
 # What a reader may raise when it makes a record of a document of any shape.
 UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -60,18 +59,13 @@ def to_results(run: Run) -> bytes:
 
 
 def read_results(path: Path) -> Run:
-    """Return the run in a results file; see `read_as`."""
-    return read_as(path, _to_run)
-
-
-def read_as(path: Path, make: Callable[[Mapping[str, Any]], T]) -> T:
-    """Return the record that *make* returns for the document in a sealed file.
+    """Return the run in a results file.
 
     Raises `DamagedFileError`, with the file's name, if fmgrid did not write the file so.
     """
     document = read_sealed(path)
     try:
-        return make(document)
+        return _to_run(document)
     except UNFIT as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
