@@ -75,11 +75,10 @@ def run_grids(plan: Plan, store: Store, workers: int, policy: Policy, options: R
 def _note_afterwards(plan: Plan, store: Store) -> None:
     """Note what grids ask of runs that are all there: it may have been added since."""
     asked = to_asked(plan, datetime.now(UTC))
-    if not questions.unnoted(store.root, asked):
-        return
     try:
-        with store.locked():
-            _note(asked, store)
+        if questions.unnoted(store.root, asked):
+            with store.locked():
+                _note(asked, store)
     except StoreError as error:  # a folder that one may only read, or that another one uses
         warn(f"what the grids ask was not noted, and no report will know of it: {error}")
 

@@ -183,14 +183,13 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """
     folder = root / FOLDER_OF_GRIDS
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return {}, []
+    paths = sorted(path for path in visible if path.suffix == ".toml")
     stored = {}
     unread = []
     for path in paths:
-        if path.suffix != ".toml":
-            continue
         try:
             record = _read_record(path)
         except DamagedFileError as error:

@@ -190,9 +190,6 @@ def _not_compared(study: Study) -> Iterator[str]:
 
 
 def _software(study: Study) -> Iterator[str]:
-    versions: dict[str, dict[str, None]] = {}
-    for run in study.runs:
-        for name, value in run.software.items():
-            versions.setdefault(name, {})[str(value)] = None
-    for name, values in versions.items():
-        yield f"{plain(name)}: {plain(', '.join(values))}"
+    for name in dict.fromkeys(name for run in study.runs for name in run.software):
+        values = dict.fromkeys(str(run.software.get(name, "")) for run in study.runs)
+        yield f"{plain(name)}: {plain(', '.join(filter(None, values)))}"
