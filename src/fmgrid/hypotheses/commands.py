@@ -14,7 +14,7 @@ from pydantic import Strict
 from fmgrid.experiment import LongText, Record, Word
 from fmgrid.words import command_line, printable
 
-PATH_OPTIONS = frozenset({"--data-dir"})
+_PATH_OPTIONS = frozenset({"--data-dir"})
 
 List = Strict(strict=False)  # a tuple for which TOML has a list
 
@@ -44,7 +44,7 @@ class Command(Record):
         words = []
         for name, value in self.options:
             if name not in without:
-                words += [name, path_word(value, self.folder) if name in PATH_OPTIONS else value]
+                words += [name, path_word(value, self.folder) if name in _PATH_OPTIONS else value]
         return [word for word in words if word]  # a flag has no value
 
     def line(self) -> str:
