@@ -108,10 +108,11 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
     open_ = open_over_all(evidence.verdicts)
+    noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
-        "noise": evidence.noise and asdict(evidence.noise),
+        "noise": noise and asdict(noise),
         "effects": [
             {
                 **asdict(effect),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmgrid.analysis.effects import Effect, StepEffect, find_effects, find_gains
-from fmgrid.analysis.statistics import Noise
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
 from fmgrid.errors import InputError, Place, Problem
@@ -42,7 +41,6 @@ class Evidence:
     effects: Sequence[Effect]  # largest first
     gains: Sequence[StepEffect]
     verdicts: Sequence[Verdict]  # each corrected within its grid
-    noise: Noise | None  # of one run
     reference: Reference | None = None
 
 
@@ -56,7 +54,6 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
         effects=find_effects(study, metric),
         gains=find_gains(study, metric),
         verdicts=[verdict for asked in study.asked for verdict in judge(asked.hypotheses, study)],
-        noise=study.noise(metric),
         reference=reference,
     )
 

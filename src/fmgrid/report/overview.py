@@ -33,10 +33,18 @@ from fmgrid.words import counted
 
 def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Say what was run, and the main results."""
+    study = evidence.study
+    failed = sum(len(one.failures) for one in study.experiments.values())
+    trained = [
+        counted(len(study.experiments), "experiment"),
+        counted(len(study.runs), "complete run"),
+        counted(len(study.seeds), "seed"),
+        *([f"{failed:,} failed"] if failed else []),
+    ]
     words = [one.word for one in evidence.verdicts]
     verdicts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
     points = [
-        f"**Trained**: {_trained(evidence.study)}.",
+        f"**Trained**: {', '.join(trained)}.",
         *_best(evidence),
         *_settings(evidence),
         f"**Noise**: {_noise(evidence)}.",
@@ -110,16 +118,6 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
         table("The best experiment with each seed alone", rows),
         pictures.get("winners_by_seed"),
     )
-
-
-def _trained(study: Study) -> str:
-    failed = sum(len(one.failures) for one in study.experiments.values())
-    numbers = [
-        counted(len(study.experiments), "experiment"),
-        counted(len(study.runs), "complete run"),
-        counted(len(study.seeds), "seed"),
-    ]
-    return ", ".join([*numbers, f"{failed:,} failed"] if failed else numbers)
 
 
 def _best(evidence: Evidence) -> Iterator[str]:
