@@ -6,26 +6,18 @@ Published figures stand beside it.
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from fmgrid.analysis.axes import Group, level_of
-from fmgrid.analysis.comparisons import Against, compare_with
-from fmgrid.analysis.effects import (
-    Beside,
-    by_name_in_tables,
-    find_nested,
-    find_shares,
-    past_best,
-    per_doubling,
-    set_beside,
-)
+from fmgrid.analysis.comparisons import Against, Beside, by_name_in_tables, compare_with, set_beside
+from fmgrid.analysis.effects import GAP, find_gaps, find_nested, find_shares, past_best
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
+    Group,
     are_scored_alike,
+    best_by_images,
     best_first,
     by_configuration,
     images_of,
-    scored_alike,
+    level_of,
 )
-from fmgrid.analysis.means import GAP, find_gaps
 from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
@@ -132,7 +124,7 @@ def returns_section(evidence: Evidence) -> Section:
             "from": show(gain.before),
             "to": show(gain.after),
             **difference_cells("gain", gain.difference, gain.p, metric),
-            f"per doubling ({unit_of(metric)})": show_difference(per_doubling(gain), metric),
+            f"per doubling ({unit_of(metric)})": show_difference(gain.per_doubling, metric),
             "group": plain(gain.group),
         }
         for gain in evidence.gains
@@ -202,7 +194,7 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
         group.title,
-        *_on_test_images(ranked),
+        *_on_test_images(group.members, evidence.metric),
         *pictures,
         table(
             f"{plain(group.title)}, best first{reference}",
@@ -225,7 +217,7 @@ def _rows(
                 "experiment": code(one.name),
                 metric.replace("_", " "): with_interval(one.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(one, axis.name)) for axis in group.axes},
+                **{axis.name: _show(level_of(one, axis)) for axis in group.axes},
                 **{name.replace("_", " "): show_value(one.mean(name), name) for name in others},
                 "seeds": str(len(one.runs)),
                 "images seen": f"{one.images_seen:,}" if one.images_seen else "",
@@ -237,9 +229,9 @@ def _rows(
     return rows
 
 
-def _on_test_images(ranked: Sequence[ExperimentRuns]) -> Iterator[str]:
+def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[str]:
     """Say how experiments that were chosen on held-out images rank on the test images."""
-    for best, *others in scored_alike(ranked):
+    for best, *others in best_by_images(members, metric):
         on_test = best_first([best, *others], "test_accuracy")
         if best in on_test and others:
             yield (
