@@ -236,8 +236,9 @@ def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
     folder.write_text("")
     reason = "cannot be read: Not a directory, so that it is not known what the grids ask"
     assert read_asked(root) == ([], [f"{folder}: {reason}"])
-    with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
-        note(root, [asked()])
+    for look in (note, unnoted):
+        with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
+            look(root, [asked()])
 
 
 @pytest.fixture
