@@ -6,7 +6,7 @@ from typing import Any
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import METRICS
 from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import Contents, StoredRun

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.language import (
+    MAX_CHARACTERS,
     Condition,
     Constant,
     Contrast,
@@ -19,9 +20,10 @@ from fmgrid.hypotheses.language import (
     Selection,
     Side,
     Term,
+    parse_expectation,
     selections,
+    to_text,
 )
-from fmgrid.hypotheses.notation import MAX_CHARACTERS, parse_expectation, to_text
 from fmgrid.hypotheses.resolution import (
     Experiments,
     check_measured,

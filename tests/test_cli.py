@@ -158,7 +158,7 @@ def test_no_table_is_written_where_one_would_meet_a_folder() -> None:
         (StoreError("a\nb: is full"), "a\\u000ab: is full"),
         (InputError([Problem(Place("a\nb", 1), "", "x")] * 2), "a\\u000ab:1: x"),
         (InputError([Problem(Place(n), "", "x") for n in "ab"]), "a: x\nb: x"),
-        (DataError("not found:\n  here"), "not found:\n  here"),
+        (DataError("not found:", "  here"), "not found:\n  here"),
     ],
 )
 def test_an_error_takes_a_line_unless_it_has_more_to_say(error: FmgridError, told: str) -> None:

@@ -16,9 +16,8 @@ from fmgrid.cli import app
 from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan, to_asked
-from fmgrid.hypotheses.commands import current_folder, to_command
-from fmgrid.hypotheses.records import Command, GridRecord
-from fmgrid.hypotheses.registry import note
+from fmgrid.hypotheses.commands import Command, current_folder, to_command
+from fmgrid.hypotheses.registry import GridRecord, note
 from fmgrid.pages.document import Code, Section
 from fmgrid.report import weigh
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section

@@ -17,8 +17,7 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import GridRecord
-from fmgrid.hypotheses.registry import note
+from fmgrid.hypotheses.registry import GridRecord, note
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.report import to_document, weigh
 from fmgrid.results.store import Store

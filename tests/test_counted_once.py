@@ -13,7 +13,7 @@ from fmgrid.analysis.comparisons import as_good_as_best, compare_with, find_winn
 from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from made_up_runs import STARTED
 from made_up_studies import Row, rows, study_of
 from test_questions import stated

@@ -6,8 +6,7 @@ import pytest
 
 from fmgrid.errors import InputError
 from fmgrid.grid import Plan, load_plan
-from fmgrid.hypotheses.language import names_of, selections
-from fmgrid.hypotheses.notation import parse_expectation
+from fmgrid.hypotheses.language import names_of, parse_expectation, selections
 from fmgrid.words import printable
 from loading import load_grids
 

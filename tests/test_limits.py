@@ -13,8 +13,7 @@ from fmgrid.analysis import verdicts
 from fmgrid.analysis.verdicts import judge
 from fmgrid.errors import InputError
 from fmgrid.grid import load_plan, to_asked
-from fmgrid.hypotheses.language import MAX_COMPARISONS, MAX_HYPOTHESES
-from fmgrid.hypotheses.notation import MAX_CHARACTERS, to_text
+from fmgrid.hypotheses.language import MAX_CHARACTERS, MAX_COMPARISONS, MAX_HYPOTHESES, to_text
 from fmgrid.hypotheses.registry import note, read_asked
 from loading import load_grids
 from made_up_studies import rows, study_of

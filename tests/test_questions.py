@@ -17,8 +17,7 @@ from fmgrid.errors import StoreError
 from fmgrid.grid import load_plan, to_asked
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.language import MAX_HYPOTHESES
-from fmgrid.hypotheses.records import GridRecord, RegisteredHypothesis
-from fmgrid.hypotheses.registry import note, read_asked, read_asked_in, to_file, unnoted
+from fmgrid.hypotheses.registry import GridRecord, RegisteredHypothesis, note, read_asked, unnoted
 from fmgrid.results.results_file import seal
 from made_up_studies import row, study_of
 from test_store import signed, texts
@@ -154,7 +153,7 @@ def test_every_path_has_a_file_of_its_own(root: Path) -> None:
     assert len(names) == len(paths)
 
 
-WHOLE = to_file(asked())
+WHOLE = seal(asked().model_dump())
 DAMAGE = {
     "cut off": (WHOLE[:-9], "was changed or damaged: its digest does not match"),
     "edited": (WHOLE.replace(b'"run"', b'"ran"'), "was changed or damaged: its digest"),
@@ -237,8 +236,9 @@ def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
     folder.write_text("")
     reason = "cannot be read: Not a directory, so that it is not known what the grids ask"
     assert read_asked(root) == ([], [f"{folder}: {reason}"])
-    with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
-        note(root, [asked()])
+    for look in (note, unnoted):
+        with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
+            look(root, [asked()])
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_a_copy_of_a_record_doubles_no_grid(name: str, root: Path) -> None:
     note(root, [asked()])
     (record,) = (root / ".grids").iterdir()
     copy = record.with_name(name.format(stem=record.stem))
-    copy.write_bytes(to_file(asked(command="another")))
+    copy.write_bytes(seal(asked(command="another").model_dump()))
     assert kept(root) == asked()
     record.unlink()
     assert read_asked(root) == (
@@ -407,7 +407,7 @@ def test_one_grid_in_two_log_folders_is_one_with_the_earliest_times(tmp_path: Pa
     one, other = tmp_path / "one", tmp_path / "other"
     note(one, [asked("g.toml", stated(since=FRIDAY), command="run here")])
     note(other, [asked("g.toml", stated(since=MONDAY), stated("added"), command="run there")])
-    (found,), unread = read_asked_in([tmp_path, one, other])
+    (found,), unread = read_asked(tmp_path, one, other)
     assert found.hypotheses == (stated(since=MONDAY), stated("added"))
     assert (found.withdrawn, found.commands) == ((), ("run here", "run there"))
     assert unread == []
@@ -418,7 +418,7 @@ def test_a_hypothesis_that_one_of_two_folders_gave_up_is_still_stated(tmp_path: 
     note(one, [asked("g.toml", stated(since=MONDAY))])
     note(one, [asked("g.toml")])
     note(other, [asked("g.toml", stated(since=FRIDAY))])
-    (found,), _ = read_asked_in([one, other])
+    (found,), _ = read_asked(one, other)
     assert (found.hypotheses, found.withdrawn) == ((stated(since=MONDAY),), ())
 
 
@@ -426,14 +426,14 @@ def test_a_grid_with_another_path_on_another_machine_is_the_same(tmp_path: Path)
     one, other = tmp_path / "one", tmp_path / "other"
     note(one, [asked("/home/me/g.toml")])
     note(other, [asked("C:/me/g.toml")])
-    assert [found.path for found in read_asked_in([one, other])[0]] == ["/home/me/g.toml"]
+    assert [found.path for found in read_asked(one, other)[0]] == ["/home/me/g.toml"]
 
 
 def test_grids_of_one_path_with_other_experiments_are_two(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     note(one, [asked("g.toml")])
     note(other, [asked("g.toml").model_copy(update={"names": ("c", "d")})])
-    assert len(read_asked_in([one, other])[0]) == 2
+    assert len(read_asked(one, other)[0]) == 2
 
 
 @pytest.mark.usefixtures("grid")
@@ -442,7 +442,7 @@ def test_two_grids_of_one_folder_stay_two_beside_the_same_two_of_another(tmp_pat
     one, other = tmp_path / "one", tmp_path / "other"
     for root in (one, other):
         note(root, [asked("g.toml"), asked("h.toml")])
-    assert [found.path for found in read_asked_in([one, other])[0]] == ["g.toml", "h.toml"]
+    assert [found.path for found in read_asked(one, other)[0]] == ["g.toml", "h.toml"]
 
 
 def test_records_that_cannot_be_listed_are_not_written_over(
@@ -570,7 +570,7 @@ def test_an_expectation_is_stored_as_a_value(root: Path) -> None:
 
 def test_a_long_list_is_written_as_a_short_one_is(root: Path) -> None:
     names = tuple(f'e{number} "\n' for number in range(2000))
-    content = to_file(asked().model_copy(update={"names": names}))
-    assert content.count(b"\n") == to_file(asked()).count(b"\n")
+    content = seal(asked().model_copy(update={"names": names}).model_dump())
+    assert content.count(b"\n") == seal(asked().model_dump()).count(b"\n")
     note(root, [asked().model_copy(update={"names": names})])
     assert kept(root).names == names

@@ -20,7 +20,7 @@ from fmgrid.analysis.study import Study
 from fmgrid.cli.reporting import check_place, load_study, place, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Section, Table
 from fmgrid.report import weigh
 from fmgrid.report.results import design_section, results_section

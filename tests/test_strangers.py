@@ -21,9 +21,15 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
 from fmgrid.experiment import Experiment, Failure, Run
-from fmgrid.hypotheses.notation import parse_expectation
-from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
-from fmgrid.hypotheses.registry import FOLDER_OF_GRIDS, note, read_asked, to_file
+from fmgrid.hypotheses.commands import Command
+from fmgrid.hypotheses.language import parse_expectation
+from fmgrid.hypotheses.registry import (
+    FOLDER_OF_GRIDS,
+    GridRecord,
+    RegisteredHypothesis,
+    note,
+    read_asked,
+)
 from fmgrid.report import to_document, weigh
 from fmgrid.results.results_file import read_results, seal, to_results
 from fmgrid.results.store import Store
@@ -306,7 +312,7 @@ def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
     asked = GridRecord(
         path="g.toml", names=("good",), runs=(command,), file="/a/g.toml", root="/a/b"
     )
-    values = tomllib.loads(to_file(asked).decode())
+    values = tomllib.loads(seal(asked.model_dump()).decode())
     for name in ("digest", "format"):
         del values[name]
     folder = tmp_path / FOLDER_OF_GRIDS

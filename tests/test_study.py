@@ -15,7 +15,7 @@ from fmgrid.analysis.experiments import (
     find_axes,
 )
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from made_up_runs import make_record
 from made_up_studies import members, row, rows, study_of

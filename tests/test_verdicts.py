@@ -11,7 +11,7 @@ import pytest
 from fmgrid.analysis.statistics import holm, p_positive
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
-from fmgrid.hypotheses.records import RegisteredHypothesis
+from fmgrid.hypotheses.registry import RegisteredHypothesis
 from made_up_studies import rows, study_of
 
 Values = Mapping[str, Sequence[float] | Mapping[int, float]]

@@ -18,7 +18,7 @@ from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.running import Progress
 from fmgrid.cli.showing import describe_best, show_best
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
@@ -239,7 +239,7 @@ def test_a_choice_by_held_out_images_is_told_of_each_set_and_of_no_single_experi
             *held("k", 0.4, 0.4, validation=400),
         ]
     )
-    told = said(results_section(weigh(study), {}, {}))
+    told = said(results_section(weigh(study), {}, []))
     assert "Chosen on 300 images held out: h1. On the test images it has rank 2 of 2." in told
     assert told.count("Chosen on") == 1
     assert re.search(r"^\| k +\|.*\| +40\.00% \|", told, re.MULTILINE)
@@ -300,7 +300,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)
-    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, {})), re.MULTILINE)
+    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, [])), re.MULTILINE)
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
     assert rows_of(plot_experiments(study))[0] == first

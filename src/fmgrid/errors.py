@@ -56,7 +56,11 @@ class InputError(FmgridError):
             set(problems),
             key=lambda problem: (problem.place.source, problem.place.line or 0, str(problem)),
         )
-        super().__init__(*self.problems)
+        super().__init__(self.problems)  # so that it can be copied
+
+    def __str__(self) -> str:
+        """Return a line for each problem."""
+        return "\n".join(map(str, self.problems))
 
     @classmethod
     def at(cls, source: str, message: str) -> "InputError":

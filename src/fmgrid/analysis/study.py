@@ -26,7 +26,7 @@ from fmgrid.analysis.experiments import (
     without,
 )
 from fmgrid.experiment import typed
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from fmgrid.results import summary
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells

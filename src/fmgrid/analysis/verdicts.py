@@ -45,9 +45,10 @@ from fmgrid.hypotheses.language import (
     check_size,
     count_comparisons,
     names_of,
+    parse_expectation,
+    to_text,
 )
-from fmgrid.hypotheses.notation import parse_expectation, to_text
-from fmgrid.hypotheses.records import RegisteredHypothesis
+from fmgrid.hypotheses.registry import RegisteredHypothesis
 from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]

@@ -22,7 +22,7 @@ MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
-    from fmgrid.hypotheses.records import Command
+    from fmgrid.hypotheses.commands import Command
 
 T = TypeVar("T")
 Q = TypeVar("Q", int, float)

@@ -16,13 +16,12 @@ from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import resolve
 from fmgrid.errors import FmgridError, InputError
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.notation import to_text
-from fmgrid.hypotheses.records import GridRecord
-from fmgrid.hypotheses.registry import read_asked_in, recall
+from fmgrid.hypotheses.language import to_text
+from fmgrid.hypotheses.registry import GridRecord, read_asked, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
 from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
-from fmgrid.report.hypotheses import deciding_figures
+from fmgrid.report.overview import deciding_figures
 from fmgrid.results.store import naming
 from fmgrid.results.summary import Contents, read_runs
 from fmgrid.system.disk import move_file, move_folder, read_regular
@@ -41,7 +40,7 @@ def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study
     """
     contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_asked_in(dict.fromkeys([logdir, *contents.grids]))
+    noted, unread = read_asked(*dict.fromkeys([logdir, *contents.grids]))
     contents.warnings += unread
     study = to_study(contents, noted if asked is None else recall(asked, noted))
     if not study.scored:
@@ -165,10 +164,11 @@ def _read(page: Path) -> str:
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
     open_ = open_over_all(evidence.verdicts)
+    noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
-        "noise": evidence.noise and asdict(evidence.noise),
+        "noise": noise and asdict(noise),
         "effects": [
             {
                 **asdict(effect),

@@ -35,7 +35,7 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
 from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
@@ -158,11 +158,10 @@ def run_grids(options: RunOptions, policy: Policy) -> int:
 def _note_afterwards(plan: Plan, store: Store) -> None:
     """Store the grid records of complete runs: their questions may have been added since."""
     records = to_asked(plan, datetime.now(UTC))
-    if not registry.unnoted(store.root, records):
-        return
     try:
-        with store.locked():
-            _note(records, store)
+        if registry.unnoted(store.root, records):
+            with store.locked():
+                _note(records, store)
     except StoreError as error:  # a folder that one may only read, or that another one uses
         warn(f"the questions of the grids were not noted, and no report has them: {error}")
 

@@ -20,7 +20,8 @@ from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.hypotheses import read_hypotheses
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, RegisteredHypothesis
+from fmgrid.hypotheses.commands import Command
+from fmgrid.hypotheses.registry import GridRecord, Hypothesis, RegisteredHypothesis
 from fmgrid.settings import describe_change
 from fmgrid.words import printable
 

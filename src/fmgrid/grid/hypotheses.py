@@ -17,9 +17,9 @@ from fmgrid.hypotheses.language import (
     check_size,
     count_comparisons,
     names_of,
+    parse_expectation,
 )
-from fmgrid.hypotheses.notation import parse_expectation
-from fmgrid.hypotheses.records import Hypothesis
+from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.hypotheses.resolution import (
     Experiments,
     check_measured,

@@ -1,17 +1,59 @@
-"""Commands that hold wherever they are pasted: what was run, and what to run next.
+"""Commands that can be typed again: those that ran a grid, and those to run next.
 
-A path that leads out of the folder in which the command is shown, or that was typed in another
-one, is made absolute.
+A path is made absolute if it leads out of the folder in which the command is shown, or was typed
+in another one.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Self
 
-from fmgrid.hypotheses.records import Command, GridRecord
+from pydantic import Strict
+
+from fmgrid.experiment import LongText, Record, Word
 from fmgrid.words import command_line, printable
 
-PATH_OPTIONS = frozenset({"--data-dir"})
+_PATH_OPTIONS = frozenset({"--data-dir"})
+
+List = Strict(strict=False)  # a tuple for which TOML has a list
+
+
+class Command(Record):
+    """An `fmgrid run` as values: what it meant can be said again from any folder."""
+
+    text: LongText  # as it was typed
+    folder: Word  # in which it was typed
+    grids: Annotated[tuple[Word, ...], List]  # files and folders, as they were typed
+    logdir: Word
+    # the others with their values, "" for a flag
+    options: Annotated[tuple[Annotated[tuple[Word, Word], List], ...], List] = ()
+    seeds: Annotated[tuple[int, ...], List] = ()  # of --seeds
+
+    def with_paths(self, change: Callable[[str], str]) -> Self:
+        """Return the command after its paths have changed."""
+        paths = {"folder": change(self.folder), "logdir": change(self.logdir)}
+        return self.model_copy(update={**paths, "grids": tuple(map(change, self.grids))})
+
+    def grid_words(self) -> list[str]:
+        """Return the grids as words of a command."""
+        return [path_word(grid, self.folder) for grid in self.grids]
+
+    def option_words(self, without: Collection[str] = ()) -> list[str]:
+        """Return the options but for some, and for its seeds and log folder."""
+        words = []
+        for name, value in self.options:
+            if name not in without:
+                words += [name, path_word(value, self.folder) if name in _PATH_OPTIONS else value]
+        return [word for word in words if word]  # a flag has no value
+
+    def line(self) -> str:
+        """Return the command so that it means the same in the current folder."""
+        words = [*self.grid_words(), *self.option_words()]
+        if self.seeds:
+            words += ["--seeds", ",".join(map(str, self.seeds))]
+        words += ["--logdir", path_word(self.logdir, self.folder)]
+        return command_line(["fmgrid", "run", *words])
 
 
 def to_command(
@@ -53,9 +95,13 @@ def current_folder() -> str:
         return ""
 
 
-def is_inside(path: str) -> bool:
-    """Return whether a path leads nowhere but into the folder that it starts from."""
-    return not Path(path).is_absolute() and ".." not in Path(path).parts
+def path_word(path: Path | str, folder: str | None = None) -> str:
+    """Return a path, typed in *folder* or else in the current one, as a word of a command."""
+    parts = Path(path).parts
+    is_inside = parts and not Path(path).is_absolute() and ".." not in parts
+    if is_inside and folder in (None, current_folder()):
+        return as_argument(path)
+    return absolute(str(path), folder)
 
 
 def absolute(path: str, folder: str | None = None) -> str:
@@ -69,70 +115,6 @@ def absolute(path: str, folder: str | None = None) -> str:
     return (Path(os.path.realpath(joined.parent)) / joined.name).as_posix()
 
 
-def path_word(path: Path | str) -> str:
-    """Return a path as a word of a command that is shown in the current folder."""
-    return as_argument(path) if is_inside(str(path)) else absolute(str(path))
-
-
 def as_argument(path: Path | str) -> str:
     """Return a path as a word of a command that is not taken for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
-
-
-def is_here(command: Command) -> bool:
-    """Return whether the paths of a command hold in the current folder as they were typed."""
-    paths = [*command.grids, *(value for name, value in command.options if name in PATH_OPTIONS)]
-    return command.folder == current_folder() and all(map(is_inside, paths))
-
-
-def option_words(command: Command, *, here: bool, without: Collection[str] = ()) -> list[str]:
-    """Return the options of a command but for some, and for its seeds and log folder."""
-    words = []
-    for name, value in command.options:
-        if name not in without:
-            is_moved = name in PATH_OPTIONS and not here
-            words += [name, absolute(value, command.folder) if is_moved else value]
-    return [word for word in words if word]  # a flag has no value
-
-
-def grid_words(command: Command, *, here: bool) -> list[str]:
-    """Return the grids of a command."""
-    return [as_argument(grid) if here else absolute(grid, command.folder) for grid in command.grids]
-
-
-def last_command(asked: GridRecord) -> Command | None:
-    """Return the command that last ran a grid, None where it is known as text only."""
-    if not asked.runs or (asked.commands and asked.commands[-1] != asked.runs[-1].text):
-        return None
-    return asked.runs[-1]
-
-
-def commands_of(asked: GridRecord) -> list[str]:
-    """Return the commands that ran a grid, so that they hold in the current folder."""
-    lines = []
-    for text in asked.commands:
-        known = [_said_again(command) for command in asked.runs if command.text == text]
-        lines += known or [text]
-    return lines
-
-
-def _said_again(command: Command) -> str:
-    """Return a command so that it holds in the current folder: as it was typed, where it does."""
-    if is_here(command) and is_inside(command.logdir):
-        return command.text
-    words = [*grid_words(command, here=False), *option_words(command, here=False)]
-    if command.seeds:
-        words += ["--seeds", ",".join(map(str, command.seeds))]
-    words += ["--logdir", absolute(command.logdir, command.folder)]
-    return command_line(["fmgrid", "run", *words])
-
-
-def grid_word(asked: GridRecord, command: Command | None) -> str:
-    """Return a grid's path as a word of a command: as it was typed, where that holds here."""
-    folder = command.folder if command else current_folder()
-    path = absolute(asked.path, folder)
-    is_known = asked.file in ("", Path(os.path.realpath(path)).as_posix())
-    is_near = is_inside(asked.path) and folder == current_folder()
-    if not asked.file or (is_known and is_near):
-        return as_argument(asked.path)
-    return path if is_known else asked.file

@@ -8,22 +8,117 @@ known by its absolute path; after it was moved or renamed, by its content.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BeforeValidator, Field, TypeAdapter
 
 from fmgrid.errors import DamagedFileError
-from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
+from fmgrid.experiment import LongText, Name, Record, ShortText, Word
+from fmgrid.hypotheses.commands import Command, List, absolute, path_word
+from fmgrid.hypotheses.language import (
+    MAX_HYPOTHESES,
+    Condition,
+    Equivalence,
+    Expectation,
+    ExpectationError,
+    Ordering,
+    parse_expectation,
+    selections,
+)
 from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
 from fmgrid.results.store import FOLDER_OF_GRIDS, naming
 from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
 _MOST_COMMANDS = 20  # that are remembered of a grid
+_MOST_NAMES = 1_000_000
+_MOST_CHARACTERS = 1_000_000
+_EXPECTATION: TypeAdapter[Expectation] = TypeAdapter(
+    Ordering | Equivalence, config={"defer_build": True}
+)
+
+
+def _to_resolved(value: Any) -> Expectation:
+    """Return a resolved expectation; fmgrid 0.1 wrote it as text."""
+    try:
+        if isinstance(value, str):
+            value = parse_expectation(value, limit=_MOST_CHARACTERS)
+    except ExpectationError as error:
+        raise ValueError(str(error)) from error
+    expectation = _EXPECTATION.validate_python(value)
+    if any(isinstance(item, Condition) for items in selections(expectation) for item in items):
+        raise ValueError("has a condition where it should name experiments")
+    if isinstance(expectation, Equivalence) and len({*expectation.among}) == 1:
+        raise ValueError("is about one experiment, which has nothing to differ from")
+    return expectation
+
+
+class Hypothesis(Record):
+    """A claim about the results of experiments."""
+
+    claim: ShortText  # for people, one line
+    expect: ShortText  # as it was written
+    resolved: Annotated[Ordering | Equivalence, BeforeValidator(_to_resolved)]  # of exact names
+    metric: Name
+    place: ShortText  # file:line
+
+
+class RegisteredHypothesis(Hypothesis):
+    """A hypothesis, and since when it has stood in a grid that was run."""
+
+    since: AwareDatetime
+
+    @property
+    def meaning(self) -> Hashable:
+        """Key shared by hypotheses that differ at most in their place and time."""
+        return self.claim, self.expect, self.resolved, self.metric
+
+
+class GridRecord(Record):
+    """What a grid file asked when it was last run."""
+
+    path: Annotated[Word, Field(max_length=10_000)]  # as it was named, with forward slashes
+    question: ShortText = ""  # its first comment
+    # of the experiments that it spells out itself
+    names: Annotated[tuple[Name, ...], List, Field(max_length=_MOST_NAMES)] = ()
+    hypotheses: Annotated[
+        tuple[RegisteredHypothesis, ...], List, Field(max_length=MAX_HYPOTHESES)
+    ] = ()
+    # stated before, and no longer
+    withdrawn: Annotated[tuple[RegisteredHypothesis, ...], List] = ()
+    commands: Annotated[tuple[LongText, ...], List] = ()  # that ran it, in order
+    runs: Annotated[tuple[Command, ...], List] = ()  # those of the commands known as values
+    file: Word = ""  # the grid's absolute path without links, "" where it is not known
+    root: Word = ""  # the log folder's, to which the others are relative if all of it moves
+
+    @property
+    def last_run(self) -> Command | None:
+        """The command that last ran the grid, None where it is known as text only."""
+        if not self.runs or (self.commands and self.commands[-1] != self.runs[-1].text):
+            return None
+        return self.runs[-1]
+
+    def lines(self) -> list[str]:
+        """Return the commands that ran the grid, so that they hold in the current folder."""
+        return [
+            line
+            for text in self.commands
+            for line in [run.line() for run in self.runs if run.text == text] or [text]
+        ]
+
+    def word(self) -> str:
+        """Return the path as a word of a command: as it was typed, if that leads there still."""
+        folder = self.last_run.folder if self.last_run else None
+        typed = path_word(self.path, folder)
+        return typed if self.file in ("", _real(absolute(self.path, folder))) else self.file
 
 
 def unnoted(root: Path, grids: Sequence[GridRecord]) -> list[GridRecord]:
     """Return the grid records that differ from the stored ones, as `note` would store them."""
-    return [merged for merged, _ in _changes(root, grids, _read_folder(root)[0])]
+    with naming(root):
+        return [merged for merged, _ in _changes(root, grids, _read_folder(root)[0])]
 
 
 def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
@@ -34,16 +129,14 @@ def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
     folder = root / FOLDER_OF_GRIDS
     aside = []
     with naming(folder):
-        if folder.exists():  # where it cannot be listed, times would be lost
-            os.listdir(folder)  # noqa: PTH208
-        stored = _read_folder(root)[0]
+        stored, _ = _read_folder(root)
         for record, former in _changes(root, grids, stored):
             folder.mkdir(parents=True, exist_ok=True)
             places = _places(folder, record)
             path = next((one for one in places if one not in stored or one in former), places[-1])
             if path.exists() and path not in stored:
                 aside.append(_set_aside(path))
-            write_whole(path, to_file(record))
+            write_whole(path, seal(record.model_dump()))
             stored[path] = record
             for other in former - {path}:
                 del stored[other]
@@ -51,31 +144,30 @@ def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
     return aside
 
 
-def read_asked(root: Path) -> tuple[list[GridRecord], list[str]]:
-    """Return the grid records of a log folder, and why others cannot be read."""
-    stored, unread = _read_folder(root)
-    return list(stored.values()), unread
-
-
-def read_asked_in(folders: Iterable[Path]) -> tuple[list[GridRecord], list[str]]:
-    """Return the grid records of several log folders, and why others cannot be read.
+def read_asked(*roots: Path) -> tuple[list[GridRecord], list[str]]:
+    """Return the grid records of log folders, and why others cannot be read.
 
     Records of one grid in several of them, as of two machines that ran it, are made into one.
     """
     merged: list[GridRecord] = []
     unread: list[str] = []
-    for folder in folders:
-        records, objections = read_asked(folder)
+    for root in roots:
+        try:
+            stored, objections = _read_folder(root)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}, so that it is not known what the grids ask"
+            unread.append(f"{root / FOLDER_OF_GRIDS}: {reason}")
+            continue
         unread += objections
         known = [*merged]
-        for record in records:
+        for record in stored.values():
             alike = [one for one in known if _is_alike(one, record)]
-            same = min(alike, key=lambda one: one.path != record.path, default=None)
-            if same is None:
+            if not alike:
                 merged.append(record)
-            else:
-                known.remove(same)  # two records of one folder are two grids
-                merged[merged.index(same)] = _joined(same, record)
+                continue
+            same = min(alike, key=lambda one: one.path != record.path)
+            known.remove(same)  # two records of one folder are two grids
+            merged[merged.index(same)] = _joined(same, record)
     return merged, unread
 
 
@@ -84,36 +176,24 @@ def recall(grids: Sequence[GridRecord], noted: Sequence[GridRecord]) -> list[Gri
     return [_merged(grid, _records_of(grid, grids, noted)) for grid in grids]
 
 
-def to_file(record: GridRecord) -> bytes:
-    """Return the content of the file that holds the record of a grid."""
-    return seal(record.model_dump())
-
-
 def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
-    """Return the records of a log folder by their files, and why others cannot be read."""
+    """Return the records of a log folder by their files, and why others cannot be read.
+
+    Raises `OSError` where the folder cannot be listed.
+    """
     folder = root / FOLDER_OF_GRIDS
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return {}, []
-    except OSError as error:
-        unknown = "so that it is not known what the grids ask"
-        return {}, [f"{folder}: cannot be read: {error.strerror}, {unknown}"]
+    paths = sorted(path for path in visible if path.suffix == ".toml")
     stored = {}
     unread = []
     for path in paths:
-        if path.suffix != ".toml":
-            continue
         try:
-            values = read_sealed(path)
-            fields = {key: values[key] for key in GridRecord.model_fields if key in values}
-            record = GridRecord(**fields)
-        except (DamagedFileError, *UNFIT) as error:
-            is_damaged = isinstance(error, DamagedFileError)
-            reason = (
-                error if is_damaged else f"{path}: does not fit this fmgrid: {why_unfit(error)}"
-            )
-            unread.append(f"{reason}; the next fmgrid run notes anew what its grid asks")
+            record = _read_record(path)
+        except DamagedFileError as error:
+            unread.append(f"{error}; the next fmgrid run notes anew what its grid asks")
             continue
         own = _places(folder, record)
         if path in own:
@@ -121,6 +201,14 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
         elif not set(own) & set(paths):  # or it is a copy, as those that synchronise folders make
             unread.append(f"{path}: is a copy of {own[0].name}, which is not there; it is not read")
     return stored, unread
+
+
+def _read_record(path: Path) -> GridRecord:
+    values = read_sealed(path)
+    try:
+        return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
+    except UNFIT as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
 
 def _relocated(record: GridRecord, root: str) -> GridRecord:
@@ -137,18 +225,8 @@ def _relocated(record: GridRecord, root: str) -> GridRecord:
             return path
         return new.as_posix() if _exists(str(new)) else path
 
-    runs = [
-        command.model_copy(
-            update={
-                "folder": moved(command.folder),
-                "logdir": moved(command.logdir),
-                "grids": tuple(map(moved, command.grids)),
-            }
-        )
-        for command in record.runs
-    ]
-    update = {"file": moved(record.file), "root": root, "runs": tuple(runs)}
-    return record.model_copy(update=update)
+    runs = tuple(command.with_paths(moved) for command in record.runs)
+    return record.model_copy(update={"file": moved(record.file), "root": root, "runs": runs})
 
 
 def _places(folder: Path, record: GridRecord) -> list[Path]:
@@ -230,33 +308,29 @@ def _joined(record: GridRecord, other: GridRecord) -> GridRecord:
     both = record, other
     unions = {
         key: tuple(dict.fromkeys(item for each in both for item in getattr(each, key)))
-        for key in ("names", "commands", "runs", "hypotheses", "withdrawn")
+        for key in ("names", "hypotheses")
     }
-    times = _with_times(unions["hypotheses"], unions["withdrawn"])
     question = record.question or other.question
-    return record.model_copy(update={"question": question, **unions, **times})
+    now = record.model_copy(update={**unions, "question": question, "commands": (), "runs": ()})
+    return _merged(now, both)
 
 
 def _with_times(
     stated: Sequence[RegisteredHypothesis], before: Sequence[RegisteredHypothesis]
 ) -> dict[str, tuple[RegisteredHypothesis, ...]]:
     """Return the stated hypotheses and the withdrawn ones, each once, with its earliest time."""
-    distinct: dict[object, list[RegisteredHypothesis]] = {}
+    distinct: dict[Hashable, RegisteredHypothesis] = {}
     for one in (*stated, *before):
-        key = one.claim, one.expect, one.resolved, one.metric
-        distinct.setdefault(key, []).append(one)
-    times: dict[str, list[RegisteredHypothesis]] = {"hypotheses": [], "withdrawn": []}
-    for first, *others in distinct.values():
-        since = min(one.since for one in (first, *others))
-        kind = "hypotheses" if first in stated else "withdrawn"
-        times[kind].append(first.model_copy(update={"since": since}))
-    return {kind: tuple(ones) for kind, ones in times.items()}
+        first = distinct.setdefault(one.meaning, one)
+        since = min(first.since, one.since)
+        distinct[one.meaning] = first.model_copy(update={"since": since})
+    every, number = tuple(distinct.values()), len({one.meaning for one in stated})
+    return {"hypotheses": every[:number], "withdrawn": every[number:]}
 
 
 def _with_path(command: Command, before: GridRecord, now: GridRecord) -> Command:
     """Return a command with the path that a grid has now."""
-    if before.path == now.path and before.file == now.file:
+    known = before.path, before.file
+    if known == (now.path, now.file):
         return command
-    known = (before.path, before.file)
-    grids = tuple(now.file or now.path if grid in known else grid for grid in command.grids)
-    return command.model_copy(update={"grids": grids})
+    return command.with_paths(lambda word: (now.file or now.path) if word in known else word)

@@ -22,8 +22,11 @@ from fmgrid.hypotheses.language import (
     Selection,
     Side,
     Term,
+    number_text,
+    selection_text,
+    shortened,
+    to_text,
 )
-from fmgrid.hypotheses.notation import number_text, selection_text, shortened, to_text
 from fmgrid.metrics import METRICS, RANKABLE
 from fmgrid.settings import show_toml, value_at
 from fmgrid.words import first_few, near_match, or_near_match
@@ -152,9 +155,9 @@ def check_numbers(metric: str, expectation: Expectation) -> None:
 def _resolve_side(side: Side, experiments: Experiments) -> Side:
     if isinstance(side, Constant):
         return side
-    if isinstance(side, Term):
-        return _resolve_term(side, experiments)
-    return Contrast(_resolve_term(side.upper, experiments), _resolve_term(side.lower, experiments))
+    if isinstance(side, Contrast):
+        return Contrast(*(_resolve_term(term, experiments) for term in (side.upper, side.lower)))
+    return _resolve_term(side, experiments)
 
 
 def _resolve_term(term: Term, experiments: Experiments) -> Term:

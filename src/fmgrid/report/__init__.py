@@ -3,24 +3,13 @@
 Each module writes some of the sections from the same analysis; `pages` makes pages of them.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from fmgrid import __version__
 from fmgrid.pages.document import Document, Picture, plain
-from fmgrid.report.closing import left_out_section, next_section, reproduce_section
-from fmgrid.report.evidence import Evidence, weigh
-from fmgrid.report.hypotheses import hypotheses_section
-from fmgrid.report.overview import luck_section, settings_section, summary_section
-from fmgrid.report.published import published_section
-from fmgrid.report.reference import Reference, read_reference
-from fmgrid.report.results import (
-    design_section,
-    overfitting_section,
-    results_section,
-    returns_section,
-)
+from fmgrid.report import closing, overview, results
+from fmgrid.report.evidence import Evidence, Reference, read_reference, weigh
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]
@@ -35,23 +24,20 @@ def to_document(
 
     Each picture comes with the title of its group, None if it is of all experiments.
     """
-    of_groups: dict[str | None, list[Picture]] = defaultdict(list)
-    for group, picture in pictures:
-        of_groups[group].append(picture)
-    of_all = {picture.name: picture for picture in of_groups[None]}
+    of_all = {picture.name: picture for group, picture in pictures if group is None}
     sections = (
-        summary_section(evidence, of_all),
-        settings_section(evidence),
-        hypotheses_section(evidence),
-        design_section(evidence),
-        results_section(evidence, of_all, of_groups),
-        luck_section(evidence, of_all),
-        overfitting_section(evidence, of_all),
-        returns_section(evidence),
-        published_section(evidence),
-        next_section(evidence, logdir),
-        reproduce_section(evidence, command),
-        left_out_section(evidence, logdir),
+        overview.summary_section(evidence, of_all),
+        overview.settings_section(evidence),
+        overview.hypotheses_section(evidence),
+        results.design_section(evidence),
+        results.results_section(evidence, of_all, pictures),
+        overview.luck_section(evidence, of_all),
+        results.overfitting_section(evidence, of_all),
+        results.returns_section(evidence),
+        results.published_section(evidence),
+        closing.next_section(evidence, logdir),
+        closing.reproduce_section(evidence, command),
+        closing.left_out_section(evidence, logdir),
     )
     questions = [group.question for group in evidence.study.groups if group.question]
     return Document(

@@ -8,18 +8,8 @@ from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
 from fmgrid.analysis.study import Study
 from fmgrid.data.catalogue import DATASETS
-from fmgrid.hypotheses.commands import (
-    absolute,
-    commands_of,
-    grid_word,
-    grid_words,
-    is_here,
-    is_inside,
-    last_command,
-    option_words,
-    path_word,
-)
-from fmgrid.hypotheses.records import GridRecord
+from fmgrid.hypotheses.commands import path_word
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Code, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import section, some
@@ -122,27 +112,23 @@ def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None
     """Return the commands that run grids again with further words: all, or those *of* some."""
     grids = [asked for asked in study.asked if asked.names]
     concerned = [asked for asked in grids if of is None or of & {*asked.names}]
+    further = (*further, "--logdir", path_word(logdir))
     if not concerned:
-        return code(
-            command_line(["fmgrid", "run", "GRID", *further, "--logdir", path_word(logdir)])
-        )
+        return code(command_line(["fmgrid", "run", "GRID", *further]))
     paths: dict[tuple[str, str], list[str]] = {}  # by what stands before and after them
     for asked in concerned:
-        command = last_command(asked)
-        here = is_inside(str(logdir)) and (command is None or is_here(command))
-        words = [*further, "--logdir", path_word(logdir) if here else absolute(str(logdir))]
-        word = grid_word(asked, command)
+        words = [*further]
+        command = asked.last_run
         if command is None:  # as of fmgrid 0.1, which kept commands as text only
-            begin = asked.commands[-1] if asked.commands else command_line(["fmgrid", "run", word])
-            paths[begin, command_line(words)] = []
+            typed = asked.commands[-1:] or [command_line(["fmgrid", "run", asked.word()])]
+            paths[typed[0], command_line(words)] = []
             continue
         if "--seeds" not in further:
             words = [*_seeds_of(study, asked), *words]
-        words = [*option_words(command, here=here, without=_DROPPED), *words]
+        words = [*command.option_words(without=_DROPPED), *words]
         together = [one for one in grids if command in one.runs]
-        named = [word if here else absolute(word, command.folder)]
-        if all(one in concerned and last_command(one) == command for one in together):
-            named = grid_words(command, here=here)
+        are_all = all(one in concerned and one.last_run == command for one in together)
+        named = command.grid_words() if are_all else [asked.word()]
         paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(named))
     return ", ".join(
         code(" ".join([begin, *dict.fromkeys(named), end])) for (begin, end), named in paths.items()
@@ -162,7 +148,7 @@ def _seeds_of(study: Study, asked: GridRecord) -> list[str]:
 def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
-    commands = dict.fromkeys(line for asked in study.asked for line in commands_of(asked))
+    commands = dict.fromkeys(line for asked in study.asked for line in asked.lines())
     trained = [run for run in study.runs if not run.trained_as]
     seconds = sum(run.seconds or 0.0 for run in trained)
     return section(
@@ -204,9 +190,6 @@ def _not_compared(study: Study) -> Iterator[str]:
 
 
 def _software(study: Study) -> Iterator[str]:
-    versions: dict[str, dict[str, None]] = {}
-    for run in study.runs:
-        for name, value in run.software.items():
-            versions.setdefault(name, {})[str(value)] = None
-    for name, values in versions.items():
-        yield f"{plain(name)}: {plain(', '.join(values))}"
+    for name in dict.fromkeys(name for run in study.runs for name in run.software):
+        values = dict.fromkeys(str(run.software.get(name, "")) for run in study.runs)
+        yield f"{plain(name)}: {plain(', '.join(filter(None, values)))}"

@@ -1,21 +1,26 @@
-"""The answer: five points, the effect of each setting, and the winners of single seeds."""
+"""The answer: five points, the effect of each setting, the verdict on each hypothesis.
 
-from collections.abc import Iterator, Mapping, Sequence
+Then what single runs would have concluded.
+"""
+
+from collections.abc import Iterator, Mapping
 from statistics import NormalDist, median
 
 from fmgrid.analysis.comparisons import as_good_as_best, find_winners
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import WORDS
+from fmgrid.analysis.verdicts import WORDS, Compared, Verdict, had_begun, open_over_all
+from fmgrid.hypotheses.registry import RegisteredHypothesis
+from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
 from fmgrid.report.phrases import (
-    NAMES_SHOWN,
     difference_cells,
     section,
     show_difference,
+    show_p,
     show_size,
     some,
     table,
@@ -28,12 +33,22 @@ from fmgrid.words import counted
 
 def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Say what was run, and the main results."""
+    study = evidence.study
+    failed = sum(len(one.failures) for one in study.experiments.values())
+    trained = [
+        counted(len(study.experiments), "experiment"),
+        counted(len(study.runs), "complete run"),
+        counted(len(study.seeds), "seed"),
+        *([f"{failed:,} failed"] if failed else []),
+    ]
+    words = [one.word for one in evidence.verdicts]
+    verdicts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
     points = [
-        f"**Trained**: {_trained(evidence.study)}.",
+        f"**Trained**: {', '.join(trained)}.",
         *_best(evidence),
         *_settings(evidence),
         f"**Noise**: {_noise(evidence)}.",
-        f"**Hypotheses**: {_verdicts(evidence)}.",
+        f"**Hypotheses**: {', '.join(verdicts) or 'none stated'}.",
     ]
     return section("Summary", points, pictures.get("effects"))
 
@@ -44,9 +59,8 @@ def settings_section(evidence: Evidence) -> Section:
         "The range of a setting is the difference between its best and its worst level, over the "
         "seeds that both have. In a factorial grid a level is the mean over all other settings. "
         "Best and worst are picked after looking: intervals hold for all pairs of levels "
-        "(Bonferroni), p is also corrected for the number of settings (Holm; bold means p ≤ 0.05), "
-        "and the noise range is the range that noise alone stays below in 95 % of cases (Tukey). "
-        "Other levels give other ranges."
+        "(Bonferroni), and p is also corrected for the number of settings (Holm; bold means "
+        "p ≤ 0.05). Noise alone stays below the noise range in 95 % of cases (Tukey)."
     )
     rows = [_effect_row(effect, evidence) for effect in evidence.effects]
     return section(
@@ -54,6 +68,43 @@ def settings_section(evidence: Evidence) -> Section:
         explanation if rows else "No two levels of a setting share a seed.",
         table("The settings, largest range first", rows),
     )
+
+
+def hypotheses_section(evidence: Evidence) -> Section:
+    """Show each hypothesis as its grid states it, with the verdict and its figures."""
+    study, verdicts = evidence.study, evidence.verdicts
+    explanation = (
+        "Each comparison is a paired t test over seeds. Of several comparisons the table shows the "
+        "deciding one, with the 95 % confidence interval that it would have alone. p is corrected "
+        "over the hypotheses of a grid (Holm): the chance that any of its verdicts is wrong is at "
+        "most 5 %. A claim is rejected by evidence for the contrary, not by a lack of evidence. "
+        "The seeds that would settle it give a chance of 80 % if the difference is as measured."
+        if verdicts
+        else "None is stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
+    )
+    rows = [_hypothesis_row(one.stated, study, one) for one in verdicts]
+    rows += [_hypothesis_row(one, study) for asked in study.asked for one in asked.withdrawn]
+    weak = "; ".join(plain(one.stated.claim) for one in open_over_all(verdicts))
+    return section(
+        "Hypotheses",
+        explanation,
+        table("The claims, and their verdicts", rows),
+        f"Inconclusive if corrected over all {len(verdicts)} together: {weak}." if weak else None,
+    )
+
+
+def deciding_figures(verdict: Verdict) -> str:
+    """Show the comparison that decides, and the number of comparisons."""
+    if not verdict.compared:
+        return ""
+    deciding = verdict.compared[verdict.deciding]
+    text = _compared(deciding, verdict.stated.metric)
+    if deciding.images:
+        text += f", confounded: {deciding.images[0]:,} and {deciding.images[1]:,} images seen"
+    if deciding.alternatives > 1:
+        text += f"; closest of {deciding.alternatives} comparisons (p corrected for all)"
+    steps = len(verdict.compared)
+    return f"{text}; the weakest of {steps} steps" if steps > 1 else text
 
 
 def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section | None:
@@ -69,36 +120,20 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
     )
 
 
-def _trained(study: Study) -> str:
-    failed = sum(len(one.failures) for one in study.experiments.values())
-    numbers = (
-        counted(len(study.experiments), "experiment"),
-        counted(len(study.runs), "complete run"),
-        counted(len(study.seeds), "seed"),
-        *([f"{failed:,} failed"] if failed else []),
-    )
-    return ", ".join(numbers)
-
-
 def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
-    sets = best_by_images(evidence.study.configurations, evidence.metric)
+    metric = evidence.metric
+    sets = best_by_images(evidence.study.configurations, metric)
     for ranked in sets:
-        scored = f", scored on {images_of(ranked[0])}" if len(sets) > 1 else ""
-        yield f"**Best mean{scored}**: {_best_of(ranked, evidence.metric)}."
-
-
-def _best_of(ranked: Sequence[ExperimentRuns], metric: str) -> str:
-    best = ranked[0]
-    result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
-    if len(ranked) == 1:
-        return result
-    if len(best.series(metric)) == 1:
-        return f"{result}, in a single run"
-    rivals = [one.name for one in as_good_as_best(ranked, metric)[1:]]
-    many = f"{len(rivals)} of {len(ranked) - 1} others"
-    named = some(rivals) if len(rivals) <= NAMES_SHOWN else many
-    return f"{result}; not significantly worse: {named or 'none'}"
+        best = ranked[0]
+        scored = f", scored on {images_of(best)}" if len(sets) > 1 else ""
+        result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
+        if len(ranked) > 1 and len(best.series(metric)) == 1:
+            result += ", in a single run"
+        elif len(ranked) > 1:
+            rivals = [one.name for one in as_good_as_best(ranked, metric)[1:]]
+            result += f"; not significantly worse: {some(rivals) or 'none'}"
+        yield f"**Best mean{scored}**: {result}."
 
 
 def _settings(evidence: Evidence) -> Iterator[str]:
@@ -117,8 +152,7 @@ def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [show_size(abs(effect.difference.mean), evidence.metric)]
     if sum(other.setting == effect.setting for other in evidence.effects) > 1:
         terms.append(f"in {plain(effect.group)}")
-    if effect.is_significant:
-        terms += _remarks(effect, evidence.study)
+    terms += _remarks(effect, evidence.study) if effect.is_significant else []
     return f"{code(effect.setting)} ({', '.join(terms)})"
 
 
@@ -126,8 +160,7 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     """Return the conditions under which an effect holds."""
     remarks = []
     if effect.images:
-        fewest, most = effect.images
-        remarks.append(f"confounded: {fewest:,} to {most:,} images seen")
+        remarks.append("confounded: {:,} to {:,} images seen".format(*effect.images))
     if effect.through:
         remarks.append(f"all else as in {code(effect.through)}")
     group = next(one for one in study.groups if one.title == effect.group)
@@ -154,12 +187,6 @@ def _noise(evidence: Evidence) -> str:
     )
 
 
-def _verdicts(evidence: Evidence) -> str:
-    words = [one.word for one in evidence.verdicts]
-    counts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
-    return ", ".join(counts) or "none stated"
-
-
 def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
     metric = evidence.metric
     is_flat = abs(effect.difference.mean) <= ROUNDING
@@ -173,3 +200,46 @@ def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
         "group": plain(effect.group),
         "remarks": "; ".join(_remarks(effect, evidence.study)),
     }
+
+
+def _hypothesis_row(
+    stated: RegisteredHypothesis, study: Study, verdict: Verdict | None = None
+) -> dict[str, str]:
+    """Return the row of a hypothesis, which has no verdict after it was withdrawn."""
+    return {
+        "claim": plain(stated.claim),
+        "expected": code(stated.expect),
+        "metric": stated.metric.replace("_", " "),
+        "verdict": f"**{verdict.word}**" if verdict else "withdrawn",
+        "p": show_p(verdict.p if verdict and verdict.is_tested else None),
+        "figures": deciding_figures(verdict) if verdict else "",
+        "to settle it": _to_settle(verdict) if verdict else "",
+        "stated": "**after the first run**" if had_begun(stated, study) else "before",
+    }
+
+
+def _compared(compared: Compared, metric: str) -> str:
+    if not compared.difference.n:
+        return f"{code(compared.greater)} and {code(compared.lesser)} share no seed"
+    first, second = code(compared.greater), code(compared.lesser)
+    difference, margin = compared.difference, compared.margin
+    if compared.greater.replace(".", "", 1).isdigit():  # a number comes last
+        first, second, difference, margin = second, first, difference.turned, -margin
+    unit = " points" if METRICS[metric].is_fraction else ""
+    bound = f" (limit {show_difference(margin, metric)})" if margin else ""
+    if difference.is_none:
+        return f"{first} and {second}: the same in every run{bound}"
+    return f"{first} minus {second}: {with_interval(difference, metric)}{unit}{bound}"
+
+
+def _to_settle(verdict: Verdict) -> str:
+    if verdict.word != "INCONCLUSIVE":
+        return ""
+    if verdict.reason:
+        return plain(verdict.reason)
+    shared = min(one.difference.n for one in verdict.compared)
+    if shared < 2:  # noqa: PLR2004
+        return "a second seed, at least" if shared else "seeds that both sides have"
+    if verdict.more_seeds is None:
+        return "no number of seeds within reason"
+    return f"about {counted(verdict.more_seeds, 'more seed')}"

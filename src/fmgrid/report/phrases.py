@@ -36,8 +36,7 @@ def show_difference(value: float | None, metric: str) -> str:
 
 def show_size(value: float, metric: str, unit: str = " points") -> str:
     """Write the size of a difference: 1.2 points, or 0.012 for a loss."""
-    text = f"{100 * value:.1f}{unit}" if METRICS[metric].is_fraction else f"{value:.3f}"
-    return text.replace("-", MINUS)
+    return f"{100 * value:.1f}{unit}" if METRICS[metric].is_fraction else f"{value:.3f}"
 
 
 def show_interval(result: Estimate | Difference | None, metric: str) -> str:
@@ -101,12 +100,11 @@ def table(caption: str, rows: Sequence[Mapping[str, str]]) -> Table | None:
     """
     if not rows:
         return None
-    titles = [title for title in rows[0] if any(row[title] for row in rows)]
-    columns = tuple(_column(title, [row[title] for row in rows]) for title in titles)
-    cells = tuple(tuple(row[title] for title in titles) for row in rows)
-    return Table(columns, cells, caption, folded=len(rows) > _LONG)
-
-
-def _column(title: str, cells: Iterable[str]) -> Column:
-    are_figures = all(_FIGURES.fullmatch(cell) for cell in cells if cell)
-    return Column(title, "right" if are_figures else "left")
+    cells = {title: [row.get(title, "") for row in rows] for title in rows[0]}
+    cells = {title: column for title, column in cells.items() if any(column)}
+    columns = [
+        Column(title, "right" if all(map(_FIGURES.fullmatch, filter(None, column))) else "left")
+        for title, column in cells.items()
+    ]
+    lines = tuple(zip(*cells.values(), strict=True))
+    return Table(tuple(columns), lines, caption, folded=len(rows) > _LONG)

@@ -1,9 +1,13 @@
-"""What was asked and measured: the design, the results of every group, the course of training."""
+"""What was asked and measured: the design, the results of every group, the course of training.
+
+Published figures stand beside it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 
-from fmgrid.analysis.comparisons import Against, compare_with
-from fmgrid.analysis.effects import GAP, StepEffect, find_gaps, find_nested, find_shares, past_best
+from fmgrid.analysis.comparisons import Against, Beside, by_name_in_tables, compare_with, set_beside
+from fmgrid.analysis.effects import GAP, find_gaps, find_nested, find_shares, past_best
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
@@ -14,15 +18,18 @@ from fmgrid.analysis.experiments import (
     images_of,
     level_of,
 )
+from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
+from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, Table, code, plain
-from fmgrid.report.evidence import Evidence
+from fmgrid.report.evidence import PUBLISHED, Evidence
 from fmgrid.report.phrases import (
     bold_if,
     difference_cells,
     section,
     show_difference,
     show_p,
+    show_size,
     show_value,
     some,
     table,
@@ -53,28 +60,27 @@ def design_section(evidence: Evidence) -> Section:
         for group in study.groups
     ]
     caption = "The question of each group, and the settings that it varies"
-    return section("Design", table(caption, rows), _baseline(study), *_conditions(study))
+    return section("Design", table(caption, rows), *_conditions(study))
 
 
 def results_section(
     evidence: Evidence,
-    pictures: Mapping[str, Picture],
-    of_groups: Mapping[str | None, Sequence[Picture]],
+    of_all: Mapping[str, Picture],
+    pictures: Sequence[tuple[str | None, Picture]],
 ) -> Section:
-    """Show every group's results; *of_groups* are the pictures of each, by its title."""
+    """Show every group's results; each of the pictures comes with the title of its group."""
     explanation = (
         "Means over seeds with 95 % confidence intervals (Student). Differences are paired by "
         "seed, as runs of one seed see the same images in the same order, and start from the same "
         "weights where their shapes match; each has the interval that it would have alone. p is "
-        "corrected within each table (Holm); bold means p ≤ 0.05. If the reference is the table's "
-        "own winner, p is corrected for all pairs, and its mean is optimistic, as it was picked "
-        "for it."
+        "corrected within each table (Holm); bold means p ≤ 0.05. A reference that is the table's "
+        "own winner was picked for its mean, which is optimistic; p is corrected for all pairs."
     )
     groups = [
-        _group_section(evidence, group, of_groups.get(group.title, ()))
+        _group_section(evidence, group, [one for title, one in pictures if title == group.title])
         for group in evidence.study.groups
     ]
-    return section("Results", explanation, pictures.get("configuration_summary"), inner=groups)
+    return section("Results", explanation, of_all.get("configuration_summary"), inner=groups)
 
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
@@ -82,14 +88,14 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
     gaps = find_gaps(evidence.study)
     if not gaps:
         return section("Overfitting", "No run has both a train loss and a validation loss.")
-    are_alike = are_scored_alike(gap.experiment for gap in gaps)
+    alike = are_scored_alike(gap.experiment for gap in gaps)
     rows = [
         {
             "experiment": code(gap.experiment.name),
             "gap": bold_if(gap.sign != 0, with_interval(gap.estimate, GAP)),
             "train loss": show_value(gap.train_loss, "train_loss"),
             "valid loss": show_value(gap.experiment.mean("valid_loss"), "valid_loss"),
-            "scored on": "" if are_alike else images_of(gap.experiment),
+            "scored on": "" if alike else images_of(gap.experiment),
         }
         for gap in gaps
     ]
@@ -111,7 +117,18 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
 
 def returns_section(evidence: Evidence) -> Section:
     """Show the gain of each step along an ordered axis."""
-    rows = [_gain_row(gain, evidence.metric) for gain in evidence.gains]
+    metric = evidence.metric
+    rows = [
+        {
+            "setting": code(gain.setting),
+            "from": show(gain.before),
+            "to": show(gain.after),
+            **difference_cells("gain", gain.difference, gain.p, metric),
+            f"per doubling ({unit_of(metric)})": show_difference(gain.per_doubling, metric),
+            "group": plain(gain.group),
+        }
+        for gain in evidence.gains
+    ]
     explanation = (
         "Each gain has the 95 % confidence interval that it would have alone. p is corrected over "
         "all steps (Holm); bold means p ≤ 0.05."
@@ -123,23 +140,32 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
+def published_section(evidence: Evidence) -> Section | None:
+    """Compare with published figures, None where none were given."""
+    reference = evidence.reference
+    if reference is None:
+        return None
+    beside = {one: set_beside(evidence.study, reference.figures, one) for one in PUBLISHED}
+    strangers = sorted(reference.figures.keys() - by_name_in_tables(evidence.study))
+    return section(
+        "Beside the published figures",
+        f"{code(reference.path)} has figures of one run per experiment. A figure is bold if it "
+        "lies outside the 95 % prediction interval, into which one more run of ours would fall.",
+        f"Not among our runs: {some(strangers)}." if strangers else None,
+        inner=[_metric_section(metric, pairs) for metric, pairs in beside.items() if pairs],
+    )
+
+
 def _show(level: object) -> str:
     return plain(show(level))
 
 
-def _baseline(study: Study) -> str:
-    if not (base := study.baseline):
-        return ""
-    settings = ", ".join(
-        f"{code(name)} {_show(value)}"
-        for name, value in base.settings.items()
-        if value not in (None, {})
-    )
-    return f"Baseline: {code(base.name)}, with {settings}."
-
-
 def _conditions(study: Study) -> Iterator[str]:
     """Say what the reader must know of how runs are scored and compared."""
+    if base := study.baseline:
+        settings = {name: value for name, value in base.settings.items() if value not in (None, {})}
+        shown = ", ".join(f"{code(name)} {_show(value)}" for name, value in settings.items())
+        yield f"Baseline: {code(base.name)}, with {shown}."
     experiments = study.scored.values()
     if tested := sum(one.settings.get("validation") == "test" for one in experiments):
         yield (
@@ -199,7 +225,7 @@ def _rows(
         )
     for column in ("seeds", "images seen"):  # which say nothing where all are alike
         if len({row[column] for row in rows}) == 1:
-            rows = [row | {column: ""} for row in rows]
+            rows[0].pop(column)
     return rows
 
 
@@ -230,12 +256,31 @@ def _variance(group: Group, metric: str) -> Table | None:
     )
 
 
-def _gain_row(gain: StepEffect, metric: str) -> dict[str, str]:
-    return {
-        "setting": code(gain.setting),
-        "from": show(gain.before),
-        "to": show(gain.after),
-        **difference_cells("gain", gain.difference, gain.p, metric),
-        f"per doubling ({unit_of(metric)})": show_difference(gain.per_doubling, metric),
-        "group": plain(gain.group),
-    }
+def _metric_section(metric: str, pairs: Sequence[Beside]) -> Section:
+    judged = sum(pair.prediction is not None for pair in pairs)
+    outside = [pair.name for pair in pairs if pair.is_outside]
+    gaps = [abs(pair.published - pair.ours.mean) for pair in pairs]
+    rows = []
+    for pair in pairs:
+        difference = show_difference(pair.published - pair.ours.mean, metric)
+        bounds = [show_value(bound, metric) for bound in pair.prediction or ()]
+        is_held_out = pair.of.settings.get("validation") not in ("test", None)
+        rows.append(
+            {
+                "experiment": code(pair.name),
+                "published": bold_if(pair.is_outside, show_value(pair.published, metric)),
+                "our mean": show_value(pair.ours.mean, metric),
+                "prediction interval": f"[{', '.join(bounds)}]" if bounds else "",
+                f"difference ({unit_of(metric)})": difference,
+                "seeds": str(pair.ours.n),
+                "ours are scored on": images_of(pair.of) if is_held_out else "",
+            }
+        )
+    label = METRICS[metric].label
+    return section(
+        label.capitalize(),
+        f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "
+        f"{ALPHA * judged:.1f} are expected by chance). Median difference: "
+        f"{show_size(median(gaps), metric)}; largest: {show_size(max(gaps), metric)}.",
+        table(f"Published {label} beside ours", rows),
+    )
