@@ -357,8 +357,8 @@ def test_one_that_is_picked_for_being_best_is_compared_as_any_might_have_been() 
     study = along(values)
     against = compare_with(study, study.groups[0])
     assert against
-    for difference, p in against.differences.values():
-        assert p == pytest.approx(min(1.0, 3 * difference.p))  # three pairs of three
+    for alone, p in against.differences.values():
+        assert p == pytest.approx(min(1.0, 3 * alone.p))  # three pairs of three
 
 
 @pytest.mark.parametrize("count", [4, 12])
