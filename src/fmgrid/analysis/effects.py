@@ -43,7 +43,7 @@ from fmgrid.analysis.statistics import (
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
-from fmgrid.settings import SETTINGS, is_same, to_toml
+from fmgrid.settings import DEFAULTS, is_same, to_toml
 
 GAP = "overfitting_gap"
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
@@ -272,7 +272,7 @@ def _middle(group: Group) -> ExperimentRuns:
     near = count_neighbours(line for axis in axes for line in group.lines(axis))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
-        defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
+        defaults = [is_same(one.settings.get(name), DEFAULTS[name]) for name in DEFAULTS]
         return near[one], sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)

@@ -18,7 +18,7 @@ from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import RIVALS, SETTINGS, label_of, to_toml, value_at
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
@@ -153,7 +153,7 @@ def images_of(one: ExperimentRuns) -> str:
     dataset, validation = one.evaluation_set
     if validation is None:
         return "unknown images"
-    of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
+    of = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
     return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
 
 
