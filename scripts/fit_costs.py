@@ -19,8 +19,7 @@ def main() -> None:
     """Print the constants and the ratio of estimate and measurement."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("logdir", type=Path)
-    folders = find_folders(parser.parse_args().logdir).runs
-    runs = [read_results(results) for _, results, _ in folders if results]
+    runs = [read_results(path) for path in find_folders(parser.parse_args().logdir).results]
     trained = [run for run in runs if run.status == "complete" and run.trained_as is None]
     seconds = np.array([run.seconds for run in trained])
     counts = np.array([count_work(run.experiment) for run in trained], dtype=float)

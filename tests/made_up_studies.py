@@ -8,7 +8,8 @@ from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import METRICS
-from fmgrid.results.summary import NETWORK, Contents, StoredRun
+from fmgrid.results.mltrainer_logs import NETWORK
+from fmgrid.results.summary import Contents, StoredRun
 from fmgrid.settings import SETTINGS
 
 Row = dict[str, Any]

@@ -23,7 +23,7 @@ from fmgrid.experiment import Experiment, Run
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store, find_folders
 from fmgrid.results.summary import read_runs, to_csv, to_rows
-from fmgrid.search.agenda import Policy, make_agenda
+from fmgrid.search import Policy, make_agenda
 from made_up_grids import run_agenda, run_made_up
 from made_up_runs import make_run
 
@@ -194,7 +194,7 @@ def test_the_same_command_after_a_fault_at_any_step_ends_complete(
         assert table(root) == expected
         assert {path: path.stat().st_mtime_ns for path in finished} == before
         assert not list(root.glob("*/.unfinished-*"))
-        assert len(find_folders(root).runs) == len(GRID)
+        assert len(find_folders(root).results) == len(GRID)
         if ended:
             break
     assert step > 60  # or the steps were not seen

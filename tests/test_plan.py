@@ -11,7 +11,7 @@ from fmgrid.cli.refusals import refuse
 from fmgrid.errors import FmgridError
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Policy, make_agenda
+from fmgrid.search import Policy, make_agenda
 from loading import load_grids
 from made_up_grids import run_made_up
 

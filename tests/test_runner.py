@@ -5,11 +5,11 @@ from typing import Any, TypeAlias
 import pytest
 
 from fmgrid.components import as_taken
-from fmgrid.execution import Finished, Report, Started
+from fmgrid.execution import Finished, Report
 from fmgrid.execution.inline import Inline
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Surveyed, make_agenda
+from fmgrid.search import Surveyed, make_agenda
 from fmgrid.settings import describe_change
 from fmgrid.training.costs import estimate_seconds
 from made_up_grids import InTurn, run_agenda, run_made_up
@@ -23,7 +23,7 @@ class Backwards(Inline):
 
     has_room = True  # type: ignore[assignment]
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
+    def events(self, report: Report) -> Iterator[Finished]:
         self._waiting.reverse()
         return super().events(report)
 
@@ -248,7 +248,7 @@ def test_stopping_early_stops_the_executor_at_once(store: Store, train: Train) -
     ended = []
 
     class Noting(InTurn):
-        def events(self, report: Report) -> Iterator[Started | Finished]:
+        def events(self, report: Report) -> Iterator[Finished]:
             try:
                 yield from super().events(report)
             finally:
@@ -450,41 +450,12 @@ def test_another_grids_run_that_did_not_complete_is_not_shared(
     assert trained == ["b"]
 
 
-def spoil_index(store: Store) -> None:
-    (store.root / ".fmgrid.index").write_bytes(b"\xff torn\n" + bytes(100))
-
-
-def remove_index(store: Store) -> None:
-    (store.root / ".fmgrid.index").unlink()
-
-
-@pytest.mark.parametrize("lose", [spoil_index, remove_index])
-def test_without_its_index_the_results_themselves_say_what_is_shared(
-    lose: Callable[[Store], None], store: Store, train: Train, trained: list[str]
-) -> None:
-    run([Experiment(name="a", epochs=2, optimizer="SGD", optimizer_args={"x": 1})], store, train)
-    lose(store)
-    run([Experiment(name="b", epochs=1, optimizer="SGD", optimizer_args={"x": 1})], store, train)
-    assert trained == ["a"]
-
-
-def test_runs_that_the_index_lacks_are_in_it_once_somebody_may_write(
-    store: Store, train: Train
-) -> None:
-    run([mlp("a"), mlp("b", 2)], store, train)
-    before = sorted((store.root / ".fmgrid.index").read_text().split("\n"))
-    remove_index(store)
-    for _ in range(2):
-        with store.locked():
-            assert sorted((store.root / ".fmgrid.index").read_text().split("\n")) == before
-
-
-def test_an_index_that_is_wrong_makes_no_result_wrong(
+def test_results_under_another_name_than_their_folders_are_not_shared(
     store: Store, train: Train, trained: list[str]
 ) -> None:
-    run([mlp("a", 2)], store, train)
-    index = store.root / ".fmgrid.index"
-    index.write_text(f"{mlp('b').prefix_key} a\n{mlp('b').prefix_key} gone")
+    run([mlp("a")], store, train)
+    store.folder("a").rename(store.folder("copy"))
+    store.results_file("copy").with_name("a_results.toml").rename(store.results_file("copy"))
     run([mlp("b")], store, train)
     assert trained == ["a", "b"]
 

@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -22,7 +23,6 @@ from hypothesis import strategies as st
 
 from fmgrid.errors import DamagedFileError, StoreError
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
-from fmgrid.results import results_file
 from fmgrid.results import store as store_module
 from fmgrid.results.results_file import read_results, to_results
 from fmgrid.results.store import Store, find_folders
@@ -131,7 +131,7 @@ def signed(body: str | bytes) -> bytes:
     """Return a results file of any content, whose digest is right."""
     body = body if isinstance(body, bytes) else body.encode()
     header = CONTENT.partition(b"digest")[0]
-    return header + f'digest = "sha256:{results_file._digest(body)}"\n'.encode() + body
+    return header + f'digest = "sha256:{hashlib.sha256(body).hexdigest()}"\n'.encode() + body
 
 
 @settings(max_examples=150)
@@ -159,7 +159,7 @@ def test_a_finished_run_is_found_by_its_name(store: Store) -> None:
 def test_a_run_leaves_one_event_file_a_log_and_its_results(store: Store) -> None:
     folder = save(store, make_run())
     events, results, log = sorted(path.name for path in folder.iterdir())
-    assert events.startswith("events.out.tfevents.")
+    assert events == "events.out.tfevents.1767268800.fmgrid"  # as TensorBoard looks for
     assert (results, log) == ("mlp_results.toml", "run.log")
 
 
@@ -505,7 +505,7 @@ def test_no_number_is_given_twice_where_one_was_deleted(store: Store) -> None:
 def test_what_is_set_aside_is_seen_no_more(store: Store) -> None:
     save(store, make_run())
     store.set_aside("mlp")
-    assert find_folders(store.root).runs == []
+    assert find_folders(store.root).results == []
     assert not list(store.root.rglob("*tfevents*"))  # which TensorBoard would show
 
 

@@ -94,7 +94,7 @@ def run(options: RunOptions) -> None:
     """
     from fmgrid.cli import running, showing
     from fmgrid.results.store import Store
-    from fmgrid.search.agenda import Policy
+    from fmgrid.search import Policy
 
     planned, store = options.load(), Store(options.logdir)
     workers = options.count_workers()

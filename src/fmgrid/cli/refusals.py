@@ -8,7 +8,7 @@ from typing import TypeAlias
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition
 from fmgrid.results.store import Store
-from fmgrid.search.agenda import Agenda, State, Surveyed
+from fmgrid.search import Agenda, State, Surveyed
 from fmgrid.words import counted, first_few
 
 Pair: TypeAlias = tuple[Definition, Surveyed]

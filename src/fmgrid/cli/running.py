@@ -24,7 +24,7 @@ from fmgrid.data.cache import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
 from fmgrid.execution.inline import Inline
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
@@ -33,8 +33,7 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.records import GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
-from fmgrid.search import GridSearch
-from fmgrid.search.agenda import Agenda, Policy, Surveyed, make_agenda
+from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one

@@ -17,7 +17,7 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.quantities import format_seconds
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
-from fmgrid.search.agenda import AS_EVER, Agenda, Policy, decide, make_agenda
+from fmgrid.search import AS_EVER, Agenda, Policy, decide, make_agenda
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds

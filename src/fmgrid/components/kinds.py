@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from fmgrid.components.signatures import Signature
 from fmgrid.errors import FmgridError, text_of
 from fmgrid.experiment import Experiment
-from fmgrid.system.apart import NoAnswerError, ask
+from fmgrid.system.processes import NoAnswerError, ask
 from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk

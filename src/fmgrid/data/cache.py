@@ -16,9 +16,8 @@ from typing import TypeAlias
 from fmgrid.data.batches import load_split, map_array
 from fmgrid.data.catalogue import DATASETS, FILES, Arrays, DatasetInfo, is_published, read_arrays
 from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.system.disk import move_file, sync, sync_folder
+from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
 from fmgrid.system.locks import Lock
-from fmgrid.system.paths import HomeError, expand_home
 
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
@@ -230,11 +229,11 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
     cache.mkdir(parents=True, exist_ok=True)
     lock = Lock(cache / f"{dataset}.lock")
     if not lock.acquire():
-        owner = "" if lock.is_of_the_system else f"; {lock.owner}"
+        owner = f"; {lock.owner}" if lock.owner else ""
         say(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
         # The system's lock dies with its owner; another one may wait for ever to be released.
         while not lock.acquire(_WAIT_SECONDS):
-            if not lock.is_of_the_system:
+            if lock.owner:
                 raise DataError(
                     f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
                     "or set FMGRID_CACHE to another folder"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fmgrid.errors import DataError
-from fmgrid.system.disk import last_line, read_regular
+from fmgrid.system.disk import last_lines, read_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,8 +205,9 @@ def _run(command: list[str], workspace: Path) -> None:
             )
         except subprocess.TimeoutExpired:
             raise DataError(f"not done after {_DOWNLOAD_SECONDS:.0f} seconds") from None
-        except subprocess.CalledProcessError:
-            raise DataError(last_line(log)) from None
+        except subprocess.CalledProcessError as error:
+            reason = [f"exit code {error.returncode}", *last_lines(log, 1)][-1].strip()
+            raise DataError(reason) from None
         except OSError as error:
             raise DataError(f"cannot be started: {error}") from error
 

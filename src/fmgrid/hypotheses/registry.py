@@ -14,7 +14,7 @@ from pathlib import Path
 from fmgrid.errors import DamagedFileError
 from fmgrid.hypotheses.records import Command, GridRecord, RegisteredHypothesis
 from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
-from fmgrid.results.store import FOLDER_OF_GRIDS, is_hidden, naming
+from fmgrid.results.store import FOLDER_OF_GRIDS, naming
 from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
@@ -93,7 +93,7 @@ def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
     """Return the records of a log folder by their files, and why others cannot be read."""
     folder = root / FOLDER_OF_GRIDS
     try:
-        paths = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return {}, []
     except OSError as error:

@@ -7,13 +7,14 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import count, pairwise, takewhile
+from dataclasses import dataclass, field
+from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
 from pydantic import ValidationError
 
+from fmgrid.errors import DamagedFileError
 from fmgrid.experiment import Experiment
 from fmgrid.results.tensorboard import TAGS, Scalars, is_event_file, read_scalars
 from fmgrid.system import toml
@@ -21,6 +22,8 @@ from fmgrid.system.disk import read_regular
 from fmgrid.words import first_few, printable
 
 Plain: TypeAlias = bool | int | float | str
+
+NETWORK = "network_args"  # the setting that holds the attributes of a network
 
 _LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
 _MOST = 2**31  # epochs, steps or units of an Experiment
@@ -47,19 +50,17 @@ class FoundEpoch:
     accuracy: float | None  # fraction
     learning_rate: float | None  # after the schedule's step, so that of the next epoch
     seconds: float | None  # since the event file was opened
-    images_seen: int | None = None  # which mltrainer does not say
+    images_seen: int | None = field(default=None, init=False)  # which mltrainer does not say
 
 
 @dataclass(frozen=True)
 class FoundRun:
     """A run of plain mltrainer, as far as its files can be trusted."""
 
-    settings: Mapping[str, Any]  # fmgrid's names; without those that are not known
+    settings: Mapping[str, Any]  # those that are known, by fmgrid's names, and `NETWORK`
     history: tuple[FoundEpoch, ...] = ()
     complete: bool | None = None  # None where the files leave it open
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
-    network: tuple[tuple[str, Plain], ...] = ()  # names and values of its own attributes
-    objection: str | None = None  # why this is no run of mltrainer's
     weights: None = None
     test_loss: None = None
     test_accuracy: None = None
@@ -77,19 +78,20 @@ class FoundRun:
 
 
 def read_mltrainer_folder(folder: Path) -> FoundRun:
-    """Return the run in a folder of mltrainer's; see its `objection`."""
+    """Return the run in a folder of mltrainer's. Raises `DamagedFileError` if it is none."""
     warnings: list[str] = []
     written = _read_model_table(folder / "settings.toml", warnings)
     network = _read_model_table(folder / "model.toml", warnings)
-    scalars, objection = _read_scalars(folder, warnings)
+    scalars = _read_scalars(folder, warnings)
     settings = _to_settings(written, warnings)
     hidden_units = _to_hidden_units(network)
     if hidden_units is not None:
         settings["hidden_units"] = hidden_units
-    attributes = _to_attributes(network, hidden_units or (), warnings)
+    if attributes := _to_attributes(network, hidden_units or (), warnings):
+        settings[NETWORK] = attributes
     history = _to_history(scalars)
     complete = _is_complete(written, settings.get("epochs"), len(history))
-    return FoundRun(settings, history, complete, tuple(warnings), attributes, objection)
+    return FoundRun(settings, history, complete, tuple(warnings))
 
 
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _tables_in(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _to_attributes(
     network: Mapping[str, Any], hidden_units: tuple[int, ...], warnings: list[str]
-) -> tuple[tuple[str, Plain], ...]:
+) -> dict[str, Plain]:
     """Return the network's own attributes with plain values, but not its hidden units again."""
     layers = {f"units{layer}": units for layer, units in enumerate(hidden_units, 1)}
     plain = {
@@ -182,7 +184,7 @@ def _to_attributes(
     }
     if len(plain) > _MOST_ATTRIBUTES:
         warnings.append(f"model.toml: {len(plain)} attributes, {_MOST_ATTRIBUTES} of them are read")
-    return tuple(plain.items())[:_MOST_ATTRIBUTES]
+    return dict(islice(plain.items(), _MOST_ATTRIBUTES))
 
 
 def _to_plain(value: Any) -> Plain | None:
@@ -197,10 +199,11 @@ def _to_plain(value: Any) -> Plain | None:
     return value if is_number or isinstance(value, bool) else None
 
 
-def _read_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, str | None]:
-    """Return the scalars of the one event file with mltrainer's tags, and why there is none.
+def _read_scalars(folder: Path, warnings: list[str]) -> Scalars:
+    """Return the scalars of the one event file with mltrainer's tags.
 
     Trainers that start in the same second share a folder, and settings.toml is the last one's.
+    Raises `DamagedFileError` if the folder is another program's.
     """
     runs: list[Scalars] = []
     strange: dict[str, None] = {}
@@ -213,21 +216,19 @@ def _read_scalars(folder: Path, warnings: list[str]) -> tuple[Scalars, str | Non
         scalars = read_scalars(path)
         if scalars.damage:
             warnings.append(f"{path.name}: {scalars.damage}")
-        if scalars.points.keys() & TAGS.keys():
+        if any(map(scalars.points.get, TAGS)):
             runs.append(scalars)
         else:
-            strange |= dict.fromkeys([*scalars.points, *scalars.others])
+            strange |= dict.fromkeys(scalars.points)
     if len(runs) == 1:
-        return runs[0], None
-    objection = None
-    if runs:
-        warnings.append(f"{len(runs)} event files: several runs share this folder, none is read")
-    else:
-        warnings.append("no event file with scalars")
-        if strange:  # which the file of a run that has just begun has not
-            tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
-            objection = f"no run of mltrainer's, because its event file has other tags: {tags}"
-    return Scalars({}, None), objection
+        return runs[0]
+    if strange and not runs:  # the file of a run that has just begun has no tags
+        tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+        reason = f"no run of mltrainer's, because its event file has other tags: {tags}"
+        raise DamagedFileError(f"{folder}: left out: {reason}")
+    several = f"{len(runs)} event files: several runs share this folder, none is read"
+    warnings.append(several if runs else "no event file with scalars")
+    return Scalars({}, None)
 
 
 def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
@@ -235,7 +236,7 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
     columns = {
         name: {point.step: point for point in scalars.points[tag] if 0 <= point.step < _MOST}
         for tag, name in TAGS.items()
-        if tag in scalars.points
+        if scalars.points.get(tag)
     }
     steps = set.intersection(*map(set, columns.values())) if columns else set()
     history = []
@@ -247,9 +248,7 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
         }
         seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
         is_known = abs(seconds) <= _LONGEST_RUN
-        history.append(
-            FoundEpoch(step + 1, **values, seconds=seconds if is_known else None, images_seen=None)
-        )
+        history.append(FoundEpoch(step + 1, **values, seconds=seconds if is_known else None))
     return tuple(history)
 
 

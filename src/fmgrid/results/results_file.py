@@ -65,7 +65,10 @@ def read_results(path: Path) -> Run:
     """
     document = read_sealed(path)
     try:
-        return _to_run(document)
+        values = {**document.get("metrics", {}), **document}
+        values["experiment"] = _to_experiment(document)
+        values["history"] = tuple(document.get("history", ()))
+        return Run(**{name: values[name] for name in Run.model_fields if name in values})
     except UNFIT as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
 
@@ -89,13 +92,6 @@ def _to_experiment(document: Mapping[str, Any]) -> Experiment:
     return as_taken(Experiment(**settings))
 
 
-def _to_run(document: Mapping[str, Any]) -> Run:
-    values = {**document.get("metrics", {}), **document}
-    values["experiment"] = _to_experiment(document)
-    values["history"] = tuple(document.get("history", ()))
-    return Run(**{name: values[name] for name in Run.model_fields if name in values})
-
-
 def why_unfit(error: Exception) -> str:
     """Return on one line why a document is no record of fmgrid's, with the field that is wrong."""
     if not isinstance(error, ValidationError):
@@ -116,7 +112,9 @@ def seal(document: Mapping[str, Any]) -> bytes:
     values = _storable({"format": FORMAT, **document})
     # Within a text of several lines, a reader would take Windows' line end for the other one.
     body = tomlkit.dumps(values).replace("\r\n", "\\r\\n").encode()
-    return _HEADER.encode() + f'digest = "sha256:{_digest(body)}"\n'.encode() + body
+    return (
+        _HEADER.encode() + f'digest = "sha256:{hashlib.sha256(body).hexdigest()}"\n'.encode() + body
+    )
 
 
 def _storable(value: Any) -> Any:
@@ -133,10 +131,6 @@ def _storable(value: Any) -> Any:
     return tomlkit.value(f"[{', '.join(tomlkit.item(text).as_string() for text in value)}]")
 
 
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
 def read_sealed(path: Path) -> dict[str, Any]:
     """Return the document in a file whose content `seal` made.
 
@@ -149,32 +143,25 @@ def read_sealed(path: Path) -> dict[str, Any]:
         content = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return _unseal(content)
-    except DamagedFileError as error:
-        raise type(error)(f"{path}: {error}") from None
-
-
-def _unseal(content: bytes) -> dict[str, Any]:
     match = _DIGEST.fullmatch(_with_unix_line_ends(content))
     if match is None:
-        raise DamagedFileError("is no file of fmgrid's: it has no digest")
+        raise DamagedFileError(f"{path}: is no file of fmgrid's: it has no digest")
     header, digest, body = match.groups()
-    if _digest(body) != digest.decode():
-        raise DamagedFileError("was changed or damaged: its digest does not match")
+    if hashlib.sha256(body).hexdigest() != digest.decode():
+        raise DamagedFileError(f"{path}: was changed or damaged: its digest does not match")
     try:
         document = toml.loads(body.decode())
     except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"is not valid TOML: {error}") from error
+        raise DamagedFileError(f"{path}: is not valid TOML: {error}") from error
     number = document.get("format")
     if number != FORMAT:
         is_newer = type(number) is int and number > FORMAT
         raise (NewerFormatError if is_newer else DamagedFileError)(
-            f"has format {number}, and this fmgrid reads {FORMAT}; "
+            f"{path}: has format {number}, and this fmgrid reads {FORMAT}; "
             "read it with the version that wrote it"
         )
     if header != _HEADER.encode():
-        raise DamagedFileError("was changed or damaged: its first line is another")
+        raise DamagedFileError(f"{path}: was changed or damaged: its first line is another")
     return document
 
 

@@ -1,27 +1,27 @@
 """A folder -> its runs -> tables as CSV: the same bytes for the same runs."""
 
-import csv
-import io
 import json
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmgrid import metrics
-from fmgrid.errors import DamagedFileError, InputError, NewerFormatError, Place, Problem, StoreError
+from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import EpochRecord, Run
-from fmgrid.results.mltrainer_logs import FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.mltrainer_logs import NETWORK, FoundEpoch, FoundRun, read_mltrainer_folder
 from fmgrid.results.results_file import read_results
-from fmgrid.results.store import NOT_THERE, find_folders, find_set_aside
+from fmgrid.results.store import find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
 from fmgrid.words import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Numbers that follow from a setting stand after it.
 _FOLLOWING = {"hidden_units": ("units1", "units2", "depth")}
@@ -32,7 +32,6 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK = "network_args"  # the setting that holds the attributes of a network of plain mltrainer's
 NETWORK_COLUMN = "network."  # begins the name of a column of one of them
 _MOST_NETWORK_COLUMNS = 100
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
@@ -86,31 +85,32 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
     A damaged file costs its run and a warning. Epochs are kept, and runs that were replaced are
     looked for, only *with_history*. Raises `InputError` if there is no such folder.
     """
-    _check_folder(root)
     listing = find_folders(root)
-    contents = Contents(warnings=[*listing.unread], grids=listing.grids)
-    for folder, results, is_unfinished in listing.runs:
-        below = folder.relative_to(root).as_posix()
-        # A name that isn't Unicode could not be written to a file.
-        name = printable(Path(os.path.realpath(root)).name if below == "." else below)
-        if is_unfinished:
-            contents.unfinished.append(name)
-            continue
+    contents = Contents(
+        warnings=[*listing.unread],
+        unfinished=[_name_of(folder, root) for folder in listing.unfinished],
+        grids=listing.grids,
+    )
+    left_out: dict[str, Any] = {} if with_history else {"history": ()}
+    for path in listing.results:
+        name = _name_of(path.parent, root)
         try:
-            if results:
-                run = read_results(results)
-                _note_beginning(run, contents.begun)
-                stored = to_stored(run, name)
-            else:
-                stored = _read_found(folder, name, contents.warnings)
+            run = read_results(path)
         except DamagedFileError as error:
             contents.warnings.append(str(error))
-            if results and not isinstance(error, NewerFormatError):
+            if not isinstance(error, NewerFormatError):
                 contents.damaged.append(name)
         else:
-            contents.runs.append(stored if with_history else replace(stored, history=()))
-    for folder in listing.replaced if with_history else ():
-        replaced, unread = find_set_aside(folder)
+            _note_beginning(run, contents.begun)
+            contents.runs.append(replace(to_stored(run, name), **left_out))
+    for folder in listing.foreign:
+        try:
+            stored = _read_found(folder, _name_of(folder, root), contents.warnings)
+            contents.runs.append(replace(stored, **left_out))
+        except DamagedFileError as error:
+            contents.warnings.append(str(error))
+    if with_history:
+        replaced, unread = find_set_aside(listing.replaced)
         contents.warnings += unread
         for path in replaced:
             with suppress(DamagedFileError):  # the reason why it was set aside
@@ -165,18 +165,27 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
     return cells | {f"{NETWORK_COLUMN}{name}": value for name, value in attributes.items()}
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Return rows as CSV, in the documented order of the columns.
+def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
+    """Return rows as a table, in the documented order of the columns.
 
-    Numbers are written so that reading gives the same bits. What is missing or not a number is
-    empty. The columns of networks' own attributes come last.
+    A number stays what it is, a 5 among missing values too; a text is as `as_text` has it. The
+    columns of networks' own attributes come last, the most frequent if they are many.
     """
-    columns = [*columns, *_network_columns(rows)]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_to_cell(row.get(column)) for column in columns] for row in rows)
-    return stream.getvalue()
+    import pandas as pd
+
+    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
+    frequent = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
+    columns = [*columns, *sorted(frequent, key=natural_order)]
+    cells = [[_to_cell(row.get(column)) for column in columns] for row in rows]
+    return pd.DataFrame(cells, columns=columns, dtype=object)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Return the table of rows as CSV, in which what is missing or not a number is empty.
+
+    Numbers are written so that reading gives the same bits.
+    """
+    return to_table(rows, columns).to_csv(index=False, lineterminator="\n")
 
 
 def as_text(value: str) -> str:
@@ -196,13 +205,6 @@ def natural_order(name: str) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _network_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of networks' own attributes, the most frequent if they are many."""
-    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
-    kept = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
-    return sorted(kept, key=natural_order)
-
-
 def _to_cell(value: Any) -> Any:
     if isinstance(value, str):
         return as_text(value)
@@ -210,21 +212,13 @@ def _to_cell(value: Any) -> Any:
         return " ".join(map(str, value))
     if isinstance(value, Mapping):  # TOML's dates have no JSON
         return json.dumps(value, sort_keys=True, default=str)
-    return "" if value != value else value  # noqa: PLR0124 -- nan
+    return value
 
 
-def _check_folder(root: Path) -> None:
-    """Raise `InputError` if there is no such folder, `StoreError` if that cannot be told."""
-    try:
-        if stat.S_ISDIR(root.stat().st_mode):
-            return
-    except ValueError:  # a name that no file system has
-        pass
-    except OSError as error:
-        if error.errno not in NOT_THERE:
-            raise StoreError(f"{root}: cannot be read: {error.strerror}") from error
-    message = "no such folder; name the folder that fmgrid run wrote to"
-    raise InputError([Problem(Place(str(root)), "", message)])
+def _name_of(folder: Path, root: Path) -> str:
+    name = folder.relative_to(root).as_posix()
+    # A name that isn't Unicode could not be written to a file.
+    return printable(Path(os.path.realpath(root)).name if name == "." else name)
 
 
 def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
@@ -233,15 +227,11 @@ def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
     Raises `DamagedFileError` if it is none.
     """
     run = read_mltrainer_folder(folder)
-    if run.objection:
-        raise DamagedFileError(f"{folder}: left out: {run.objection}")
     warnings += [f"{folder}/{warning}" for warning in run.warnings]
-    settings = {key: run.settings[key] for key in SETTINGS if key in run.settings}
-    name = _in_one_line(name)
     return StoredRun(
         name=name,
         run=name,
-        settings={**settings, NETWORK: dict(run.network)} if run.network else settings,
+        settings=run.settings,
         metrics=_measure(run),
         status={True: "complete", False: "interrupted", None: None}[run.complete],
         history=run.history,

@@ -11,19 +11,16 @@ import os
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from io import SEEK_CUR, BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args, get_origin
+from typing import Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 
 from fmgrid.components.datasets import workload_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.settings import SETTINGS
 from fmgrid.system.disk import open_regular
-
-Cell: TypeAlias = bool | int | float | str  # of the HParams table
 
 # mltrainer's tags in mltrainer's order, and the names of the same metrics here
 TAGS = {
@@ -32,23 +29,9 @@ TAGS = {
     "metric/Accuracy": "accuracy",
     "learning_rate": "learning_rate",
 }
-# The field of TensorBoard's message for a value of each type
-_FIELDS = {bool: "bool_value", int: "number_value", float: "number_value", str: "string_value"}
-# Arguments of torch's optimizers that are numbers, or true and false, in the HParams table. Any
-# other argument is text there, because it may be a number in one run and a word in another.
-_NUMBERS = {
-    *("alpha", "beta2_decay", "d", "dampening", "eps", "initial_accumulator_value", "lambd"),
-    *("lr_decay", "momentum", "momentum_decay", "ns_steps", "rho", "t0", "weight_decay"),
-}
-_TRUTHS = {
-    *("amsgrad", "capturable", "centered", "decoupled_weight_decay", "differentiable"),
-    *("foreach", "fused", "maximize", "nesterov"),
-}
-
 _LARGEST_RECORD = 2**16  # bytes; a scalar has about a hundred, so this is an image or a graph
 _MOST_BYTES = 2**24  # of all records that are read: some 200,000 scalars, which take 10 s
 _HEADER = struct.Struct("<QI")  # of a record: its length, and the checksum of that
-_MOST_OTHERS = 1_000  # tags that are remembered of a file besides those of scalars
 
 
 class Point(NamedTuple):
@@ -59,14 +42,12 @@ class Point(NamedTuple):
     wall_time: float  # seconds since 1970
 
 
-@dataclass(frozen=True)
-class Scalars:
+class Scalars(NamedTuple):
     """The scalars of one event file, up to the place where it is damaged."""
 
-    points: Mapping[str, list[Point]]  # by tag, in the order of the file
+    points: Mapping[str, list[Point]]  # by tag, in the order of the file; none for other content
     started: float | None  # wall time of the first record
     damage: str | None = None  # such as "record 12 at byte 840: checksum mismatch"
-    others: tuple[str, ...] = ()  # tags of pictures, texts and whatever else is no scalar
 
 
 def is_event_file(name: str) -> bool:
@@ -100,8 +81,10 @@ def _to_messages(run: Run) -> Iterator[Any]:
     yield Event(wall_time=started, file_version="brain.Event:2")
     start = SessionStartInfo(start_time_secs=started)
     for name, cell in _to_hparams(run.experiment).items():
-        if cell is not None:
-            setattr(start.hparams[name], _FIELDS[type(cell)], cell)
+        if isinstance(cell, str):
+            start.hparams[name].string_value = cell
+        elif cell is not None:
+            start.hparams[name].number_value = cell
     value = _to_value(metadata.SESSION_START_INFO_TAG, session_start_info=start)
     yield Event(wall_time=started, summary=Summary(value=[value]))
     for tag, (step, number, wall_time) in _to_scalars(run):
@@ -146,13 +129,13 @@ def _to_scalars(run: Run) -> Iterator[tuple[str, Point]]:
             yield f"hparam/{name}", Point(step, value, started + run.seconds)
 
 
-def _to_hparams(experiment: Experiment) -> dict[str, Cell | None]:
+def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
     """Return the settings, and what follows from them, as cells of the HParams table.
 
-    TensorBoard hides runs from a column that has values of two types, so the type of a column
-    follows from its name alone: a run knows nothing of the others.
+    TensorBoard hides runs from a column that has values of two types, and a run knows nothing of
+    the others. So each name has one type: an argument that is no number is text under another one.
     """
-    cells: dict[str, Cell | None] = {
+    cells: dict[str, float | str | None] = {
         "name": experiment.name,
         "seed": experiment.seed,
         "depth": experiment.depth,
@@ -163,8 +146,11 @@ def _to_hparams(experiment: Experiment) -> dict[str, Cell | None]:
         value = getattr(experiment, setting.name)
         if setting.is_table:
             for argument, item in value.items():
-                name, cell = _to_argument(argument, item)
-                cells[f"{setting.name}.{name}"] = cell
+                is_number = type(item) in (int, float) and abs(item) <= sys.float_info.max
+                name = f"{setting.name}.{argument}"
+                cells[name if is_number else f"{name} as text"] = (
+                    item if is_number else _to_text(item)
+                )
         else:
             # Some settings are a number in some experiments and a word in others.
             types = get_args(Experiment.model_fields[setting.name].annotation)
@@ -173,14 +159,6 @@ def _to_hparams(experiment: Experiment) -> dict[str, Cell | None]:
                 _to_text(value) if may_be_word or isinstance(value, tuple) else value
             )
     return cells
-
-
-def _to_argument(argument: str, value: Any) -> tuple[str, Cell | None]:
-    is_number = type(value) in (int, float) and abs(value) <= sys.float_info.max
-    if (argument in _NUMBERS and is_number) or (argument in _TRUTHS and isinstance(value, bool)):
-        return argument, value
-    is_known = argument in _NUMBERS | _TRUTHS
-    return f"{argument} as text" if is_known else argument, _to_text(value)
 
 
 def _to_text(value: Any) -> str | None:
@@ -199,7 +177,6 @@ def read_scalars(path: Path) -> Scalars:
     from tensorboard.compat.proto.event_pb2 import Event
 
     points: dict[str, list[Point]] = {}
-    others: dict[str, None] = {}
     started = damage = None
     try:
         with open_regular(path) as file:
@@ -210,17 +187,15 @@ def read_scalars(path: Path) -> Scalars:
                     raise ValueError(f"{place}: not an event") from None
                 started = event.wall_time if started is None else started
                 for value in event.summary.value:
+                    of_tag = points.setdefault(value.tag, [])
                     if value.WhichOneof("value") == "simple_value":
-                        point = Point(event.step, value.simple_value, event.wall_time)
-                        points.setdefault(value.tag, []).append(point)
-                    elif len(others) < _MOST_OTHERS:
-                        others[value.tag] = None
+                        of_tag.append(Point(event.step, value.simple_value, event.wall_time))
         damage = "empty" if started is None else None
     except ValueError as error:
         damage = str(error)
     except OSError as error:
         damage = error.strerror or str(error)
-    return Scalars(points, started, damage, tuple(others))
+    return Scalars(points, started, damage)
 
 
 def _read_records(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
