@@ -76,7 +76,7 @@ def read_arrays(folder: Path, sha256: Sequence[str]) -> Arrays:
         except DataError as error:
             problems.append(f"{error}; expected SHA-256 {expected}")
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError(*problems)
     return ((array, _decode(content)) for array, content in contents)
 
 
