@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from fmgrid.execution import Finished, Report, Started, Task
+from fmgrid.execution import Finished, Report, Task
 from fmgrid.execution.inline import Inline
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
@@ -15,12 +15,9 @@ from made_up_runs import make_run
 class InTurn(Inline):
     """An executor that trains one after another, here and now, and makes a log of it."""
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
+    def events(self, report: Report) -> Iterator[Finished]:
         for event in super().events(report):
-            if isinstance(event, Finished):
-                yield replace(event, log=f"training {event.run.experiment.run_name}".encode())
-            else:
-                yield event
+            yield replace(event, log=f"training {event.run.experiment.run_name}".encode())
 
 
 def run_agenda(

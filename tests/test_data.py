@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import filelock
 import numpy as np
@@ -21,16 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmgrid.data import cache as data
-from fmgrid.data import sources
+from fmgrid.data import catalogue
 from fmgrid.data.batches import (
     SPLITS,
-    Batches,
     Images,
     class_counts,
     load_images,
     load_split,
+    shuffled_batches,
 )
-from fmgrid.data.cache import check_unchanged, check_undisturbed
+from fmgrid.data.cache import unchanged
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.errors import DataError
 
@@ -42,6 +43,7 @@ PUBLISHED = (
 )
 ARRAYS = ("train_pixels.npy", "train_labels.npy", "test_pixels.npy", "test_labels.npy")
 CLASSES = DATASETS["fashion-mnist"].classes
+Batches: TypeAlias = Iterator[tuple[torch.Tensor, torch.Tensor]]
 HTML = b"<!DOCTYPE html><title>Log in to the hotel's network</title>"
 
 
@@ -90,7 +92,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No package, no server that answers, and no program but those in the folder returned."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "no-package")
+    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", tmp_path / "no-package")
     monkeypatch.setenv("PATH", str(programs))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -124,6 +126,11 @@ def flip_a_byte(path: Path, place: int = -1) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
+
+
+def flip_a_byte_and_back(path: Path) -> None:
+    for _ in range(2):
+        flip_a_byte(path)
 
 
 def replace(path: Path, make: Callable[[Path], object]) -> None:
@@ -366,7 +373,7 @@ def test_train_and_test_images_in_each_others_place_are_refused(
 def test_debians_package_is_used_where_it_is_installed(
     published: Path, real_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", published)
+    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", published)
     prepared = data.prepare("fashion-mnist")
     assert "Debian" in prepared.source
     assert bits(prepared.folder) == bits(real_data.folder)
@@ -434,7 +441,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = f"import pathlib; pathlib.Path('{PUBLISHED[0]}.gz').write_bytes({HTML})"
-    monkeypatch.setattr(sources, "_TORCHVISION", page)
+    monkeypatch.setattr(catalogue, "_TORCHVISION", page)
     with pytest.raises(DataError, match=r"torchvision's download: .*Not a gzipped file"):
         data.prepare("fashion-mnist")
     assert not (cache / "fashion-mnist").exists()
@@ -443,7 +450,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
 def test_a_server_that_says_nothing_is_given_up(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(catalogue, "_SILENCE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         # A stand-in for torchvision, which takes seconds to import.
         (offline / "torchvision").mkdir()
@@ -462,7 +469,7 @@ def test_a_server_that_says_nothing_is_given_up(
 @pytest.fixture
 def no_torchvision(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Spare a test the seconds that importing torchvision takes."""
-    monkeypatch.setattr(sources, "_TORCHVISION", "raise SystemExit('no torchvision today')")
+    monkeypatch.setattr(catalogue, "_TORCHVISION", "raise SystemExit('no torchvision today')")
     return offline
 
 
@@ -491,7 +498,7 @@ def test_apt_get_downloads_the_package_where_nothing_else_works(
 def test_a_download_that_takes_for_ever_is_stopped(
     no_torchvision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_DOWNLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(catalogue, "_DOWNLOAD_SECONDS", 0.5)
     script(no_torchvision / "apt-get", "sleep 100 & wait")
     script(no_torchvision / "dpkg-deb", "exit 0")
     with pytest.raises(DataError, match=r"apt-get download .*: not done after"):
@@ -518,7 +525,7 @@ def test_where_nothing_works_one_error_lists_every_attempt_and_every_remedy(
     lines = str(caught.value).splitlines()
     assert lines == [
         f"fashion-mnist: not in the cache, {cache}/fashion-mnist, and no source has it:",
-        f"  Debian's package dataset-fashion-mnist: not installed: no {sources.DEBIAN_FOLDER}",
+        f"  Debian's package dataset-fashion-mnist: not installed: no {catalogue.DEBIAN_FOLDER}",
         lines[2],
         "  apt-get download dataset-fashion-mnist: this system has no apt-get or no dpkg-deb",
         "What helps:",
@@ -544,7 +551,7 @@ def test_a_damaged_package_is_listed_and_the_next_source_asked(
     damaged_copy: Callable[[str, bytes | None], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = damaged_copy("train-labels-idx1-ubyte.gz", HTML)
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", folder)
+    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", folder)
     with pytest.raises(DataError, match=r"Debian's package .*: train-labels.*\n.*no torchvision"):
         data.prepare("fashion-mnist")
 
@@ -686,7 +693,8 @@ def test_a_cache_that_one_may_only_read_is_verified_and_used(
     prepared = somebody()
     assert prepared.folder == cache / "fashion-mnist-sample"
     assert "the cache" in prepared.source
-    check_unchanged(prepared)
+    with unchanged(prepared):
+        pass
     (cache / "fashion-mnist-sample.lock").unlink()
     assert somebody() == prepared
     assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
@@ -732,9 +740,8 @@ def test_data_that_are_as_they_were_are_used_as_they_are(
 ) -> None:
     monkeypatch.setattr(data, "_objection_to", lambda *_: pytest.fail("hashed again"))
     before = load_split(sample_data.folder, "train")
-    facts = check_unchanged(sample_data)
-    check_undisturbed(sample_data, facts)
-    assert load_split(sample_data.folder, "train") is before
+    with unchanged(sample_data):
+        assert load_split(sample_data.folder, "train") is before
 
 
 def write_in_place(path: Path) -> None:
@@ -770,26 +777,30 @@ def test_data_that_have_changed_since_they_were_verified_are_not_trained_on(
     load_images(prepared.folder, "test")
     change(prepared.folder / array)
     for _ in range(2):
-        with pytest.raises(DataError, match=f"changed while the grid ran: {array}"):
-            check_unchanged(prepared)
+        with (
+            pytest.raises(DataError, match=f"changed while the grid ran: {array}"),
+            unchanged(prepared),
+        ):
+            pytest.fail("trained")
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_during_a_training_is_noticed_at_its_end(change: Callable[[Path], None]) -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    facts = check_unchanged(prepared)
-    change(prepared.folder / "train_labels.npy")
-    with pytest.raises(DataError, match="changed while a run was trained on it"):
-        check_undisturbed(prepared, facts)
+    with (
+        pytest.raises(DataError, match="changed while a run was trained on it"),
+        unchanged(prepared),
+    ):
+        change(prepared.folder / "train_labels.npy")
 
 
 def test_a_change_that_is_undone_during_a_training_is_noticed_all_the_same() -> None:
     prepared = data.prepare("fashion-mnist-sample")
-    facts = check_unchanged(prepared)
-    for _ in range(2):
-        flip_a_byte(prepared.folder / "train_labels.npy")
-    with pytest.raises(DataError, match="changed while a run was trained on it"):
-        check_undisturbed(prepared, facts)
+    with (
+        pytest.raises(DataError, match="changed while a run was trained on it"),
+        unchanged(prepared),
+    ):
+        flip_a_byte_and_back(prepared.folder / "train_labels.npy")
 
 
 @pytest.mark.parametrize(
@@ -806,8 +817,8 @@ def test_data_that_somebody_has_only_touched_are_verified_anew_and_used(
 ) -> None:
     prepared = data.prepare("fashion-mnist-sample")
     touch(prepared.folder / "train_labels.npy")
-    facts = check_unchanged(prepared)
-    check_undisturbed(prepared, facts)
+    with unchanged(prepared):
+        pass
 
 
 def test_data_that_were_damaged_and_made_again_are_mapped_anew() -> None:
@@ -819,8 +830,8 @@ def test_data_that_were_damaged_and_made_again_are_mapped_anew() -> None:
         stream.write(bytes(8 * 100))
     assert not torch.equal(load_split(prepared.folder, "train").labels, right)
     data.prepare("fashion-mnist-sample")
-    check_unchanged(prepared)
-    assert torch.equal(load_split(prepared.folder, "train").labels, right)
+    with unchanged(prepared):
+        assert torch.equal(load_split(prepared.folder, "train").labels, right)
 
 
 def test_a_relative_cache_becomes_absolute_for_workers_in_other_folders(
@@ -920,7 +931,9 @@ def ten_images() -> Images:
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others(
     ten_images: Images,
 ) -> None:
-    first, again, other = (labels_of(Batches(ten_images, 4, seed), 30) for seed in (0, 0, 1))
+    first, again, other = (
+        labels_of(shuffled_batches(ten_images, 4, seed), 30) for seed in (0, 0, 1)
+    )
     assert first == again
     assert first != other
 
@@ -929,22 +942,25 @@ def test_the_order_does_not_depend_on_other_random_numbers_or_the_batch_size(
     ten_images: Images,
 ) -> None:
     torch.manual_seed(1)
-    first = list(itertools.chain.from_iterable(labels_of(Batches(ten_images, 4, seed=0), 6)))
+    first = list(
+        itertools.chain.from_iterable(labels_of(shuffled_batches(ten_images, 4, seed=0), 6))
+    )
     torch.manual_seed(2)
-    second = list(itertools.chain.from_iterable(labels_of(Batches(ten_images, 10, seed=0), 2)))
+    second = list(
+        itertools.chain.from_iterable(labels_of(shuffled_batches(ten_images, 10, seed=0), 2))
+    )
     assert first == second
 
 
 def test_every_pass_is_a_new_permutation_that_ends_with_a_short_batch(
     ten_images: Images,
 ) -> None:
-    batches = Batches(ten_images, 4, seed=0)
+    batches = shuffled_batches(ten_images, 4, seed=0)
     passes = [labels_of(batches, 3) for _ in range(5)]
     for one in passes:
         assert [len(batch) for batch in one] == [4, 4, 2]
         assert sorted(itertools.chain.from_iterable(one)) == list(range(10))
     assert len({str(one) for one in passes}) == 5
-    assert batches.images_seen == 50
 
 
 @given(
@@ -957,44 +973,36 @@ def test_portions_hold_the_same_images_whatever_the_batch_size(
     count: int, batch_size: int, portion: int, seed: int
 ) -> None:
     images = Images(torch.zeros(count, 1), torch.arange(count))
-    passes = itertools.chain.from_iterable(labels_of(Batches(images, 1, seed), 4 * portion))
-    batches = Batches(images, batch_size, seed, portion=portion)
-    for number in range(1, 4):
+    passes = itertools.chain.from_iterable(
+        labels_of(shuffled_batches(images, 1, seed), 4 * portion)
+    )
+    batches = shuffled_batches(images, batch_size, seed, portion=portion)
+    for _ in range(3):
         sizes = [batch_size] * (portion // batch_size)
         sizes += [portion % batch_size] * (portion % batch_size > 0)
         found = labels_of(batches, len(sizes))
         assert [len(batch) for batch in found] == sizes
         expected = list(itertools.islice(passes, portion))
         assert list(itertools.chain.from_iterable(found)) == expected
-        assert batches.images_seen == number * portion
 
 
 def test_a_portion_of_all_images_is_a_pass(ten_images: Images) -> None:
     portions, passes = (
-        Batches(ten_images, 4, seed=0, portion=10),
-        Batches(ten_images, 4, 0),
+        shuffled_batches(ten_images, 4, seed=0, portion=10),
+        shuffled_batches(ten_images, 4, 0),
     )
     assert labels_of(portions, 9) == labels_of(passes, 9)
 
 
 def test_a_portion_of_many_passes_takes_the_memory_of_one(ten_images: Images) -> None:
-    batches = Batches(ten_images, 4, seed=0, portion=2**31 - 1)
+    batches = shuffled_batches(ten_images, 4, seed=0, portion=2**31 - 1)
     assert [len(batch) for batch in labels_of(batches, 1000)] == [4] * 1000
 
 
 def test_pixels_stay_with_their_labels(ten_images: Images) -> None:
-    for pixels, labels in itertools.islice(Batches(ten_images, 3, seed=5), 20):
+    for pixels, labels in itertools.islice(shuffled_batches(ten_images, 3, seed=5), 20):
         assert pixels.shape == (len(labels), 784)
         assert torch.equal(pixels[:, 0].long(), labels)
-
-
-def test_an_iterator_of_batches_goes_on_where_it_was(ten_images: Images) -> None:
-    batches = Batches(ten_images, 4, seed=0)
-    assert [iter(batches) is batches, next(iter(batches))[1].tolist()] == [
-        True,
-        labels_of(Batches(ten_images, 4, seed=0), 1)[0],
-    ]
-    assert batches.images_seen == 4
 
 
 def test_validation_on_the_test_images_leaves_no_others_to_test_on(
@@ -1028,7 +1036,7 @@ def test_images_held_out_of_the_sample_are_of_all_classes(
 
 def test_a_held_out_image_is_never_in_a_batch(sample_data: data.Prepared) -> None:
     train, valid, _ = load_images(sample_data.folder, 500)
-    batches = Batches(train, 100, seed=0)
+    batches = shuffled_batches(train, 100, seed=0)
     seen = {row.numpy().tobytes() for pixels, _ in itertools.islice(batches, 15) for row in pixels}
     assert len(seen) == 1500
     assert not seen & {row.numpy().tobytes() for row in valid.pixels}

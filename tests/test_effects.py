@@ -9,7 +9,7 @@ import pytest
 
 from fmgrid.analysis.comparisons import as_good_as_best, compare_with
 from fmgrid.analysis.effects import find_effects, find_gains, find_shares
-from fmgrid.analysis.statistics import compare, holm, shares_of_variance
+from fmgrid.analysis.statistics import compare
 from fmgrid.analysis.study import Study
 from made_up_studies import row, rows, study_of
 
@@ -261,11 +261,6 @@ def test_shares_need_a_factorial_grid_with_repeats_that_differ() -> None:
         *("seed", "noise"),
     ]
     assert sum(one.share for one in shares) == pytest.approx(1)
-    axes = {name: [key[at] for key in cells for _ in range(2)] for at, name in enumerate("eb")}
-    values = [value for found in cells.values() for value in found]
-    alone = shares_of_variance(axes, [0, 1] * 4, values)
-    raw = [one.p for one in alone if one.p is not None]
-    assert [one.p for one in shares if one.p is not None] == pytest.approx(holm(raw))
     assert find_shares(factorial({key: v[:1] for key, v in cells.items()}).groups[0]) == []
     assert find_shares(factorial({key: [0.5, 0.5] for key in cells}).groups[0]) == []
     assert find_shares(along({3: [0.5, 0.6], 5: [0.6, 0.7]}).groups[0]) == []

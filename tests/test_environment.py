@@ -29,7 +29,7 @@ import multiprocessing
 from fmgrid.system.environment import shield
 shield()
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 with Processes(1) as processes:
     print(processes.call(len, "spawned"))
 """
@@ -172,7 +172,6 @@ NEEDLESS = {
     "COLUMNS": "²",
     "LINES": "1000000000",
     "TERMINAL_WIDTH": "wide",
-    "_FMGRID_COMPLETE": "complete_bash",
     "PYTHONINSPECT": "1",
     "PYTHONWARNINGS": "error",
     "PYTHONOPTIMIZE": "2",

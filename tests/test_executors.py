@@ -18,9 +18,9 @@ import pytest
 
 import worker_tasks as tasks
 from fmgrid.errors import MachineError, RefusedError, StoreError
-from fmgrid.execution import Executor, Finished, Report, Started, Task
+from fmgrid.execution import Executor, Report, Task
 from fmgrid.execution.inline import Inline
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.system.memory import count_kills_for_memory
 
@@ -72,8 +72,6 @@ def train_all(
     submit()
     with closing(executor.events(report)) as events:  # type: ignore[type-var]
         for event in events:
-            if not isinstance(event, Finished):
-                continue
             if logs is not None:
                 logs[event.task.experiment.name] = event.log.decode()
             try:
@@ -109,24 +107,18 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         yield executor
 
 
-def test_every_executor_gives_each_task_a_start_and_a_run(
+def test_every_executor_gives_each_task_a_run(
     executor: Executor, make_task: Callable[..., Task]
 ) -> None:
     work = [make_task(n) for n in range(1, 6)]
     for task in work:
         executor.submit(task)
     assert not executor.has_room
-    started, finished = [], []
+    finished = []
     for event in executor.events(go_on):
-        if isinstance(event, Started):
-            started.append(event.task)
-            assert event.task.experiment in executor.running
-        else:
-            assert event.task in started
-            assert event.run.experiment == event.task.experiment
-            assert event.task.experiment not in executor.running
-            finished.append(event.task)
-    assert started == work
+        assert event.run.experiment == event.task.experiment
+        assert event.task.experiment not in executor.running
+        finished.append(event.task)
     assert sorted(task.experiment.epochs for task in finished) == [1, 2, 3, 4, 5]
     assert executor.has_room
     assert executor.running == []
@@ -776,7 +768,7 @@ def test_a_worker_killed_for_memory_counts_only_where_it_had_all_of_it(
     counter = tmp_path / "vmstat"
     counter.write_text("oom_kill 0\n")
     monkeypatch.setattr(
-        "fmgrid.execution.local.processes.count_kills_for_memory",
+        "fmgrid.execution.processes.count_kills_for_memory",
         lambda: count_kills_for_memory(counter),
     )
     with Processes(2, preload=["fmgrid.execution"]) as processes:
@@ -799,7 +791,7 @@ def test_workers_end_though_the_caller_blocks_all_signals(make_task: Callable[..
 def test_too_few_open_files_are_noticed_at_the_start() -> None:
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
-        "from fmgrid.execution.local.processes import Processes\n"
+        "from fmgrid.execution.processes import Processes\n"
         "with Processes(2): pass\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -884,8 +876,8 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 import worker_tasks as tasks
-from fmgrid.execution import Finished, Task
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution import Task
+from fmgrid.execution.processes import Processes
 from fmgrid.experiment import Experiment
 
 def work():
@@ -898,10 +890,9 @@ def work():
         for experiment in experiments:
             processes.submit(Task(experiment, getattr(tasks, name)))
         for event in processes.events(lambda *_: True):
-            if isinstance(event, Finished):
-                print(event.run.status, flush=True)
-                if any(e.epochs == 2 for e in experiments):
-                    return
+            print(event.run.status, flush=True)
+            if any(e.epochs == 2 for e in experiments):
+                return
 
 if __name__ == "__main__":
     work()

@@ -96,7 +96,7 @@ def test_a_file_is_stated_with_its_question_and_its_names(write: Write) -> None:
 
     assert (epochs.path, units.path) == ("epochs.toml", "units.toml")
     assert (epochs.question, units.question) == ("Do epochs help?", "How wide?")
-    assert epochs.names == epochs.own == ("epochs_3", "epochs_5", "epochs_10")
+    assert epochs.names == ("epochs_3", "epochs_5", "epochs_10")
     assert units.names == ("units_16", "units_32", "linear")
     assert epochs.hypotheses == ()
 
@@ -131,8 +131,7 @@ def test_a_file_takes_in_the_experiments_of_others_beside_its_own(write: Write) 
     together = ["units_16", "units_32", "linear", "epochs_3", "epochs_5", "epochs_10", "one"]
     assert run_names(plan) == together
     assert [file.path for file in plan.files] == ["units.toml", "epochs.toml", "all.toml"]
-    assert plan.files[-1].names == tuple(together)
-    assert plan.files[-1].own == ("one",)
+    assert plan.files[-1].names == ("one",)
     assert [stated.claim for stated in plan.hypotheses] == ["More epochs help"]
 
 
@@ -218,14 +217,17 @@ g.toml:12: hypothesis.calim: no such key; did you mean claim?
 g.toml:13: hypothesis.expect: ends too early; write a name or a condition, as in \
 epochs_10 > epochs_5
 g.toml:14: hypothesis.metric: "acuracy" is no metric; did you mean accuracy?
-g.toml:17: hypothesis.claim: ["a"] is not text in quotes; write one in each [[hypothesis]]
-g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not text in quotes; write one in each \
-[[hypothesis]]
-g.toml:19: hypothesis.metric: { a = 1 } is not text in quotes; write one in each [[hypothesis]]
-g.toml:22: hypothesis.claim: is empty
+g.toml:17: hypothesis.claim: ["a"] is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:18: hypothesis.expect: ["e_5 > e_3", "e_3 > e_5"] is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:19: hypothesis.metric: { a = 1 } is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
+g.toml:22: hypothesis.claim: " " is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
 g.toml:23: hypothesis.expect: batchsize: no such setting; did you mean batch_size?
-g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; in \""", \
-end each line with \\
+g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; \
+write it in quotes, and in \""" end each line with \\
 g.toml:27: hypothesis.expect: 20 is no accuracy, which is a fraction; write 0.2 for 20 %
 """
 
@@ -241,7 +243,10 @@ def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> No
     claim = f"more{chr(int(code[2:], 16))}epochs"
     write(g=f"[base]\n[[hypothesis]]\nclaim = '{claim}'\nexpect = 'g > 0.5'\n")
 
-    problem = 'is not one line of text that can be seen; in """, end each line with \\'
+    problem = (
+        "is not one line of text that can be seen; "
+        'write it in quotes, and in """ end each line with \\'
+    )
     assert refusal("g.toml") == [f'g.toml:3: hypothesis.claim: "{printable(claim)}" {problem}']
 
 
@@ -405,8 +410,7 @@ def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
 
     assert sorted(run_names(whole)) == sorted(run_names(folder))
     assert len(run_names(whole)) == 61
-    assert len(whole.files[-1].names) == 61
-    assert whole.files[-1].own == ()
+    assert whole.files[-1].names == ()
     assert len(whole.hypotheses) == len(folder.hypotheses)
 
 

@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 
+from fmgrid.analysis.effects import epoch_means, find_gaps, level_means
 from fmgrid.analysis.experiments import ExperimentRuns
-from fmgrid.analysis.means import epoch_means, find_gaps, level_means
 from fmgrid.experiment import EpochRecord
 from made_up_runs import make_record
 from made_up_studies import row, rows, study_of

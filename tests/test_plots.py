@@ -20,9 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
-from fmgrid.analysis.axes import Axis, Group
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import UNKNOWN_SEED, ExperimentRuns
+from fmgrid.analysis.experiments import UNKNOWN_SEED, Axis, ExperimentRuns, Group
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.plots import Drawn, draw_all, to_png, to_svg

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fmgrid.components.datasets import info_of, objection_to_workload, workload_of
+from fmgrid.components.datasets import objection_to_workload, workload_of
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment, Failure, Record, subseed, typed
 from fmgrid.metrics import METRICS
 from made_up_runs import make_record, make_run
@@ -196,7 +197,7 @@ def test_seeds_and_purposes_have_streams_of_their_own() -> None:
 def test_counts_follow_from_the_settings(chosen: dict[str, Any]) -> None:
     experiment = Experiment(name="mlp", dataset="fashion-mnist-sample", **chosen)
     assert experiment.depth == len(experiment.hidden_units)
-    info, workload = info_of(experiment), workload_of(experiment)
+    info, workload = DATASETS[experiment.dataset], workload_of(experiment)
     if experiment.validation == "test":
         assert workload[:2] == (info.train_images, info.test_images)
     else:

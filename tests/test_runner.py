@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from fmgrid.components import as_taken
-from fmgrid.execution import Finished, Report, Started
+from fmgrid.execution import Finished, Report
 from fmgrid.execution.inline import Inline
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.results.store import Store
@@ -23,7 +23,7 @@ class Backwards(Inline):
 
     has_room = True  # type: ignore[assignment]
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
+    def events(self, report: Report) -> Iterator[Finished]:
         self._waiting.reverse()
         return super().events(report)
 
@@ -248,7 +248,7 @@ def test_stopping_early_stops_the_executor_at_once(store: Store, train: Train) -
     ended = []
 
     class Noting(InTurn):
-        def events(self, report: Report) -> Iterator[Started | Finished]:
+        def events(self, report: Report) -> Iterator[Finished]:
             try:
                 yield from super().events(report)
             finally:

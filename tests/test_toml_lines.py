@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmgrid.grid.toml_lines import MAX_DEPTH, Document, TomlError, TomlPath, parse
+from fmgrid.grid.documents import MAX_DEPTH, Document, TomlPath, UnreadableError, parse
 
 
 def paths(value: Any, path: TomlPath = ()) -> Iterator[TomlPath]:
@@ -139,10 +139,10 @@ def test_what_has_no_line_takes_that_of_the_thing_around_it() -> None:
     ],
 )
 def test_what_is_not_toml_is_told_with_its_line(text: str, message: str, line: int) -> None:
-    with pytest.raises(TomlError) as caught:
+    with pytest.raises(UnreadableError) as caught:
         parse(text)
 
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).startswith(f"not TOML: {message}")
     assert caught.value.line == line
 
 
@@ -150,7 +150,7 @@ def test_nesting_has_a_limit() -> None:
     deepest = "a = " + "[" * (MAX_DEPTH - 1) + "0" + "]" * (MAX_DEPTH - 1)
 
     assert len(max(parse(f"x = 1\n{deepest}").lines, key=len)) == MAX_DEPTH
-    with pytest.raises(TomlError, match="nested over 20 deep"):
+    with pytest.raises(UnreadableError, match="nested over 20 deep"):
         parse(deepest.replace("0", "[0]"))
 
 
@@ -337,7 +337,7 @@ def test_every_value_of_any_document_has_its_line(data: st.DataObject) -> None:
 def test_whatever_tomllib_reads_has_lines_within_the_text(text: str) -> None:
     try:
         document = parse(text)
-    except TomlError as error:
+    except UnreadableError as error:
         refused = error.line
         document = Document({}, {})
     else:

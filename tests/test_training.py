@@ -18,10 +18,10 @@ from mltrainer.metrics import Accuracy
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from fmgrid.components.mlp import MLP
-from fmgrid.data.batches import Batches, Images, load_images
+from fmgrid.data.batches import Images, load_images, shuffled_batches
 from fmgrid.data.cache import Prepared, prepare
 from fmgrid.errors import DataError
-from fmgrid.experiment import Experiment, Run
+from fmgrid.experiment import EpochRecord, Experiment, Run
 from fmgrid.training import loop as training
 from fmgrid.training.loop import score, train
 from fmgrid.training.worker import train_one
@@ -72,7 +72,7 @@ def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -
     parts = load_images(folders[experiment.dataset], "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
-    batches = Batches(parts.train, 30, experiment.seed)
+    batches = shuffled_batches(parts.train, 30, experiment.seed)
     expected = []
     for epoch in (1, 2):
         losses = []
@@ -125,7 +125,7 @@ def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
         ),
         loss_fn=torch.nn.CrossEntropyLoss(),
         optimizer=torch.optim.Adam,
-        traindataloader=Batches(parts.train, 30, experiment.seed),
+        traindataloader=shuffled_batches(parts.train, 30, experiment.seed),
         validdataloader=[  # two batches of one size, the only case in which their mean is exact
             (parts.valid.pixels[:250], parts.valid.labels[:250]),
             (parts.valid.pixels[250:], parts.valid.labels[250:]),
@@ -261,8 +261,8 @@ def test_a_short_batch_counts_as_much_as_the_others_in_the_train_loss(
     parts = load_images(folders[experiment.dataset], "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
-    order = next(Batches(parts.train, 70, experiment.seed))[1]
-    batches = Batches(parts.train, 30, experiment.seed, portion=70)
+    order = next(shuffled_batches(parts.train, 70, experiment.seed))[1]
+    batches = shuffled_batches(parts.train, 30, experiment.seed, portion=70)
     losses, seen = [], []
     for pixels, labels in islice(batches, 3):
         loss = torch.nn.functional.cross_entropy(network(pixels), labels)
@@ -366,28 +366,30 @@ def test_a_schedule_is_stepped_after_every_epoch_and_reported_with_the_rate_of_i
     tmp_path: Path,
 ) -> None:
     parts = load_images(folders["fashion-mnist-sample"], "test")
-    settings = training._to_settings(tiny(epochs=3), tmp_path)
-    settings.optimizer_kwargs = {"lr": 0.1, "fused": True}
-    settings.scheduler_kwargs = schedule[1]
-    trainer = training._Trainer(
+    records: list[EpochRecord] = []
+    training._Trainer(
+        records.append,
+        clock=0.0,
         model=network([8], seed=0),
-        settings=settings,
+        settings=mltrainer.TrainerSettings(
+            epochs=3,
+            metrics=[],
+            logdir=tmp_path,
+            train_steps=7,
+            valid_steps=1,
+            reporttypes=[],
+            optimizer_kwargs={"lr": 0.1, "fused": True},
+            scheduler_kwargs=schedule[1],
+            earlystop_kwargs=None,
+        ),
         loss_fn=torch.nn.CrossEntropyLoss(),
         optimizer=torch.optim.SGD,
-        traindataloader=Batches(parts.train, 30, seed=0),
+        traindataloader=shuffled_batches(parts.train, 30, seed=0),
         validdataloader=[parts.valid],
         scheduler=schedule[0],
-    )
-    seen = []
+    ).loop()
 
-    class Reporter(mltrainer.trainer.Reporter):
-        def report(self, *_: object) -> None:
-            seen.append(trainer.optimizer.param_groups[0]["lr"])
-
-    trainer.reporters.append(Reporter())
-    trainer.loop()
-
-    assert seen == pytest.approx(rates)
+    assert [record.learning_rate for record in records] == pytest.approx(rates)
 
 
 def test_mlflow_waits_until_somebody_uses_it() -> None:

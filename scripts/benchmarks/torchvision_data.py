@@ -10,7 +10,7 @@ import numpy as np
 
 from fmgrid.data.batches import load_split
 from fmgrid.data.cache import prepare
-from fmgrid.data.sources import FILES
+from fmgrid.data.catalogue import FILES
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from fmgrid.components.datasets import workload_of
 from fmgrid.components.mlp import MLP
-from fmgrid.data.batches import Batches, load_images
+from fmgrid.data.batches import load_images, shuffled_batches
 from fmgrid.data.cache import prepare
 from fmgrid.experiment import Experiment, Run
 from fmgrid.training import loop as training
@@ -120,7 +120,7 @@ def profiled(experiment: Experiment, folders: dict[str, Path]) -> dict[str, Any]
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     steps = ByHand(network, optimizer)
-    batches = Batches(images, experiment.batch_size, experiment.seed)
+    batches = shuffled_batches(images, experiment.batch_size, experiment.seed)
 
     def take(count: int) -> None:
         for pixels, labels in islice(batches, count):

@@ -52,7 +52,7 @@ def empty_run(experiment: Experiment, *_: object) -> Run:
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
     from fmgrid.execution import Task
-    from fmgrid.execution.local.processes import Processes
+    from fmgrid.execution.processes import Processes
     from fmgrid.execution.runner import run_all
     from fmgrid.results.store import Store
     from fmgrid.search import GridSearch

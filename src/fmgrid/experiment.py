@@ -8,9 +8,7 @@ import json
 import math
 import traceback
 from collections.abc import Hashable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date, time
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    JsonValue,
     model_validator,
 )
 
@@ -30,7 +29,7 @@ from fmgrid.errors import is_lack_of_memory, text_of
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
 
-_DEEPEST_ARGUMENT = 20  # tables and lists in each other
+_LONGEST_ARGUMENTS = 10_000  # characters of JSON
 _LARGEST_LOSS = 3.5e38  # networks compute in single precision, which ends at 3.4e38
 
 
@@ -69,32 +68,15 @@ class About:
     label: str  # of an axis, with its unit
     aliases: tuple[str, ...] = ()  # words that people write for it
     expects: str = "a whole number from 1"  # what to write, for error messages
+    part: str = ""  # what to write for a part of it
     is_length: bool = False  # a smaller value is the beginning of the same training
 
 
-def _check_arguments(value: Any, depth: int = 0) -> Any:
-    """Refuse arguments that TOML cannot hold, or that are too large to be copied and shown."""
-    if depth > _DEEPEST_ARGUMENT:
-        raise ValueError(f"tables and lists are nested over {_DEEPEST_ARGUMENT} deep")
-    size, parts = 0, tuple[Any, ...]()
-    match value:
-        case dict():
-            size, parts = len(value), (*value, *value.values())
-        case list() | tuple():
-            size, parts = len(value), tuple(value)
-        case str():
-            size = len(value)
-        case int():
-            size = value.bit_length() // 10  # Python writes no number of over 4,300 digits
-        case float() | None | date() | time():
-            pass
-        case _:
-            raise ValueError(f"{type(value).__name__} is no type that TOML has")
-    if size > _LONGEST_MESSAGE:
-        raise ValueError("a number, text, list or table is too large")
-    for part in parts:
-        _check_arguments(part, depth + 1)
-    return value
+def _check_size(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse arguments that are too large to be shown, and numbers that Python refuses to write."""
+    if len(json.dumps(arguments)) > _LONGEST_ARGUMENTS:
+        raise ValueError("the arguments are too large")
+    return arguments
 
 
 class Experiment(Record):
@@ -127,7 +109,12 @@ class Experiment(Record):
     hidden_units: Annotated[
         tuple[Count, ...],
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-        About("units per hidden layer", ("units", "layers"), "a list of whole numbers from 1"),
+        About(
+            "units per hidden layer",
+            ("units", "layers"),
+            "a list of whole numbers from 1",
+            part="a whole number from 1",
+        ),
         Field(max_length=1_000),
     ] = (256, 256)
     learning_rate: Annotated[
@@ -143,10 +130,13 @@ class Experiment(Record):
     ] = "Adam"
     # what is absent takes the optimizer's own default
     optimizer_args: Annotated[
-        dict[str, Any],
-        BeforeValidator(_check_arguments),
-        AfterValidator(deepcopy),
-        About("optimizer arguments", expects="a table of arguments"),
+        dict[str, JsonValue],  # validation copies them
+        AfterValidator(_check_size),
+        About(
+            "optimizer arguments",
+            expects="a table of arguments",
+            part="a finite number, true, false or text",
+        ),
     ] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[

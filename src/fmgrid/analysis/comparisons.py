@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fmgrid.analysis.axes import Group
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
     ExperimentRuns,
-    are_confounded,
+    Group,
     are_scored_alike,
     best_by_images,
     best_first,
-    scored_alike,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -25,19 +23,17 @@ from fmgrid.analysis.statistics import (
     compare,
     estimate,
     holm,
+    interval_of_one_more,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, WITH_SPREAD
+from fmgrid.results.summary import as_text
 from fmgrid.settings import is_same
 
 
 @dataclass(frozen=True)
 class Against:
-    """How the members of a group compare with one experiment.
-
-    p values are Holm's over the group, or, where the reference was picked by the same figures, for
-    all pairs of the group, as any of them might have been picked.
-    """
+    """How the members of a group compare with one experiment."""
 
     reference: ExperimentRuns
     differences: Mapping[str, tuple[Difference, float]]  # by name, with the corrected p
@@ -81,30 +77,44 @@ class Comparison:
     settings: Mapping[str, tuple[Any, Any]]  # that differ
     metrics: Mapping[str, MetricPair]  # that both have
 
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure beside our runs of the same experiment."""
+
+    name: str
+    published: float
+    of: ExperimentRuns
+    ours: Estimate
+    prediction: tuple[float, float] | None  # where one more run of ours falls in 95 % of cases
+
     @property
-    def is_confounded(self) -> bool:
-        """Whether they saw different numbers of images, time aside."""
-        return are_confounded(self.first, self.second)
+    def is_outside(self) -> bool:
+        """Whether one more run of ours would hardly give the published figure."""
+        interval = self.prediction
+        return interval is not None and not interval[0] <= self.published <= interval[1]
 
 
 def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
     """Compare a group's members with the study's baseline, or with the best where it has none.
 
-    None where there is nothing to compare.
+    p values are Holm's over the group, or, where the reference was picked by the same figures, for
+    all pairs of the group, as any of them might have been picked. None where there is nothing to
+    compare.
     """
-    ranked = best_first(group.members, metric)
-    if not ranked:
+    sets = best_by_images(group.members, metric)
+    if not sets:
         return None
-    baseline = study.baseline
-    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *ranked])):
+    ranked, baseline = sets[0], study.baseline
+    images = [same[0] for same in sets]
+    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *images])):
         baseline = None
-    reference = baseline or scored_alike(ranked)[0][0]
+    reference = baseline or ranked[0]
     named = next((one for one in ranked if one.configuration == reference.configuration), reference)
     differences = {
         member.name: difference
         for member in ranked
         if member.configuration != reference.configuration
-        if member.evaluation_set == reference.evaluation_set
         if (difference := compare(member.series(metric), reference.series(metric)))
     }
     if not differences:
@@ -174,6 +184,23 @@ def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
         metrics[metric] = replace(metrics[metric], p_holm=p)
     return Comparison(first, second, seeds, settings, metrics)
+
+
+def set_beside(
+    study: Study, published: Mapping[str, Mapping[str, float]], metric: str
+) -> list[Beside]:
+    """Return each figure of a metric, of those by experiment and metric, beside our runs."""
+    scored = by_name_in_tables(study)
+    return [
+        Beside(name, figures[metric], scored[name], ours, interval_of_one_more(ours))
+        for name, figures in published.items()
+        if metric in figures and name in scored and (ours := scored[name].estimate(metric))
+    ]
+
+
+def by_name_in_tables(study: Study) -> dict[str, ExperimentRuns]:
+    """Return the experiments by name, and by the quoted name that tables have for a formula."""
+    return {as_text(name): one for name, one in study.scored.items()} | study.scored
 
 
 def _for_all_pairs(p_values: Sequence[float]) -> list[float]:

@@ -1,27 +1,28 @@
-"""The effect of each setting: the range from its best to its worst level, beside the noise.
+"""What settings and epochs do: effects beside the noise, steps, shares of variance, curves, gaps.
 
-The best and the worst are the pair of levels furthest apart over the seeds that both have. They are
-picked after looking, so that their difference is tested as one of all pairs: its interval is
-corrected for their number (Bonferroni), its p value for the number of settings, too (Holm), and the
-range that noise alone would show is Tukey's. In a factorial grid a level stands for the mean over
-all others, per seed.
+The effect of a setting is the difference between the pair of levels furthest apart over the seeds
+that both have. They are picked after looking, so that their difference is tested as one of all
+pairs: its interval is corrected for their number (Bonferroni), its p value for the number of
+settings, too (Holm), and the range that noise alone would show is Tukey's. In a factorial grid a
+level stands for the mean over all others, per seed.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise, permutations
-from math import log2
+from math import comb, log2
 from statistics import fmean
 from typing import Any
 
-from fmgrid.analysis.axes import Axis, Group, find_axes, level_of, other_levels
 from fmgrid.analysis.experiments import (
     SCORED_ON,
+    Axis,
     ExperimentRuns,
+    Group,
     are_scored_alike,
+    count_neighbours,
     distinct,
+    level_of,
     together,
     without,
 )
@@ -32,18 +33,19 @@ from fmgrid.analysis.statistics import (
     VarianceComponent,
     common_seeds,
     compare,
+    difference,
+    estimate,
     holm,
-    interval_of_one_more,
     mean_by_seed,
     minus,
     shares_of_variance,
     studentized_range_bound,
 )
 from fmgrid.analysis.study import Study
-from fmgrid.metrics import METRICS
-from fmgrid.results.summary import as_text
+from fmgrid.metrics import METRICS, finite
 from fmgrid.settings import SETTINGS, is_same, to_toml
 
+GAP = "overfitting_gap"
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
 
 
@@ -80,14 +82,57 @@ class StepEffect:
     difference: Difference  # after minus before
     p: float  # Holm's, over the steps of all axes
 
+    @property
+    def per_doubling(self) -> float | None:
+        """The gain for each doubling of the setting, None if a level is not positive."""
+        if self.before <= 0 or self.after <= 0:
+            return None
+        return float(self.difference.mean / log2(self.after / self.before))
+
+
+@dataclass(frozen=True)
+class EpochMean:
+    """A metric after an epoch, over seeds."""
+
+    epoch: int
+    estimate: Estimate
+    images: int | None = None  # training images seen until then
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Validation loss minus train loss of a configuration, at the end of training."""
+
+    experiment: ExperimentRuns  # with the runs of all names of the configuration
+    train_loss: float  # mean loss of the last epoch's batches
+    estimate: Estimate
+    sign: int  # 1: significantly above zero, -1: below, 0: neither
+
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
     """Return the effect of every setting that varies in a group, largest first."""
-    effects = [
-        effect
-        for part, axis, through in _contrasts(study)
-        if (effect := _effect(part, axis, metric, through))
-    ]
+    effects = []
+    for part, axis, through in _contrasts(study):
+        series = _series(part, axis, metric)
+        if furthest := _furthest_apart(series, metric):
+            best, worst, leads = furthest
+            pairs = comb(len(series), 2)
+            lead = difference(leads, confidence=1 - ALPHA / pairs)
+            effects.append(
+                Effect(
+                    group=part.title,
+                    setting=axis.name,
+                    best=best,
+                    worst=worst,
+                    levels=len(series),
+                    difference=lead,
+                    p=min(1.0, lead.p * pairs),
+                    noise=studentized_range_bound(list(series.values())),
+                    images=part.confounded.get(axis.name),
+                    metric=metric,
+                    through=through,
+                )
+            )
     corrected = holm([effect.p for effect in effects])
     effects = [replace(effect, p=p) for effect, p in zip(effects, corrected, strict=True)]
     return sorted(effects, key=lambda effect: -abs(effect.difference.mean))
@@ -109,26 +154,93 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
 def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:
     """Return what the axes of a factorial group and their interactions contribute.
 
-    p values are Holm's over all of them. Empty where the group isn't factorial, where different
-    images judge its members, where these have fewer than two seeds in common, or too many cells.
+    Empty where the group isn't factorial, where different images judge its members, where these
+    have fewer than two seeds in common, or too many cells.
     """
     members = group.members
     if group.shape != "factorial" or len(members) > MOST_CELLS or not are_scored_alike(members):
         return []
     series = [member.series(metric) for member in members]
     seeds = common_seeds(series)
-    if len(seeds) < 2:  # noqa: PLR2004 -- one run a cell leaves nothing to measure noise by
-        return []
     values = [one[seed] for one in series for seed in seeds]
-    if max(values) == min(values):
+    # One run a cell leaves nothing to measure noise by.
+    if len(seeds) < 2 or max(values) == min(values):  # noqa: PLR2004
         return []
     axes = {
-        axis.name: [level_of(member, axis.name) for member in members for _ in seeds]
+        axis.name: [level_of(member, axis) for member in members for _ in seeds]
         for axis in group.axes
     }
-    shares = shares_of_variance(axes, seeds * len(members), values)
-    corrected = iter(holm([share.p for share in shares if share.p is not None]))
-    return [share if share.p is None else replace(share, p=next(corrected)) for share in shares]
+    return shares_of_variance(axes, seeds * len(members), values)
+
+
+def level_means(group: Group, axis: Axis, metric: str) -> dict[Any, Estimate]:
+    """Return the metric's mean at each level of an axis, over the experiments that share it."""
+    return {
+        level: mean
+        for level, members in group.at(axis).items()
+        if (mean := _mean_over(member.series(metric) for member in members))
+    }
+
+
+def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMean]:
+    """Return the metric's mean over experiments after each epoch that all their runs have.
+
+    Runs without a history don't count.
+    """
+    histories = [
+        {
+            seed: {
+                epoch.epoch: epoch
+                for epoch in run.history
+                if finite(getattr(epoch, metric)) is not None
+            }
+            for seed, run in one.runs.items()
+            if run.history
+        }
+        for one in members
+    ]
+    runs = [epochs for by_seed in histories for epochs in by_seed.values()]
+    means = []
+    for epoch in sorted(set(runs[0]).intersection(*runs)) if runs else ():
+        mean = _mean_over(
+            {seed: getattr(epochs[epoch], metric) for seed, epochs in by_seed.items()}
+            for by_seed in histories
+        )
+        if mean:
+            means.append(EpochMean(epoch, mean, runs[0][epoch].images_seen))
+    return means
+
+
+def find_gaps(study: Study) -> list[Gap]:
+    """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
+    gaps = [
+        (one, train, gap)
+        for one in study.configurations
+        if (gap := one.estimate(GAP)) and (train := one.mean("train_loss")) is not None
+    ]
+    corrected = holm([difference([*one.series(GAP).values()]).p for one, *_ in gaps])
+    signed = [
+        Gap(one, train, gap, 0 if p > ALPHA else 1 if gap.mean > 0 else -1)
+        for (one, train, gap), p in zip(gaps, corrected, strict=True)
+    ]
+    return sorted(signed, key=lambda gap: -gap.estimate.mean)
+
+
+def past_best(study: Study) -> list[tuple[str, float]]:
+    """Return the runs with a lower validation loss before their end, and the rise since then."""
+    rises = [
+        (run.run, loss - best)
+        for run in study.runs
+        if (loss := run.metrics.get("valid_loss")) is not None
+        if (best := run.metrics.get("best_valid_loss")) is not None
+    ]
+    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
+
+
+def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
+    """Return the configurations that differ only in `epochs`, those together."""
+    alike = together(distinct(experiments), lambda one: without(one, "epochs"))
+    return [same for same in alike if len(same) > 1]
 
 
 def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
@@ -157,11 +269,8 @@ def _middle(group: Group) -> ExperimentRuns:
 
     Of equals it is the one closest to the defaults: a name decides nothing.
     """
-    axes = [axis for axis in group.axes if axis.name not in SCORED_ON]
-    near: Counter[ExperimentRuns] = Counter()
-    for axis in axes:
-        for line in together(group.members, partial(other_levels, axes=group.axes, without=axis)):
-            near.update(dict.fromkeys(line, len(line)))
+    axes = (axis for axis in group.axes if axis.name not in SCORED_ON)
+    near = count_neighbours(line for axis in axes for line in group.lines(axis))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
         defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
@@ -172,12 +281,10 @@ def _middle(group: Group) -> ExperimentRuns:
 
 def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis, str]]:
     """Yield the members that differ from *middle* along one axis only, for each axis."""
-    members = distinct([middle, *group.members])
-    axes = list(find_axes(members))
-    for axis in axes:
-        rest = other_levels(middle, axes, axis)
-        near = [one for one in members if other_levels(one, axes, axis) == rest]
-        part = Group(group.title, "", tuple(near))
+    whole = replace(group, members=tuple(distinct([middle, *group.members])))
+    for axis in whole.axes:
+        line = next(line for line in whole.lines(axis) if middle in line)
+        part = replace(group, members=tuple(line))
         if part.shape == "one axis" and axis.name not in SCORED_ON:
             yield part, part.axes[0], middle.name
 
@@ -189,106 +296,29 @@ def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]
     return {level: by_seed for level, by_seed in means.items() if by_seed}
 
 
-def _effect(group: Group, axis: Axis, metric: str, through: str) -> Effect | None:
-    series = _series(group, axis, metric)
-    picked = _furthest_apart(series, metric)
-    if picked is None:
-        return None
-    best, worst = picked
-    pairs = len(series) * (len(series) - 1) // 2
-    difference = compare(series[best], series[worst], confidence=1 - ALPHA / pairs)
-    if difference is None:
-        return None
-    return Effect(
-        group=group.title,
-        setting=axis.name,
-        best=best,
-        worst=worst,
-        levels=len(series),
-        difference=difference,
-        p=min(1.0, difference.p * pairs),
-        noise=studentized_range_bound(list(series.values())),
-        images=group.confounded.get(axis.name),
-        metric=metric,
-        through=through,
-    )
-
-
 def _furthest_apart(
     series: Mapping[Any, Mapping[int, float]], metric: str
-) -> tuple[Any, Any] | None:
-    """Return the best level and the worst over the seeds that both have, repeated ones first."""
+) -> tuple[Any, Any, Sequence[float]] | None:
+    """Return the best level, the worst, and their differences over the seeds that both have.
+
+    Levels that share several seeds come before those that share one.
+    """
     sign = 1 if METRICS[metric].is_higher_better else -1
-
-    def lead(pair: tuple[Any, Any]) -> tuple[bool, float]:
-        leads = minus(series[pair[0]], series[pair[1]]).values()
-        return len(leads) > 1, sign * fmean(leads)
-
     levels = list(series)
     if len(set(map(frozenset, series.values()))) == 1:  # then the means alone tell, and soon
         levels.sort(key=lambda level: -sign * fmean(series[level].values()))
-        levels = [levels[0], levels[-1]] if len(levels) > 1 else []
-    pairs = permutations(levels, 2)
-    sharing = (pair for pair in pairs if series[pair[0]].keys() & series[pair[1]].keys())
-    return max(sharing, key=lead, default=None)
+        del levels[1:-1]
+    pairs = (
+        (best, worst, list(minus(series[best], series[worst]).values()))
+        for best, worst in permutations(levels, 2)
+    )
+    sharing = (pair for pair in pairs if pair[2])
+    return max(sharing, key=lambda pair: (len(pair[2]) > 1, sign * fmean(pair[2])), default=None)
 
 
-# Rises of the validation loss, trainings that are parts of others, published figures
-
-
-def past_best(study: Study) -> list[tuple[str, float]]:
-    """Return the runs with a lower validation loss before their end, and the rise since then."""
-    rises = [
-        (run.run, loss - best)
-        for run in study.runs
-        if (loss := run.metrics.get("valid_loss")) is not None
-        if (best := run.metrics.get("best_valid_loss")) is not None
-    ]
-    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
-
-
-def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
-    """Return the configurations that differ only in `epochs`, those together."""
-    alike = together(distinct(experiments), lambda one: without(one, "epochs"))
-    return [same for same in alike if len(same) > 1]
-
-
-def per_doubling(gain: StepEffect) -> float | None:
-    """Return the gain for each doubling of the setting, None if a level is not positive."""
-    if gain.before <= 0 or gain.after <= 0:
-        return None
-    return float(gain.difference.mean / log2(gain.after / gain.before))
-
-
-@dataclass(frozen=True)
-class Beside:
-    """A published figure beside our runs of the same experiment."""
-
-    name: str
-    published: float
-    of: ExperimentRuns
-    ours: Estimate
-    prediction: tuple[float, float] | None  # where one more run of ours falls in 95 % of cases
-
-    @property
-    def is_outside(self) -> bool:
-        """Whether one more run of ours would hardly give the published figure."""
-        interval = self.prediction
-        return interval is not None and not interval[0] <= self.published <= interval[1]
-
-
-def set_beside(
-    study: Study, published: Mapping[str, Mapping[str, float]], metric: str
-) -> list[Beside]:
-    """Return each figure of a metric, of those by experiment and metric, beside our runs."""
-    scored = by_name_in_tables(study)
-    return [
-        Beside(name, figures[metric], scored[name], ours, interval_of_one_more(ours))
-        for name, figures in published.items()
-        if metric in figures and name in scored and (ours := scored[name].estimate(metric))
-    ]
-
-
-def by_name_in_tables(study: Study) -> dict[str, ExperimentRuns]:
-    """Return the experiments by name, and by the quoted name that tables have for a formula."""
-    return {as_text(name): one for name, one in study.scored.items()} | study.scored
+def _mean_over(series: Iterable[Mapping[int, float]]) -> Estimate | None:
+    """Return the mean over experiments; its interval is over the seeds that all of them have."""
+    series = [by_seed for by_seed in series if by_seed]
+    if by_seed := mean_by_seed(series):
+        return estimate(by_seed.values())
+    return Estimate(1, fmean(fmean(one.values()) for one in series)) if series else None

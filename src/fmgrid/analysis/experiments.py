@@ -1,23 +1,30 @@
-"""Experiments with their runs: their figures, configurations and order."""
+"""Experiments with their runs, the settings in which they differ, and the groups that span these.
 
+Nothing here knows the reference study: a grid of any shape, or a folder that plain mltrainer left,
+is described by the same words.
+"""
+
+import math
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from math import inf
+from functools import cached_property
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fmgrid.analysis.statistics import Estimate, estimate
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
+from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import RIVALS, SETTINGS
+from fmgrid.settings import RIVALS, SETTINGS, label_of, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
-T = TypeVar("T")
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
+_LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
@@ -118,29 +125,20 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     It is called by the name under which it was trained first. Of a seed that several names have,
     the run of that name counts: it is one training.
     """
-    configurations = map(_merge, by_configuration(experiments))
+    configurations = []
+    for same in by_configuration(experiments):
+        first, *others = sorted(same, key=_beginning)
+        runs = {seed: run for one in (*reversed(others), first) for seed, run in one.runs.items()}
+        names = tuple(one.name for one in others)
+        configurations.append(replace(first, runs=dict(sorted(runs.items())), other_names=names))
     return sorted(configurations, key=lambda one: natural_order(one.name))
-
-
-def _merge(same: Sequence[ExperimentRuns]) -> ExperimentRuns:
-    same = sorted(same, key=_beginning)
-    first = same[0]
-    runs = {seed: run for one in reversed(same) for seed, run in one.runs.items()}
-    names = dict.fromkeys(name for one in same for name in one.names if name != first.name)
-    return replace(first, runs=dict(sorted(runs.items())), other_names=tuple(names))
 
 
 def _beginning(one: ExperimentRuns) -> tuple[Any, ...]:
     """Key by which the name under which a configuration was trained first comes first."""
     is_shared = all(run.trained_as for run in one.runs.values())
     times = [run.started.timestamp() for run in one.runs.values() if run.started]
-    return is_shared, min(times, default=inf), natural_order(one.name)
-
-
-def scored_alike(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
-    """Return the experiments, those together that the same images judge; the largest set first."""
-    sets = together(experiments, lambda one: one.evaluation_set)
-    return sorted(sets, key=lambda members: -len(members))
+    return is_shared, min(times, default=math.inf), natural_order(one.name)
 
 
 def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
@@ -167,17 +165,11 @@ def are_confounded(one: ExperimentRuns, other: ExperimentRuns) -> bool:
     return None not in seen and seen[0] != seen[1]
 
 
-def count_neighbours(experiments: Iterable[ExperimentRuns]) -> Counter[ExperimentRuns]:
-    """Return how many others differ from each configuration in one setting only.
-
-    Settings that change the images which judge a run do not count. Steps and images, two ways to
-    say how long an epoch is, count as one setting.
-    """
-    candidates = list(experiments)
-    neighbours = Counter(dict.fromkeys(candidates, 0))
-    for setting in SETTINGS.keys() - {*SCORED_ON, "train_images"}:
-        for alike in together(candidates, partial(without, setting=setting)):
-            neighbours.update(dict.fromkeys(alike, len(alike) - 1))
+def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[ExperimentRuns]:
+    """Return how many others each shares a line with; a line differs in one setting only."""
+    neighbours: Counter[ExperimentRuns] = Counter()
+    for line in lines:
+        neighbours.update(dict.fromkeys(line, len(line) - 1))
     return neighbours
 
 
@@ -189,11 +181,13 @@ def best_first(experiments: Iterable[ExperimentRuns], metric: str) -> list[Exper
     return [one for _, one in in_order]
 
 
-def best_by_images(
-    configurations: Iterable[ExperimentRuns], metric: str
-) -> list[list[ExperimentRuns]]:
-    """Return those that have the metric, best mean first, by the images that judge them."""
-    return scored_alike(best_first(configurations, metric))
+def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[ExperimentRuns]]:
+    """Return those that have the metric, best first, by the images that judge them.
+
+    The largest set comes first.
+    """
+    sets = together(best_first(members, metric), lambda one: one.evaluation_set)
+    return sorted(sets, key=lambda ranked: -len(ranked))
 
 
 def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
@@ -201,3 +195,138 @@ def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
     stored = (to_stored(run) for run in runs if run.status == "complete")
     experiments = map(ExperimentRuns.of, together(stored, lambda run: run.name))
     return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting that varies within a group, with its levels in order."""
+
+    name: str  # "batch_size", "units1", "optimizer_args.momentum"
+    levels: tuple[Any, ...]
+    # As TOML writes them: 1, 1.0 and true, which Python takes for one, may train to different bits.
+    is_text: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name in a picture, with its unit."""
+        return label_of(self.name)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the levels are numbers."""
+        return all(type(level) in (int, float) and math.isfinite(level) for level in self.levels)
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the levels are numbers that span orders of magnitude, zero left aside."""
+        if not self.is_numeric or min(self.levels) < 0:
+            return False
+        above = [level for level in self.levels if level]
+        return len(above) > 1 and bool(max(above) / min(above) > _LOG_SPAN)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The experiments of one grid file, and the axes that they span."""
+
+    title: str
+    question: str
+    members: tuple[ExperimentRuns, ...]  # each configuration once, in the order of the grid
+    missing: tuple[str, ...] = ()  # of the grid's experiments, those without a complete run
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The settings that vary; hidden_units by layer where all networks are equally deep."""
+        return tuple(find_axes(self.members))
+
+    @cached_property
+    def shape(self) -> Literal["single", "one axis", "factorial", "irregular"]:
+        """The shape that the members span together."""
+        if len(self.axes) < 2:  # noqa: PLR2004 -- a product needs two
+            return "one axis" if self.axes else "single"
+        cells = math.prod(len(axis.levels) for axis in self.axes)
+        return "factorial" if cells == len(self.members) else "irregular"
+
+    def at(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
+        """Return the members by their level on an axis, in its order."""
+        by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
+        for member in self.members:
+            by_level[level_of(member, axis)].append(member)
+        return by_level
+
+    def lines(self, axis: Axis) -> list[list[ExperimentRuns]]:
+        """Return the members, those together that differ along this axis only."""
+        others = [other for other in self.axes if other is not axis]
+        return together(self.members, lambda one: tuple(level_of(one, other) for other in others))
+
+    @cached_property
+    def confounded(self) -> dict[str, tuple[int, int]]:
+        """The fewest and most images seen by members that differ in one axis, time aside.
+
+        By the axis, where it changes them; of several such comparisons the most unequal.
+        """
+        confounded = {}
+        for axis in self.axes:
+            seen = [[one.images_seen for one in line] for line in self.lines(axis)]
+            known = [sorted(filter(None, images)) for images in seen]
+            spans = [(images[0], images[-1]) for images in known if images]
+            low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
+            if low < high and axis.name not in TIME:
+                confounded[axis.name] = (low, high)
+        return confounded
+
+
+def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
+    """Yield the settings in which the experiments differ."""
+    members = list(members)
+    for setting in (*SETTINGS, NETWORK):
+        names = [setting]
+        if setting == "hidden_units":
+            names = _layer_axes(members)
+        elif setting == NETWORK or SETTINGS[setting].is_table:
+            keys = dict.fromkeys(key for one in members for key in one.settings.get(setting, ()))
+            names = [f"{setting}.{key}" for key in keys]
+        for name in names:
+            values = [value_at(one.settings, name.split(".")) for one in members]
+            is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
+            levels = {_to_level(value, is_text=is_text) for value in values}
+            if len(levels) > 1:
+                yield Axis(name, tuple(sorted(levels, key=_level_order)), is_text)
+
+
+def level_of(one: ExperimentRuns, axis: Axis) -> Any:
+    """Return an experiment's level on an axis."""
+    return _to_level(value_at(one.settings, axis.name.split(".")), is_text=axis.is_text)
+
+
+def _to_level(value: Any, *, is_text: bool) -> Any:
+    return to_toml(value) if is_text and not isinstance(value, str | None) else value
+
+
+def _is_no_level(value: Any) -> bool:
+    is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
+    return is_too_large or isinstance(value, list | Mapping)
+
+
+def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
+    shapes: set[Any] = {one.settings.get("hidden_units") for one in members}
+    if None in shapes or not shapes:
+        return ["hidden_units"]
+    depths = {len(units) for units in shapes}
+    if len(depths) > 1:
+        is_even = len({width for units in shapes for width in units}) <= 1
+        return ["depth" if is_even else "hidden_units"]
+    (depth,) = depths
+    if depth > 1 and all(len(set(units)) == 1 for units in shapes):
+        return ["units"]  # which all layers share
+    return [f"units{layer}" for layer in range(1, depth + 1)]
+
+
+def _level_order(level: Any) -> tuple[Any, ...]:
+    if level is None:
+        return (0,)
+    if isinstance(level, bool | int | float):
+        return (1, level)
+    if isinstance(level, tuple):
+        return (2, len(level), level)
+    return (3, natural_order(str(level)))

@@ -8,19 +8,21 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from statistics import stdev
 from typing import Any
 
-from fmgrid.analysis.axes import Group, keep_types_apart
 from fmgrid.analysis.experiments import (
+    SCORED_ON,
     UNKNOWN_SEED,
     ExperimentRuns,
+    Group,
     count_neighbours,
     distinct,
     merged,
     together,
+    without,
 )
 from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.experiment import typed
@@ -28,6 +30,7 @@ from fmgrid.hypotheses.records import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from fmgrid.results import summary
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells
+from fmgrid.settings import SETTINGS
 
 _PARTS = ("mean", "sd", "low", "high")
 COLUMNS = (
@@ -84,8 +87,15 @@ class Study:
 
     @cached_property
     def baseline(self) -> ExperimentRuns | None:
-        """The experiment that most others differ from in one setting only; None if none is."""
-        match count_neighbours(self.configurations).most_common(2):
+        """The experiment that most others differ from in one setting only; None if none is.
+
+        Settings that change the images which judge a run do not count. Steps and images, two ways
+        to say how long an epoch is, count as one setting.
+        """
+        settings = SETTINGS.keys() - {*SCORED_ON, "train_images"}
+        keys = (partial(without, setting=setting) for setting in settings)
+        lines = (line for key in keys for line in together(self.configurations, key))
+        match count_neighbours(lines).most_common(2):
             case [(first, most), (_, second)] if most > second:
                 return first
         return None
@@ -129,7 +139,6 @@ def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
     if copies:
         same = "the same bits as another run of that name and seed, and counted once"
         uncounted.append(f"{same}: {', '.join(copies)}")
-    experiments = keep_types_apart(experiments)
     left_out += uncounted
     scored = {name for name, one in experiments.items() if one.runs}
     left_out += [

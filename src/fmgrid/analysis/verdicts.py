@@ -8,10 +8,10 @@ is in the folder changes no verdict. A claim is rejected by evidence for the con
 of evidence for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from math import ceil, log2
 from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
@@ -21,11 +21,9 @@ from fmgrid.analysis.experiments import (
     are_scored_alike,
     distinct,
     images_of,
-    together,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
-    ROUNDING,
     Difference,
     difference,
     holm,
@@ -55,6 +53,7 @@ from fmgrid.metrics import METRICS
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 WORDS: tuple[Word, ...] = get_args(Word)
 Series: TypeAlias = Mapping[int, float]
+Figures: TypeAlias = tuple[Mapping[str, Series], bool]  # by name; whether only the best counts
 
 
 @dataclass(frozen=True)
@@ -67,34 +66,6 @@ class Compared:
     margin: float  # that it has to exceed, or to stay within
     images: tuple[int, int] | None = None  # seen by each, where they differ in that, time aside
     alternatives: int = 1  # how many might have decided, which p is corrected for
-
-    @property
-    def is_same(self) -> bool:
-        """Whether the two had the same figure in every run."""
-        return bool(self.difference.n) and self.difference.is_none
-
-    @property
-    def turned(self) -> "Compared":
-        """The same, said the other way."""
-        found = self.difference
-        low, high = (None if bound is None else -bound for bound in (found.high, found.low))
-        return replace(
-            self,
-            greater=self.lesser,
-            lesser=self.greater,
-            difference=replace(found, mean=-found.mean, low=low, high=high),
-            margin=-self.margin,
-            images=self.images and self.images[::-1],
-        )
-
-    def seeds(self, alpha: float) -> int | None:
-        """Return how many seeds in all would settle it, None if not within reason."""
-        lead, sd = self.difference.mean - self.margin, self.difference.sd
-        if sd is None or abs(lead) <= ROUNDING:
-            return None
-        if sd <= ROUNDING:  # all differences are the same, which a sign test judges
-            return ceil(log2(2 / alpha))
-        return seeds_needed(lead, sd, alpha)
 
 
 @dataclass(frozen=True)
@@ -117,9 +88,20 @@ class Verdict:
 
 
 def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
-    """Return the verdict on each hypothesis of one grid, corrected for all of them together."""
-    claims = list(_analyse_all(hypotheses, study))
-    tested = [one for one in claims if isinstance(one, _Claim)]
+    """Return the verdict on each hypothesis of one grid, corrected for all of them together.
+
+    Those are not judged that come after too many comparisons: a record may be anybody's.
+    """
+    claims: list[_Claim | str] = []  # or the reason why there is none
+    comparisons = 0
+    for number, stated in enumerate(hypotheses, start=1):
+        try:
+            comparisons += count_comparisons(stated.resolved)
+            check_size(number, comparisons)
+            claims.append(_analyse(stated, study))
+        except ExpectationError as error:
+            claims.append(str(error))
+    tested = [claim for claim in claims if isinstance(claim, _Claim)]
     corrected = iter(holm([claim.likelier.p for claim in tested]))
     return [
         Verdict(stated, "INCONCLUSIVE", 1.0, reason=claim)
@@ -159,14 +141,10 @@ class _Test:
         """How little it is shown: by p, and among equal p by the lead."""
         return self.p, -self.lead
 
-    def compared(self, study: Study) -> Compared:
-        """Return the pair with its figures, and its images where these differ, time aside."""
-        result = difference(self.values) or Difference(0, 0.0)
-        images = None
-        one, other = map(study.scored.get, self.pair)
-        if one and other and are_confounded(one, other):
-            images = (one.images_seen or 0, other.images_seen or 0)
-        return Compared(*self.pair, result, self.margin, images, self.alternatives)
+    @property
+    def difference(self) -> Difference:
+        """The mean of the differences; they are none of a pair that shares no seed."""
+        return difference(self.values) if self.values else Difference(0, 0.0)
 
 
 def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: int) -> _Test:
@@ -210,13 +188,6 @@ class _Claim:
         """The test of what seems to hold."""
         return self.rejects if self.is_contrary else self.confirms
 
-    @property
-    def deciding(self) -> "_Claim":
-        """The weakest link, or the one that speaks most against the claim."""
-        if self.is_contrary:
-            return min(self.links, key=lambda link: link.rejects.doubt)
-        return max(self.links, key=lambda link: link.confirms.doubt)
-
 
 def _all_hold(links: Sequence[_Claim]) -> _Claim:
     """Return the claim that all links hold: one that doesn't is enough for the contrary."""
@@ -227,35 +198,31 @@ def _all_hold(links: Sequence[_Claim]) -> _Claim:
 def _verdict(
     stated: RegisteredHypothesis, claim: _Claim, p: float, alpha: float, study: Study
 ) -> Verdict:
+    compared = tuple(_to_compared(link.likelier, study) for link in claim.links)
+    # The weakest link decides, or the one that speaks most against the claim.
+    tests = [link.rejects if claim.is_contrary else link.confirms for link in claim.links]
+    doubts = [test.doubt for test in tests]
+    deciding = doubts.index(min(doubts) if claim.is_contrary else max(doubts))
     test = claim.likelier
-    compared = tuple(link.likelier.compared(study) for link in claim.links)
-    deciding = claim.links.index(claim.deciding)
     verdict = Verdict(stated, "INCONCLUSIVE", p, compared, deciding, alone=test.p)
     if p <= ALPHA:
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
-    needed = test.compared(study).seeds(alpha / test.alternatives)
+    found = test.difference
+    needed = seeds_needed(found.mean - test.margin, found.sd, alpha / test.alternatives)
     repeats = min(one.difference.n for one in compared)
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
+def _to_compared(test: _Test, study: Study) -> Compared:
+    """Return the pair of a test with its figures, and its images where these differ."""
+    images = None
+    one, other = map(study.scored.get, test.pair)
+    if one and other and are_confounded(one, other):
+        images = (one.images_seen or 0, other.images_seen or 0)
+    return Compared(*test.pair, test.difference, test.margin, images, test.alternatives)
+
+
 # A hypothesis -> its tests
-
-
-def _analyse_all(
-    hypotheses: Sequence[RegisteredHypothesis], study: Study
-) -> Iterator[_Claim | str]:
-    """Yield the tests of each hypothesis of a grid, or the reason why there are none.
-
-    A grid is refused that makes too many comparisons. What stands in a folder may be anybody's.
-    """
-    comparisons = 0
-    for number, stated in enumerate(hypotheses, start=1):
-        try:
-            comparisons += count_comparisons(stated.resolved)
-            check_size(number, comparisons)
-            yield _analyse(stated, study)
-        except ExpectationError as error:
-            yield str(error)
 
 
 def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
@@ -281,8 +248,12 @@ def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
 
 def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
     """Raise `ExpectationError` if an expectation compares figures of different images."""
-    for sides in _compared_sides(expectation):
-        names = [name for side in sides for name in names_of(side)]
+    sides = (expectation,) if isinstance(expectation, Equivalence) else expectation.sides
+    parts = [list(pair) for pair in pairwise(sides) if Constant not in map(type, pair)]
+    # A mean and a difference are of several figures themselves.
+    parts += [[side] for side in sides if not isinstance(side, Term) or side.quantifier == "mean"]
+    for part in parts:
+        names = [name for side in part for name in names_of(side)]
         known = [study.scored[name] for name in names if name in study.scored]
         other = next((one for one in known if not are_scored_alike([known[0], one], metric)), None)
         if other:
@@ -290,17 +261,6 @@ def _refuse_other_images(expectation: Expectation, study: Study, metric: str) ->
                 f"{known[0].name} is scored on {images_of(known[0])}, {other.name} on "
                 f"{images_of(other)}: figures of different images are not compared"
             )
-
-
-def _compared_sides(expectation: Expectation) -> Iterator[tuple[Expectation | Side, ...]]:
-    """Yield the parts whose experiments have their figures set against each other."""
-    if isinstance(expectation, Equivalence):
-        yield (expectation,)
-        return
-    yield from (pair for pair in pairwise(expectation.sides) if Constant not in map(type, pair))
-    for side in expectation.sides:  # a mean and a difference are of several figures themselves
-        if isinstance(side, Contrast) or (isinstance(side, Term) and side.quantifier == "mean"):
-            yield (side,)
 
 
 def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
@@ -312,7 +272,7 @@ def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
     series = _series_of(names, study, metric)
     is_one = len(series) == 1  # one training under several names: more runs show nothing else
     if is_one:
-        series = {name: _runs_of(name, study, metric) for name in names}
+        series = {name: runs for runs in series.values() for name in names}
     pairs = []
     for one, other in combinations(series, 2):
         if sum(minus(series[one], series[other]).values()) < 0:
@@ -326,52 +286,40 @@ def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
     return _all_hold([claim])
 
 
-@dataclass(frozen=True)
-class _Figures:
-    """One side of a comparison: figures by seed of all that it is made of."""
-
-    series: Mapping[str, Series]  # by name
-    is_best: bool = False  # it is the best of them that counts, otherwise each
-
-
-def _link(greater: _Figures, lesser: _Figures, margin: float, metric: str) -> _Claim:
+def _link(greater: Figures, lesser: Figures, margin: float, metric: str) -> _Claim:
     """Return the tests that one side exceeds the other by more than *margin*."""
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
     # For the contrary it is the other way round.
     is_higher_better = bool(METRICS[metric].is_higher_better)
-    any_above = greater.is_best and is_higher_better
-    any_below = lesser.is_best and not is_higher_better
+    (highs, is_best_above), (lows, is_best_below) = greater, lesser
+    any_above = is_best_above and is_higher_better
+    any_below = is_best_below and not is_higher_better
 
     def test(sign: int) -> _Test:
-        tests = [
-            _test((above, below), list(minus(high, low).values()), margin, sign)
-            for above, high in greater.series.items()
-            for below, low in lesser.series.items()
-        ]
-        by_alternative = together(
-            tests,
-            lambda one: (
-                one.pair[0] if any_above == (sign > 0) else "",
-                one.pair[1] if any_below == (sign > 0) else "",
-            ),
-        )
-        return _any([_all(those) for those in by_alternative])
+        alternatives: dict[tuple[str, str], list[_Test]] = defaultdict(list)
+        for above, high in highs.items():
+            for below, low in lows.items():
+                one_of_above = above if any_above == (sign > 0) else ""
+                one_of_below = below if any_below == (sign > 0) else ""
+                leads = list(minus(high, low).values())
+                tested = _test((above, below), leads, margin, sign)
+                alternatives[one_of_above, one_of_below].append(tested)
+        return _any([_all(tests) for tests in alternatives.values()])
 
     return _Claim(test(1), test(-1))
 
 
-def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Figures:
+def _to_figures(side: Side, text: str, study: Study, metric: str) -> Figures:
     """Return the figures of a side; *text* is how it was written."""
     if isinstance(side, Constant):
-        return _Figures({text: dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value)})
+        return {text: dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value)}, False
     if isinstance(side, Contrast):
         upper, lower = (_mean_of(term, study, metric) for term in (side.upper, side.lower))
-        return _Figures({text: minus(upper, lower)})
-    if side.quantifier in ("one", "mean"):
-        name = text if side.quantifier == "mean" else names_of(side)[0]
-        return _Figures({name: _mean_of(side, study, metric)})
-    return _Figures(_series_of(names_of(side), study, metric), side.quantifier == "best")
+        return {text: minus(upper, lower)}, False
+    if side.quantifier == "mean":
+        return {text: _mean_of(side, study, metric)}, False
+    return _series_of(names_of(side), study, metric), side.quantifier == "best"
 
 
 def _mean_of(term: Term, study: Study, metric: str) -> Series:
@@ -381,15 +329,12 @@ def _mean_of(term: Term, study: Study, metric: str) -> Series:
 
 def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Series]:
     """Return the runs of experiments by name; what was trained once counts once."""
-    series = {name: _runs_of(name, study, metric) for name in names}
-    return {one.name: series[one.name] for one in distinct(study.scored[name] for name in series)}
-
-
-def _runs_of(name: str, study: Study, metric: str) -> Series:
-    series = study.scored[name].series(metric) if name in study.scored else {}
-    if not series:
-        raise ExpectationError(f"{name} has no complete run with {metric}")
-    return series
+    experiments = []
+    for name in names:
+        if name not in study.scored or not study.scored[name].series(metric):
+            raise ExpectationError(f"{name} has no complete run with {metric}")
+        experiments.append(study.scored[name])
+    return {one.name: one.series(metric) for one in distinct(experiments)}
 
 
 def had_begun(stated: RegisteredHypothesis, study: Study) -> bool:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
-from fmgrid.analysis.experiments import ExperimentRuns, are_scored_alike, images_of
+from fmgrid.analysis.experiments import (
+    ExperimentRuns,
+    are_confounded,
+    are_scored_alike,
+    images_of,
+)
 from fmgrid.analysis.study import Study
 from fmgrid.cli.output import put_json, say, warn
 from fmgrid.cli.reporting import load_study
@@ -64,7 +69,7 @@ def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
     put_rows(("metric", *names, "difference", "95% interval", "p"), rows)
     _say_how_sure(comparison)
-    if comparison.is_confounded:
+    if are_confounded(first, second):
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
 
@@ -175,7 +180,7 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         "second": comparison.second.name,
         "seeds": comparison.seeds,
         "settings": comparison.settings,
-        "confounded": comparison.is_confounded,
+        "confounded": are_confounded(comparison.first, comparison.second),
         "not_compared": _other_images(comparison),
         "metrics": {
             metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}

@@ -15,8 +15,8 @@ import typer
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.quantities import parse_bytes, parse_seconds
+from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.memory import available_cores
-from fmgrid.system.paths import HomeError, expand_home
 from fmgrid.words import command_line, printable
 
 MAX_SEED = 2**31 - 1  # the largest that an experiment takes

@@ -24,7 +24,7 @@ from fmgrid.data.cache import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
 from fmgrid.execution.inline import Inline
-from fmgrid.execution.local.processes import Processes
+from fmgrid.execution.processes import Processes
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked

@@ -18,7 +18,6 @@ from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
 NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
-RESERVED_ARGUMENTS = OPTIMIZER.reserved
 optimizer_signature = OPTIMIZER.signature
 
 

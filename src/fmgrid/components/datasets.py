@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DATASETS, DatasetInfo
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment
 
 DATASET = Kind(
@@ -26,27 +26,21 @@ class Workload(NamedTuple):
     steps_per_epoch: int  # the last batch may be short where an epoch is counted in images
 
 
-def info_of(experiment: Experiment) -> DatasetInfo:
-    """Return the facts of an experiment's data set."""
-    return DATASETS[experiment.dataset]
-
-
 def workload_of(experiment: Experiment) -> Workload:
     """Return how many images and steps follow from the settings and the data set."""
-    info, validation, steps = info_of(experiment), experiment.validation, experiment.train_steps
-    train, valid = info.train_images, info.test_images
-    if validation != "test":
-        train, valid = train - validation, validation
+    info, steps = DATASETS[experiment.dataset], experiment.train_steps
+    held_out = 0 if experiment.validation == "test" else experiment.validation
+    train = info.train_images - held_out
     if not isinstance(steps, int):
         steps = -(-(experiment.train_images or train) // experiment.batch_size)
-    return Workload(train, valid, steps)
+    return Workload(train, held_out or info.test_images, steps)
 
 
 def objection_to_workload(experiment: Experiment) -> str | None:
     """Return why the data set has too few images for the settings, None if it has enough."""
     size = workload_of(experiment).train_set_size
     if size < 1:
-        total = info_of(experiment).train_images
+        total = DATASETS[experiment.dataset].train_images
         return f"validation = {experiment.validation} leaves none of the {total} images"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {size} training images"

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.components.datasets import info_of
 from fmgrid.components.kinds import Component, Kind, Work
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DatasetInfo
+from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -29,13 +28,13 @@ class Network:
 def build(experiment: Experiment) -> "Module":
     """Return the experiment's network with its initial weights."""
     name, args = NETWORK.of(experiment)
-    return NETWORKS[name].build(args, info_of(experiment), experiment.seed)
+    return NETWORKS[name].build(args, DATASETS[experiment.dataset], experiment.seed)
 
 
 def work_of(experiment: Experiment) -> Work:
     """Return the work that the experiment's network makes, without building it."""
     name, args = NETWORK.of(experiment)
-    return NETWORKS[name].work(args, info_of(experiment))
+    return NETWORKS[name].work(args, DATASETS[experiment.dataset])
 
 
 def _mlp_work(args: Mapping[str, Any], info: DatasetInfo) -> Work:

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 from fmgrid.components.signatures import Signature, inspected
 from fmgrid.errors import FmgridError, text_of
-from fmgrid.system.apart import NoAnswerError, ask
+from fmgrid.system.processes import NoAnswerError, ask
 from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
@@ -55,8 +55,6 @@ def load_class(name: str, noun: str, base: str) -> type:
 def ask_for_signature(name: str, noun: str, base: str) -> Signature | str:
     """Return what somebody else's class takes, or why it cannot be used."""
     module_name = name.rpartition(":")[0]
-    if objection := _objection_to_module(module_name):
-        return objection
     try:
         request = [name, noun, base]
         objection, takes = ask("fmgrid.components.plugins:inspect_class", request, _IMPORT_SECONDS)
@@ -99,11 +97,6 @@ def on_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
 
 
-def _objection_to_module(name: str) -> str:
-    is_one = all(part.isidentifier() for part in name.split("."))
-    return "" if is_one else f'"{printable(name, 80)}" is no module; write "package.module:Class"'
-
-
 @dataclass(frozen=True)
 class _LastPlace:
     """Finds the modules of a folder where nothing else has found them.
@@ -134,8 +127,9 @@ def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
 
 
 def _import(module_name: str) -> Any:
-    if objection := _objection_to_module(module_name):
-        raise ComponentError(objection)
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        wrong = f'"{printable(module_name, 80)}" is no module'
+        raise ComponentError(f'{wrong}; write "package.module:Class"')
     last = _LastPlace(str(Path.cwd()))
     if last not in sys.meta_path:
         sys.meta_path.append(last)

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,9 +23,11 @@ Accepted: TypeAlias = frozenset[str] | tuple[frozenset[str], ...]
 # but no text that says true or false.
 _FLAG = frozenset({"bool", "others"})
 _SCALARS = frozenset({"bool", "int", "float", "str"})
-# What people write for true and false; "none" means that an argument keeps its default.
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "none", "0"})
+# What to write for what people write; "none" means that an argument keeps its default.
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), "true"),
+    **dict.fromkeys(("false", "no", "off", "none", "0"), "false"),
+}
 
 
 class Signature(Record):
@@ -70,34 +73,19 @@ def as_float(value: Any, accepted: frozenset[str]) -> Any:
 def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
     if type(value).__name__ in accepted or (type(value) is int and "float" in accepted):
         return None
-    if accepted == _FLAG:
-        return _objection_to_text(value) if isinstance(value, str) else None
     if "bool" in accepted:
-        return _objection_to_text(str(value)) or "is not true or false; write true or false"
+        flag = _FLAGS.get(str(value).strip().lower())
+        if accepted == _FLAG and not (flag and isinstance(value, str)):
+            return None
+        return f"is not true or false; write {flag or 'true or false'}"
     if "str" in accepted:
         return "is not text in quotes"
-    kind = "number" if "float" in accepted else "whole number"
-    number = _to_number(value, kind)
-    return f"is not a {kind}" + (f"; write {number}" if number else "")
-
-
-def _objection_to_text(text: str) -> str | None:
-    """Return what to write instead of a text that says true or false."""
-    word = text.strip().lower()
-    if word not in _TRUE | _FALSE:
-        return None
-    return f"is not true or false; write {'true' if word in _TRUE else 'false'}"
-
-
-def _to_number(value: Any, kind: str) -> str | None:
-    """Return the number in a value that is none, None where it holds none."""
-    try:
-        number = float(value) if isinstance(value, str | float) else math.nan
-    except ValueError:
-        return None
-    if kind == "number":
-        return str(number).removesuffix(".0") if math.isfinite(number) else None
-    return str(int(number)) if number.is_integer() else None
+    kind, number = "number" if "float" in accepted else "whole number", math.nan
+    if isinstance(value, str | float):
+        with suppress(ValueError):
+            number = float(value)
+    has_hint = number.is_integer() or (kind == "number" and math.isfinite(number))
+    return f"is not a {kind}" + (f"; write {str(number).removesuffix('.0')}" if has_hint else "")
 
 
 def inspected(component: type) -> Signature:
@@ -146,24 +134,22 @@ def parsed(source: Path, name: str) -> Signature | None:
     if init is None:
         return None
     parameters = (*init.posonlyargs, *init.args, *init.kwonlyargs)
-    types = {each.arg: _accepted(each.annotation) for each in parameters if each.arg != "self"}
+    types = {each.arg: _accepted(each.annotation) for each in parameters if each.annotation}
     required = step.args[1 : len(step.args) - len(step.defaults)] if step else []
     return Signature(
-        arguments=frozenset(types),
+        arguments=frozenset(each.arg for each in parameters) - {"self"},
         takes_any=init.kwarg is not None,
         step_needs=tuple(each.arg for each in required),
         types={argument: accepted for argument, accepted in types.items() if accepted},
     )
 
 
-def _accepted(annotation: ast.expr | None) -> Accepted | None:
-    """Return what an annotation such as "bool | None" or Tuple[float, float] lets TOML say."""
+def _accepted(annotation: ast.expr) -> Accepted:
+    """Return what an annotation such as "bool | None" or tuple[float, float] lets TOML say."""
     match annotation:
         case ast.Subscript(ast.Name("tuple" | "Tuple"), ast.Tuple(items)):
-            return tuple(_scalars(item) for item in items)
-        case ast.Subscript(ast.Name("Optional"), inner):
-            return _accepted(inner)
-    return None if annotation is None else _scalars(annotation)
+            return tuple(map(_scalars, items))
+    return _scalars(annotation)
 
 
 def _scalars(annotation: ast.expr) -> frozenset[str]:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fmgrid.errors import DataError, is_lack_of_memory
 from fmgrid.experiment import subseed
@@ -85,15 +85,14 @@ def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
     if validation == "test":
         return Parts(train, test, None)
     kept = len(train.labels) - validation
-    return Parts(
-        Images(train.pixels[:kept], train.labels[:kept]),
-        Images(train.pixels[kept:], train.labels[kept:]),
-        test,
-    )
+    held_out = Images(train.pixels[kept:], train.labels[kept:])
+    return Parts(Images(train.pixels[:kept], train.labels[:kept]), held_out, test)
 
 
-class Batches:
-    """An endless iterator over shuffled batches of (pixels, labels).
+def shuffled_batches(
+    images: Images, batch_size: int, seed: int, portion: int | None = None
+) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+    """Yield shuffled batches of (pixels, labels) without end.
 
     Every pass over the images is a new permutation. The order depends on *seed* and the
     number of images alone, not on what is trained before or beside it, so a resumed grid
@@ -104,48 +103,20 @@ class Batches:
     the next one goes on, so that whatever the batch size, a portion holds the same images
     in the same order.
     """
+    import torch
 
-    def __init__(
-        self, images: Images, batch_size: int, seed: int, portion: int | None = None
-    ) -> None:
-        import torch
-
-        self.images_seen = 0  # handed out since the start, repeats included
-        self._images = images
-        self._batch_size = batch_size
-        self._portion = portion or len(images.labels)
-        self._generator = torch.Generator().manual_seed(subseed(seed, "batches"))
-        self._order = torch.empty(0, dtype=torch.int64)  # of the images next, as far as it is drawn
-        self._batches = self._split()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> tuple["torch.Tensor", "torch.Tensor"]:
-        index = next(self._batches)
-        self.images_seen += index.numel()
-        pixels, labels = self._images
-        return pixels.index_select(0, index), labels.index_select(0, index)
-
-    def _split(self) -> Iterator["torch.Tensor"]:
-        """Yield the indices of each batch, portion after portion."""
-        import torch
-
-        # About a pass at a time, in whole batches: a portion may be too large for the memory.
-        most = self._batch_size * max(1, len(self._images.labels) // self._batch_size)
-        while True:
-            left = self._portion
-            while left:
-                part = self._take(min(left, most))
-                left -= part.numel()
-                yield from torch.split(part, self._batch_size)
-
-    def _take(self, count: int) -> "torch.Tensor":
-        """Return the indices of the next *count* images."""
-        import torch
-
-        while self._order.numel() < count:
-            drawn = torch.randperm(len(self._images.labels), generator=self._generator)
-            self._order = torch.cat([self._order, drawn])
-        taken, self._order = self._order[:count], self._order[count:]
-        return taken
+    count = len(images.labels)
+    # About a pass at a time, in whole batches: a portion may be too large for the memory.
+    most = batch_size * max(1, count // batch_size)
+    generator = torch.Generator().manual_seed(subseed(seed, "batches"))
+    order = torch.empty(0, dtype=torch.int64)  # of the next images, as far as it is drawn
+    while True:
+        left = portion or count
+        while left:
+            size = min(left, most)
+            left -= size
+            while order.numel() < size:
+                order = torch.cat([order, torch.randperm(count, generator=generator)])
+            for index in torch.split(order[:size], batch_size):
+                yield images.pixels.index_select(0, index), images.labels.index_select(0, index)
+            order = order[size:]

@@ -1,7 +1,7 @@
 """The cache of decoded data sets: made once, verified at every start, mended when damaged.
 
 The arrays are whole if they hold the numbers of the published files, whose SHA-256 the catalogue
-has. Whoever trains asks before and after whether they are still those that were verified.
+has. A training is within `unchanged`: nobody trains on other arrays than those that were verified.
 """
 
 import functools
@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fmgrid.data.batches import load_split, map_array
-from fmgrid.data.catalogue import DATASETS, DatasetInfo
-from fmgrid.data.sources import FILES, Arrays, is_published, read_arrays
+from fmgrid.data.catalogue import DATASETS, FILES, Arrays, DatasetInfo, is_published, read_arrays
 from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.system.disk import move_file, sync, sync_folder
+from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
 from fmgrid.system.locks import Lock
-from fmgrid.system.paths import HomeError, expand_home
 
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
@@ -71,33 +69,27 @@ def prepare(
         # A cache that one may only read is as good as any, if it is whole.
         facts, damage = _examine(folder, info)
         if damage:
-            raise _cannot_serve(cache, folder, error, damage) from error
+            is_there = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
+            contents = f" and holds {'; '.join(damage)}" if is_there else ""
+            reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
+            raise DataError(
+                f"{cache}: cannot serve as the cache: "
+                f"it cannot be written ({reason}){contents}; {_REMEDY}"
+            ) from error
     return Prepared(dataset, folder, source, facts)
 
 
-def _cannot_serve(cache: Path, folder: Path, error: OSError, damage: list[str]) -> DataError:
-    is_there = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
-    contents = f" and holds {'; '.join(damage)}" if is_there else ""
-    reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
-    return DataError(
-        f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; {_REMEDY}"
-    )
+@contextmanager
+def unchanged(prepared: Prepared) -> Iterator[None]:
+    """Raise `DataError` if the arrays are others than those of `prepare`, or change meanwhile.
 
-
-def check_unchanged(prepared: Prepared) -> Facts:
-    """Return the facts of the arrays, verified anew if they differ from those of `prepare`.
-
-    To be called before a training, and `check_undisturbed` after it. Raises `DataError`.
+    Arrays whose files were only touched before are verified anew, and pass.
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
         _verify_anew(prepared.dataset, prepared.folder, facts)
-    return facts
-
-
-def check_undisturbed(prepared: Prepared, before: Facts) -> None:
-    """Raise `DataError` if the arrays have changed since their facts were *before*."""
-    if _look(prepared.folder) != before:
+    yield
+    if _look(prepared.folder) != facts:
         raise DataError(
             f"{prepared.folder}: changed while a run was trained on it; "
             "the same command verifies it and trains the run again"
@@ -237,11 +229,11 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
     cache.mkdir(parents=True, exist_ok=True)
     lock = Lock(cache / f"{dataset}.lock")
     if not lock.acquire():
-        owner = "" if lock.is_of_the_system else f"; {lock.owner}"
+        owner = f"; {lock.owner}" if lock.owner else ""
         say(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
         # The system's lock dies with its owner; another one may wait for ever to be released.
         while not lock.acquire(_WAIT_SECONDS):
-            if not lock.is_of_the_system:
+            if lock.owner:
                 raise DataError(
                     f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
                     "or set FMGRID_CACHE to another folder"

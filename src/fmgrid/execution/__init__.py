@@ -5,14 +5,20 @@ training that its process does not survive is tried ATTEMPTS times, and then yie
 What is the machine's fault, such as a full disk, is no run: `events` raises a `MachineError`.
 """
 
+import os
+import pickle
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from fmgrid.errors import StoreError
+from fmgrid.errors import StoreError, explain_refusal, is_the_machines
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
+from fmgrid.system.processes import call_keeping_depth
 
 T = TypeVar("T")
 
@@ -43,13 +49,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Started:
-    """A task has begun. Its second attempt is no second start."""
-
-    task: Task
-
-
-@dataclass(frozen=True)
 class Finished:
     """A task has ended. The log holds everything that its training printed."""
 
@@ -76,8 +75,8 @@ class Executor(Protocol):
     def submit(self, task: Task) -> None:
         """Begin a task, or let it wait for a free place."""
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
-        """Yield what becomes of the tasks, until none is left; more may be submitted meanwhile.
+    def events(self, report: Report) -> Iterator[Finished]:
+        """Yield each task that has ended, until none is left; more may be submitted meanwhile.
 
         Each epoch goes to *report*. Where that returns False the training ends with this epoch,
         and the status of its run is "pruned". After a death the second attempt begins with the
@@ -97,6 +96,40 @@ class Executor(Protocol):
         It is a `MachineError` if the process dies of it at every attempt, or if it takes longer
         than *seconds*.
         """
+
+
+def train_task(
+    task: Task,
+    report: Callable[[EpochRecord], bool],
+    passed_on: tuple[type[BaseException], ...] = (),
+) -> Run | StoreError:
+    """Train in this process; return the run, or the error where the machine is to blame.
+
+    Whatever else is raised, but for *passed_on*, is a failed run with its traceback on stderr.
+    """
+    clock = time.monotonic()
+    try:
+        run = call_keeping_depth(task.train, task.experiment, task.memory, report)
+        result: Run = pickle.loads(pickle.dumps(run))  # noqa: S301 - as it will travel
+    except passed_on:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it is the run's, and stored
+        if is_the_machines(error, is_plugged_in=task.needs_own_process):
+            return machine_failure(task, explain_refusal(error) or str(error))
+        trace = traceback.format_exc()
+        result = failed_run(task, clock, Failure.of(error))
+        _flush()
+        with suppress(OSError):  # it may have closed stderr
+            os.write(2, trace.encode(errors="backslashreplace"))
+    _flush()
+    return result
+
+
+def _flush() -> None:
+    """Write what the streams hold back, as far as they still can."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # None, full, closed
+            stream.flush()
 
 
 def failed_run(

@@ -6,8 +6,6 @@ The parent makes values of fmgrid's and Python's own classes only, and checks ea
 import builtins
 import io
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fmgrid.execution import Task
@@ -17,11 +15,16 @@ from fmgrid.experiment import EpochRecord, Run
 # length of a message, and four tabs, the least that text can be, for one more than this.
 LARGEST = 0x09090909 - 1
 
+_ERRORS = {
+    name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+}
 _SAFE = {
     "fmgrid.errors": None,  # all classes
     "fmgrid.experiment": None,
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},  # TOML has these
-    "builtins": {"bytearray", "complex", "frozenset", "set"},
+    "builtins": {"bytearray", "complex", "frozenset", "set", *_ERRORS},
 }
 
 
@@ -38,31 +41,23 @@ def load(message: bytes) -> Any:
     Any other would be imported, and could do here what its worker is there to keep away.
     Raises `AnswerError`.
     """
-    with _doubted():
-        return _Unpickler(io.BytesIO(message)).load()
-
-
-def checked_run(answer: Any, task: Task) -> Run:
-    """Return the run of a task if its values are such as a run has. Raises `AnswerError`."""
-    with _doubted():
-        if not isinstance(answer, Run) or answer.experiment != task.experiment:
-            raise AnswerError
-        fields = answer.model_dump(exclude={"experiment"}, warnings="error")
-        return Run.model_validate({**fields, "experiment": task.experiment})
-
-
-def checked_epoch(record: EpochRecord) -> EpochRecord:
-    """Return the record if its values are such as an epoch has. Raises `AnswerError`."""
-    with _doubted():
-        return EpochRecord.model_validate(record.model_dump(warnings="error"))
-
-
-@contextmanager
-def _doubted() -> Iterator[None]:
     try:
-        yield
+        return _Unpickler(io.BytesIO(message)).load()
     except Exception as error:
         raise AnswerError from error
+
+
+def checked(answer: Any, task: Task) -> EpochRecord | Run:
+    """Return an epoch or the run of a task if its values are valid. Raises `AnswerError`."""
+    try:
+        if isinstance(answer, EpochRecord):
+            return EpochRecord.model_validate(answer.model_dump(warnings="error"))
+        if isinstance(answer, Run) and answer.experiment == task.experiment:
+            fields = answer.model_dump(exclude={"experiment"}, warnings="error")
+            return Run.model_validate({**fields, "experiment": task.experiment})
+    except Exception as error:
+        raise AnswerError from error
+    raise AnswerError
 
 
 class _Unpickler(pickle.Unpickler):
@@ -70,13 +65,8 @@ class _Unpickler(pickle.Unpickler):
         """Return a class that is safe to make."""
         if module in _SAFE and "." not in name:
             names = _SAFE[module]
-            if names is None or name in names or _is_error(module, name):
-                found = super().find_class(module, name)
-                if isinstance(found, type):
-                    return found
+            if names is None or name in names:
+                kind = super().find_class(module, name)
+                if isinstance(kind, type):
+                    return kind
         raise pickle.UnpicklingError(f"{module}.{name} is not fmgrid's")
-
-
-def _is_error(module: str, name: str) -> bool:
-    kind = getattr(builtins, name, None) if module == "builtins" else None
-    return isinstance(kind, type) and issubclass(kind, Exception)

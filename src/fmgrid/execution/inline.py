@@ -4,25 +4,14 @@ Streams stay the terminal's. It keeps no time limits, and gives no task a proces
 """
 
 import os
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from fmgrid.errors import explain_refusal, is_the_machines
-from fmgrid.execution import (
-    ENVIRONMENT,
-    Finished,
-    Report,
-    Started,
-    Task,
-    failed_run,
-    machine_failure,
-)
-from fmgrid.execution.answers import checked_run
-from fmgrid.experiment import Experiment, Failure, Run
+from fmgrid.errors import StoreError
+from fmgrid.execution import ENVIRONMENT, Finished, Report, Task, train_task
+from fmgrid.experiment import Experiment
 
 T = TypeVar("T")
 
@@ -61,15 +50,19 @@ class Inline:
         """Let a task wait for `events`."""
         self._waiting.append(task)
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
+    def events(self, report: Report) -> Iterator[Finished]:
         """Train the tasks in turn; see `Executor`."""
         try:
             while self._waiting:
                 self._task = task = self._waiting.popleft()
-                yield Started(task)
-                run = _train(task, report)
+                report_epoch = partial(report, task.experiment)
+                outcome = train_task(task, report_epoch, passed_on=(KeyboardInterrupt,))
+                if isinstance(outcome, StoreError):
+                    raise outcome
+                if outcome.failure and outcome.failure.message.startswith("BdbQuit"):
+                    raise KeyboardInterrupt  # the debugger's "quit" ends the command
                 self._task = None
-                yield Finished(task, run, b"")
+                yield Finished(task, outcome, b"")
         finally:
             self._task = None
             self._waiting.clear()
@@ -84,19 +77,3 @@ class Inline:
         """Return the function's result; here it may take as long as it likes."""
         del seconds, needs_own_process
         return function(*args)
-
-
-def _train(task: Task, report: Report) -> Run:
-    """Return the run of a task. A Ctrl-C, or the debugger's "quit", ends the command."""
-    clock = time.monotonic()
-    try:
-        run = task.train(task.experiment, task.memory, partial(report, task.experiment))
-        run = checked_run(run, task)
-    except (Exception, SystemExit) as error:
-        if is_the_machines(error, is_plugged_in=task.needs_own_process):
-            raise machine_failure(task, explain_refusal(error) or str(error)) from error
-        traceback.print_exc()
-        run = failed_run(task, clock, Failure.of(error))
-    if run.failure and run.failure.message.startswith("BdbQuit"):
-        raise KeyboardInterrupt
-    return run

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from fmgrid.execution import Executor, Started, Task
+from fmgrid.execution import Executor, Task
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store
 from fmgrid.search import Search
@@ -29,6 +29,7 @@ def run_all(
 
     def submit() -> None:
         while executor.has_room and (experiment := search.ask()) is not None:
+            store.begin(experiment.run_name)
             executor.submit(to_task(experiment))
 
     for run in finished:
@@ -37,9 +38,6 @@ def run_all(
     submit()
     with closing(executor.events(search.report)) as events:  # type: ignore[type-var]
         for event in events:
-            if isinstance(event, Started):
-                store.begin(event.task.experiment.run_name)
-                continue
             shared_runs = search.tell(event.run)
             try:
                 submit()  # before the run is stored, so that no worker waits for that

@@ -5,8 +5,9 @@ A file spells out the union of its [grid], [[zip]] and [[point]] blocks, each la
 reported at once: nothing is returned unless everything is right.
 """
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -14,14 +15,13 @@ from itertools import chain
 from pathlib import Path
 
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid.blocks import Definition, Grid
+from fmgrid.grid.blocks import Definition, Grid, RealPath
 from fmgrid.grid.expansion import expand, with_seed
-from fmgrid.grid.files import RealPath, member_files, read_files
-from fmgrid.grid.hypotheses import state
+from fmgrid.grid.hypotheses import read_hypotheses
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.hypotheses.records import Command, GridRecord, Hypothesis, RegisteredHypothesis
-from fmgrid.settings import changed_settings, describe_change
+from fmgrid.settings import describe_change
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "File", "Plan", "load_plan", "to_asked"]
@@ -33,13 +33,12 @@ _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a gri
 
 @dataclass(frozen=True)
 class File:
-    """A grid file: what it asks, the experiments that it is about, and what it expects."""
+    """A grid file: its question, its experiments, and what it expects of them."""
 
     path: str  # as given, with "/" on every system
     real_path: str  # absolute and without links: the same for a file, however it is named
     question: str  # the comment that the file begins with, "" if there is none
-    names: tuple[str, ...]  # of all its experiments, those taken in first; --only drops none
-    own: tuple[str, ...]  # those of them that its own blocks spell out
+    names: tuple[str, ...]  # of the experiments that its own blocks spell out; --only drops none
     hypotheses: tuple[Hypothesis, ...]
 
 
@@ -73,7 +72,7 @@ def load_plan(
     """
     problems: list[Problem] = []
     settled = read_overrides(overrides, problems)
-    grids = read_files(paths, lambda path: read_grid(path, settled, seeds, problems), problems)
+    grids = _read_files(paths, lambda path: read_grid(path, settled, seeds, problems), problems)
     if over_limit := _over_limit(list(grids.values()), max_runs):
         raise InputError(_thinned([*problems, over_limit]))
     expanded: dict[RealPath, list[Definition]] = {}
@@ -85,33 +84,71 @@ def load_plan(
             clear.add(file)
     definitions = _distinct(chain.from_iterable(expanded.values()), problems)
     unanswerable: list[Problem] = []
-    objections = unanswerable if settled else problems
-    files = [_state(grids, file, expanded, clear, objections) for file in grids]
+    files = []
+    for file, grid in grids.items():
+        spelled_out = [
+            definition.experiment
+            for member in (*grid.members, file)
+            for definition in expanded.get(member, ())
+        ]
+        hypotheses = read_hypotheses(
+            grid.hypotheses,
+            spelled_out if clear.issuperset([*grid.members, file]) else None,
+            problems,
+            unanswerable if settled else problems,
+        )
+        names = tuple({definition.experiment.name: None for definition in expanded[file]})
+        path, real_path = grid.path.as_posix(), Path(file).as_posix()
+        files.append(File(path, real_path, grid.question, names, hypotheses))
     if problems:
         raise InputError(_thinned(problems))
     return Plan(_selected(definitions, only), files, unanswerable)
 
 
-def _state(
-    grids: Mapping[RealPath, Grid],
-    file: RealPath,
-    expanded: Mapping[RealPath, Sequence[Definition]],
-    clear: set[RealPath],
-    problems: list[Problem],
-) -> File:
-    """Hold what a file says against its experiments, if it is clear which these are."""
-    grid, members = grids[file], member_files(grids[file])
-    own = [definition.experiment for definition in expanded[file]]
-    taken_in = [one.experiment for member in members for one in expanded.get(member, ())]
-    statements = grid.statements if clear.issuperset([*members, file]) else ()
-    return File(
-        path=grid.path.as_posix(),
-        real_path=Path(file).as_posix(),
-        question=grid.question,
-        names=tuple({experiment.name: None for experiment in (*taken_in, *own)}),
-        own=tuple({experiment.name: None for experiment in own}),
-        hypotheses=state(statements, [*taken_in, *own], problems),
-    )
+def _read_files(
+    paths: Sequence[Path], read: Callable[[Path], Grid | None], problems: list[Problem]
+) -> dict[RealPath, Grid]:
+    """Return the grids of all files, each once; what a file takes in comes before it.
+
+    What *read* returns None for is left out, and has been reported by it.
+    """
+    named: dict[RealPath, Path] = {}
+    for path in _grid_files(paths, problems):
+        named.setdefault(os.path.realpath(path), path)
+    grids: dict[RealPath, Grid | None] = {}
+    for file, path in named.items():
+        grid = read(path)
+        for member, written in grid.members.items() if grid else ():
+            if member not in named and member not in grids:
+                grids[member] = read(written.value)
+        grids[file] = grid
+    read_grids = {file: grid for file, grid in grids.items() if grid}
+    problems += [
+        written.problem(f"{written.value} takes in files itself; name those files here")
+        for grid in read_grids.values()
+        for member, written in grid.members.items()
+        if (other := read_grids.get(member)) and other.members
+    ]
+    return read_grids
+
+
+def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
+    """Yield the files that *paths* mean; a folder means the *.toml in it, but hidden ones."""
+    for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+            yield path
+            continue
+        message = "holds no grids; name a grid file, or a folder with *.toml files in it"
+        try:
+            for name in sorted(os.listdir(path)):  # noqa: PTH208 - Path.glob would find nothing
+                is_grid = os.path.normcase(name).endswith(".toml") and not name.startswith(".")
+                if is_grid and not os.path.isdir(path / name):  # noqa: PTH112
+                    message = ""
+                    yield path / name
+        except OSError as error:
+            message = f"cannot be listed: {error.strerror or error}"
+        if message:
+            problems.append(Problem(Place(str(path)), "", message))
 
 
 def to_asked(
@@ -125,7 +162,7 @@ def to_asked(
         GridRecord(
             path=printable(file.path),
             question=file.question,
-            names=file.own,
+            names=file.names,
             hypotheses=tuple(
                 RegisteredHypothesis(**dict(one), since=since) for one in file.hypotheses
             ),
@@ -142,16 +179,14 @@ def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:
     if total <= max_runs:
         return None
     largest = max(grids, key=lambda grid: grid.count)
-    own, all_runs = (
+    own, every = (
         f"{number:,}" if number < 10**18 else "more than 10^18" for number in (largest.count, total)
     )
-    together = "" if len(grids) == 1 else f"; all {len(grids)} grids together {all_runs}"
-    return Problem(
-        Place(str(largest.path)),
-        "",
-        f"spells out {own} runs{together}, and the limit is {max_runs:,}; "
-        "make it smaller or raise the limit with --max-runs",
+    message = (
+        f"spells out {own} of {every} runs, and the limit is {max_runs:,}; "
+        "make it smaller or raise the limit with --max-runs"
     )
+    return Problem(Place(str(largest.path)), "", message)
 
 
 def _thinned(problems: Iterable[Problem]) -> list[Problem]:
@@ -192,28 +227,15 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
 def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
-        same_seed = with_seed(other, one.seed)
-        # A setting that one of them lacks would not do: no template may ask for it.
-        in_both = [
-            name
-            for name in changed_settings(one, same_seed)
-            if None not in (getattr(one, name), getattr(other, name))
-        ]
-        hint = f", or put {{{in_both[0]}}} into it" if in_both else ""
         message = (
             f'"{one.name}" is also made at {first.place}, and here with '
-            f"{describe_change(one, same_seed)}; choose another name{hint}"
-        )
-    elif one.name.casefold() == other.name.casefold():
-        message = (
-            f'"{other.name}" is one folder with "{one.name}" at {first.place} on macOS and '
-            "Windows; choose names that differ in more than case"
+            f"{describe_change(one, with_seed(other, one.seed))}; choose another name, or write "
+            "such a setting into it, as in {epochs}"
         )
     else:
         message = (
-            f'"{other.name}" with seed {other.seed} has the folder {other.run_name} of '
-            f'"{one.name}" with seed {one.seed} at {first.place}; choose a name that does not '
-            "end in _s and a number"
+            f'"{other.name}" has the folder {other.run_name}, and so has "{one.name}" with seed '
+            f"{one.seed} at {first.place}, where case makes no difference; choose another name"
         )
     return Problem(second.place, "name", message)
 

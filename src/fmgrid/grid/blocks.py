@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -12,10 +11,10 @@ from fmgrid.components import optimizer_signature
 from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.language import Expectation
 from fmgrid.settings import RIVALS, Keys
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
+RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
 
@@ -58,35 +57,17 @@ class Block:
 
     kind: Kind
     place: Place
-    template: Written | None
-    seeds: Sequence[int]
-    axes: Mapping[Keys, Sequence[Written]]
+    template: Written | None = None
+    seeds: Sequence[int] = (0,)
     timeout: float | None = None  # seconds that each training may take
+    axes: Mapping[Keys, Sequence[Written]] = field(default_factory=dict)
     sound: bool = True  # where something was wrong in reading it, its names cannot be judged
-
-    @cached_property
-    def conditional(self) -> list[Keys]:
-        """The optimizer's arguments, where the optimizer itself is an axis of a [grid].
-
-        They go to those optimizers that take them, so that the momentum of one does not
-        multiply the others.
-        """
-        optimizers = [written.value for written in self.axes.get(("optimizer",), ())]
-        if self.kind != "grid" or len(optimizers) <= 1:
-            return []
-        return [
-            keys
-            for keys in self.axes
-            if keys[0] == "optimizer_args"
-            and len(keys) > 1
-            and any(takes(optimizer, keys[1]) for optimizer in optimizers)
-        ]
 
     @property
     def count(self) -> int:
         """How many runs the block spells out, before exclusions, without expanding it."""
         if self.kind == "zip":
-            return len(self.seeds) * max(map(len, self.axes.values()), default=1)
+            return len(self.seeds) * self._length
         return len(self.seeds) * sum(math.prod(map(len, part.values())) for part in self._parts)
 
     def points(self) -> Iterator[dict[Keys, Written]]:
@@ -112,27 +93,28 @@ class Block:
 
     @property
     def _parts(self) -> Iterator[Mapping[Keys, Sequence[Written]]]:
-        """Yield the products that the block is the union of: one, or one per optimizer."""
-        if not self.conditional:
+        """Yield the products that the block is the union of.
+
+        That is one, or one per optimizer where these are an axis of a [grid]: arguments go to
+        the optimizers that take them, so that the momentum of one does not multiply the others.
+        """
+        optimizers = self.axes.get(("optimizer",), ())
+        if self.kind != "grid" or len(optimizers) <= 1:
             yield self.axes
             return
-        for optimizer in self.axes["optimizer",]:
+        conditional = {
+            keys
+            for keys in self.axes
+            if keys[0] == "optimizer_args"
+            and len(keys) > 1
+            and any(takes(optimizer.value, keys[1]) for optimizer in optimizers)
+        }
+        for optimizer in optimizers:
             yield {
                 keys: [optimizer] if keys == ("optimizer",) else choices
                 for keys, choices in self.axes.items()
-                if keys not in self.conditional or takes(optimizer.value, keys[1])
+                if keys not in conditional or takes(optimizer.value, keys[1])
             }
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One [[hypothesis]], read but not yet held against the experiments that it is about."""
-
-    claim: str
-    expect: Written
-    metric: Written
-    expectation: Expectation
-    place: Place
 
 
 @dataclass(frozen=True)
@@ -140,15 +122,14 @@ class Grid:
     """A grid file, read and checked as far as that goes without expanding it."""
 
     path: Path
-    template: Written | None
+    question: str  # the comment that it begins with
     base: Mapping[Keys, Written]
     blocks: Sequence[Block]
     excludes: Sequence[Mapping[Keys, Written]]  # each drops what matches all of its settings
     overrides: Mapping[Keys, Written]
-    members: Sequence[Written] = ()  # paths of the files that it takes in
-    statements: Sequence[Statement] = ()
-    question: str = ""  # the comment that it begins with
-    sound: bool = True  # where something was wrong, what it spells out cannot be relied on
+    members: Mapping[RealPath, Written]  # the paths of the files that it takes in
+    hypotheses: Sequence[tuple[Written, Mapping[str, Written]]]  # their tables, not yet checked
+    sound: bool  # where something was wrong, what it spells out cannot be relied on
 
     @property
     def count(self) -> int:
@@ -172,3 +153,8 @@ def takes(optimizer: Any, argument: str) -> bool:
         return isinstance(optimizer, str) and optimizer_signature(optimizer).takes(argument)
     except ComponentError:
         return True
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Return whether a value is a whole number from *least*, and no larger than a seed may be."""
+    return type(value) is int and least <= value < 2**31

@@ -1,16 +1,17 @@
 """[[hypothesis]] tables -> hypotheses about the experiments that a file spells out.
 
-A table is read with its file; what it says of experiments is held against them once all of
-them are known, and before any is chosen with --only.
+What a table says of experiments is held against them once all of them are known, and before
+any is chosen with --only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fmgrid.errors import InputError, Problem
+from fmgrid.errors import Problem
 from fmgrid.experiment import Experiment
-from fmgrid.grid.blocks import Statement, Written
+from fmgrid.grid.blocks import Written
 from fmgrid.hypotheses.language import (
+    MAX_HYPOTHESES,
     ExpectationError,
     TooManyError,
     check_size,
@@ -32,68 +33,73 @@ from fmgrid.words import or_near_match, printable
 MAX_CLAIM = 200  # characters
 
 
-def read_statement(at: Written, table: Mapping[str, Written]) -> Statement:
-    """Return what one table says; *at* is the table. Raises `InputError` with all problems."""
-    table = {"metric": Written("accuracy", at.place, f"{at.setting}.metric"), **table}
-    problems = [
-        written.problem(f"no such key{or_near_match(key, _KEYS, 'there are')}")
-        for key, written in table.items()
+def read_hypotheses(
+    tables: Sequence[tuple[Written, Mapping[str, Written]]],
+    experiments: Sequence[Experiment] | None,
+    problems: list[Problem],
+    unanswerable: list[Problem],
+) -> tuple[Hypothesis, ...]:
+    """Return the hypotheses about *experiments*, none where it is unclear which these are.
+
+    Mistakes in a table go to *problems*, and objections of the experiments to *unanswerable*.
+    """
+    hypotheses = []
+    named = Experiments(experiments or ())
+    comparisons = 0
+    for number, (table, keys) in enumerate(tables[: MAX_HYPOTHESES + 1], start=1):
+        written = {"metric": Written("accuracy", table.place, f"{table.setting}.metric"), **keys}
+        values = _read(table, written, problems)
+        if values is None or experiments is None:
+            continue
+        key = "expect"
+        try:
+            expectation = resolve(values["expect"], named)
+            comparisons += count_comparisons(expectation)
+            check_size(number, comparisons)
+            key = "metric"
+            check_measured(values[key], [named.by_name[name] for name in names_of(expectation)])
+        except ExpectationError as error:
+            unanswerable.append(written[key].problem(str(error)))
+            if isinstance(error, TooManyError):
+                break  # so does each that follows
+            continue
+        place = printable(str(table.place))
+        texts = {**values, "expect": written["expect"].value}
+        hypotheses.append(Hypothesis(**texts, resolved=expectation, place=place))
+    return tuple(hypotheses)
+
+
+def _read(
+    table: Written, written: Mapping[str, Written], problems: list[Problem]
+) -> dict[str, Any] | None:
+    """Return the value of each key of a table, None where one of them is wrong."""
+    before = len(problems)
+    problems += [
+        at.problem(f"no such key{or_near_match(key, _KEYS, 'there are')}")
+        for key, at in written.items()
         if key not in _KEYS
     ]
     values: dict[str, Any] = {}
     for key, (read, wanted) in _KEYS.items():
-        if key not in table:
-            problems.append(at.problem(f"has no {key}; write {wanted}"))
+        if key not in written:
+            problems.append(table.problem(f"has no {key}; write {wanted}"))
             continue
         try:
-            values[key] = read(_line(table[key].value))
+            values[key] = read(_line(written[key].value))
             if key == "expect" and "metric" in values:
                 check_numbers(values["metric"], values[key])
         except ExpectationError as error:
-            problems.append(table[key].problem(str(error)))
-    if problems:
-        raise InputError(problems)
-    return Statement(values["claim"], table["expect"], table["metric"], values["expect"], at.place)
-
-
-def state(
-    statements: Sequence[Statement], experiments: Sequence[Experiment], problems: list[Problem]
-) -> tuple[Hypothesis, ...]:
-    """Return the hypotheses about *experiments*; what is wrong with one goes to *problems*."""
-    hypotheses = []
-    named = Experiments(experiments)
-    comparisons = 0
-    for number, statement in enumerate(statements, start=1):
-        written = statement.expect
-        try:
-            expectation = resolve(statement.expectation, named)
-            comparisons += count_comparisons(expectation)
-            check_size(number, comparisons)
-            written = statement.metric
-            check_measured(written.value, [named.by_name[name] for name in names_of(expectation)])
-        except ExpectationError as error:
-            problems.append(written.problem(str(error)))
-            if isinstance(error, TooManyError):
-                break  # so does each that follows
-            continue
-        texts = {"claim": statement.claim, "expect": statement.expect.value}
-        place = printable(str(statement.place))
-        metric = statement.metric.value
-        hypotheses.append(Hypothesis(**texts, resolved=expectation, metric=metric, place=place))
-    return tuple(hypotheses)
+            problems.append(written[key].problem(str(error)))
+    return values if len(problems) == before else None
 
 
 def _line(text: Any) -> str:
-    """Return one line of text. Raises `ExpectationError` for anything else."""
-    if not isinstance(text, str):
-        objection = "is not text in quotes; write one in each [[hypothesis]]"
-    elif not text.strip():
-        raise ExpectationError("is empty")
-    elif not text.isprintable():
-        objection = 'is not one line of text that can be seen; in """, end each line with \\'
-    else:
-        return text
-    raise ExpectationError(f"{show_toml(text)} {objection}")
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+        raise ExpectationError(
+            f"{show_toml(text)} is not one line of text that can be seen; "
+            'write it in quotes, and in """ end each line with \\'
+        )
+    return text
 
 
 def _short(claim: str) -> str:

@@ -6,7 +6,7 @@ code or fill the memory: no attributes, no conversions, no widths beyond two dig
 
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fmgrid.experiment import Experiment
@@ -55,7 +55,7 @@ def _objection_to_field(field: str | None, spec: str | None, conversion: str | N
     if setting not in FIELDS:
         shown = printable(setting, 60)
         return f"{{{shown}}} is no setting{or_near_match(setting, FIELDS, 'there are')}"
-    if index and setting not in ("hidden_units", "optimizer_args"):
+    if index and not SETTINGS[setting].about.part:
         return f"{setting} is one value; write {{{setting}}}"
     return None
 
@@ -64,7 +64,7 @@ def make_name(template: str, experiment: Experiment) -> str:
     """Fill *template*, which `check_template` has passed, from the settings of *experiment*.
 
     Raises ValueError for a field that this experiment lacks, such as the second layer of a
-    network with one, or a format that does not fit its value.
+    network with one, a format that does not fit its value, and a name that no folder may have.
     """
     name = ""
     for text, field, spec, _ in string.Formatter().parse(template):
@@ -74,14 +74,20 @@ def make_name(template: str, experiment: Experiment) -> str:
         keys = re.findall(r"\w+", field)
         value = value_at(experiment, keys)
         if value is None:
-            lack = _describe_lack(keys, experiment)
-            raise ValueError(f"{show_toml(template)} asks for {lack}")
+            instead = RIVALS.get(keys[0], keys[0])
+            written = f"{instead} = {show_toml(getattr(experiment, instead))}"
+            raise ValueError(
+                f"{show_toml(template)} asks for {field}, and the experiment has {written}; "
+                f"set it, or write {{{instead}}}"
+            )
         if keys == ["optimizer"]:
             value = value.rpartition(":")[2]
         try:
             name += format(_to_text(value), spec or "")
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{show_toml(template)} does not fit the values ({error})") from error
+    if objection := check_folder_name(name):
+        raise ValueError(objection)
     return name
 
 
@@ -92,21 +98,6 @@ def _to_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return "_".join(str(_to_text(item)) for item in value) or "none"
     return value
-
-
-def _describe_lack(keys: Sequence[str], experiment: Experiment) -> str:
-    """Describe what a template asks for in vain, and what to write instead."""
-    setting, *rest = keys
-    if instead := RIVALS.get(setting):
-        written = f"{instead} = {show_toml(getattr(experiment, instead))}"
-        return f"{setting}, in whose place stands {written}; write {{{instead}}}"
-    if setting == "hidden_units":
-        units = show_toml(experiment.hidden_units)
-        return f"a layer that hidden_units = {units} lacks; write {{hidden_units}} for all of them"
-    return (
-        f"the argument {'.'.join(rest)}, which is not set for {experiment.optimizer}; "
-        "set it, or write {optimizer_args} for those that are"
-    )
 
 
 def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:
@@ -121,8 +112,8 @@ def default_template(stem: str, paths: Iterable[tuple[str, ...]]) -> str:
 def check_folder_name(name: str) -> str | None:
     """Return why *name* can't be a folder on Linux, macOS and Windows alike, None if it can."""
     if len(name) > MAX_LENGTH:
-        told = f"{show_toml(name)} has {len(name)} characters"
-        return f"{told}; a folder's name has at most {MAX_LENGTH}"
+        size = f"{show_toml(name)} has {len(name)} characters"
+        return f"{size}; a folder's name has at most {MAX_LENGTH}"
     if not _SAFE.fullmatch(name):
         return (
             f'{show_toml(name)} is no safe folder name; begin with a letter, a digit or "_", '

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import fmgrid.plots.library  # noqa: F401 -- before all that uses matplotlib
-from fmgrid.analysis.axes import Group
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import are_scored_alike
+from fmgrid.analysis.experiments import Group, are_scored_alike
 from fmgrid.analysis.study import Study
 from fmgrid.plots.effects import plot_effects
 from fmgrid.plots.experiments import plot_experiments, plot_overfitting, plot_winners

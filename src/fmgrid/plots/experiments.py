@@ -8,8 +8,8 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.lines import Line2D
 
 from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.effects import find_gaps
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
-from fmgrid.analysis.means import find_gaps
 from fmgrid.analysis.study import Study
 from fmgrid.plots import scales, style
 from fmgrid.words import counted

@@ -12,8 +12,7 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fmgrid.analysis.axes import Axis, Group, level_of
-from fmgrid.analysis.experiments import ExperimentRuns, best_first
+from fmgrid.analysis.experiments import Axis, ExperimentRuns, Group, best_first, level_of
 from fmgrid.analysis.statistics import estimate
 from fmgrid.plots import scales, style
 from fmgrid.settings import show
@@ -43,7 +42,7 @@ class Plane:
         """Yield the place of each experiment: its column and its row."""
         columns, rows = self.column.levels, self.row.levels
         for one in self.members:
-            x, y = level_of(one, self.column.name), level_of(one, self.row.name)
+            x, y = level_of(one, self.column), level_of(one, self.row)
             yield (columns.index(x), rows.index(y)), one
 
 

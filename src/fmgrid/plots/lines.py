@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fmgrid.analysis.axes import Axis, Group
-from fmgrid.analysis.experiments import TIME
-from fmgrid.analysis.means import EpochMean, epoch_means, level_means
+from fmgrid.analysis.effects import EpochMean, epoch_means, level_means
+from fmgrid.analysis.experiments import TIME, Axis, Group
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.analysis.study import Study
 from fmgrid.plots import scales, style

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from fmgrid.analysis.axes import Axis
+from fmgrid.analysis.experiments import Axis
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.plots.style import to_label, to_labels
 from fmgrid.settings import show

@@ -75,14 +75,15 @@ def _verdict_row(verdict: Verdict, study: Study) -> dict[str, str]:
 def _compared(compared: Compared, metric: str) -> str:
     if not compared.difference.n:
         return f"{code(compared.greater)} and {code(compared.lesser)} share no seed"
-    # A number comes last.
-    shown = compared.turned if compared.greater.replace(".", "", 1).isdigit() else compared
+    first, second = code(compared.greater), code(compared.lesser)
+    difference, margin = compared.difference, compared.margin
+    if compared.greater.replace(".", "", 1).isdigit():  # a number comes last
+        first, second, difference, margin = second, first, difference.turned, -margin
     unit = " points" if METRICS[metric].is_fraction else ""
-    bound = f" (limit {show_difference(shown.margin, metric)})" if shown.margin else ""
-    if shown.is_same:
-        return f"{code(shown.greater)} and {code(shown.lesser)}: the same in every run{bound}"
-    difference = with_interval(shown.difference, metric)
-    return f"{code(shown.greater)} minus {code(shown.lesser)}: {difference}{unit}{bound}"
+    bound = f" (limit {show_difference(margin, metric)})" if margin else ""
+    if difference.is_none:
+        return f"{first} and {second}: the same in every run{bound}"
+    return f"{first} minus {second}: {with_interval(difference, metric)}{unit}{bound}"
 
 
 def _to_settle(verdict: Verdict) -> str:

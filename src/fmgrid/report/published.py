@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from fmgrid.analysis.effects import Beside, by_name_in_tables, set_beside
+from fmgrid.analysis.comparisons import Beside, by_name_in_tables, set_beside
 from fmgrid.analysis.experiments import images_of
 from fmgrid.analysis.statistics import ALPHA
 from fmgrid.metrics import METRICS as TABLE

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fmgrid.analysis.axes import Group, level_of
 from fmgrid.analysis.comparisons import Against, compare_with
-from fmgrid.analysis.effects import StepEffect, find_nested, find_shares, past_best, per_doubling
+from fmgrid.analysis.effects import GAP, StepEffect, find_gaps, find_nested, find_shares, past_best
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
+    Group,
     are_scored_alike,
+    best_by_images,
     best_first,
     by_configuration,
     images_of,
-    scored_alike,
+    level_of,
 )
-from fmgrid.analysis.means import GAP, find_gaps
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.report.evidence import Evidence
@@ -168,7 +168,7 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
         group.title,
-        *_on_test_images(ranked),
+        *_on_test_images(group.members, evidence.metric),
         *pictures,
         table(
             f"{plain(group.title)}, best first{reference}",
@@ -191,7 +191,7 @@ def _rows(
                 "experiment": code(one.name),
                 metric.replace("_", " "): with_interval(one.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(one, axis.name)) for axis in group.axes},
+                **{axis.name: _show(level_of(one, axis)) for axis in group.axes},
                 **{name.replace("_", " "): show_value(one.mean(name), name) for name in others},
                 "seeds": str(len(one.runs)),
                 "images seen": f"{one.images_seen:,}" if one.images_seen else "",
@@ -203,9 +203,9 @@ def _rows(
     return rows
 
 
-def _on_test_images(ranked: Sequence[ExperimentRuns]) -> Iterator[str]:
+def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[str]:
     """Say how experiments that were chosen on held-out images rank on the test images."""
-    for best, *others in scored_alike(ranked):
+    for best, *others in best_by_images(members, metric):
         on_test = best_first([best, *others], "test_accuracy")
         if best in on_test and others:
             yield (
@@ -236,6 +236,6 @@ def _gain_row(gain: StepEffect, metric: str) -> dict[str, str]:
         "from": show(gain.before),
         "to": show(gain.after),
         **difference_cells("gain", gain.difference, gain.p, metric),
-        f"per doubling ({unit_of(metric)})": show_difference(per_doubling(gain), metric),
+        f"per doubling ({unit_of(metric)})": show_difference(gain.per_doubling, metric),
         "group": plain(gain.group),
     }

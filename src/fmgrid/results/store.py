@@ -181,7 +181,7 @@ class Store:
             lock = Lock(self.root / LOCK)
             # fmgrid status has the lock for a moment, to see whether anybody else has it.
             if not lock.acquire(_LOCK_SECONDS):
-                owner = "" if lock.is_of_the_system else f" ({lock.owner})"
+                owner = f" ({lock.owner})" if lock.owner else ""
                 raise StoreError(
                     f"{self.root}: another fmgrid run is writing here{owner}; "
                     "wait until it ends, or choose another --logdir"

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import FmgridError, MachineError
+from fmgrid.words import printable
 
 UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 
@@ -22,7 +23,7 @@ UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # The errors of one that flushes files and no folders, and of Windows
 _NO_FOLDERS = {*_NOT_OFFERED, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
-_LAST_BYTES = 8_000  # of a log, in which its last line is looked for
+_LAST_BYTES = 8_000  # of a log, in which its last lines are looked for
 
 
 def open_regular(path: Path, most: int | None = None) -> BufferedReader:
@@ -194,7 +195,31 @@ def make_private_folder(folder: Path) -> None:
         raise MachineError(f"the temporary folder {folder} is another user's; set TMPDIR")
 
 
-def last_line(log: Path) -> str:
-    """Return the last line with words in a log."""
-    lines = read_end(log, _LAST_BYTES).decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")
+def last_lines(log: Path, number: int) -> list[str]:
+    """Return so many last lines with words of a log."""
+    lines = read_end(log, _LAST_BYTES).decode(errors="replace").splitlines()
+    return [line for line in lines if line.strip()][-number:]
+
+
+class HomeError(FmgridError):
+    """A path begins with ~, and that home folder is not known."""
+
+    exit_code = 2
+
+
+def expand_home(text: str) -> Path:
+    """Return a path with the home folder in place of a leading ~. Raises `HomeError`."""
+    if not text.startswith("~"):
+        return Path(text)
+    user = Path(text).parts[0].removeprefix("~")
+    # From the text, because Path("./~a") drops the dot.
+    expanded = os.path.expanduser(text)  # noqa: PTH111
+    # With an empty HOME, ~ would be the root folder.
+    if os.path.isabs(expanded) and (user or os.environ.get("HOME") != ""):  # noqa: PTH117
+        return Path(expanded)
+    if not user:
+        raise HomeError("~ means nothing: this user has no home folder; write the whole path")
+    raise HomeError(
+        f"there is no user {printable(user, 40)}, whose home folder ~{printable(user, 40)} would "
+        f"be; write ./{printable(text, 60)} for a name that begins with ~"
+    )

@@ -40,19 +40,12 @@ def shield() -> None:
         if name.startswith(_PREFIXES) and name not in _KEPT:
             del os.environ[name]
     for name in ("COLUMNS", "LINES"):
-        if not _is_size(os.environ.get(name, "80")):
+        size = os.environ.get(name, "80")
+        if not (size.isascii() and size.isdigit() and len(size) <= len("1000")):  # "²" ends rich
             del os.environ[name]
-    words = {"COMP_WORDS", "_TYPER_COMPLETE_ARGS"}  # without them, there is nothing to complete
-    if os.environ.get("_FMGRID_COMPLETE", "").startswith("complete") and not words & {*os.environ}:
-        del os.environ["_FMGRID_COMPLETE"]
     changed = [name for name in _OF_PYTHON if os.environ.pop(name, None)]
     if changed and not sys.flags.ignore_environment:
         _start_anew()
-
-
-def _is_size(text: str) -> bool:
-    """Tell whether a text is the size of a terminal; rich would fail at "²"."""
-    return text.isascii() and text.isdigit() and len(text) <= len("1000")
 
 
 def _start_anew() -> None:

@@ -15,14 +15,12 @@ def postponed(name: str) -> Iterator[None]:
     The stand-in imports the module at its first use. After the context, an import of *name* gets
     the module itself.
     """
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = _StandIn(name)
+    module = sys.modules.setdefault(name, _StandIn(name))
     try:
         yield
     finally:
-        del sys.modules[name]
+        if isinstance(module, _StandIn):
+            del sys.modules[name]
 
 
 class _StandIn(ModuleType):

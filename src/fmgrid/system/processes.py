@@ -1,25 +1,104 @@
-"""Processes of this machine: how they end, and with whom; and the server of `multiprocessing`.
+"""Processes of this machine: how they end, and with whom; the server of `multiprocessing`.
 
-Knows no workers and no tasks.
+And a function in a process of its own, which plugged-in code may end, hang or change.
 """
 
 import contextlib
+import importlib
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing import connection, util
 from pathlib import Path
+from typing import Any, TypeVar
 
-from fmgrid.errors import MachineError
+from fmgrid.errors import MachineError, explain_refusal
 from fmgrid.system.disk import make_private_folder
+
+T = TypeVar("T")
 
 # Options of prctl(2), which only Linux has
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
+
+_LARGEST_ANSWER = 10_000_000  # characters
+_START = (
+    "import sys; sys.path[:] = {!r}; "
+    "from fmgrid.system.processes import answer; answer(*sys.argv[1:])"
+)
+
+
+class NoAnswerError(Exception):
+    """A process gave no answer; the text says how it ended."""
+
+    OTHER = "its process gave another answer than fmgrid's"
+
+
+def ask(function: str, argument: Any, seconds: float) -> Any:
+    """Return what a function of fmgrid, "module:name", returns for *argument*; both are JSON.
+
+    Its output is lost. After *seconds* its process is killed with all that it has started. Raises
+    `NoAnswerError`; `MachineError` if the machine refuses the process.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="fmgrid-", ignore_cleanup_errors=True) as folder:
+            # A file, because the output may hold whatever plugged-in code prints.
+            file = Path(folder, "answer.json").absolute()
+            words = [function, json.dumps(argument), str(file), str(os.getpid())]
+            process = subprocess.Popen(  # noqa: S603 - fmgrid's own words
+                [sys.executable, "-P", "-c", _START.format(sys.path), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise NoAnswerError(f"it was killed after {seconds:g} s") from None
+            finally:
+                if process.poll() is None:
+                    kill_descendants(process.pid)
+                kill_group(process.pid)
+                process.kill()
+                process.wait()
+            try:
+                with file.open(encoding="utf-8") as stream:
+                    return json.loads(stream.read(_LARGEST_ANSWER))
+            except FileNotFoundError:
+                end = describe_exit(process.returncode)
+                raise NoAnswerError(f"it ended the process: {end}") from None
+            except (ValueError, RecursionError):
+                raise NoAnswerError(NoAnswerError.OTHER) from None
+    except OSError as error:
+        reason = explain_refusal(error) or error
+        raise MachineError(f"a process for plugged-in code cannot be started: {reason}") from error
+
+
+def answer(function: str, argument: str, file: str, parent: str) -> None:
+    """Write what the function returns into *file*, and end the process."""
+    die_with_parent(int(parent))
+    adopt_orphans()
+    code = 1
+    module, _, name = function.partition(":")
+    try:
+        inspect = getattr(importlib.import_module(module), name)
+        result = call_keeping_depth(inspect, json.loads(argument))
+        unfinished = f"{file}.{os.getpid()}"  # plugged-in code may have forked, and both go on
+        with open(unfinished, "w", encoding="utf-8") as stream:  # noqa: PTH123
+            json.dump(result, stream)
+        os.replace(unfinished, file)  # noqa: PTH105
+        kill_descendants(os.getpid())
+        code = 0
+    finally:
+        os._exit(code)  # without exit handlers, which may be anyone's
 
 
 def detach() -> None:
@@ -46,6 +125,15 @@ def _die_with(sentinel: int) -> None:
     if sys.platform != "win32":
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)
+
+
+def call_keeping_depth(function: Callable[..., T], *args: Any) -> T:
+    """Return the function's result; let calls be as deep afterwards as before."""
+    limit = sys.getrecursionlimit()
+    try:
+        return function(*args)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def describe_exit(code: int | None) -> str:
@@ -115,22 +203,19 @@ def kill_descendants(pid: int) -> None:
                 descendant.kill()
 
 
-def has_ended(pid: int | None) -> bool:
-    """Tell whether a child has ended, waited for or not."""
+def has_ended(pid: int | None, seconds: float = 0.0) -> bool:
+    """Tell whether a child has ended, waited for or not, or does within so many *seconds*."""
     import psutil
 
+    deadline = time.monotonic() + seconds
     try:
-        return pid is not None and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        while pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
     except psutil.NoSuchProcess:
         return True
-
-
-def ends_soon(pid: int | None) -> bool:
-    """Tell whether a child has ended, or does within a moment."""
-    deadline = time.monotonic() + _END_SECONDS
-    while not (ended := has_ended(pid)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return ended
+    return pid is not None
 
 
 def was_killed(pid: int | None) -> bool:

@@ -10,9 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -21,21 +20,19 @@ from typing import Any
 import torch
 from loguru import logger
 from torch.nn import functional
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmgrid import __version__
 from fmgrid.components import needs_own_process, networks, optimizers
 from fmgrid.components.datasets import workload_of
-from fmgrid.data.batches import Batches, Images, load_images
+from fmgrid.data.batches import Images, load_images, shuffled_batches
 from fmgrid.errors import is_the_machines
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, subseed
 from fmgrid.system.postponed import postponed
-from fmgrid.training.steps import Steps, steps_for
+from fmgrid.training.steps import steps_for
 
 with postponed("mlflow"):  # half of mltrainer's import, for a reporter that is not used here
     import mltrainer
-    from mltrainer.trainer import Reporter
 
 VALID_BATCH = 1000  # images scored at once: the fastest for all widths
 
@@ -115,44 +112,39 @@ def _train(
     """Give each epoch to *keep* as it ends; return what is known at the end of all."""
     parts = load_images(data_folder, experiment.validation)
     network = networks.build(experiment)
-    batches = Batches(
-        parts.train, experiment.batch_size, experiment.seed, portion=experiment.train_images
-    )
     # For optimizers that draw random numbers; the batches have a generator of their own.
     torch.manual_seed(subseed(experiment.seed, "training"))
     build_optimizer: Any = partial(optimizers.build, optimizers.OPTIMIZER.of(experiment))
     with tempfile.TemporaryDirectory() as scratch:  # mltrainer insists on a folder to log to
-        trainer = _Trainer(
+        _Trainer(
+            keep,
+            clock,
             model=network,
-            settings=_to_settings(experiment, Path(scratch)),
+            # Every one of mltrainer's defaults spelled out.
+            settings=mltrainer.TrainerSettings(
+                epochs=experiment.epochs,
+                metrics=[],  # the accuracy is exact only over all images at once: see score()
+                logdir=Path(scratch),
+                train_steps=workload_of(experiment).steps_per_epoch,
+                valid_steps=1,
+                reporttypes=[],  # epochs go to *keep*, and `results` writes what is shown of them
+                optimizer_kwargs={},  # `optimizers.build` has them
+                scheduler_kwargs=None,
+                earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
+            ),
             loss_fn=torch.nn.CrossEntropyLoss(),
             optimizer=build_optimizer,
-            traindataloader=batches,
+            traindataloader=shuffled_batches(
+                parts.train, experiment.batch_size, experiment.seed, experiment.train_images
+            ),
             validdataloader=[parts.valid],
             scheduler=None,
-        )
-        trainer.reporters.append(_History(keep, trainer.optimizer, batches, clock))
-        trainer.loop()
+        ).loop()
     weights = sum(parameter.numel() for parameter in network.parameters())
     outcome: dict[str, Any] = {"weights": weights}
     if parts.test is not None:
         outcome["test_loss"], outcome["test_accuracy"] = score(network, parts.test)
     return outcome
-
-
-def _to_settings(experiment: Experiment, scratch: Path) -> mltrainer.TrainerSettings:
-    """Translate into mltrainer's words, every one of its defaults spelled out."""
-    return mltrainer.TrainerSettings(
-        epochs=experiment.epochs,
-        metrics=[],  # the accuracy is exact only where all images are seen at once: see score()
-        logdir=scratch,
-        train_steps=workload_of(experiment).steps_per_epoch,
-        valid_steps=1,
-        reporttypes=[],  # the history comes back in memory, and events writes what is shown
-        optimizer_kwargs={},  # `optimizers.build` has them
-        scheduler_kwargs=None,
-        earlystop_kwargs=None,  # mltrainer's default would stop after 10 flat epochs
-    )
 
 
 def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
@@ -174,21 +166,24 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
 class _Trainer(mltrainer.Trainer):
     """mltrainer's loop with exact scores, and an end where the loss ceases to be a number."""
 
-    steps_taken = 0
-
-    @cached_property
-    def steps(self) -> Steps:
-        """How this network, with this loss and optimizer, takes its steps."""
-        return steps_for(self.model, self.loss_fn, self.optimizer)
+    def __init__(self, keep: Callable[[EpochRecord], None], clock: float, **words: Any) -> None:
+        """Give each epoch to *keep*; *clock* is `time.monotonic` at the start of the training."""
+        super().__init__(**words)
+        self._keep = keep
+        self._clock = clock
+        self._steps = steps_for(self.model, self.loss_fn, self.optimizer)
+        self._steps_taken = 0
+        self._images_seen = 0
 
     def trainbatches(self) -> float:
         """Take an epoch's steps and return the mean of their losses."""
         self.model.train()
         total = 0.0
         for pixels, labels in islice(self.traindataloader, self.settings.train_steps):
-            self.steps_taken += 1
-            total += self._check_finite(self.steps.loss(pixels, labels), "training")
-            self.steps.update()
+            self._steps_taken += 1
+            self._images_seen += labels.numel()
+            total += self._check_finite(self._steps.loss(pixels, labels), "training")
+            self._steps.update()
         return total / self.settings.train_steps
 
     def evalbatches(self) -> tuple[dict[str, float], float]:
@@ -200,11 +195,23 @@ class _Trainer(mltrainer.Trainer):
     def report(
         self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
     ) -> None:
-        """Report an epoch, and only then step the schedule: the report has the rate of its steps.
+        """Pass one epoch on, and only then step the schedule: an epoch has the rate of its steps.
 
-        mltrainer does that in its own `evalbatches`.
+        mltrainer counts from 0, its "test" loss is the validation's, and it steps the schedule in
+        its own `evalbatches`.
         """
         super().report(epoch, train_loss, test_loss, metric_dict)
+        self._keep(
+            EpochRecord(
+                epoch=epoch + 1,
+                train_loss=train_loss,
+                valid_loss=test_loss,
+                accuracy=metric_dict["Accuracy"],
+                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+                images_seen=self._images_seen,
+                seconds=time.monotonic() - self._clock,
+            )
+        )
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(test_loss)
         elif self.scheduler is not None:
@@ -214,32 +221,6 @@ class _Trainer(mltrainer.Trainer):
         if not math.isfinite(loss):
             all_steps = self.settings.epochs * self.settings.train_steps
             raise NonFiniteLossError(
-                f"the {kind} loss is {loss} at step {self.steps_taken} of {all_steps}"
+                f"the {kind} loss is {loss} at step {self._steps_taken} of {all_steps}"
             )
         return loss
-
-
-@dataclass
-class _History(Reporter):
-    """A reporter of mltrainer's kind that passes on what it is told, in fmgrid's words."""
-
-    keep: Callable[[EpochRecord], None]
-    optimizer: Optimizer
-    batches: Batches
-    clock: float  # time.monotonic() when the training started
-
-    def report(
-        self, epoch: int, train_loss: float, test_loss: float, metric_dict: dict[str, float]
-    ) -> None:
-        """Pass one epoch on; mltrainer counts from 0, and its "test" loss is the validation's."""
-        self.keep(
-            EpochRecord(
-                epoch=epoch + 1,
-                train_loss=train_loss,
-                valid_loss=test_loss,
-                accuracy=metric_dict["Accuracy"],
-                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
-                images_seen=self.batches.images_seen,
-                seconds=time.monotonic() - self.clock,
-            )
-        )

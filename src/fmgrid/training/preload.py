@@ -2,6 +2,7 @@
 
 import gc
 import os
+from contextlib import suppress
 from importlib import import_module
 
 from fmgrid.system.processes import die_with_parent
@@ -13,11 +14,8 @@ die_with_parent(int(parent) if parent else None)
 
 if log := os.environ.get("FMGRID_SERVER_LOG"):
     # Whatever ends the server is the command's to say, in its own words.
-    try:
+    with suppress(OSError):  # the folder was removed; its words go to the command's stderr
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError:
-        pass  # the folder was removed; its words go to the command's stderr
-    else:
         os.dup2(descriptor, 2)
         os.close(descriptor)
 

@@ -7,7 +7,6 @@ through autograd.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
@@ -18,35 +17,26 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from fmgrid.components.mlp import MLP
 from fmgrid.components.optimizers import take_step
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
-
 # Overloads by name: choosing among them by their arguments takes longer than they do.
 _nll_loss = torch.ops.aten.nll_loss_forward.default
 _nll_loss_backward = torch.ops.aten.nll_loss_backward.default
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
-
+LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
 Steps: TypeAlias = "ByHand | ByAutograd"  # for every batch: the loss, then the update
 
 
 def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> Steps:
     """Return the fastest steps that give autograd's bits."""
-    if type(network) is MLP and _is_plain(loss_fn) and _is_torchs(optimizer):
+    plain = nn.CrossEntropyLoss()  # with nothing weighted, smoothed or ignored
+    is_plain = type(loss_fn) is type(plain) and vars(loss_fn) == vars(plain)
+    # Those of torch are known to read nothing but the gradients.
+    is_torchs = type(optimizer) in vars(torch.optim).values()
+    is_known = is_plain and is_torchs and not optimizer.defaults.get("differentiable")
+    if type(network) is MLP and is_known:
         return ByHand(network, optimizer)
     return ByAutograd(network, loss_fn, optimizer)
-
-
-def _is_plain(loss_fn: LossFunction) -> bool:
-    """Tell whether this is the mean cross-entropy, with nothing weighted, smoothed or ignored."""
-    plain = nn.CrossEntropyLoss()
-    return type(loss_fn) is type(plain) and vars(loss_fn) == vars(plain)
-
-
-def _is_torchs(optimizer: Optimizer) -> bool:
-    """Tell whether it is known to read nothing but the gradients."""
-    is_known = type(optimizer) in vars(torch.optim).values()
-    return is_known and not optimizer.defaults.get("differentiable")
 
 
 class ByAutograd:
@@ -60,7 +50,7 @@ class ByAutograd:
     def loss(self, pixels: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
         self._optimizer.zero_grad()
-        self._loss: Tensor = self._loss_fn(self._network(pixels), labels)
+        self._loss = self._loss_fn(self._network(pixels), labels)
         return self._loss.item()
 
     def update(self) -> None:
@@ -69,18 +59,30 @@ class ByAutograd:
         self._optimizer.step()
 
 
-@dataclass(slots=True)
 class _Layer:
     """A linear layer, and what passes through it with n images."""
 
-    weight: Tensor  # [outputs, inputs]
-    bias: Tensor  # [outputs]
-    weight_grad: Tensor
-    bias_grad: Tensor
-    transposed: Tensor  # the weight, [inputs, outputs]
-    signal: Tensor = field(init=False)  # [n, inputs]
-    output: Tensor = field(init=False)  # [n, outputs]
-    signal_grad: Tensor = field(init=False)  # [n, inputs]
+    def __init__(self, linear: nn.Linear) -> None:
+        self.weight, self._bias = linear.weight.detach(), linear.bias.detach()
+        self._transposed = self.weight.t()
+        # Where the optimizer looks for them
+        self._weight_grad = linear.weight.grad = torch.zeros_like(self.weight)
+        self._bias_grad = linear.bias.grad = torch.zeros_like(self._bias)
+
+    def make_room(self, images: int) -> None:
+        outputs, inputs = self.weight.shape
+        self.output = torch.empty(images, outputs)
+        self.signal_grad = torch.empty(images, inputs)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return the output, [n, outputs], for a signal [n, inputs]."""
+        self.signal = signal
+        return torch.addmm(self._bias, signal, self._transposed, out=self.output)
+
+    def backward(self, grad: Tensor) -> None:
+        """Fill in the gradients of the parameters from that of the output."""
+        torch.mm(grad.t(), self.signal, out=self._weight_grad)
+        torch.sum(grad, 0, out=self._bias_grad)
 
 
 class ByHand:
@@ -91,7 +93,7 @@ class ByHand:
     """
 
     def __init__(self, network: MLP, optimizer: Optimizer) -> None:
-        self._layers = [_layer(module) for module in network.layers if type(module) is nn.Linear]
+        self._layers = [_Layer(module) for module in network.layers if type(module) is nn.Linear]
         self._optimizer = optimizer
         self._step = self._first_step
         self._one = torch.ones(())  # the gradient of the loss by itself
@@ -104,11 +106,8 @@ class ByHand:
         *hidden, last = self._layers
         signal = pixels
         for layer in hidden:
-            layer.signal = signal
-            signal = torch.addmm(layer.bias, signal, layer.transposed, out=layer.output).relu_()
-        last.signal = signal
-        logits = torch.addmm(last.bias, signal, last.transposed, out=last.output)
-        torch.log_softmax(logits, 1, out=self._logs)
+            signal = layer.forward(signal).relu_()
+        torch.log_softmax(last.forward(signal), 1, out=self._logs)
         self._labels = labels
         loss, self._weight = _nll_loss(self._logs, labels, None, 1, -100)
         return float(loss.item())
@@ -120,38 +119,22 @@ class ByHand:
         grad = _log_softmax_backward(grad, logs, 1, torch.float32)
         first, *others = self._layers
         for layer in reversed(others):
-            _differentiate(layer, grad)
+            layer.backward(grad)
             grad = torch.mm(grad, layer.weight, out=layer.signal_grad)
             _threshold_backward(grad, layer.signal, 0, grad_input=grad)
-        _differentiate(first, grad)
+        first.backward(grad)
         self._step()
 
     def _make_room(self, images: int) -> None:
-        """Make the buffers for so many images."""
         self._images = images
         for layer in self._layers:
-            outputs, inputs = layer.weight.shape
-            layer.output = torch.empty(images, outputs)
-            layer.signal_grad = torch.empty(images, inputs)
+            layer.make_room(images)
         self._logs = torch.empty_like(self._layers[-1].output)  # logarithms of the probabilities
 
     def _first_step(self) -> None:
         """Let the optimizer make its state; from then on its kernel can be called directly."""
         take_step(self._optimizer)
         self._step = _kernel_call(self._optimizer) or partial(take_step, self._optimizer)
-
-
-def _layer(linear: nn.Linear) -> _Layer:
-    weight, bias = linear.weight.detach(), linear.bias.detach()
-    # Where the optimizer looks for them.
-    linear.weight.grad, linear.bias.grad = torch.zeros_like(weight), torch.zeros_like(bias)
-    return _Layer(weight, bias, linear.weight.grad, linear.bias.grad, weight.t())
-
-
-def _differentiate(layer: _Layer, grad: Tensor) -> None:
-    """Fill in the gradients of a layer's parameters from that of its output, [n, outputs]."""
-    torch.mm(grad.t(), layer.signal, out=layer.weight_grad)
-    torch.sum(grad, 0, out=layer.bias_grad)
 
 
 def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
@@ -167,7 +150,6 @@ def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
     state = [optimizer.state[parameter] for parameter in parameters]
     tensors = [[each.detach() for each in parameters], [each.grad for each in parameters]]
     options = {name: group[name] for name in ("weight_decay", "maximize")}
-    options |= {"grad_scale": None, "found_inf": None}
     if type(optimizer) is SGD:
         tensors.append([entry["momentum_buffer"] for entry in state] if group["momentum"] else [])
         options |= {name: group[name] for name in ("momentum", "dampening", "nesterov")}

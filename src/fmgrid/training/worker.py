@@ -32,17 +32,16 @@ def train_one(
     were verified, or if they change meanwhile: then no outcome means anything.
     """
     from fmgrid.data.batches import load_images
-    from fmgrid.data.cache import check_unchanged, check_undisturbed
+    from fmgrid.data.cache import unchanged
     from fmgrid.training.loop import train
 
     prepared = data[experiment.dataset]
-    facts = check_unchanged(prepared)
-    for each in data.values():
-        load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
-    with memory_ceiling(memory) if memory is not None else nullcontext():
-        run = train(experiment, {prepared.dataset: prepared.folder}, software, report)
-    check_undisturbed(prepared, facts)
-    return run
+    ceiling = nullcontext() if memory is None else memory_ceiling(memory)
+    with unchanged(prepared):
+        for each in data.values():
+            load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
+        with ceiling:
+            return train(experiment, {prepared.dataset: prepared.folder}, software, report)
 
 
 def lost_installation() -> str:

@@ -6,6 +6,7 @@ locks, which one that is killed may hold for ever; and a worker that ends while 
 stopped leaves semaphores behind. Here each worker has a pipe of its own, and shares nothing.
 """
 
+import math
 import multiprocessing
 import os
 import tempfile
@@ -17,19 +18,22 @@ from multiprocessing import connection, util
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from fmgrid.errors import MachineError, RefusedError, explain_refusal
-from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Started, Task
-from fmgrid.execution.local.child import STOP
-from fmgrid.execution.local.worker import Worker
-from fmgrid.experiment import EpochRecord, Experiment
+from fmgrid.errors import FmgridError, MachineError, RefusedError, explain_refusal
+from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Task, failed_run
+from fmgrid.execution.answers import LARGEST, AnswerError, checked, load
+from fmgrid.execution.child import STOP, attempt_task, serve
+from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
 from fmgrid.quantities import format_bytes
-from fmgrid.system.disk import last_line, make_private_folder
+from fmgrid.system.disk import last_lines, make_private_folder, read_end
 from fmgrid.system.memory import available_memory, count_kills_for_memory
 from fmgrid.system.processes import (
     allow_files,
-    ends_soon,
+    describe_exit,
     has_ended,
     is_server_reachable,
+    kill_descendants,
+    kill_group,
+    resume_server,
     start_server,
     was_killed,
 )
@@ -38,14 +42,116 @@ from fmgrid.words import counted
 
 T = TypeVar("T")
 
-PATIENCE = 1.0  # seconds for the idle workers to end by themselves
+_PATIENCE = 1.0  # seconds for the idle workers to end by themselves
 _LONGEST_WAIT = 3600.0  # seconds; the system waits for no more than 24 days at once
+_END_SECONDS = 0.5  # a process's files are closed a moment before its end shows
 _FILES = 48  # that fmgrid itself may have open at once, importing included
 _FILES_PER_WORKER = 8
 _MOST_SERVERS = 3  # that may die one after the other, with no run ended in between
 _SERVER_LOG = "server.log"  # gets what the server of workers says, such as why it ends
 _SERVER_ENDED = 255  # multiprocessing's exit code of a worker whose server is dead
 _SIGKILL = 9  # which Windows has no name for
+_LAST_LINES = 20  # of its log, which a run that its worker didn't survive is stored with
+_LARGEST_LOG = 50_000_000  # bytes; of a longer one the end is kept
+
+
+class _DeadError(Exception):
+    """The worker has died, and no message of it is left."""
+
+
+class _LateError(Exception):
+    """The worker has not come to its end in time."""
+
+
+class Worker:
+    """A process that does one thing at a time, with the pipe to it and the task it works on."""
+
+    def __init__(self, context: Any, scratch: str, server: int | None) -> None:
+        self.server = server  # the process that it is forked from
+        self.task: Task | None = None
+        self.attempt = 0  # at the task, from 1
+        self.started = 0.0  # when its work began and must end, by time.monotonic()
+        self.deadline = math.inf
+        self.pipe, far_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(far_end, scratch), name="fmgrid worker")
+        try:
+            resume_server(server)
+            self.process.start()
+        except (OSError, EOFError) as error:  # EOFError: the server died of its imports
+            self.pipe.close()
+            reason = explain_refusal(error) or repr(error)
+            raise RefusedError(f"a worker process cannot be started: {reason}") from error
+        finally:
+            far_end.close()  # so that the pipe ends when the worker does
+
+    @property
+    def wait_handles(self) -> tuple[Any, Any]:
+        """What becomes ready when there is something to receive, or nothing ever will be.
+
+        The pipe alone may stay open, where the worker has left children that inherited it.
+        """
+        return self.pipe, self.process.sentinel
+
+    @property
+    def exit_reason(self) -> str:
+        """Why the process has ended."""
+        reason = describe_exit(self.process.exitcode)
+        return f"{reason}, by hand or for lack of memory" if "Killed" in reason else reason
+
+    def begin(
+        self, function: Callable[..., Any], args: Sequence[Any], seconds: float | None
+    ) -> None:
+        """Let it call a function, which may take so many seconds."""
+        self.started = time.monotonic()
+        self.deadline = self.started + (math.inf if seconds is None else seconds)
+        self.send((function, args))
+
+    def send(self, message: Any) -> None:
+        """Tell the worker what to do; that it is dead shows when its answer is awaited."""
+        with suppress(OSError):
+            self.pipe.send(message)
+
+    def receive(self) -> Any:
+        """Return an epoch of a task, or the function's result, once one of the handles is ready.
+
+        Raises what the function raised; `AnswerError` for what fmgrid does not send; `_DeadError`;
+        `_LateError` after the deadline, unless the result is there.
+        """
+        is_late = time.monotonic() >= self.deadline and self.process.is_alive()
+        try:
+            has_message = self.pipe.poll()
+            message = load(self.pipe.recv_bytes(LARGEST)) if has_message else None
+        except (EOFError, OSError) as failure:
+            raise _DeadError from failure
+        if is_late and (not has_message or isinstance(message, EpochRecord)):
+            raise _LateError
+        if not has_message:
+            raise _DeadError
+        match message:
+            case EpochRecord():
+                return message
+            case (value, None):
+                return value
+            case (None, Exception() as error):
+                raise error
+        raise AnswerError
+
+    def end(self, patience: float = 0.0) -> None:
+        """End the process with all its children; an idle one may end by itself within *patience*.
+
+        One that is killed would leave the system's semaphores behind, if it has made some.
+        """
+        self.task = None
+        if self.pipe.closed:  # by an earlier call: its process id may be another's by now
+            return
+        if self.process.is_alive():
+            kill_descendants(self.process.pid)
+        self.pipe.close()  # which an idle worker takes for its end
+        self.process.join(patience)
+        kill_group(self.process.pid)
+        resume_server(self.server)  # which tells the end
+        self.process.kill()
+        self.process.join()
 
 
 @dataclass
@@ -64,7 +170,6 @@ class Processes:
     _kills: int = field(default=0, repr=False)  # for lack of memory, that the kernel has counted
     _context: Any = field(init=False, repr=False)
     _workers: list[Worker] = field(default_factory=list, repr=False)
-    _started: list[Started] = field(default_factory=list, repr=False)  # not told of yet
     # Tasks that no worker is at, with the number of the attempt.
     _waiting: list[tuple[Task, int]] = field(default_factory=list, repr=False)
     # Where workers keep temporary files, so that those of a killed one don't stay for ever.
@@ -98,9 +203,9 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._end_tasks()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + _PATIENCE
         for worker in self._workers:
-            worker.shutdown(max(0.0, deadline - time.monotonic()))
+            worker.end(max(0.0, deadline - time.monotonic()))
         self._workers = []
         self._scratch.cleanup()
         if self._server is not None:
@@ -122,17 +227,15 @@ class Processes:
         self._waiting.insert(0, (task, 1))
         self._start_waiting()
 
-    def events(self, report: Report) -> Iterator[Started | Finished]:
-        """Yield what becomes of the tasks; see `Executor`.
+    def events(self, report: Report) -> Iterator[Finished]:
+        """Yield each task that has ended; see `Executor`.
 
         A task whose worker dies is given to a fresh one, once; one that exceeds its seconds
         is killed with all that it has started.
         """
         try:
-            while self._busy or self._waiting or self._started:
+            while self._busy or self._waiting:
                 self._start_waiting()
-                while self._started:
-                    yield self._started.pop(0)
                 for worker in _wait_for(self._busy):
                     if worker.task and (finished := self._hear(worker, worker.task, report)):
                         yield finished
@@ -150,21 +253,22 @@ class Processes:
         attempts = 0
         while attempts < ATTEMPTS:
             worker = self._idle_worker()
-            worker.send((function, args))
-            patience = None if seconds is None else min(seconds, _LONGEST_WAIT)
-            if not connection.wait(worker.wait_handles, patience):
-                worker.kill()
-                raise MachineError(f"a worker process was killed after {patience:g} s")
+            worker.begin(function, args, seconds)
+            while not _wait_for([worker]):
+                pass
             try:
                 result: T = worker.receive()
-            except EOFError:
-                worker.kill()
+            except _LateError:
+                worker.end()
+                raise MachineError(f"a worker process was killed after {seconds:g} s") from None
+            except _DeadError:
+                worker.end()
                 attempts += not self._is_excused(worker)
             else:
                 return result
             finally:
                 if needs_own_process:
-                    worker.shutdown(PATIENCE)
+                    worker.end(_PATIENCE)
         raise MachineError(f"a worker process died twice ({worker.exit_reason})")
 
     @property
@@ -173,28 +277,29 @@ class Processes:
 
     def _end_tasks(self) -> None:
         for worker in self._busy:
-            worker.kill()
+            worker.end()
         self._waiting.clear()
-        self._started.clear()
+
+    def _log(self, task: Task) -> Path:
+        return Path(self._scratch.name, f"log-{task.experiment.run_name}")  # of all its attempts
 
     def _start_waiting(self) -> None:
         """Start the tasks that wait, as long as workers are free; the last one comes first."""
         while self._waiting and len(self._busy) < self.workers:
             worker = self._idle_worker()
             task, attempt = self._waiting.pop()
-            worker.start(task, attempt)
-            if attempt == 1:
-                self._started.append(Started(task))
+            worker.task, worker.attempt = task, attempt
+            worker.begin(attempt_task, (task, attempt, str(self._log(task))), task.seconds)
 
     def _hear(self, worker: Worker, task: Task, report: Report) -> Finished | None:
         """Take what a worker says or dies of; return its task's end if it has come to one."""
         try:
-            answer = worker.answer(task, self._is_excused)
+            answer = self._receive(worker, task)
         except RefusedError as error:  # before the task began
             if self.workers == 1:
                 raise
             self._go_on_with_fewer(str(error))
-            worker.kill()
+            worker.end()
             self._waiting.append((task, worker.attempt))
             return None
         if isinstance(answer, EpochRecord):
@@ -202,19 +307,56 @@ class Processes:
                 worker.send(STOP)  # the training ends with this epoch
             return None
         if answer is None:
-            self._waiting.append((task, worker.attempt + 1))
             return None
         self._servers_lost = 0
         if task.needs_own_process or len(self._busy) >= self.workers:
-            worker.shutdown(PATIENCE)
-        return Finished(task, answer, worker.take_log())
+            worker.end(_PATIENCE)
+        log = read_end(self._log(task), _LARGEST_LOG)
+        with suppress(OSError):
+            self._log(task).unlink()
+        return Finished(task, answer, log)
+
+    def _receive(self, worker: Worker, task: Task) -> EpochRecord | Run | None:
+        """Return the next epoch of a task or its run; None if it waits for another attempt."""
+        try:
+            answer = checked(worker.receive(), task)
+        except _LateError:
+            reason = f"it was killed after {task.seconds:g} s, its time limit"
+            return self._end_task(worker, task, reason, "timeout")
+        except _DeadError:
+            worker.end()
+            attempt = worker.attempt + (not self._is_excused(worker))
+            if attempt > ATTEMPTS:
+                reason = f"its worker process died twice ({worker.exit_reason})"
+                return self._end_task(worker, task, reason)
+            self._waiting.append((task, attempt))
+            return None
+        except FmgridError:  # the machine's fault
+            worker.task = None
+            raise
+        except Exception as error:  # noqa: BLE001 - code of the task's own has spoiled the worker
+            is_ours = isinstance(error, AnswerError)
+            reason = str(error) if is_ours else Failure.of(error).message
+            return self._end_task(worker, task, reason)
+        if isinstance(answer, EpochRecord):
+            return answer
+        worker.task = None
+        return answer.model_copy(update={"attempts": worker.attempt})
+
+    def _end_task(self, worker: Worker, task: Task, reason: str, status: Status = "failed") -> Run:
+        """Kill the process of a task, and return the task's run."""
+        worker.end()
+        lines = last_lines(self._log(task), _LAST_LINES)
+        words = ["the last lines of run.log:", *lines] if lines else []
+        failure = Failure(message=reason, traceback="\n".join(words))
+        return failed_run(task, worker.started, failure, status, worker.attempt)
 
     def _idle_worker(self) -> Worker:
         """Return a living worker without a task, a new one if there is none."""
         for worker in [worker for worker in self._workers if worker.task is None]:
             if worker.process.is_alive():
                 return worker
-            worker.kill()  # what it has left behind
+            worker.end()  # what it has left behind
             self._workers.remove(worker)
         self._workers.append(self._new_worker())
         return self._workers[-1]
@@ -222,21 +364,20 @@ class Processes:
     def _new_worker(self) -> Worker:
         while True:
             make_private_folder(Path(self._scratch.name))
-            if self._context.get_start_method() != "forkserver":
-                return Worker(self._context, self._scratch.name)
-            self._ensure_server()
+            if self._context.get_start_method() == "forkserver":
+                self._ensure_server()
             try:
                 return Worker(self._context, self._scratch.name, self._server)
-            except MachineError as error:
-                if not ends_soon(self._server):
-                    raise RefusedError(str(error)) from error
+            except RefusedError:
+                if not has_ended(self._server, _END_SECONDS):
+                    raise
 
     def _ensure_server(self) -> None:
         """Have a living server. Raises `RefusedError` if one after the other has died."""
         if self._server is not None and not is_server_reachable():
             # Somebody has removed temporary files. Its workers' tasks begin again with others.
             os.kill(self._server, _SIGKILL)
-            ends_soon(self._server)
+            has_ended(self._server, _END_SECONDS)
         elif self._server is not None and has_ended(self._server):
             self._servers_lost += 1
             cause = self._server_cause()
@@ -258,7 +399,8 @@ class Processes:
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )
-        reason = last_line(Path(self._scratch.name, _SERVER_LOG))
+        words = last_lines(Path(self._scratch.name, _SERVER_LOG), 1)
+        reason = words[0] if words else "it left no word"
         return f": {explain_refusal(reason) or reason}"
 
     def _go_on_with_fewer(self, reason: str) -> None:
@@ -273,7 +415,7 @@ class Processes:
         for lack of memory while others needed some too.
         """
         if worker.server is not None and worker.process.exitcode == _SERVER_ENDED:
-            return worker.server != self._server or ends_soon(self._server)
+            return worker.server != self._server or has_ended(self._server, _END_SECONDS)
         before, self._kills = self._kills, count_kills_for_memory()
         if self._kills > before and self.workers > 1 and worker.process.exitcode == -_SIGKILL:
             self._go_on_with_fewer("the kernel killed a worker for lack of memory")

@@ -1,1 +1,0 @@
-"""An executor of worker processes on this machine."""
