@@ -223,15 +223,12 @@ def test_a_number_of_images_takes_the_place_of_the_steps() -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (
-            {"train_images": 6400, "train_steps": 100},
-            "train_images = 6400 stands beside train_steps = 100; write one of the two",
-        ),
+        ({"train_images": 6400, "train_steps": 100}, "train_steps or train_images .*; write one"),
         (
             {"train_images": 6400, "train_steps": "full"},
-            'train_images = 6400 stands beside train_steps = "full"; write one of the two',
+            "train_steps or train_images .*; write one",
         ),
-        ({"train_steps": None}, "train_steps and train_images are both missing"),
+        ({"train_steps": None}, "train_steps or train_images .*; write one"),
         ({"train_images": 63}, "batch_size = 64 exceeds train_images = 63; write one that fits"),
     ],
 )

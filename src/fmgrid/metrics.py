@@ -21,7 +21,6 @@ class Metric:
     is_higher_better: bool | None = None  # None for what is no measure of quality
     is_column: bool = True  # of the table of runs
     has_spread: bool = False  # the table of experiments has its mean, sd and interval
-    is_whole: bool = False  # a whole number
 
     @property
     def is_fraction(self) -> bool:
@@ -67,12 +66,12 @@ _TABLE = (
     Metric("valid_loss", "validation loss", _last("valid_loss"), False, has_spread=True),
     Metric("train_loss", "train loss", _last("train_loss"), False, has_spread=True),
     Metric("best_accuracy", "best accuracy", _best("accuracy"), True, has_spread=True),
-    Metric("best_epoch", "best epoch", _best("epoch"), is_whole=True),
+    Metric("best_epoch", "best epoch", _best("epoch")),
     Metric("best_valid_loss", "best validation loss", _lowest_loss, False),
     Metric("test_accuracy", "test accuracy", lambda run: run.test_accuracy, True, has_spread=True),
     Metric("test_loss", "test loss", lambda run: run.test_loss, False, has_spread=True),
-    Metric("weights", "trained weights", lambda run: run.weights, is_whole=True),
-    Metric("images_seen", "training images seen", _last("images_seen"), is_whole=True),
+    Metric("weights", "trained weights", lambda run: run.weights),
+    Metric("images_seen", "training images seen", _last("images_seen")),
     Metric("overfitting_gap", "overfitting gap", _gap, False, is_column=False),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})

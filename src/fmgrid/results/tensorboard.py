@@ -136,22 +136,20 @@ def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
         "steps_per_epoch": workload_of(experiment).steps_per_epoch,
         **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
     }
-    for setting in SETTINGS.values():
-        value = getattr(experiment, setting.name)
-        if setting.is_table:
+    for setting, about in SETTINGS.items():
+        value = getattr(experiment, setting)
+        if about.is_table:
             for argument, item in value.items():
                 is_number = type(item) in (int, float) and abs(item) <= sys.float_info.max
-                name = f"{setting.name}.{argument}"
+                name = f"{setting}.{argument}"
                 cells[name if is_number else f"{name} as text"] = (
                     item if is_number else _to_text(item)
                 )
         else:
             # Some settings are a number in some experiments and a word in others.
-            types = get_args(Experiment.model_fields[setting.name].annotation)
+            types = get_args(Experiment.model_fields[setting].annotation)
             may_be_word = any(get_origin(kind) is Literal for kind in types)
-            cells[setting.name] = (
-                _to_text(value) if may_be_word or isinstance(value, tuple) else value
-            )
+            cells[setting] = _to_text(value) if may_be_word or isinstance(value, tuple) else value
     return cells
 
 
