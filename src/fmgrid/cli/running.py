@@ -112,7 +112,7 @@ def _run_all(
     if not options.quiet:
         say(_announcement(agenda, workers))
     with (
-        Processes(workers, preload=[PRELOAD], tell=warn)
+        Processes(workers, preload=[PRELOAD], warn=warn)
         if workers
         else Inline(quiet=options.quiet) as executor
     ):
