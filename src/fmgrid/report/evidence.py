@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from fmgrid.analysis.effects import Effect, StepEffect, find_effects, find_gains
-from fmgrid.analysis.statistics import Noise
-from fmgrid.analysis.study import Study
+from fmgrid.analysis.study import Noise, Study
 from fmgrid.analysis.verdicts import Verdict, judge
 from fmgrid.report.reference import Reference
 
