@@ -627,7 +627,7 @@ def test_workers_come_from_a_new_server_when_nobody_can_reach_theirs(
     make_task: Callable[..., Task],
 ) -> None:
     told: list[str] = []
-    with Processes(2, preload=["fmgrid.execution"], tell=told.append) as processes:
+    with Processes(2, preload=["fmgrid.execution"], warn=told.append) as processes:
         work = [replace(make_task(n), needs_own_process=True) for n in range(1, 6)]
         runs = []
         for run in train_all(processes, tasks.succeed, work):
@@ -721,7 +721,7 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
     workers: int, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     told: list[str] = []
-    with Processes(workers, ["fmgrid.execution"], tell=told.append) as processes:
+    with Processes(workers, ["fmgrid.execution"], warn=told.append) as processes:
         deadly = make_task(2, optimizer=str(tmp_path / "killed"))
         work = [deadly, make_task(2, "b", str(tmp_path)), make_task(2, "c", str(tmp_path))]
         runs = list(train_all(processes, tasks.kill_server, work))

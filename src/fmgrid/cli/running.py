@@ -200,7 +200,7 @@ def _run_all(
         warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
     options.tell(describe_work(agenda, workers))
     with (
-        Processes(workers, preload=[PRELOAD], tell=warn)
+        Processes(workers, preload=[PRELOAD], warn=warn)
         if workers
         else Inline(quiet=options.quiet) as executor
     ):

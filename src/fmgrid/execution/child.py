@@ -77,13 +77,15 @@ def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochReco
     A training whose temporary folder was removed is begun again.
     """
     scratch = Path(os.environ["TMPDIR"])
+    outcome: Run | StoreError
     for _ in range(_BEGINNINGS):
-        make_private_folder(scratch.parent)
-        make_private_folder(scratch)
         try:
+            make_private_folder(scratch.parent)
+            make_private_folder(scratch)
             _redirect(Path(log))
-        except OSError as error:
-            raise MachineError(f"{log}: {error.strerror}") from error
+        except (MachineError, OSError) as error:  # it may be removed at this very moment
+            outcome = machine_failure(task, str(error))
+            continue
         if attempt > 1:
             print(f"The worker died; attempt {attempt} begins here.", file=sys.stderr)  # noqa: T201
         outcome = train_task(task, report)

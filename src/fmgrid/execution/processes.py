@@ -147,11 +147,13 @@ class Worker:
         if self.process.is_alive():
             kill_descendants(self.process.pid)
         self.pipe.close()  # which an idle worker takes for its end
-        self.process.join(patience)
-        kill_group(self.process.pid)
-        resume_server(self.server)  # which tells the end
-        self.process.kill()
-        self.process.join()
+        try:
+            self.process.join(patience)
+        finally:  # an interrupt kills it at once
+            kill_group(self.process.pid)
+            resume_server(self.server)  # which tells the end
+            self.process.kill()
+            self.process.join()
 
 
 @dataclass
@@ -164,7 +166,7 @@ class Processes:
 
     workers: int
     preload: Sequence[str] = ()
-    tell: Callable[[str], None] = lambda _: None  # is told when fewer workers go on
+    warn: Callable[[str], None] = lambda _: None  # is called when fewer workers go on
     _servers_lost: int = field(default=0, repr=False)  # since the last run that ended
     _server: int | None = field(default=None, repr=False)  # process id
     _kills: int = field(default=0, repr=False)  # for lack of memory, that the kernel has counted
@@ -188,17 +190,16 @@ class Processes:
             raise MachineError(
                 explain_refusal(error) or f"no temporary folder can be made: {error}; set TMPDIR"
             ) from error
-        if "forkserver" in multiprocessing.get_all_start_methods():
-            self._context = multiprocessing.get_context("forkserver")
+        os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch.name, _SERVER_LOG))
+        has_server = "forkserver" in multiprocessing.get_all_start_methods()
+        self._context = multiprocessing.get_context("forkserver" if has_server else "spawn")
+        if has_server:
             self._context.set_forkserver_preload(list(self.preload))
-            os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch.name, _SERVER_LOG))
-            try:
-                self._ensure_server()
-            except RefusedError:
-                self._scratch.cleanup()
-                raise
-        else:
-            self._context = multiprocessing.get_context("spawn")
+        try:
+            self._ensure_server()
+        except RefusedError:
+            self._scratch.cleanup()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -237,7 +238,7 @@ class Processes:
             while self._busy or self._waiting:
                 self._start_waiting()
                 for worker in _wait_for(self._busy):
-                    if worker.task and (finished := self._hear(worker, worker.task, report)):
+                    if finished := self._handle_message(worker, report):
                         yield finished
         finally:
             self._end_tasks()
@@ -291,8 +292,11 @@ class Processes:
             worker.task, worker.attempt = task, attempt
             worker.begin(attempt_task, (task, attempt, str(self._log(task))), task.seconds)
 
-    def _hear(self, worker: Worker, task: Task, report: Report) -> Finished | None:
-        """Take what a worker says or dies of; return its task's end if it has come to one."""
+    def _handle_message(self, worker: Worker, report: Report) -> Finished | None:
+        """Take a busy worker's message, or its death; return its task if that has ended."""
+        task = worker.task
+        if task is None:
+            return None
         try:
             answer = self._receive(worker, task)
         except RefusedError as error:  # before the task began
@@ -364,8 +368,7 @@ class Processes:
     def _new_worker(self) -> Worker:
         while True:
             make_private_folder(Path(self._scratch.name))
-            if self._context.get_start_method() == "forkserver":
-                self._ensure_server()
+            self._ensure_server()
             try:
                 return Worker(self._context, self._scratch.name, self._server)
             except RefusedError:
@@ -373,7 +376,12 @@ class Processes:
                     raise
 
     def _ensure_server(self) -> None:
-        """Have a living server. Raises `RefusedError` if one after the other has died."""
+        """Have a living server, if the system has such servers.
+
+        Raises `RefusedError` if one after the other has died.
+        """
+        if self._context.get_start_method() != "forkserver":
+            return
         if self._server is not None and not is_server_reachable():
             # Somebody has removed temporary files. Its workers' tasks begin again with others.
             os.kill(self._server, _SIGKILL)
@@ -406,7 +414,7 @@ class Processes:
     def _go_on_with_fewer(self, reason: str) -> None:
         if self.workers > 1:
             self.workers -= 1
-            self.tell(f"{reason}; going on with {counted(self.workers, 'worker')}")
+            self.warn(f"{reason}; going on with {counted(self.workers, 'worker')}")
 
     def _is_excused(self, worker: Worker) -> bool:
         """Tell whether a worker died of the machine, and not of its task.
