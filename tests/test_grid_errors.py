@@ -768,9 +768,21 @@ def test_two_experiments_of_one_name_are_refused_with_both_places(tmp_path: Path
     assert refusal(one, other) == [
         (
             f'{other}:3: name: "a" is also made at {one}:1, and here with epochs 1 -> 2, '
-            "batch_size 64 -> 8; choose another name, or write such a setting into it, as in "
-            "{epochs}"
+            "batch_size 64 -> 8; choose another name, or put {epochs} into it"
         )
+    ]
+
+
+def test_of_two_experiments_of_one_name_what_one_lacks_is_no_way_to_tell_them_apart(
+    complain: Complain,
+) -> None:
+    text = "name = 'a'\n[[point]]\ntrain_steps = 100\n[[point]]\ntrain_images = 6400\n"
+    told = 'g.toml:4: name: "a" is also made at g.toml:2, and here with '
+    lengths = "train_steps 100 -> none, train_images none -> 6400"
+
+    assert complain(text) == [f"{told}{lengths}; choose another name"]
+    assert complain(f"{text}batch_size = 8\n") == [
+        f"{told}{lengths}, batch_size 64 -> 8; choose another name, or put {{batch_size}} into it"
     ]
 
 
@@ -779,8 +791,8 @@ def test_names_that_differ_in_case_alone_are_refused(complain: Complain) -> None
 
     assert complain(text) == [
         (
-            'g.toml:4: name: "A" has the folder A, and so has "a" with seed 0 at g.toml:1, '
-            "where case makes no difference; choose another name"
+            'g.toml:4: name: "A" is one folder with "a" at g.toml:1 on macOS and Windows; '
+            "choose names that differ in more than case"
         )
     ]
 
@@ -790,8 +802,8 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
 
     assert complain(text) == [
         (
-            'g.toml:4: name: "a_s1" has the folder a_s1, and so has "a" with seed 1 at '
-            "g.toml:1, where case makes no difference; choose another name"
+            'g.toml:4: name: "a_s1" with seed 0 has the folder a_s1 of "a" with seed 1 '
+            "at g.toml:1; choose a name that does not end in _s and a number"
         )
     ]
 

@@ -22,7 +22,7 @@ from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.hypotheses.commands import Command
 from fmgrid.hypotheses.registry import GridRecord, Hypothesis, RegisteredHypothesis
-from fmgrid.settings import describe_change
+from fmgrid.settings import changed_settings, describe_change
 from fmgrid.words import printable
 
 __all__ = ["MAX_RUNS", "Definition", "Plan", "load_plan", "to_asked"]
@@ -217,15 +217,28 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
 def _clash(first: Definition, second: Definition) -> Problem:
     one, other = first.experiment, second.experiment
     if one.name == other.name:
+        same_seed = with_seed(other, one.seed)
+        # A setting that one of them lacks would not do: no template may ask for it.
+        in_both = [
+            name
+            for name in changed_settings(one, same_seed)
+            if None not in (getattr(one, name), getattr(other, name))
+        ]
+        hint = f", or put {{{in_both[0]}}} into it" if in_both else ""
         message = (
             f'"{one.name}" is also made at {first.place}, and here with '
-            f"{describe_change(one, with_seed(other, one.seed))}; choose another name, or write "
-            "such a setting into it, as in {epochs}"
+            f"{describe_change(one, same_seed)}; choose another name{hint}"
+        )
+    elif one.name.casefold() == other.name.casefold():
+        message = (
+            f'"{other.name}" is one folder with "{one.name}" at {first.place} on macOS and '
+            "Windows; choose names that differ in more than case"
         )
     else:
         message = (
-            f'"{other.name}" has the folder {other.run_name}, and so has "{one.name}" with seed '
-            f"{one.seed} at {first.place}, where case makes no difference; choose another name"
+            f'"{other.name}" with seed {other.seed} has the folder {other.run_name} of '
+            f'"{one.name}" with seed {one.seed} at {first.place}; choose a name that does not '
+            "end in _s and a number"
         )
     return Problem(second.place, "name", message)
 
