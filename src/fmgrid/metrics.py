@@ -34,8 +34,8 @@ class Metric:
 
 
 def _last(field: str) -> Callable[[Any], Value]:
-    """Return the value of a field at the end of the last epoch."""
-    return lambda run: getattr(run.history[-1], field) if run.history else None
+    """Return the value of a field at the end of the last epoch; plain mltrainer logs not all."""
+    return lambda run: getattr(run.history[-1], field, None) if run.history else None
 
 
 def _best(field: str) -> Callable[[Any], Value]:
@@ -44,7 +44,7 @@ def _best(field: str) -> Callable[[Any], Value]:
     def of(run: Any) -> Value:
         measured = [epoch for epoch in run.history if epoch.accuracy is not None]
         best = max(measured, key=lambda epoch: epoch.accuracy, default=None)
-        return getattr(best, field) if best else None
+        return getattr(best, field, None)
 
     return of
 

@@ -13,6 +13,7 @@ from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
+from fmgrid.settings import DEFAULTS
 from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
@@ -47,19 +48,19 @@ def as_taken(experiment: Experiment) -> Experiment:
 def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
     """Return *value* as an experiment with this optimizer holds it under *keys*."""
     match keys:
-        case ["learning_rate"]:
-            return float(value) if type(value) is int else value
         case ["optimizer_args", argument]:
             return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
         case ["optimizer_args"] if isinstance(value, dict):
             return OPTIMIZER.as_taken(optimizer, value)
         case ["optimizer_args", *_]:
             return value
+        case [setting] if type(DEFAULTS.get(setting)) is float:
+            return float(value) if type(value) is int else value
     return _as_whole(value)
 
 
 def _as_whole(value: Any) -> Any:
-    """Return 3 for 3.0: all numbers of fmgrid's own settings but the learning rate are whole."""
+    """Return 3 for 3.0, for a setting that is a whole number or a list of some."""
     if isinstance(value, list | tuple):
         return tuple(map(_as_whole, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
