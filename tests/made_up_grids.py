@@ -8,7 +8,7 @@ from fmgrid.execution.inline import Inline
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import Store
-from fmgrid.search import AS_EVER, Agenda, GridSearch, Policy, make_agenda
+from fmgrid.search import DEFAULT_POLICY, Agenda, GridSearch, Policy, make_agenda
 from made_up_runs import make_run
 
 
@@ -39,7 +39,7 @@ def run_made_up(
     experiments: Iterable[Experiment],
     store: Store,
     train: "Callable[[Experiment], Run] | None" = None,
-    policy: Policy = AS_EVER,
+    policy: Policy = DEFAULT_POLICY,
 ) -> list[Run]:
     """Make up a run of each experiment that has none."""
     return list(run_agenda(make_agenda(experiments, store, policy), store, train))

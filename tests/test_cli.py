@@ -31,8 +31,7 @@ from command import (
     wait_for,
     write,
 )
-from fmgrid.cli.showing import check_outputs, resolve
-from fmgrid.cli.showing import write as write_file
+from fmgrid.cli.showing import check_outputs, resolve, write_csv
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store
@@ -79,7 +78,7 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
 ) -> None:
     lines = (finished.parent / "stderr").read_text().splitlines()
     first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
-    assert first.startswith("6 runs, 1 of them part of another's training, on 2 workers, about ")
+    assert first.startswith("6 runs, 5 to train, 1 part of another's training, about ")
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
     assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")
@@ -167,7 +166,7 @@ def test_an_error_takes_a_line_unless_it_has_more_to_say(error: FmgridError, tol
     assert str(copy(error)) == told  # which is made as one from another process is
 
 
-@pytest.mark.parametrize("follow", [resolve, lambda path: write_file(path, "")])
+@pytest.mark.parametrize("follow", [resolve, lambda path: write_csv(path, [], [], "run")])
 def test_a_link_that_leads_back_to_itself_is_named(follow: Callable[[Path], object]) -> None:
     Path("one").symlink_to("two")
     Path("two").symlink_to("one")
@@ -346,7 +345,7 @@ def test_a_name_of_two_lines_is_told_on_one(finished: Path) -> None:
 def test_a_log_folder_without_a_name_is_not_this_one(command: str) -> None:
     done = fmgrid(command, "")
     assert done.returncode == 2
-    assert "it is empty; name a folder" in done.stderr
+    assert "it is empty; name a file or a folder" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["summarize", "status", "show"])
@@ -435,7 +434,7 @@ def test_adding_seeds_keeps_what_is_finished() -> None:
     grid = write(QUICK)
     assert fmgrid("run", grid).returncode == 0
     before = Path("modellogs/grid/grid_results.toml").read_bytes()
-    assert "2 runs on " in fmgrid("run", grid, "--seeds", "0,1,2").stderr
+    assert "3 runs, 2 to train, " in fmgrid("run", grid, "--seeds", "0,1,2").stderr
     assert Path("modellogs/grid/grid_results.toml").read_bytes() == before
     found = {path.name for path in Path("modellogs").glob("[!.]*")}
     assert found == {"grid", "grid_s1", "grid_s2"}
@@ -484,7 +483,7 @@ def test_a_failed_run_costs_itself_alone_and_is_retried_on_demand() -> None:
     good = Path("modellogs/good/good_results.toml").stat().st_mtime_ns
     retried = fmgrid("run", grid, "--retry-failed")
     assert retried.returncode == 1
-    assert retried.stderr.startswith("1 run on 1 worker, about ")
+    assert retried.stderr.startswith("2 runs, 1 to train, about ")
     assert Path("modellogs/good/good_results.toml").stat().st_mtime_ns == good
     row = fmgrid("summarize", "modellogs", "-o", "-").stdout.splitlines()[1]
     assert ",failed,0,bad,bad," in row

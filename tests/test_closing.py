@@ -13,7 +13,6 @@ import pytest
 
 from fmgrid.analysis.study import Study
 from fmgrid.cli import app
-from fmgrid.cli.options import asked_by
 from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan, to_asked
@@ -331,7 +330,7 @@ def test_a_grid_that_is_named_keeps_the_times_and_commands_that_are_noted(fill: 
     fill("fmgrid run widths.toml")
     noted = load_study(LOGS).asked
     Path("widths.toml").write_text(WIDTHS + hypothesis + hypothesis.replace("'a'", "'b'"))
-    (asked,) = load_study(LOGS, asked_by([Path("widths.toml")])).asked
+    (asked,) = load_study(LOGS, to_asked(load_plan([Path("widths.toml")]), datetime.now(UTC))).asked
     old, new = asked.hypotheses
     assert (old,) == noted[0].hypotheses
     assert new.since > old.since

@@ -259,4 +259,4 @@ def test_a_log_folder_whose_name_begins_as_an_option_does_is_no_option_of_a_name
     assert as_argument(Path("-logs")) == "./-logs"
     assert as_argument(Path("logs/-a")) == "logs/-a"
     with pytest.raises(InputError, match=r"fmgrid status \./-logs names them"):
-        find_run("a", Store(Path("-logs")))
+        find_run("a", Path("-logs"))

@@ -12,7 +12,7 @@ import pytest
 
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.cli import status
-from fmgrid.cli.comparing import find_repeated, show_comparison
+from fmgrid.cli.comparing import find_two, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
@@ -52,17 +52,16 @@ def test_means_are_those_of_the_seeds_that_both_have(shown: Any) -> None:
     lucky = {0: 0.50, 1: 0.51, 2: 0.99, 3: 0.98}
     out, err = shown(two(lucky, {0: 0.60, 1: 0.60, 9: 0.1}))
     assert "accuracy         50.50%  60.00%  +9.50 points" in out
-    assert "over 2 seeds, 0, 1, paired; 2 of one and 1 of other left out" in err
+    assert "over 2 seeds (0, 1), paired; 2 of one and 1 of other left out" in err
     assert "differences are other minus one" in err
 
 
 def test_one_seed_in_common_concludes_nothing_whatever_else_was_run(shown: Any) -> None:
     out, err = shown(two({0: 0.5, 1: 0.6}, {0: 0.7}))
-    assert "over seed 0 alone, paired; 1 of one left out" in err
-    assert err.rstrip().endswith("one seed: nothing can be concluded")
+    assert "over 1 seed (0), paired; 1 of one left out" in err
+    remedy = "give both the same --seeds, such as 0,1,2,3,4"
+    assert err.rstrip().endswith(f"one seed: nothing can be concluded; {remedy}")
     assert "+20.00 points" in out
-    _, err = shown(two({0: 0.5}, {0: 0.7}))
-    assert "--seeds 0,1,2,3,4 repeats them" in err
 
 
 def test_without_a_seed_in_common_there_are_means_and_no_difference(shown: Any) -> None:
@@ -71,7 +70,7 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(shown: Any) 
     assert "points" not in out
     assert err == (
         "they share no seed, and are not compared: means of 2 runs and of 1; "
-        "give both the same --seeds\n"
+        "give both the same --seeds, such as 0,1,2,3,4\n"
     )
 
 
@@ -133,20 +132,19 @@ def logs(tmp_path: Path) -> Path:
 
 
 def test_a_name_is_an_experiment_and_with_its_seed_a_run(logs: Path) -> None:
-    found = find_repeated(["few", "more_s0"], logs)
+    found = find_two(["few", "more_s0"], logs)
     assert [list(one.runs) for one in found] == [[0, 1], [0]]
-    found = find_repeated([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
+    found = find_two([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
     assert [list(one.runs) for one in found] == [[1], [0, 1]]
 
 
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (("few", "few"), "fmgrid compare few: that is the first of the two again; name another"),
-        (("few_s1", "few_s1"), "that is the first of the two again"),
-        (("few", "few_s0"), "fmgrid compare few few_s0: one of the two is a run of the other"),
-        (("logs/few_s1", "logs/../logs/few"), "one of the two is a run of the other"),
-        (("", "few"), "fmgrid compare '': an empty name; name an experiment or a run"),
+        (("few", "few"), "fmgrid compare few few: both are the same runs"),
+        (("few_s1", "few_s1"), "both are the same runs"),
+        (("few", "few_s0"), "fmgrid compare few few_s0: both are the same runs, or one is a part"),
+        (("logs/few_s1", "logs/../logs/few"), "one is a part of the other"),
         (("few", "mroe"), "no complete run or experiment in logs; did you mean more?"),
         (("few", "zzz"), "no complete run or experiment in logs; there are few, more"),
     ],
@@ -156,7 +154,7 @@ def test_what_cannot_be_compared_is_refused(
 ) -> None:
     monkeypatch.chdir(logs.parent)
     with pytest.raises(InputError) as raised:
-        find_repeated(names, Path("logs"))
+        find_two(names, Path("logs"))
     assert told in str(raised.value)
 
 
@@ -164,14 +162,14 @@ def test_a_hint_names_a_handful(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path, f"e{number}")
     with pytest.raises(InputError) as raised:
-        find_repeated(["zzz", "e1"], tmp_path)
+        find_two(["zzz", "e1"], tmp_path)
     assert str(raised.value).endswith("there are e0, e1, e2, e3, e4, e5 and 14 more")
 
 
 @pytest.mark.parametrize("names", [("/", "/"), ("/usr", "/etc"), ("few", "/.."), ("//", "few")])
 def test_the_root_of_the_disk_is_no_log_folder(logs: Path, names: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="is no run: a log folder lies deeper"):
-        find_repeated(names, logs)
+        find_two(names, logs)
 
 
 def test_the_folder_of_a_run_is_found_by_any_path_to_it(
@@ -180,7 +178,7 @@ def test_the_folder_of_a_run_is_found_by_any_path_to_it(
     (logs.parent / "link").symlink_to(logs / "few_s1")
     monkeypatch.chdir(logs / "more_s1")
     for path in (".", "../more_s1", str(logs / "few" / ".." / "more_s1")):
-        (one, other) = find_repeated([path, str(logs.parent / "link")], Path("nowhere"))
+        (one, other) = find_two([path, str(logs.parent / "link")], Path("nowhere"))
         assert [list(found.runs) for found in (one, other)] == [[1], [1]]
 
 
@@ -188,7 +186,7 @@ def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
     logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
-    found = find_repeated(["few", "more"], logs)
+    found = find_two(["few", "more"], logs)
     assert [list(one.runs) for one in found] == [[0], [0, 1]]
     assert f"{logs}/few_s1: cannot be listed: Permission denied" in capsys.readouterr().err
 
@@ -200,17 +198,18 @@ def test_a_run_behind_a_link_is_shown(logs: Path) -> None:
     (logs.parent / "link").symlink_to(logs / "few_s1")
     (logs / "inner").symlink_to(logs / "few_s1")
     for name in (str(logs.parent / "link"), "inner"):
-        assert find_run(name, Store(logs)).experiment.run_name == "few_s1"
+        assert find_run(name, logs).experiment.run_name == "few_s1"
 
 
 def test_a_run_that_cannot_be_read_is_said_to_be_so(
     logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (logs / "few_s1" / "few_s1_results.toml").unlink()
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
-    with pytest.raises(StoreError, match="few_s1: cannot be listed: Permission denied"):
-        find_run("few_s1", Store(logs))
-    with pytest.raises(InputError, match="no such run in"):
-        find_run("x" * 300, Store(logs))
+    with pytest.raises(StoreError, match="few_s1: Permission denied"):
+        find_run("few_s1", logs)
+    with pytest.raises(StoreError, match="File name too long"):
+        find_run("x" * 300, logs)
 
 
 def test_where_no_run_can_be_read_the_reason_is_told(

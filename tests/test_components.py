@@ -16,13 +16,13 @@ from fmgrid.components import (
     KINDS,
     check_component,
     find_distinct,
+    kinds,
     needs_own_process,
     optimizer_signature,
-    plugins,
     setting_as_taken,
 )
+from fmgrid.components.kinds import ComponentError
 from fmgrid.components.optimizers import OPTIMIZER
-from fmgrid.components.plugins import ComponentError
 from fmgrid.errors import MachineError
 from fmgrid.experiment import Experiment
 
@@ -114,7 +114,7 @@ def test_looking_up_torchs_optimizers_imports_no_torch() -> None:
     script = """
 import sys
 from fmgrid.components import optimizer_signature
-from fmgrid.components.plugins import ComponentError
+from fmgrid.components.kinds import ComponentError
 optimizer_signature("Adam")
 try:
     optimizer_signature("Adm")
@@ -264,7 +264,7 @@ def test_a_module_that_fails_at_import_is_told_on_one_line(
 def test_a_module_whose_import_hangs_is_given_up_with_all_that_it_has_started(
     write_module: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugins, "_IMPORT_SECONDS", 2.0)
+    monkeypatch.setattr(kinds, "_IMPORT_SECONDS", 2.0)
     child = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
     write_module(
         "hanging_module",

@@ -278,7 +278,7 @@ def test_only_what_failed_is_retried_and_only_on_demand(undisturbed: dict[str, o
     Path("faulty.py").write_text(FAULTY.replace('raise ValueError("no step today")', "pass"))
     retried = fmgrid("run", grid, "--retry-failed")
     assert retried.returncode == 0, retried.stderr
-    assert retried.stderr.startswith("1 run on 1 worker, about ")
+    assert ", 1 to train, about " in retried.stderr
     assert bits(Path("modellogs")).items() >= undisturbed.items()
 
 
@@ -371,7 +371,10 @@ def test_a_network_too_large_for_memory_fails_and_the_others_finish(
         (["--timeout", "soon"], "--timeout soon: is not a duration; write 60s, 5min or 2h"),
         (["--timeout", "0"], "--timeout 0: is not a duration; write 60s, 5min or 2h"),
         (["--memory", "much"], "--memory much: is not a size; write 500MB or 2GB"),
-        (["--set", "timeout=3"], "--set timeout=3: a time limit is given as --timeout 60s"),
+        (
+            ["--set", "timeout=3"],
+            "--set timeout=3: is no setting; write --seeds 0,1,2 or --timeout 60s",
+        ),
         (["--max-failures", "0"], "Invalid value for '--max-failures'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -101,7 +101,8 @@ g.toml:16: grid.hidden_units: 128 is not a list of whole numbers from 1; in [gri
 axis: write [[256, 256]] for one network
 g.toml:16: grid.hidden_units: 256 is not a list of whole numbers from 1; in [grid] a list is an \
 axis: write [[256, 256]] for one network
-g.toml:17: grid.seeds: [1, 1] names a seed twice; write seeds = [0, 1, 2]
+g.toml:17: grid.seeds: [1, 1] is not a list of different whole numbers from 0; write seeds = \
+[0, 1, 2]
 g.toml:21: grid.epochs: is an empty axis; write at least one value
 g.toml:22: grid.optimizer: torch.optim has no optimizer "Adamm"; did you mean Adam?
 g.toml:22: grid.optimizer: torch.optim has no optimizer "SDG"; did you mean SGD?
@@ -325,12 +326,13 @@ def test_what_is_no_file_is_refused_without_reading_it(
         ),
         pytest.param(
             "seeds = 5",
-            "1: seeds: 5 is not a list of whole numbers from 0; write seeds = [0, 1, 2]",
+            "1: seeds: 5 is not a list of different whole numbers from 0; write seeds = [0, 1, 2]",
             id="seeds as a number",
         ),
         pytest.param(
             "seeds = [-1]",
-            "1: seeds: [-1] is not a list of whole numbers from 0; write seeds = [0, 1, 2]",
+            "1: seeds: [-1] is not a list of different whole numbers from 0; "
+            "write seeds = [0, 1, 2]",
             id="a negative seed",
         ),
         pytest.param(
@@ -806,7 +808,9 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
             "[8, 16] is not a whole number from 1; an axis stands in [grid]",
             id="an axis",
         ),
-        pytest.param("seeds=[1]", "seeds are given as --seeds 0,1,2", id="seeds"),
+        pytest.param(
+            "seeds=[1]", "is no setting; write --seeds 0,1,2 or --timeout 60s", id="seeds"
+        ),
         pytest.param("name={epoch}", "{epoch} is no setting; did you mean epochs?", id="a name"),
         pytest.param("depth=3", "follows from hidden_units; write those", id="depth"),
         pytest.param(

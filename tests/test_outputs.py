@@ -9,7 +9,7 @@ import pytest
 
 from command import QUICK, ROOT
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
-from fmgrid.cli.showing import check_outputs, write
+from fmgrid.cli.showing import check_outputs, write_csv
 from fmgrid.errors import InputError, StoreError
 from fmgrid.results.store import Store
 from fmgrid.results.summary import COLUMNS, HISTORY_COLUMNS
@@ -112,7 +112,7 @@ def test_a_device_and_a_pipe_are_written_to_as_ever() -> None:
     received: list[str] = []
     reader = threading.Thread(target=lambda: received.append(Path("pipe").read_text()))
     reader.start()
-    write(Path("pipe"), "a,b\n")
+    write_csv(Path("pipe"), [], ["a", "b"], "run")
     reader.join()
     assert received == ["a,b\n"]
 
@@ -120,7 +120,7 @@ def test_a_device_and_a_pipe_are_written_to_as_ever() -> None:
 def test_a_pipe_that_has_no_path_is_written_to_by_its_number() -> None:
     reading, writing = os.pipe()
     check_outputs({"-o": Path(f"/dev/fd/{writing}")})
-    write(Path(f"/dev/fd/{writing}"), "a,b\n")
+    write_csv(Path(f"/dev/fd/{writing}"), [], ["a", "b"], "run")
     os.close(writing)
     assert os.read(reading, 100) == b"a,b\n"
     os.close(reading)
@@ -136,5 +136,5 @@ def test_a_place_that_cannot_be_looked_at_is_the_machines_matter() -> None:
 def test_a_path_that_the_system_refuses_to_look_at_is_named_without_its_error_number() -> None:
     path = Path("x" * 300)
     with pytest.raises(StoreError) as raised:
-        write(path, "a table")
-    assert str(raised.value) == f"{path}: cannot be written: File name too long"
+        write_csv(path, [], ["a"], "run")
+    assert str(raised.value) == f"{path}: File name too long"

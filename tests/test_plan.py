@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, Call, write
-from fmgrid.cli.refusals import refuse
+from fmgrid.cli.planning import make_checked_agenda
 from fmgrid.errors import FmgridError
+from fmgrid.grid import load_plan
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
 from fmgrid.search import Policy, make_agenda
@@ -68,10 +69,8 @@ def change(_: str) -> None:
 
 
 def refused_by_run(policy: Policy) -> bool:
-    definitions = load_grids([Path("grid.toml")])
-    agenda = make_agenda([one.experiment for one in definitions], STORE, policy)
     try:
-        refuse(definitions, agenda, STORE)
+        make_checked_agenda(load_plan([Path("grid.toml")]), STORE, policy)
     except FmgridError:
         return True
     return False
@@ -129,16 +128,15 @@ def test_one_changed_setting_of_many_runs_is_one_mistake_with_its_line(call: Cal
     train()
     change("")
     problem = (
-        "grid.toml:4: epochs: 6 runs in modellogs are finished with other settings "
-        "(epochs 5 -> 3): w_1_1, w_1_2, w_1_3 and 3 more; choose another name or --logdir, "
-        "or set them aside with --replace\n1 mistake; nothing was done\n"
+        "grid.toml:4: epochs: modellogs/w_1_1 is finished with other settings (epochs 5 -> 3); "
+        "choose another name or --logdir, or set it aside with --replace; "
+        "so for 6 runs: w_1_1, w_1_2, w_1_3 and 3 more\n1 mistake; nothing was done\n"
     )
     assert call("run", "grid.toml")[::2] == (2, problem)
     code, out, told = call("plan", "grid.toml")
     assert (code, out.count("changed")) == (2, 6)
     assert told == (
-        "6 runs, 0 to train\nfmgrid run would refuse this, and train nothing; "
-        f"with --replace it would set 6 runs aside and train 6:\n{problem}"
+        f"6 runs, 0 to train\nfmgrid run would refuse this, and train nothing:\n{problem}"
     )
 
 
@@ -158,7 +156,7 @@ def test_what_changed_is_named_where_it_is_written(
     write(WIDE.replace(old, new))
     code, _, told = call("run", "grid.toml")
     assert code == 2
-    assert told.startswith(f"{place}6 runs in modellogs are finished with other settings")
+    assert told.startswith(f"{place}modellogs/w_1_1 is finished with other settings")
     assert len(told.splitlines()) == 2
 
 
@@ -226,7 +224,7 @@ def test_a_new_name_template_trains_nothing_and_every_command_says_so(
     if not words:
         code, _, told = call("run", "grid.toml")
         assert code == 0
-        assert told.startswith("6 runs, all of them part of finished trainings\n")
+        assert told.startswith("6 runs, 0 to train, 6 part of another's training\n")
         shared = STORE.read("v_1_1")
         assert shared is not None
         assert shared.trained_as == "w_1_1"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fmgrid.cli.progress import Progress
+from fmgrid.cli.running import Progress
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
 from fmgrid.quantities import format_seconds
 from fmgrid.words import counted

@@ -19,7 +19,6 @@ from fmgrid.analysis.statistics import (
     holm,
     interval_of_one_more,
     p_positive,
-    pooled_noise,
     seeds_needed,
     shares_of_variance,
     studentized_range_bound,
@@ -135,13 +134,6 @@ def test_differences_that_are_all_the_same_are_not_taken_for_certainty() -> None
     assert p_positive([one - 1e-4 for one in one_image]) == 1.0
     assert p_positive([1e-4 - one for one in one_image]) == 1.0
     assert difference([0.0, 0.0, 0.0]).p == 1.0
-
-
-def test_noise_is_pooled_by_degrees_of_freedom() -> None:
-    found = pooled_noise([[1.0, 3.0], [5.0], [2.0, 2.0, 2.0]])
-    assert found is not None
-    assert (found.sd, found.degrees) == (pytest.approx(math.sqrt(2 / 3)), 3)
-    assert pooled_noise([[1.0], [2.0]]) is None
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 50])

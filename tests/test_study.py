@@ -505,3 +505,13 @@ def test_levels_that_train_differently_are_never_one(
     assert axis.levels == levels
     assert [len(found) for found in group.at(axis).values()] == [1] * len(values)
     assert [one.settings["optimizer_args"]["warm"] for one in group.members] == values
+
+
+def test_noise_is_pooled_by_degrees_of_freedom() -> None:
+    values = {1: [0.1, 0.3], 2: [0.5], 3: [0.2, 0.2, 0.2]}
+    noise = study_of(
+        one for epochs, some in values.items() for one in rows(f"e{epochs}", some, epochs=epochs)
+    ).noise("accuracy")
+    assert noise
+    assert (noise.sd, noise.degrees) == (pytest.approx(math.sqrt(0.02 / 3)), 3)
+    assert study_of(rows("mlp", [0.5])).noise("accuracy") is None

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.effects import set_beside
+from fmgrid.analysis.comparisons import set_beside
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.errors import InputError, StoreError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, Call, write
-from fmgrid.cli.progress import Progress
+from fmgrid.cli.running import Progress
 from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
 from fmgrid.results.store import Store

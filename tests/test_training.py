@@ -40,8 +40,8 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def folders(sample_data: Prepared) -> dict[str, Path]:
-    return {sample_data.dataset: sample_data.folder}
+def folder(sample_data: Prepared) -> Path:
+    return sample_data.folder
 
 
 def tiny(**settings: object) -> Experiment:
@@ -67,9 +67,9 @@ def figures(run: Run) -> list[dict[str, float]]:
     return [record.model_dump(exclude={"seconds"}) for record in run.history]
 
 
-def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -> None:
+def test_a_run_is_what_a_plain_pytorch_loop_computes(folder: Path) -> None:
     experiment = tiny()
-    parts = load_images(folders[experiment.dataset], "test")
+    parts = load_images(folder, "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
     batches = shuffled_batches(parts.train, 30, experiment.seed)
@@ -89,7 +89,7 @@ def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -
         valid = torch.nn.functional.cross_entropy(logits, parts.valid.labels).item()
         expected.append((epoch, sum(losses) / 7, valid, right, 7 * 30 * epoch))
 
-    run = train(experiment, folders)
+    run = train(experiment, folder)
 
     assert run.status == "complete"
     found = [(r.epoch, r.train_loss, r.valid_loss, r.accuracy, r.images_seen) for r in run.history]
@@ -100,10 +100,10 @@ def test_a_run_is_what_a_plain_pytorch_loop_computes(folders: dict[str, Path]) -
 
 
 def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
-    folders: dict[str, Path], tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     experiment = tiny()
-    parts = load_images(folders[experiment.dataset], "test")
+    parts = load_images(folder, "test")
     reported = []
 
     class Reporter(mltrainer.trainer.Reporter):
@@ -135,7 +135,7 @@ def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
     trainer.reporters.append(Reporter())
     trainer.loop()
 
-    run = train(experiment, folders)
+    run = train(experiment, folder)
 
     ours = [(record.train_loss, record.valid_loss, record.accuracy) for record in run.history]
     np.testing.assert_allclose(np.array(ours, float), np.array(reported, float), rtol=1e-6)
@@ -163,35 +163,34 @@ def test_every_image_counts_once_whatever_is_left_for_the_last_batch(count: int)
 
 
 def test_the_same_experiment_gives_the_same_bits_whatever_was_trained_before(
-    folders: dict[str, Path],
+    folder: Path,
 ) -> None:
-    first = train(tiny(), folders)
-    train(tiny(seed=5, hidden_units=[64], optimizer="RMSprop"), folders)
+    first = train(tiny(), folder)
+    train(tiny(seed=5, hidden_units=[64], optimizer="RMSprop"), folder)
     torch.manual_seed(99)
     np.random.default_rng(99).random()
 
-    assert figures(train(tiny(), folders)) == figures(first)
+    assert figures(train(tiny(), folder)) == figures(first)
 
 
-def test_another_process_gives_the_same_bits(folders: dict[str, Path]) -> None:
-    here = train(tiny(), folders)
+def test_another_process_gives_the_same_bits(folder: Path) -> None:
+    here = train(tiny(), folder)
     code = """
         import sys
         from pathlib import Path
         from fmgrid.experiment import Experiment
         from fmgrid.training.loop import train
         experiment = Experiment.model_validate_json(sys.argv[1])
-        print(train(experiment, {experiment.dataset: Path(sys.argv[2])}).model_dump_json())
+        print(train(experiment, Path(sys.argv[2])).model_dump_json())
     """
-    folder = folders[tiny().dataset]
     command = [sys.executable, "-c", textwrap.dedent(code), tiny().model_dump_json(), str(folder)]
     there = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert figures(Run.model_validate_json(there.stdout)) == figures(here)
 
 
-def test_another_seed_gives_other_weights_and_another_order(folders: dict[str, Path]) -> None:
-    assert figures(train(tiny(seed=1), folders)) != figures(train(tiny(), folders))
+def test_another_seed_gives_other_weights_and_another_order(folder: Path) -> None:
+    assert figures(train(tiny(seed=1), folder)) != figures(train(tiny(), folder))
 
 
 def test_networks_of_one_seed_start_equal_in_every_layer_whose_shape_they_share() -> None:
@@ -210,8 +209,8 @@ def test_initial_weights_have_torchs_own_distribution() -> None:
     assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.01)
 
 
-def test_a_longer_training_begins_as_the_shorter_one(folders: dict[str, Path]) -> None:
-    short, long = train(tiny(epochs=2), folders), train(tiny(epochs=4), folders)
+def test_a_longer_training_begins_as_the_shorter_one(folder: Path) -> None:
+    short, long = train(tiny(epochs=2), folder), train(tiny(epochs=4), folder)
     assert figures(long)[:2] == figures(short)
     assert long.answers(short.experiment)
     shared = long.shared_with(short.experiment)
@@ -219,46 +218,46 @@ def test_a_longer_training_begins_as_the_shorter_one(folders: dict[str, Path]) -
     assert (shared.weights, shared.test_loss) == (short.weights, short.test_loss)
 
 
-def test_a_full_epoch_is_one_pass_over_the_training_images(folders: dict[str, Path]) -> None:
-    run = train(tiny(train_steps="full", batch_size=64, validation=300), folders)
+def test_a_full_epoch_is_one_pass_over_the_training_images(folder: Path) -> None:
+    run = train(tiny(train_steps="full", batch_size=64, validation=300), folder)
     assert [record.images_seen for record in run.history] == [1700, 3400]
 
 
 @given(batch_size=st.integers(1, 40), epochs=st.integers(1, 3), images=st.integers(40, 130))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_batch_size_sees_the_images_that_an_epoch_is_given(
-    batch_size: int, epochs: int, images: int, folders: dict[str, Path]
+    batch_size: int, epochs: int, images: int, folder: Path
 ) -> None:
-    run = train(in_images(images, batch_size=batch_size, epochs=epochs), folders)
+    run = train(in_images(images, batch_size=batch_size, epochs=epochs), folder)
     assert [record.images_seen for record in run.history] == [
         images * epoch for epoch in range(1, epochs + 1)
     ]
 
 
 def test_images_in_whole_batches_are_the_same_training_as_so_many_steps(
-    folders: dict[str, Path],
+    folder: Path,
 ) -> None:
-    seven_steps = train(tiny(train_steps=7, batch_size=30), folders)
-    same_images = train(in_images(7 * 30, batch_size=30), folders)
+    seven_steps = train(tiny(train_steps=7, batch_size=30), folder)
+    same_images = train(in_images(7 * 30, batch_size=30), folder)
     assert figures(same_images) == figures(seven_steps)
 
 
-def test_all_training_images_are_the_same_training_as_a_full_pass(folders: dict[str, Path]) -> None:
-    full = train(tiny(train_steps="full", batch_size=64, validation=300), folders)
-    counted = train(in_images(1700, batch_size=64, validation=300), folders)
+def test_all_training_images_are_the_same_training_as_a_full_pass(folder: Path) -> None:
+    full = train(tiny(train_steps="full", batch_size=64, validation=300), folder)
+    counted = train(in_images(1700, batch_size=64, validation=300), folder)
     assert figures(counted) == figures(full)
 
 
-def test_more_images_than_there_are_go_on_in_the_next_pass(folders: dict[str, Path]) -> None:
-    run = train(in_images(2500, batch_size=300), folders)
+def test_more_images_than_there_are_go_on_in_the_next_pass(folder: Path) -> None:
+    run = train(in_images(2500, batch_size=300), folder)
     assert [record.images_seen for record in run.history] == [2500, 5000]
 
 
 def test_a_short_batch_counts_as_much_as_the_others_in_the_train_loss(
-    folders: dict[str, Path],
+    folder: Path,
 ) -> None:
     experiment = in_images(70, batch_size=30, epochs=1)
-    parts = load_images(folders[experiment.dataset], "test")
+    parts = load_images(folder, "test")
     network = MLP(experiment.hidden_units, experiment.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **ADAM)
     order = next(shuffled_batches(parts.train, 70, experiment.seed))[1]
@@ -272,24 +271,24 @@ def test_a_short_batch_counts_as_much_as_the_others_in_the_train_loss(
         losses.append(loss.item())
         seen.append(labels)
 
-    run = train(experiment, folders)
+    run = train(experiment, folder)
 
     assert [len(labels) for labels in seen] == [30, 30, 10]
     assert torch.equal(torch.cat(seen), order)
     assert run.history[0].train_loss == sum(losses) / 3
 
 
-def test_a_longer_training_in_images_begins_as_the_shorter_one(folders: dict[str, Path]) -> None:
-    short, long = (train(in_images(1001, batch_size=64, epochs=n), folders) for n in (1, 3))
+def test_a_longer_training_in_images_begins_as_the_shorter_one(folder: Path) -> None:
+    short, long = (train(in_images(1001, batch_size=64, epochs=n), folder) for n in (1, 3))
     assert figures(long)[:1] == figures(short)
     assert long.answers(short.experiment)
     assert figures(long.shared_with(short.experiment)) == figures(short)
 
 
 def test_held_out_images_leave_the_test_images_to_be_scored_once_at_the_end(
-    folders: dict[str, Path],
+    folder: Path,
 ) -> None:
-    on_test, held_out = train(tiny(), folders), train(tiny(validation=300), folders)
+    on_test, held_out = train(tiny(), folder), train(tiny(validation=300), folder)
     assert on_test.test_accuracy is None
     assert on_test.test_loss is None
     assert held_out.test_accuracy is not None
@@ -299,8 +298,8 @@ def test_held_out_images_leave_the_test_images_to_be_scored_once_at_the_end(
     assert held_out.test_loss != held_out.final.valid_loss
 
 
-def test_the_figures_say_what_was_trained_with_what(folders: dict[str, Path]) -> None:
-    run = train(tiny(), folders, {"git": "abc"})
+def test_the_figures_say_what_was_trained_with_what(folder: Path) -> None:
+    run = train(tiny(), folder, {"git": "abc"})
     assert run.weights == 784 * 16 + 16 + 16 * 8 + 8 + 8 * 10 + 10
     assert run.software["git"] == "abc"
     assert run.software["threads"] == 1
@@ -308,8 +307,8 @@ def test_the_figures_say_what_was_trained_with_what(folders: dict[str, Path]) ->
     assert {"fmgrid", "python", "mltrainer", "cpu", "platform"} <= run.software.keys()
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_the_step(folders: dict[str, Path]) -> None:
-    run = train(tiny(optimizer="SGD", learning_rate=1e30, optimizer_args={}), folders)
+def test_a_loss_that_is_no_number_ends_the_run_with_the_step(folder: Path) -> None:
+    run = train(tiny(optimizer="SGD", learning_rate=1e30, optimizer_args={}), folder)
     assert run.status == "failed"
     assert run.failure is not None
     assert run.failure.message.startswith("NonFiniteLossError: the training loss is ")
@@ -317,8 +316,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_step(folders: dict[str, 
     assert run.history == ()
 
 
-def test_epochs_before_a_failure_are_kept(folders: dict[str, Path]) -> None:
-    run = train(tiny(optimizer=f"{__name__}:Breaks", optimizer_args={}), folders)
+def test_epochs_before_a_failure_are_kept(folder: Path) -> None:
+    run = train(tiny(optimizer=f"{__name__}:Breaks", optimizer_args={}), folder)
     assert run.status == "failed"
     assert [record.epoch for record in run.history] == [1]
     assert run.failure is not None
@@ -326,8 +325,8 @@ def test_epochs_before_a_failure_are_kept(folders: dict[str, Path]) -> None:
     assert "in step" in run.failure.traceback
 
 
-def test_an_optimizer_of_another_package_trains(folders: dict[str, Path]) -> None:
-    run = train(tiny(optimizer="lion_pytorch:Lion", optimizer_args={"weight_decay": 0.0}), folders)
+def test_an_optimizer_of_another_package_trains(folder: Path) -> None:
+    run = train(tiny(optimizer="lion_pytorch:Lion", optimizer_args={"weight_decay": 0.0}), folder)
     assert run.status == "complete"
     assert run.history[1].train_loss < run.history[0].train_loss
 
@@ -335,18 +334,18 @@ def test_an_optimizer_of_another_package_trains(folders: dict[str, Path]) -> Non
 @pytest.mark.parametrize(
     "name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "Adafactor", "Rprop", "ASGD"]
 )
-def test_torchs_optimizers_train(name: str, folders: dict[str, Path]) -> None:
-    run = train(tiny(optimizer=name, optimizer_args={}), folders)
+def test_torchs_optimizers_train(name: str, folder: Path) -> None:
+    run = train(tiny(optimizer=name, optimizer_args={}), folder)
     assert run.status == "complete", run.failure
     assert run.final is not None
     assert math.isfinite(run.final.valid_loss)
 
 
-def test_what_the_user_says_of_fused_stands(folders: dict[str, Path]) -> None:
-    default = train(tiny(epochs=1), folders)
-    fused = train(tiny(epochs=1, optimizer_args=ADAM | {"fused": True}), folders)
+def test_what_the_user_says_of_fused_stands(folder: Path) -> None:
+    default = train(tiny(epochs=1), folder)
+    fused = train(tiny(epochs=1, optimizer_args=ADAM | {"fused": True}), folder)
     assert figures(fused) == figures(default)
-    plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folders)
+    plain = train(tiny(epochs=1, optimizer_args=ADAM | {"foreach": True}), folder)
     assert plain.status == "complete"
 
 
@@ -362,10 +361,10 @@ def test_a_schedule_is_stepped_after_every_epoch_and_reported_with_the_rate_of_i
     schedule: tuple[Any, dict[str, Any]],
     rates: list[float],
     network: type[MLP],
-    folders: dict[str, Path],
+    folder: Path,
     tmp_path: Path,
 ) -> None:
-    parts = load_images(folders["fashion-mnist-sample"], "test")
+    parts = load_images(folder, "test")
     records: list[EpochRecord] = []
     training._Trainer(
         records.append,
@@ -406,11 +405,11 @@ def test_mlflow_waits_until_somebody_uses_it() -> None:
 
 
 def test_training_leaves_no_files_behind(
-    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    train(tiny(), folders)
+    train(tiny(), folder)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -439,7 +438,7 @@ def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
         "    experiment = Experiment(name='x', dataset='fashion-mnist-sample', epochs=1,\n"
         "        train_steps=2, optimizer=name)\n"
         "    assert check_component('optimizer', experiment) is None\n"
-        "    run = training.train(experiment, {experiment.dataset: Path(sys.argv[1])})\n"
+        "    run = training.train(experiment, Path(sys.argv[1]))\n"
         "    assert run.status == 'complete', run.failure\n"
         "print('torch._dynamo' in sys.modules)\n"
     )

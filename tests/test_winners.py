@@ -15,8 +15,8 @@ from fmgrid.analysis.experiments import best_first, best_of
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
-from fmgrid.cli.progress import Progress, describe_best
-from fmgrid.cli.showing import show_best
+from fmgrid.cli.running import Progress
+from fmgrid.cli.showing import describe_best, show_best
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Document, Section
@@ -344,5 +344,5 @@ def test_a_table_of_the_best_has_means_and_the_images_that_judge(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     show_best(Contents(list(map(run_of, mixed()))))
     told = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err)
-    assert re.search(r"scored on the test images\s+experiment +seeds.*\s+a +3 +51\.00%", told)
-    assert re.search(r"scored on 400 images held out\s+experiment.*\s+b +3 +61\.00%", told)
+    assert re.search(r"scored on the test images\s+name +seeds.*\s+a +3 +51\.00%", told)
+    assert re.search(r"scored on 400 images held out\s+name.*\s+b +3 +61\.00%", told)

@@ -80,7 +80,7 @@ def run_training(
 ) -> list[dict[str, float]]:
     """Train it with the given kind of steps and return the figures of its epochs."""
     training.steps_for = steps  # type: ignore[assignment]
-    run: Run = training.train(experiment, folders)
+    run: Run = training.train(experiment, folders[experiment.dataset])
     if run.status != "complete":
         raise SystemExit(f"{experiment.name}: {run.failure}")
     return [record.model_dump(exclude={"seconds"}) for record in run.history]

@@ -14,13 +14,13 @@ from fmgrid.words import printable
 
 
 class FmgridError(Exception):
-    """Base of all errors for a person to read."""
+    """Base of all errors for a person to read, a line for each argument."""
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        """Return the text on one line, even if the name of a file has two."""
-        return printable(super().__str__())
+        """Return each argument on one line, even if the name of a file has two."""
+        return "\n".join(printable(str(line)) for line in self.args)
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,6 @@ class Problem:
     setting: str  # "" where no single setting is at fault
     message: str
 
-    def order(self) -> tuple[str, int, str]:
-        """Return a key for the order of reading."""
-        return self.place.source, self.place.line or 0, str(self)
-
     def __str__(self) -> str:
         return printable(": ".join(filter(None, (str(self.place), self.setting, self.message))))
 
@@ -56,12 +52,16 @@ class InputError(FmgridError):
     exit_code = 2
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=Problem.order))
-        super().__init__(self.problems)
+        self.problems = sorted(
+            set(problems),
+            key=lambda problem: (problem.place.source, problem.place.line or 0, str(problem)),
+        )
+        super().__init__(*self.problems)
 
-    def __str__(self) -> str:
-        """Return a line for each problem."""
-        return "\n".join(map(str, self.problems))
+    @classmethod
+    def at(cls, source: str, message: str) -> "InputError":
+        """Return the error for one problem with a file or an option."""
+        return cls([Problem(Place(source), "", message)])
 
 
 class MachineError(FmgridError):
@@ -76,10 +76,6 @@ class RefusedError(MachineError):
 
 class DataError(MachineError):
     """A data set cannot be found, fetched or trusted, for one or several reasons."""
-
-    def __str__(self) -> str:
-        """Return a line for each reason."""
-        return "\n".join(map(printable, str(self.args[0]).split("\n")))
 
 
 class StoreError(MachineError):

@@ -68,7 +68,8 @@ class About:
     label: str  # of an axis, with its unit
     aliases: tuple[str, ...] = ()  # words that people write for it
     expects: str = "a whole number from 1"  # what to write, for error messages
-    part: str = ""  # what to write for a part of it
+    part: str = ""  # what to write for a part of it, "" if it has none
+    is_table: bool = False  # of arguments
     is_length: bool = False  # a smaller value is the beginning of the same training
 
 
@@ -135,6 +136,7 @@ class Experiment(Record):
         About(
             "optimizer arguments",
             expects="a table of arguments",
+            is_table=True,
             part="a finite number, true, false or text",
         ),
     ] = {}
@@ -153,14 +155,9 @@ class Experiment(Record):
 
     @model_validator(mode="after")
     def _check_length_of_epoch(self) -> Self:
-        steps, images = self.train_steps, self.train_images
-        if steps is None and images is None:
-            raise ValueError("train_steps and train_images are both missing; write one of the two")
-        if steps is not None and images is not None:
-            raise ValueError(
-                f"train_images = {images} stands beside train_steps = {json.dumps(steps)}; "
-                "write one of the two"
-            )
+        images = self.train_images
+        if (images is None) == (self.train_steps is None):
+            raise ValueError("train_steps or train_images says how long an epoch is; write one")
         if images is not None and self.batch_size > images:
             raise ValueError(
                 f"batch_size = {self.batch_size} exceeds train_images = {images}; "
@@ -306,12 +303,11 @@ class Run(Record):
     @model_validator(mode="after")
     def _check_history(self) -> Self:
         """Refuse a history with a gap, one that a complete run lacks, and half a score."""
-        if any(record.epoch != number for number, record in enumerate(self.history, 1)):
-            raise ValueError("the epochs of the history are not 1, 2, 3 and so on")
-        if len(self.history) > self.experiment.epochs:
-            number, most = len(self.history), self.experiment.epochs
-            raise ValueError(f"the history has {number} epochs, and the experiment {most}")
-        if self.status == "complete" and not self.history:
+        epochs = [record.epoch for record in self.history]
+        most = self.experiment.epochs
+        if epochs != list(range(1, min(len(epochs), most) + 1)):
+            raise ValueError(f"the epochs of the history are not 1, 2, 3 and so on, up to {most}")
+        if self.status == "complete" and not epochs:
             raise ValueError("the run is complete, and has no history")
         if (self.test_accuracy is None) != (self.test_loss is None):
             raise ValueError("test_accuracy and test_loss stand together, and one is missing")
@@ -343,8 +339,3 @@ class Run(Record):
     def final(self) -> EpochRecord | None:
         """The last epoch."""
         return self.history[-1] if self.history else None
-
-    @property
-    def best(self) -> EpochRecord | None:
-        """The first epoch with the highest accuracy."""
-        return max(self.history, key=lambda record: record.accuracy, default=None)

@@ -21,7 +21,6 @@ class Metric:
     is_higher_better: bool | None = None  # None for what is no measure of quality
     is_column: bool = True  # of the table of runs
     has_spread: bool = False  # the table of experiments has its mean, sd and interval
-    is_whole: bool = False  # a whole number
 
     @property
     def is_fraction(self) -> bool:
@@ -36,16 +35,22 @@ class Metric:
 
 def _last(field: str) -> Callable[[Any], Value]:
     """Return the value of a field at the end of the last epoch."""
-    return lambda run: getattr(run.final, field) if run.final else None
+    return lambda run: getattr(run.history[-1], field) if run.history else None
 
 
 def _best(field: str) -> Callable[[Any], Value]:
-    """Return the value of a field at the end of the most accurate epoch."""
-    return lambda run: getattr(run.best, field) if run.best else None
+    """Return the value of a field at the end of the most accurate epoch, the first of several."""
+
+    def of(run: Any) -> Value:
+        measured = [epoch for epoch in run.history if epoch.accuracy is not None]
+        best = max(measured, key=lambda epoch: epoch.accuracy, default=None)
+        return getattr(best, field) if best else None
+
+    return of
 
 
 def _gap(run: Any) -> float | None:
-    last = run.final
+    last = run.history[-1] if run.history else None
     if last is None or last.valid_loss is None or last.train_loss is None:
         return None
     return float(last.valid_loss - last.train_loss)
@@ -61,12 +66,12 @@ _TABLE = (
     Metric("valid_loss", "validation loss", _last("valid_loss"), False, has_spread=True),
     Metric("train_loss", "train loss", _last("train_loss"), False, has_spread=True),
     Metric("best_accuracy", "best accuracy", _best("accuracy"), True, has_spread=True),
-    Metric("best_epoch", "best epoch", _best("epoch"), is_whole=True),
+    Metric("best_epoch", "best epoch", _best("epoch")),
     Metric("best_valid_loss", "best validation loss", _lowest_loss, False),
     Metric("test_accuracy", "test accuracy", lambda run: run.test_accuracy, True, has_spread=True),
     Metric("test_loss", "test loss", lambda run: run.test_loss, False, has_spread=True),
-    Metric("weights", "trained weights", lambda run: run.weights, is_whole=True),
-    Metric("images_seen", "training images seen", _last("images_seen"), is_whole=True),
+    Metric("weights", "trained weights", lambda run: run.weights),
+    Metric("images_seen", "training images seen", _last("images_seen")),
     Metric("overfitting_gap", "overfitting gap", _gap, False, is_column=False),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})

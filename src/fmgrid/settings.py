@@ -6,7 +6,6 @@ axes, HParams and the docs' table are made from them.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -21,27 +20,10 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _SHOWN_CHARACTERS = 80
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One entry of the table."""
-
-    name: str
-    default: Any
-    about: About
-
-    @property
-    def is_table(self) -> bool:
-        """Whether its value is a table of arguments."""
-        return self.name.endswith("_args")
-
-
-SETTINGS: Mapping[str, Setting] = {
-    name: Setting(
-        name, field.get_default(call_default_factory=True, validated_data={}), about(name)
-    )
-    for name, field in Experiment.model_fields.items()
-    if name not in ("name", "seed")
+SETTINGS: Mapping[str, About] = {
+    name: about(name) for name in Experiment.model_fields if name not in ("name", "seed")
 }
+DEFAULTS: Mapping[str, Any] = {name: Experiment.model_fields[name].default for name in SETTINGS}
 # What follows from other settings, with the label of its axis.
 DERIVED: Mapping[str, str] = {
     "depth": "hidden layers",
@@ -61,12 +43,13 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     """
     holder = vars(settings) if isinstance(settings, Experiment) else settings
     first, *rest = keys
-    if first in holder:
-        value = holder[first]
-    elif first == "depth" or first.startswith("units"):
-        value = _derived(first, holder.get("hidden_units"))
-    else:
-        return None
+    if first not in holder and first == "depth":
+        units = holder.get("hidden_units")
+        return None if units is None else len(units)
+    if first not in holder and first.startswith("units"):
+        layer = int(first.removeprefix("units") or 1)
+        first, rest = "hidden_units", [str(layer - 1), *rest]
+    value = holder.get(first)
     for key in rest:
         if isinstance(value, Mapping):
             value = value.get(key)
@@ -75,15 +58,6 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
         else:
             return None
     return value
-
-
-def _derived(name: str, units: Sequence[int] | None) -> int | None:
-    if units is None:
-        return None
-    if name == "depth":
-        return len(units)
-    layer = int(name.removeprefix("units") or 1)
-    return units[layer - 1] if layer <= len(units) else None
 
 
 def is_same(value: Any, other: Any) -> bool:
@@ -102,14 +76,10 @@ def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
 
 def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
-    values = {
-        name: [
-            "none" if value is None else str(value)
-            for value in (getattr(old, name), getattr(new, name))
-        ]
+    return ", ".join(
+        f"{name} {to_toml(getattr(old, name))} -> {to_toml(getattr(new, name))}"
         for name in changed_settings(old, new)
-    }
-    return ", ".join(f"{name} {' -> '.join(pair)}" for name, pair in values.items())
+    )
 
 
 def objection_to(keys: Sequence[str]) -> str | None:
@@ -119,7 +89,7 @@ def objection_to(keys: Sequence[str]) -> str | None:
         return None
     setting = SETTINGS.get(first)
     if setting is None:
-        aliases = (name for name in SETTINGS if first.casefold() in SETTINGS[name].about.aliases)
+        aliases = (name for name in SETTINGS if first.casefold() in SETTINGS[name].aliases)
         meant = next(aliases, first)
         return f"no such setting{or_near_match(meant, [*SETTINGS, 'depth'], 'there are')}"
     if not rest:
@@ -135,8 +105,7 @@ def objection_to(keys: Sequence[str]) -> str | None:
 
 def label_of(name: str) -> str:
     """Return the label of an axis, with its unit."""
-    setting = SETTINGS.get(name)
-    return setting.about.label if setting else DERIVED.get(name, name)
+    return SETTINGS[name].label if name in SETTINGS else DERIVED.get(name, name)
 
 
 def show(value: Any) -> str:

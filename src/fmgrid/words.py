@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import count, takewhile
+from itertools import count
 
 _LEAST_ROOM = 4  # characters for the part in which names differ
 
@@ -80,8 +80,7 @@ def shortened(names: Iterable[str], limit: int) -> dict[str, str]:
 
 def _keep_difference(names: Sequence[str], limit: int) -> dict[str, str]:
     """Shorten names with the same beginning to what follows it."""
-    pairs = zip(min(names), max(names), strict=False)
-    begin = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    begin = len(os.path.commonprefix(names))  # noqa: RUF071 - they are names, and no paths
     head = names[0][: min(begin, max(1, limit // 4))]
     room = limit - len(head) - 1
     if room < _LEAST_ROOM:

@@ -43,7 +43,7 @@ from fmgrid.analysis.statistics import (
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
-from fmgrid.settings import SETTINGS, is_same, to_toml
+from fmgrid.settings import DEFAULTS, is_same, to_toml
 
 GAP = "overfitting_gap"
 MOST_CELLS = 300  # of a factorial grid whose variance is analysed
@@ -228,13 +228,12 @@ def find_gaps(study: Study) -> list[Gap]:
 
 def past_best(study: Study) -> list[tuple[str, float]]:
     """Return the runs with a lower validation loss before their end, and the rise since then."""
-    rises = [
-        (run.run, loss - best)
-        for run in study.runs
-        if (loss := run.metrics.get("valid_loss")) is not None
-        if (best := run.metrics.get("best_valid_loss")) is not None
-    ]
-    return sorted((pair for pair in rises if pair[1] > 0), key=lambda pair: -pair[1])
+    rises = []
+    for run in study.runs:
+        loss, best = run.metrics.get("valid_loss"), run.metrics.get("best_valid_loss")
+        if loss is not None and best is not None and loss > best:
+            rises.append((run.run, loss - best))
+    return sorted(rises, key=lambda pair: -pair[1])
 
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
@@ -273,7 +272,7 @@ def _middle(group: Group) -> ExperimentRuns:
     near = count_neighbours(line for axis in axes for line in group.lines(axis))
 
     def order(one: ExperimentRuns) -> tuple[int, int, str]:
-        defaults = [is_same(one.settings.get(name), SETTINGS[name].default) for name in SETTINGS]
+        defaults = [is_same(one.settings.get(name), DEFAULTS[name]) for name in DEFAULTS]
         return near[one], sum(defaults), to_toml(one.settings)
 
     return max(group.members, key=order)

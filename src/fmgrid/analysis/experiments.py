@@ -18,7 +18,7 @@ from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import RIVALS, SETTINGS, label_of, to_toml, value_at
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
@@ -153,7 +153,7 @@ def images_of(one: ExperimentRuns) -> str:
     dataset, validation = one.evaluation_set
     if validation is None:
         return "unknown images"
-    of = "" if dataset == SETTINGS["dataset"].default else f" of {dataset}"
+    of = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
     return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
 
 
@@ -289,18 +289,16 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         for name in names:
             values = [value_at(one.settings, name.split(".")) for one in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
-            levels = {_to_level(value, is_text=is_text) for value in values}
+            axis = Axis(name, (), is_text)
+            levels = {level_of(one, axis) for one in members}
             if len(levels) > 1:
-                yield Axis(name, tuple(sorted(levels, key=_level_order)), is_text)
+                yield replace(axis, levels=tuple(sorted(levels, key=_level_order)))
 
 
 def level_of(one: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
-    return _to_level(value_at(one.settings, axis.name.split(".")), is_text=axis.is_text)
-
-
-def _to_level(value: Any, *, is_text: bool) -> Any:
-    return to_toml(value) if is_text and not isinstance(value, str | None) else value
+    value = value_at(one.settings, axis.name.split("."))
+    return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
 
 def _is_no_level(value: Any) -> bool:

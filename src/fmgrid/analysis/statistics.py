@@ -66,14 +66,6 @@ class Difference(Estimate):
 
 
 @dataclass(frozen=True)
-class Noise:
-    """The standard deviation of single runs of one experiment."""
-
-    sd: float
-    degrees: int  # of freedom: repeats beyond the first, over all experiments
-
-
-@dataclass(frozen=True)
 class VarianceComponent:
     """The contribution of a part of a factorial grid to the variance of its results."""
 
@@ -180,16 +172,6 @@ def common_seeds(series: Sequence[Mapping[int, object]]) -> list[int]:
 def mean_by_seed(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
     """Return the mean of several experiments for each seed that all of them have."""
     return {seed: fmean(one[seed] for one in series) for seed in common_seeds(series)}
-
-
-def pooled_noise(groups: Iterable[Sequence[float]]) -> Noise | None:
-    """Return the standard deviation within groups, None where no group has two values."""
-    repeated = [values for values in groups if len(values) > 1]
-    degrees = sum(len(values) - 1 for values in repeated)
-    if not degrees:
-        return None
-    squares = sum((len(values) - 1) * stdev(values) ** 2 for values in repeated)
-    return Noise(math.sqrt(squares / degrees), degrees)
 
 
 def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | None:

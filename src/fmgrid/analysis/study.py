@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
+from math import sqrt
 from pathlib import PurePosixPath
 from statistics import stdev
 from typing import Any
@@ -24,7 +25,6 @@ from fmgrid.analysis.experiments import (
     together,
     without,
 )
-from fmgrid.analysis.statistics import Noise, pooled_noise
 from fmgrid.experiment import typed
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
@@ -32,6 +32,7 @@ from fmgrid.results import summary
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells
 from fmgrid.settings import SETTINGS
 
+_FAILED = ("failed", "timeout")
 _PARTS = ("mean", "sd", "low", "high")
 COLUMNS = (
     "name",
@@ -42,12 +43,18 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Noise:
+    """The standard deviation of single runs of one experiment."""
+
+    sd: float
+    degrees: int  # of freedom: repeats beyond the first, over all experiments
+
+
+@dataclass(frozen=True)
 class Study:
     """A folder of runs, put in order."""
 
-    experiments: Mapping[
-        str, ExperimentRuns
-    ]  # by name, in natural order, with the runs of that name
+    experiments: Mapping[str, ExperimentRuns]  # with the runs of their name, in natural order
     groups: tuple[Group, ...]
     asked: tuple[GridRecord, ...]
     left_out: tuple[str, ...]  # everything in the folder that is not in these figures, and why
@@ -76,8 +83,8 @@ class Study:
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
         experiments = self.experiments.values()
-        states = {one.name: {run.status for run in one.failures} for one in experiments}
-        return [name for name in states if states[name] & {"failed", "timeout"}]
+        failed = (run for one in experiments for run in one.failures if run.status in _FAILED)
+        return list(dict.fromkeys(run.name for run in failed))
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -101,15 +108,19 @@ class Study:
         return None
 
     def noise(self, metric: str) -> Noise | None:
-        """Return how much single runs of one configuration vary."""
-        return pooled_noise(self._repeats(metric))
+        """Return how much single runs of one configuration vary, None where all have one run."""
+        repeats = self._repeats(metric)
+        degrees = sum(len(values) - 1 for values in repeats)
+        squares = sum((len(values) - 1) * stdev(values) ** 2 for values in repeats)
+        return Noise(sqrt(squares / degrees), degrees) if degrees else None
 
     def scatter(self, metric: str) -> list[float]:
         """Return the standard deviation of the runs of each configuration, least first."""
-        return sorted(stdev(values) for values in self._repeats(metric) if len(values) > 1)
+        return sorted(map(stdev, self._repeats(metric)))
 
     def _repeats(self, metric: str) -> list[list[float]]:
-        return [list(one.series(metric).values()) for one in self.configurations]
+        series = (one.series(metric) for one in self.configurations)
+        return [list(by_seed.values()) for by_seed in series if len(by_seed) > 1]
 
 
 def is_header_of_table(line: str) -> bool:
@@ -209,13 +220,14 @@ def _titles(asked: Sequence[GridRecord]) -> list[str]:
     """Return a title for each grid: its file's name, after its folder's where several have it."""
     paths = [PurePosixPath(grid.path) for grid in asked]
     stems = Counter(path.stem for path in paths)
-    titles = []
+    titles: list[str] = []
+    taken: Counter[str] = Counter()
     for path, grid in zip(paths, asked, strict=True):
         folder = path.parent.name or PurePosixPath(grid.file).parent.name
-        titles.append(path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}")
-    earlier = [titles[:at].count(title) for at, title in enumerate(titles)]
-    pairs = zip(titles, earlier, strict=True)
-    return [f"{title} ({number + 1})" if number else title for title, number in pairs]
+        title = path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}"
+        taken[title] += 1
+        titles.append(title if taken[title] == 1 else f"{title} ({taken[title]})")
+    return titles
 
 
 def _find_groups(study: Study) -> Iterator[Group]:

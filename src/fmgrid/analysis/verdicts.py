@@ -80,7 +80,7 @@ class Verdict:
     deciding: int = 0  # which of them is the weakest, or speaks most against the claim
     more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
-    alone: float | None = None  # p before it was corrected, None where nothing can be said
+    alone: float = 1.0  # p before it was corrected
 
     @property
     def is_tested(self) -> bool:
@@ -114,13 +114,9 @@ def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verd
 
 def open_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Return those that hold within their grid only, not corrected for all of them together."""
-    judged = [(one, one.alone) for one in verdicts if one.alone is not None]
-    corrected = holm([alone for _, alone in judged])
-    return [
-        one
-        for (one, _), p in zip(judged, corrected, strict=True)
-        if one.word != "INCONCLUSIVE" and p > ALPHA
-    ]
+    judged = [one for one in verdicts if not one.reason]
+    corrected = zip(judged, holm([one.alone for one in judged]), strict=True)
+    return [one for one, p in corrected if one.word != "INCONCLUSIVE" and p > ALPHA]
 
 
 # The tests for a claim and for its contrary
@@ -179,10 +175,8 @@ class _Claim:
 
     @property
     def is_contrary(self) -> bool:
-        """Whether the contrary is the likelier."""
-        if self.confirms.p == self.rejects.p:
-            return self.confirms.lead < 0
-        return self.rejects.p < self.confirms.p
+        """Whether the contrary is the likelier: by p, and where these are equal by the lead."""
+        return (self.rejects.p, self.confirms.lead) < (self.confirms.p, 0.0)
 
     @property
     def likelier(self) -> _Test:
@@ -208,8 +202,8 @@ def _verdict(
     verdict = Verdict(stated, "INCONCLUSIVE", p, compared, deciding, alone=test.p)
     if p <= ALPHA:
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
-    found = test.difference
-    needed = seeds_needed(found.mean - test.margin, found.sd, alpha / test.alternatives)
+    result = test.difference
+    needed = seeds_needed(result.mean - test.margin, result.sd, alpha / test.alternatives)
     repeats = min(one.difference.n for one in compared)
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 

@@ -4,43 +4,61 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
-import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from fmgrid import __version__
-from fmgrid.cli.interrupts import deafen, stoppable
 from fmgrid.cli.options import (
     DATA_DIR,
     FOLDER,
     FOLDER_OR_DEFAULT,
     JSON,
     LOGDIR,
-    PlanOptions,
+    GridOptions,
     RunOptions,
     argument,
-    asked_by,
     option,
     report_command,
     takes,
 )
 from fmgrid.cli.output import (
-    INTERRUPTED,
-    REFUSALS,
+    catch_signals,
+    ignore_signals,
     open_closed_streams,
-    put_json,
-    refuse,
+    print_json,
     reported,
     say,
     warn,
 )
-from fmgrid.errors import InputError, Place, Problem
-from fmgrid.words import counted, first_few, printable
+from fmgrid.errors import InputError
+from fmgrid.words import first_few, printable
+
+
+class _Commands(TyperGroup):
+    """The commands, with exit codes, and help that names an argument GRID..., not {GRID} <Path>."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with reported():
+            return super().invoke(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command: Any = super().get_command(ctx, cmd_name)
+        for parameter in command.params if command else ():
+            if parameter.param_type_name == "argument":
+                name = parameter.metavar + "..." * (parameter.nargs != 1)
+                name = name if parameter.required else f"[{name}]"
+                parameter.display_type_rich = lambda ctx: None  # noqa: ARG005
+                parameter._usage_display_name = lambda name=name: name
+        return command
+
 
 app = typer.Typer(
     name="fmgrid",
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,28 +68,13 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; never returns."""
-    with stoppable():
-        try:
+    try:
+        with reported():
+            catch_signals()
             open_closed_streams()
-            _with_plain_arguments(typer.main.get_command(app))()
-        except KeyboardInterrupt:  # these two where no command is there to report them
-            sys.exit(INTERRUPTED)
-        except REFUSALS as error:
-            sys.exit(refuse(error))
-        finally:
-            deafen()  # the exit code is chosen, and a late Ctrl-C changes it no more
-
-
-def _with_plain_arguments(group: Any) -> Any:
-    """Return the commands, whose help shows an argument by its name: GRID..., not {GRID} <Path>."""
-    for command in group.commands.values():
-        for parameter in command.params:
-            if parameter.param_type_name == "argument":
-                name = parameter.metavar + "..." * (parameter.nargs != 1)
-                name = name if parameter.required else f"[{name}]"
-                parameter.display_type_rich = lambda ctx: None  # noqa: ARG005
-                parameter._usage_display_name = lambda name=name: name
-    return group
+            app()
+    finally:
+        ignore_signals()  # the exit code is chosen, and a late Ctrl-C changes it no more
 
 
 @app.callback(invoke_without_command=True)
@@ -85,43 +88,34 @@ def _root(
 
 
 @app.command()
-@reported
 @takes(RunOptions)
 def run(options: RunOptions) -> None:
     """Train the experiments of grids that have no results yet.
 
     A finished run is never trained again: after an interruption, the same command goes on.
     """
-    from fmgrid.cli import running, showing
-    from fmgrid.results.store import Store
+    from fmgrid.cli.planning import show_plan
     from fmgrid.search import Policy
 
-    planned, store = options.load(), Store(options.logdir)
-    workers = options.count_workers()
     policy = Policy(options.replace, options.retry_failed)
     if options.dry_run:
-        showing.show_plan(planned, store, workers, policy, json=options.json)
+        show_plan(options, policy)
         return
-    if options.timeout_seconds and not workers:
-        problem = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
-        raise InputError([Problem(Place(f"--timeout {options.timeout}"), "", problem)])
-    raise typer.Exit(running.run_grids(planned, store, workers, policy, options))
+    from fmgrid.cli.running import run_grids
+
+    raise typer.Exit(run_grids(options, policy))
 
 
 @app.command()
-@reported
-@takes(PlanOptions)
-def plan(options: PlanOptions) -> None:
+@takes(GridOptions)
+def plan(options: GridOptions) -> None:
     """Show what run would train, and how long it would take."""
-    from fmgrid.cli import showing
-    from fmgrid.results.store import Store
+    from fmgrid.cli.planning import show_plan
 
-    planned, store = options.load(), Store(options.logdir)
-    showing.show_plan(planned, store, options.count_workers(), json=options.json)
+    show_plan(options)
 
 
 @app.command()
-@reported
 def summarize(
     logdir: Path = FOLDER,
     output: Path = option(
@@ -142,31 +136,26 @@ def summarize(
 
     showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
     contents = tables.read_runs(logdir, with_history=history is not None)
-    for warning in contents.warnings:
-        warn(warning)
+    warn(*contents.warnings)
     if contents.unfinished:
         say(f"left out, because unfinished: {first_few(contents.unfinished)}")
-    csv = tables.to_csv(tables.to_rows(contents.runs))
-    showing.put_csv(output, csv, counted(len(contents.runs), "run"))
+    rows = tables.to_rows(contents.runs)
+    showing.write_csv(output, rows, tables.COLUMNS, "run")
     if str(output) != "-":
         showing.show_best(contents)
     if history is not None:
-        rows = tables.to_history_rows(contents.runs)
-        csv = tables.to_csv(rows, tables.HISTORY_COLUMNS)
-        showing.put_csv(history, csv, counted(len(rows), "epoch"))
+        epochs = tables.to_history_rows(contents.runs)
+        showing.write_csv(history, epochs, tables.HISTORY_COLUMNS, "epoch")
     if by_experiment is not None:
         from fmgrid.analysis import study
 
         experiments = study.to_study(contents, [])
-        for text in experiments.uncounted:
-            warn(text)
+        warn(*experiments.uncounted)
         rows = study.by_experiment(experiments)
-        csv = tables.to_csv(rows, study.COLUMNS)
-        showing.put_csv(by_experiment, csv, counted(len(rows), "experiment"))
+        showing.write_csv(by_experiment, rows, study.COLUMNS, "experiment")
 
 
 @app.command()
-@reported
 def report(
     logdir: Path = FOLDER,
     output: Path = option(
@@ -186,14 +175,15 @@ def report(
 ) -> None:
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
+    from fmgrid.grid import load_plan, to_asked
     from fmgrid.report import read_reference
 
     published = read_reference(reference) if reference else None
-    asked = asked_by(grids) if grids else None
-    study = reporting.load_study(logdir, asked)
+    records = to_asked(load_plan(grids), datetime.now(UTC)) if grids else None
+    study = reporting.load_study(logdir, records)
     command = report_command(logdir, output, reference, grids)
     evidence, files = reporting.write_report(study, published, logdir, output, command)
-    reporting.tell_report(evidence, files, json=json)
+    reporting.show_report(evidence, files, json=json)
     if open_it:
         import webbrowser
 
@@ -201,7 +191,6 @@ def report(
 
 
 @app.command()
-@reported
 def compare(
     first: str = argument("FIRST", "An experiment or a run, by name or folder."),
     second: str = argument("SECOND", "The experiment or run to compare it with."),
@@ -214,12 +203,10 @@ def compare(
     """
     from fmgrid.cli import comparing
 
-    one, other = comparing.find_repeated([first, second], logdir)
-    comparing.show_comparison(one, other, json=json)
+    comparing.show_comparison(*comparing.find_two([first, second], logdir), json=json)
 
 
 @app.command()
-@reported
 def status(
     logdir: Path = FOLDER_OR_DEFAULT,
     json: bool = JSON,
@@ -239,10 +226,9 @@ def status(
         is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
         states.setdefault("running" if is_running else "interrupted", []).append(name)
     if json:
-        put_json({"states": states, "warnings": contents.warnings})
+        print_json({"states": states, "warnings": contents.warnings})
         return
-    for warning in contents.warnings:
-        warn(warning)
+    warn(*contents.warnings)
     for state, names in sorted(states.items()):
         named = "" if state == "complete" else first_few(names)
         print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
@@ -251,7 +237,6 @@ def status(
 
 
 @app.command()
-@reported
 def show(
     name: str = argument("RUN", "A run, by name or folder."),
     logdir: Path = LOGDIR,
@@ -259,13 +244,11 @@ def show(
 ) -> None:
     """Show the settings, epochs and software of one run."""
     from fmgrid.cli import showing
-    from fmgrid.results.store import Store
 
-    showing.show_run(showing.find_run(name, Store(logdir)), json=json)
+    showing.show_run(showing.find_run(name, logdir), json=json)
 
 
 @app.command()
-@reported
 def data(
     dataset: str = argument(
         "DATASET", "The data set: fashion-mnist or fashion-mnist-sample.", "fashion-mnist"
@@ -280,5 +263,5 @@ def data(
 
     if dataset not in DATASETS:
         problem = f"no such data set; there are {' and '.join(DATASETS)}"
-        raise InputError([Problem(Place(f"fmgrid data {dataset}"), "", problem)])
+        raise InputError.at(f"fmgrid data {dataset}", problem)
     showing.show_data(prepare(dataset, data_dir, say), json=json)

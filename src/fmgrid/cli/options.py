@@ -4,8 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property, wraps
+from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from fmgrid.cli.output import say
-from fmgrid.errors import InputError, Place, Problem
+from fmgrid.errors import InputError
 from fmgrid.quantities import parse_bytes, parse_seconds
 from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.memory import available_cores
@@ -24,35 +23,29 @@ MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 if TYPE_CHECKING:
     from fmgrid.grid import Plan
     from fmgrid.hypotheses.commands import Command
-    from fmgrid.hypotheses.registry import GridRecord
 
 T = TypeVar("T")
 Q = TypeVar("Q", int, float)
 
 
-def _read_path(noun: str) -> Callable[[str], Path]:
-    """Return a parser of paths that expands ~, and names *noun* where there is none."""
-
-    def read(text: str) -> Path:
-        if not str(text):  # more often a variable that isn't set than the current folder
-            raise typer.BadParameter(f"it is empty; name {noun}")
-        try:
-            return expand_home(str(text))
-        except HomeError as error:
-            raise typer.BadParameter(str(error)) from error
-
-    return read
+def _read_path(text: str) -> Path:
+    """Return a path with a leading ~ expanded."""
+    if not str(text):  # more often a variable that isn't set than the current folder
+        raise typer.BadParameter("it is empty; name a file or a folder")
+    try:
+        return expand_home(str(text))
+    except HomeError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _read_name(text: str) -> str:
     """Return a run's name as it is, and with ~ expanded the folder of a run."""
-    return str(_read_path("a run")(text)) if text.startswith("~") else text
+    return text if text and text[0] != "~" else str(_read_path(text))
 
 
-# How a value is read, by its form in the help
+# The parser of a value, by its form in the help
 _PARSERS = {
-    **dict.fromkeys(("FOLDER", "LOGDIR"), _read_path("a folder")),
-    **dict.fromkeys(("CSV", "GRID"), _read_path("a file")),
+    **dict.fromkeys(("FOLDER", "LOGDIR", "CSV", "GRID"), _read_path),
     **dict.fromkeys(("RUN", "FIRST", "SECOND"), _read_name),
 }
 
@@ -83,7 +76,7 @@ JSON = option("--json", "Print JSON for scripts.")
 
 @dataclass(frozen=True)
 class GridOptions:
-    """The options of plan and run that choose experiments and workers."""
+    """The options of plan and run."""
 
     context: typer.Context
     grids: list[Path] = argument("GRID", "Grid files, or folders with *.toml files in them.")
@@ -108,6 +101,7 @@ class GridOptions:
     max_runs: int | None = option(
         "--max-runs N", "Refuse grids of more than N runs; default: 10000.", min=1
     )
+    json: bool = JSON
 
     def load(self) -> "Plan":
         """Return the experiments and hypotheses that these ask for. Raises `InputError`."""
@@ -122,7 +116,7 @@ class GridOptions:
         )
 
     def count_workers(self) -> int:
-        """Return how many workers to start: one a core unless asked for fewer, or for none."""
+        """Return the number of workers to start: one for each core, or fewer on request."""
         cores = available_cores()
         if self.jobs is not None and self.jobs > cores:
             # Each worker keeps a core busy: more of them would only take turns.
@@ -131,15 +125,8 @@ class GridOptions:
 
 
 @dataclass(frozen=True)
-class PlanOptions(GridOptions):
-    """All options of plan."""
-
-    json: bool = JSON
-
-
-@dataclass(frozen=True)
 class RunOptions(GridOptions):
-    """All options of run. Raises `InputError` for a duration or a size that is none."""
+    """All options of run. Raises `InputError` for limits that are none, or cannot be kept."""
 
     data_dir: Path | None = DATA_DIR
     replace: bool = option(
@@ -158,21 +145,22 @@ class RunOptions(GridOptions):
     )
     dry_run: bool = option("--dry-run", "Show the plan, and train nothing.")
     quiet: bool = option("--quiet, -q", "Print warnings and errors only.")
-    json: bool = JSON
 
     def __post_init__(self) -> None:
-        _ = self.timeout_seconds, self.memory_bytes
+        _ = self.limits()
 
-    @cached_property
-    def timeout_seconds(self) -> float | None:
-        """The seconds that each training may take."""
-        wanted = "a duration; write 60s, 5min or 2h"
-        return _read_quantity("--timeout", self.timeout, parse_seconds, wanted)
+    def tell(self, text: str) -> None:
+        """Say something, but not with --quiet."""
+        if not self.quiet:
+            say(text)
 
-    @cached_property
-    def memory_bytes(self) -> int | None:
-        """The bytes that each training may allocate."""
-        return _read_quantity("--memory", self.memory, parse_bytes, "a size; write 500MB or 2GB")
+    def limits(self) -> tuple[float | None, int | None]:
+        """Return the seconds and the bytes that each training may take."""
+        seconds = _parse_quantity("--timeout", self.timeout, parse_seconds, "60s, 5min or 2h")
+        if seconds and self.jobs == 0:
+            problem = "cannot be kept with -j 0, where nobody could end the training; use -j 1"
+            raise InputError.at(f"--timeout {self.timeout}", problem)
+        return seconds, _parse_quantity("--memory", self.memory, parse_bytes, "500MB or 2GB")
 
     def to_command(self) -> "Command | None":
         """Return the command as the values that its grids are noted with."""
@@ -210,29 +198,22 @@ def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable
 def report_command(
     logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
 ) -> str:
-    """Return the command that makes a report."""
+    """Return the command that makes a report again, with paths that hold in this folder."""
     from fmgrid.hypotheses.commands import path_word
 
-    given = [("--output", output), ("--reference", reference)]
-    given += [("--grid", grid) for grid in grids or ()]
-    words = [word for name, path in given if path for word in (name, path_word(path))]
+    paths = [("--output", output), ("--reference", reference)]
+    paths += [("--grid", grid) for grid in grids or ()]
+    words = [word for name, path in paths if path for word in (name, path_word(path))]
     return command_line(["fmgrid", "report", path_word(logdir), *words])
 
 
-def asked_by(grids: Sequence[Path]) -> "list[GridRecord]":
-    """Return what grids ask now, for runs that they may not have been there for."""
-    from fmgrid.grid import load_plan, to_asked
-
-    return to_asked(load_plan(grids), datetime.now(UTC))
-
-
-def _read_quantity(
-    name: str, text: str | None, parse: Callable[[str], Q | None], wanted: str
+def _parse_quantity(
+    name: str, text: str | None, parse: Callable[[str], Q | None], examples: str
 ) -> Q | None:
-    """Return what an option such as "--timeout" says, None if it isn't given."""
-    quantity = None if text is None else parse(text)
-    if text is not None and quantity is None:
-        raise InputError([Problem(Place(f"{name} {printable(text, 40)}"), "", f"is not {wanted}")])
+    if text is None:
+        return None
+    if (quantity := parse(text)) is None:
+        raise InputError.at(f"{name} {printable(text, 40)}", f"is not understood; write {examples}")
     return quantity
 
 
@@ -243,4 +224,4 @@ def _parse_seeds(text: str) -> list[int]:
     if len(seeds) == len(matches) and max(seeds) <= MAX_SEED:
         return list(dict.fromkeys(seeds))
     problem = f"is not a list of whole numbers from 0 to {MAX_SEED}; write --seeds 0,1,2"
-    raise InputError([Problem(Place(f"--seeds {printable(text, 100)}"), "", problem)])
+    raise InputError.at(f"--seeds {printable(text, 100)}", problem)

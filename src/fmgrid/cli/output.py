@@ -1,15 +1,18 @@
-"""Where words go: talk to stderr, data to stdout, and every error into its exit code."""
+"""Where words go and how a command ends: talk to stderr, data to stdout, errors and signals.
+
+Ctrl-C, a closing terminal and kill ask fmgrid to stop; a second one ends it at once.
+"""
 
 import codecs
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -23,14 +26,15 @@ from fmgrid.errors import (
 from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
 
 _PLAIN = {"\N{MINUS SIGN}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MULTIPLICATION SIGN}": "x"}
-
-P = ParamSpec("P")
+_SHOW_CURSOR = b"\x1b[?25h\r\n"
+# SIGHUP is what a terminal sends when it closes; Windows has neither.
+_SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -55,23 +59,16 @@ def say(text: str, style: str | None = None) -> None:
         sys.stderr.write(capture.get())
         sys.stderr.flush()
     except OSError:
-        give_up(sys.stderr)
+        discard(sys.stderr)
 
 
-def warn(text: str) -> None:
-    """Say what the user should look at."""
-    say(f"warning: {printable(text)}", style="yellow")
+def warn(*texts: str) -> None:
+    """Say what the user should look at, each text on a line."""
+    for text in texts:
+        say(f"warning: {printable(text)}", style="yellow")
 
 
-def put(content: "RenderableType") -> None:
-    """Print a table or text to stdout, without the spaces that would fill its lines."""
-    target = console()
-    with target.capture() as capture:
-        target.print(content)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
-
-
-def put_json(answer: object) -> None:
+def print_json(answer: object) -> None:
     """Print the answer of a command for a script."""
     print(json.dumps(answer, indent=2, default=str))  # an argument may be a date
 
@@ -110,65 +107,75 @@ def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.backslashreplace_errors(error)
 
 
-def reported(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what a user can cause into a message and an exit code, without a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            check_address_space()
-            _check_working_folder()
-            command(*args, **kwargs)
-            sys.stdout.flush()  # here, where it can still be told that nothing takes it
-        except InputError as error:
-            say(f"{error}\n{counted(len(error.problems), 'mistake')}; nothing was done")
-            raise typer.Exit(error.exit_code) from None
-        except FmgridError as error:
-            say(f"fmgrid: {error}")
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            say("fmgrid: interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            give_up(sys.stdout)  # the reader has what it wanted
-            raise typer.Exit from None
-        except typer.Exit:  # which is a RuntimeError
-            raise
-        except REFUSALS as error:
-            raise typer.Exit(refuse(error)) from None
-
-    return wrapped
-
-
-# Among these are the errors with which the machine refuses something.
-REFUSALS = (OSError, MemoryError, RuntimeError, ImportError)
-
-
-def refuse(error: BaseException) -> int:
-    """Say what the machine refused, most often to print; return the exit code.
-
-    Raises the error if it means something else.
-    """
-    text = explain_refusal(error)
-    if not text:
-        if not isinstance(error, OSError):
-            raise error
-        give_up(sys.stdout)
-        text = str(error) if error.filename else f"the output cannot be written: {error}"
-    say(f"fmgrid: {text}")
-    return MachineError.exit_code
-
-
-def _check_working_folder() -> None:
-    """Raise `MachineError` where the shell stands in a folder that is gone."""
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn errors that a user can cause into a message and an exit code, without a traceback."""
     try:
-        Path.cwd()
-    except FileNotFoundError as error:
-        raise MachineError("the working directory is gone; cd to one that is there") from error
+        check_address_space()
+        try:
+            Path.cwd()
+        except FileNotFoundError as error:
+            message = "the working directory is gone; cd to one that is there"
+            raise MachineError(message) from error
+        yield
+        sys.stdout.flush()  # here, where an error can still be reported
+    except InputError as error:
+        say(f"{error}\n{counted(len(error.problems), 'mistake')}; nothing was done")
+        sys.exit(error.exit_code)
+    except FmgridError as error:
+        say(f"fmgrid: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("fmgrid: interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        discard(sys.stdout)  # the reader has what it wanted
+        sys.exit()
+    except typer.Exit:  # which is a RuntimeError
+        raise
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        text = explain_refusal(error)
+        if not text:
+            if not isinstance(error, OSError):
+                raise
+            discard(sys.stdout)
+            text = str(error) if error.filename else f"the output cannot be written: {error}"
+        say(f"fmgrid: {text}")
+        sys.exit(MachineError.exit_code)
 
 
-def give_up(stream: TextIO) -> None:
-    """Send nowhere what a stream has left to say; Python would complain of it at its exit."""
+def discard(stream: TextIO) -> None:
+    """Send the rest of a stream to the null device; Python would complain of it at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def catch_signals() -> None:
+    """Raise KeyboardInterrupt at the first of the signals, and end the process at the second.
+
+    Workers need no word of it: they end with the process. What was ignored from the start,
+    as nohup has it, stays ignored.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def ignore_signals() -> None:
+    """Let the process exit with the code that it has chosen."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _stop(*_: object) -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) == _stop:
+            signal.signal(number, _end)
+    raise KeyboardInterrupt
+
+
+def _end(*_: object) -> None:
+    if sys.stderr.isatty():  # whose cursor the progress display has hidden
+        os.write(2, _SHOW_CURSOR)
+    os._exit(INTERRUPTED)

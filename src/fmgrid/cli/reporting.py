@@ -1,26 +1,36 @@
-"""`fmgrid report`: the results of a folder's runs as pages with pictures, or as JSON."""
+"""`fmgrid report`: the results of a folder's runs as pages with pictures, or as JSON.
 
-from collections.abc import Sequence
+A report appears with all of its files or none, and in the place of nobody else's.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.analysis.verdicts import open_over_all
-from fmgrid.cli.output import put_json, say, warn
-from fmgrid.cli.placing import PAGES, PICTURES, check_place, place
-from fmgrid.errors import FmgridError, InputError, Place, Problem
+from fmgrid.cli.output import print_json, say, warn
+from fmgrid.cli.showing import resolve
+from fmgrid.errors import FmgridError, InputError
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.language import to_text
 from fmgrid.hypotheses.registry import GridRecord, read_asked, recall
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.html import to_html
 from fmgrid.pages.markdown import to_markdown
-from fmgrid.report import Evidence, Reference, to_document, weigh
+from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
 from fmgrid.report.overview import deciding_figures
+from fmgrid.results.store import naming
 from fmgrid.results.summary import Contents, read_runs
-from fmgrid.words import command_line, counted
+from fmgrid.system.disk import move_file, move_folder, read_regular
+from fmgrid.words import command_line, counted, first_few
 
+_PAGES = ("report.md", "report.html")
+_PICTURES = "visualizations"
+_MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a few millions
 _WARNINGS_SHOWN = 20
 
 
@@ -54,25 +64,71 @@ def write_report(
     pictures: list[tuple[str | None, Picture]] = []
     files: dict[str, bytes] = {}
     for drawn in plots.draw_all(study, evidence.effects):
-        files[f"{PICTURES}/{drawn.name}.png"] = plots.to_png(drawn.figure)
+        files[f"{_PICTURES}/{drawn.name}.png"] = plots.to_png(drawn.figure)
         # A caption is text, and holds names of any kind.
         caption, svg = plain(drawn.caption), plots.to_svg(drawn.figure)
         pictures.append((drawn.group, Picture(drawn.name, drawn.title, caption, svg)))
     document = to_document(evidence, pictures, logdir, command)
-    for name, text in zip(PAGES, (to_markdown(document), to_html(document)), strict=True):
+    for name, text in zip(_PAGES, (to_markdown(document), to_html(document)), strict=True):
         files[name] = text.encode()
     place(output, files)
     return evidence, [output / name for name in files]
 
 
-def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
+def check_place(folder: Path) -> None:
+    """Refuse a folder with pages or pictures that may not be fmgrid's.
+
+    Raises `InputError`; `StoreError` where that cannot be told.
+    """
+    with naming(folder):
+        is_file = folder.exists() and not folder.is_dir()
+        strangers = [  # a page says itself whose it is, and the first one whose pictures are there
+            name
+            for name, page in zip((*_PAGES, _PICTURES), (*_PAGES, _PAGES[0]), strict=True)
+            if (folder / name).exists() and MARK not in _read(folder / page)
+        ]
+    if is_file or strangers:
+        names = first_few(strangers)
+        message = f"holds {names}, which may be your own; name another folder"
+        raise InputError.at(f"-o {folder}", "is a file; name a folder" if is_file else message)
+
+
+def place(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, by their paths in it, when all of them are there to be written.
+
+    Pictures that only the older report has go. Raises `StoreError`, and then the folder is as it
+    was.
+    """
+    target = resolve(folder)
+    is_new = not target.exists()
+    staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
+    try:
+        with naming(folder):
+            linked = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
+            for name, content in files.items():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                (staged / name).write_bytes(content)
+            if is_new:
+                move_folder(staged, target)
+                return
+            for name in files:
+                (target / name).parent.mkdir(exist_ok=True)
+                move_file(staged / name, target / name)
+            for path in target.glob(f"{_PICTURES}/*.png"):
+                name = f"{_PICTURES}/{path.name}"
+                if name not in files and any(line.endswith(f"]({name})") for line in linked):
+                    path.unlink()
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def show_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
     """Name the verdicts and the pages, or print the figures for a script."""
     if json:
-        put_json(_to_json(evidence, files))
+        print_json(_to_json(evidence, files))
         return
     study = evidence.study
-    for text in study.left_out:
-        warn(text)
+    warn(*study.left_out)
     numbers = {"experiment": len(study.scored), "run": len(study.runs), "picture": len(files) - 2}
     say(", ".join(counted(number, noun) for noun, number in numbers.items()))
     for verdict in evidence.verdicts:
@@ -83,8 +139,7 @@ def tell_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
 
 def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     """Say why there is nothing to report on."""
-    for text in contents.warnings[:_WARNINGS_SHOWN]:
-        warn(text)
+    warn(*contents.warnings[:_WARNINGS_SHOWN])
     numbers = {
         "failed": sum(len(one.failures) for one in study.experiments.values()),
         "unfinished": len(contents.unfinished),
@@ -93,17 +148,19 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     states = ", ".join(f"{number:,} {state}" for state, number in numbers.items() if number)
     if numbers["failed"]:
         status = command_line(["fmgrid", "status", as_argument(logdir)])
-        raise FmgridError(
-            f"{logdir}: has no complete run: {states}; "
-            f"{status} names them, and fmgrid show says why one failed"
-        )
+        raise FmgridError(f"{logdir}: has no complete run: {states}; {status} names them")
     if states:
         message = f"has no complete run yet: {states}; the same fmgrid run does them"
     elif contents.warnings:
         message = f"has no run that can be read: {counted(len(contents.warnings), 'warning')} above"
     else:
         message = "has no runs; fmgrid run trains some"
-    raise InputError([Problem(Place(str(logdir)), "", message)])
+    raise InputError.at(str(logdir), message)
+
+
+def _read(page: Path) -> str:
+    """Return the text of a page, "" if it is no file."""
+    return read_regular(page, _MOST_BYTES).decode(errors="replace") if page.is_file() else ""
 
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:

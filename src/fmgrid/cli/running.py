@@ -1,25 +1,30 @@
-"""`fmgrid run`: the stages put together, and what is said of them."""
+"""`fmgrid run`: the stages put together, and what a person sees meanwhile and at the end."""
 
+import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from fmgrid.analysis.experiments import best_of
-from fmgrid.cli.interrupts import deafen
+from fmgrid.analysis.experiments import ExperimentRuns, best_of
 from fmgrid.cli.options import RunOptions
-from fmgrid.cli.output import INTERRUPTED, console, give_up, say, warn
-from fmgrid.cli.progress import Progress, describe_best, describe_run
-from fmgrid.cli.refusals import refuse
-from fmgrid.cli.showing import warn_of_unanswerable
+from fmgrid.cli.output import INTERRUPTED, console, discard, ignore_signals, say, warn
+from fmgrid.cli.planning import describe_work, make_checked_agenda, warn_of_unanswerable
+from fmgrid.cli.showing import describe_best, describe_run, name_of
 from fmgrid.components import check_component, find_distinct, needs_own_process
-from fmgrid.components.plugins import is_plugged_in, on_one_line
+from fmgrid.components.kinds import is_plugged_in, on_one_line
 from fmgrid.data.cache import prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
@@ -28,63 +33,142 @@ from fmgrid.execution.processes import Processes
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Definition, Plan, to_asked
-from fmgrid.hypotheses import registry as questions
+from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
-from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds, workers_for
+from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import command_line, counted
+from fmgrid.words import command_line, counted, shortened
 
-FAILED = 1
-FAILURES_SHOWN = 20
+_FAILED = 1
+_FAILURES_SHOWN = 20
+_SHORTEST_NAME = 8  # characters, where a terminal is narrow
 
 
-def run_grids(plan: Plan, store: Store, workers: int, policy: Policy, options: RunOptions) -> int:
+@dataclass
+class Progress:
+    """Counts finished runs and estimates the rest; rich renders it, a pipe gets `line`."""
+
+    total: int  # runs that will be stored
+    trainings: Sequence[Experiment]  # those of them that are trained
+    running: Callable[[], Sequence[Experiment]]
+    clock: Callable[[], float] = time.monotonic
+    finished: int = 0
+    failed: int = 0
+    runs: list[Run] = field(default_factory=list)  # old and new
+    best: Sequence[ExperimentRuns] = ()  # of each set of images that judges experiments
+    started: float = field(init=False)
+    _spent: float = 0.0  # estimated cost of what is done
+    _working_since: float = 0.0  # when the first training began
+    _ranked_next: float = -math.inf  # of thousands of experiments, ranking takes a while
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+        self._cost = sum(map(estimate_seconds, self.trainings))
+        self.best = best_of(self.runs)
+
+    def add(self, run: Run) -> None:
+        """Count a finished run."""
+        self.finished += 1
+        self.failed += run.status != "complete"
+        if not self._spent:  # the workers' start is no measure of their speed
+            self._working_since = self.clock() - run.seconds
+        if run.trained_as is None:
+            self._spent += estimate_seconds(run.experiment)
+        self.runs.append(run)
+        if self.clock() >= self._ranked_next or self.finished == self.total:
+            began = self.clock()
+            self.best = best_of(self.runs)
+            self._ranked_next = self.clock() + 20 * (self.clock() - began)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will go on, each run weighed by its cost; None before the first ends."""
+        if not self._spent:
+            return None
+        worked = self.clock() - self._working_since
+        return worked * max(self._cost - self._spent, 0.0) / self._spent
+
+    def line(self, run: Run) -> str:
+        """Return the line of a finished run for a pipe."""
+        place = f"[{self.finished:>{len(str(self.total))}}/{self.total}]"
+        return f"{place} {run.experiment.run_name}: {describe_run(run)}"
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the state of this moment in two lines."""
+        words = [
+            f"{self.finished}/{self.total}",
+            f"{format_seconds(self.clock() - self.started)} gone",
+        ]
+        if (left := self.seconds_left) is not None:
+            words.append(f"{format_seconds(left)} left")
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        grid = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
+        grid.add_row(bar, Text(", ".join(words), no_wrap=True, overflow="ellipsis"))
+        yield grid
+        yield Text(self.now(options.max_width), no_wrap=True, overflow="ellipsis")
+
+    def now(self, width: int) -> str:
+        """Return the best run, and as many of those that are running as fit into *width*."""
+        running = [experiment.run_name for experiment in self.running()]
+        names = [*running, *map(name_of, self.best)]
+        short = shortened(names, max(width // 5, _SHORTEST_NAME))
+        text = f"best so far: {describe_best(self.best, short)}" if self.best else ""
+        if not running:
+            return text or "starting"
+        begin = f"{text}; running: " if text else "running: "
+        for number in range(len(running), 0, -1):
+            more = f" and {len(running) - number} more" if number < len(running) else ""
+            text = f"{begin}{', '.join(short[name] for name in running[:number])}{more}"
+            if len(text) <= width:
+                break
+        return text
+
+
+def run_grids(options: RunOptions, policy: Policy) -> int:
     """Run what is missing and return the exit code."""
-    definitions = plan.definitions
-    experiments = [definition.experiment for definition in definitions]
-    agenda = make_agenda(experiments, store, policy)
-    refuse(definitions, agenda, store)
+    plan, store, workers = options.load(), Store(options.logdir), options.count_workers()
+    agenda = make_checked_agenda(plan, store, policy)
     if not agenda.wanted:
         _note_afterwards(plan, store)
         return _conclude(agenda, [], store, options)
     warn_of_unanswerable(plan)
     with store.locked():
-        agenda = make_agenda(experiments, store, policy)  # nobody else writes any more
-        refuse(definitions, agenda, store)
+        agenda = make_checked_agenda(plan, store, policy)  # nobody else writes any more
         store.check_room(len(agenda.wanted), sum(one.epochs for one in agenda.wanted))
-        runs: list[Run] = []
         try:
-            _run_all(plan, agenda, store, workers, options, runs)
+            runs = _run_all(plan, agenda, store, workers, options)
         except KeyboardInterrupt:
             # The runs that are stored count: the signal may have come before a line told of one.
-            items = make_agenda(experiments, store).items
+            items = make_agenda((one.experiment for one in plan.definitions), store).items
             done = sum(item.state == "complete" for item in items)
             every = counted(len(items), "run")
             say(f"interrupted; {done} of {every} done, the same command does the rest")
-            deafen()
+            ignore_signals()
             return INTERRUPTED
     return _conclude(agenda, runs, store, options)
 
 
 def _note_afterwards(plan: Plan, store: Store) -> None:
-    """Note what grids ask of runs that are all there: it may have been added since."""
-    asked = to_asked(plan, datetime.now(UTC))
+    """Store the grid records of complete runs: their questions may have been added since."""
+    records = to_asked(plan, datetime.now(UTC))
     try:
-        if questions.unnoted(store.root, asked):
+        if registry.unnoted(store.root, records):
             with store.locked():
-                _note(asked, store)
+                _note(records, store)
     except StoreError as error:  # a folder that one may only read, or that another one uses
-        warn(f"what the grids ask was not noted, and no report will know of it: {error}")
+        warn(f"the questions of the grids were not noted, and no report has them: {error}")
 
 
-def _note(asked: Sequence[GridRecord], store: Store) -> None:
-    for aside in questions.note(store.root, asked):
-        warn(f"what a grid asked was damaged, is now {aside}, and was noted anew")
+def _note(records: Sequence[GridRecord], store: Store) -> None:
+    for aside in registry.note(store.root, records):
+        warn(f"the record of a grid was damaged, is now {aside}, and was written anew")
 
 
 def _set_aside(items: Sequence[Surveyed], store: Store) -> None:
@@ -95,21 +179,26 @@ def _set_aside(items: Sequence[Surveyed], store: Store) -> None:
 
 
 def _run_all(
-    plan: Plan, agenda: Agenda, store: Store, workers: int, options: RunOptions, runs: list[Run]
-) -> None:
-    """Give every wanted experiment a run; append each to *runs* when it is stored.
+    plan: Plan, agenda: Agenda, store: Store, workers: int, options: RunOptions
+) -> list[Run]:
+    """Give every wanted experiment a run, unless too many fail; return the runs.
 
     Nothing is set aside before everything is there that training needs.
     """
-    memory = options.memory_bytes or available_memory()
+    limit, memory = options.limits()
     timeouts = {
         definition.experiment.run_name: seconds
         for definition in plan.definitions
-        if (seconds := options.timeout_seconds or definition.timeout)
+        if (seconds := limit or definition.timeout)
     }
-    workers = _fit(workers, agenda, has_limits=bool(timeouts))
-    if not options.quiet:
-        say(_announcement(agenda, workers))
+    available = available_memory()
+    workers = min(workers, len(agenda.trainings))
+    if workers > (fitting := workers_for(available)):
+        workers = fitting
+        warn(f"{format_bytes(available)} of memory are room for {counted(workers, 'worker')} only")
+    if timeouts and not workers and agenda.trainings:
+        warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
+    options.tell(describe_work(agenda, workers))
     with (
         Processes(workers, preload=[PRELOAD], tell=warn)
         if workers
@@ -117,51 +206,31 @@ def _run_all(
     ):
         # Meanwhile the workers' server imports torch.
         datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
-        tell = (lambda _: None) if options.quiet else say
-        data = {dataset: prepare(dataset, options.data_dir, tell, warn) for dataset in datasets}
+        data = {name: prepare(name, options.data_dir, options.tell, warn) for name in datasets}
         _check_components(plan.definitions, agenda.trainings, executor, timeouts)
         command = command_line(["fmgrid", *sys.argv[1:]])
         _note(to_asked(plan, datetime.now(UTC), command, options.to_command()), store)
         _set_aside(agenda.set_aside, store)
-        commit = _describe_commit()
-        train = partial(train_one, data, {"git": commit} if commit else {})
+        train = partial(train_one, data, _describe_commit())
 
         def to_task(experiment: Experiment) -> Task:
             seconds = timeouts.get(experiment.run_name)
-            return Task(experiment, train, seconds, memory, needs_own_process(experiment))
+            own = needs_own_process(experiment)
+            return Task(experiment, train, seconds, memory or available, own)
 
         complete = [item.run for item in agenda.items if item.run and item.state == "complete"]
         progress = Progress(
             len(agenda.wanted), agenda.trainings, lambda: executor.running, runs=complete
         )
+        most = 1 if options.fail_fast else options.max_failures
+        runs = []
         with _shown(progress, is_wanted=bool(workers) and not options.quiet):
             for run in run_all(GridSearch(agenda.wanted), store, executor, to_task, agenda.sources):
                 runs.append(run)
                 _report(run, progress, options)
-                if progress.failed == (1 if options.fail_fast else options.max_failures):
-                    return
-
-
-def _fit(workers: int, agenda: Agenda, *, has_limits: bool) -> int:
-    """Return as many workers as there are trainings and room for, and say what is not kept."""
-    workers = min(workers, len(agenda.trainings))
-    memory = available_memory()
-    if workers > (fitting := workers_for(memory)):
-        workers = fitting
-        warn(f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only")
-    if has_limits and not workers and agenda.trainings:
-        warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
-    return workers
-
-
-def _announcement(agenda: Agenda, workers: int) -> str:
-    total, others = counted(len(agenda.wanted), "run"), len(agenda.wanted) - len(agenda.trainings)
-    if not agenda.trainings:
-        return f"{total}, all of them part of finished trainings"
-    shared = f", {others} of them part of another's training," if others else ""
-    seconds = estimate_wall_seconds(list(map(estimate_seconds, agenda.trainings)), workers or 1)
-    where = f"on {counted(workers, 'worker')}" if workers else "in this process"
-    return f"{total}{shared} {where}, about {format_seconds(seconds)}"
+                if progress.failed == most:
+                    break
+        return runs
 
 
 def _check_components(
@@ -198,22 +267,19 @@ def _check_components(
 
 @contextmanager
 def _shown(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
-    """Keep the progress in sight while a person looks on."""
+    """Show the progress on a terminal."""
     if not is_wanted or not sys.stderr.isatty():
         yield
         return
     live = Live(progress, console=console(stderr=True), refresh_per_second=8, transient=True)
     try:
         live.start()
-    except RuntimeError:  # the machine refuses a thread, without which the runs go on
-        live.auto_refresh = False
-    try:
         yield
     finally:
         try:
             live.stop()
         except OSError:  # the terminal was closed
-            give_up(sys.stderr)
+            discard(sys.stderr)
 
 
 def _report(run: Run, progress: Progress, options: RunOptions) -> None:
@@ -222,7 +288,7 @@ def _report(run: Run, progress: Progress, options: RunOptions) -> None:
         try:
             print(run.model_dump_json(), flush=True)
         except BrokenPipeError:  # whoever read this has left; the runs are wanted all the same
-            give_up(sys.stdout)
+            discard(sys.stdout)
     failed = run.status != "complete"
     if failed or not (options.quiet or sys.stderr.isatty()):
         (warn if failed else say)(progress.line(run))
@@ -236,46 +302,44 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
     failed = [run for run in known.values() if run.status != "complete"]
     missing = len(agenda.items) - len(known)
     root = as_argument(store.root)
-    if not options.quiet:
-        if not runs:
-            say("nothing to do")
-        best = best_of(complete)
-        of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
-        say(f"{of_all}; best: {describe_best(best)}" if best else of_all)
-        if complete and not failed and not missing:
-            steps = (command_line(["fmgrid", step, root]) for step in ("summarize", "report"))
-            say(f"next: {' && '.join(steps)}")
+    if not runs:
+        options.tell("nothing to do")
+    of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
+    best = best_of(complete)
+    options.tell(f"{of_all}; best: {describe_best(best)}" if best else of_all)
     if failed:
-        lines = [f"  {run.experiment.run_name}: {describe_run(run)}" for run in failed]
-        if (more := len(failed) - FAILURES_SHOWN) > 0:
-            status = command_line(["fmgrid", "status", root])
-            lines[FAILURES_SHOWN:] = [f"  and {more} more; see {status}"]
+        say(f"{len(failed)} failed:")
+        for run in failed[:_FAILURES_SHOWN]:
+            say(f"  {run.experiment.run_name}: {describe_run(run)}")
+        if (more := len(failed) - _FAILURES_SHOWN) > 0:
+            say(f"  and {more} more; see {command_line(['fmgrid', 'status', root])}")
         where = [] if store.root == Path("modellogs") else ["--logdir", root]
         show = command_line(["fmgrid", "show", "RUN", *where])
-        lines.append(f"{show} tells more of one; --retry-failed runs them again")
-        for line in (f"{len(failed)} failed:", *lines):
-            say(line)
-    if missing and not options.quiet:
-        command = "the command without --retry-failed" if options.retry_failed else ""
-        say(f"{missing} not run; {command or 'the same command'} does the rest")
-    return FAILED if failed or missing else 0
+        say(f"{show} tells more of one; --retry-failed runs them again")
+    if missing:
+        command = "command without --retry-failed" if options.retry_failed else "same command"
+        options.tell(f"{missing} not run; the {command} does the rest")
+    if failed or missing:
+        return _FAILED
+    steps = (command_line(["fmgrid", step, root]) for step in ("summarize", "report"))
+    options.tell(f"next: {' && '.join(steps)}")
+    return 0
 
 
-def _describe_commit() -> str | None:
-    """Return the commit of the current folder, with "-dirty" if need be; None without one."""
+def _describe_commit() -> dict[str, str]:
+    """Return the commit of the current folder, with "-dirty" if need be; nothing without one."""
     git = shutil.which("git")
     if git is None or Path(git).absolute().parent == Path.cwd():  # Windows looks there first
-        return None
+        return {}
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(  # noqa: S603 - a program that is installed
             [git, "-c", "core.fsmonitor=false", *describe],  # which is the folder's own program
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=False,
+            capture_output=True,
+            check=True,
             timeout=5,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.decode(errors="replace").strip() if result.returncode == 0 else None
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git": result.stdout.decode(errors="replace").strip()}

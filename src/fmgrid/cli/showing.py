@@ -1,26 +1,20 @@
-"""What the other commands print: plans, runs, tables."""
+"""What the other commands print and write: single runs, data sets, tables."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from fmgrid.cli.output import console, put, put_json, say, warn
-from fmgrid.cli.refusals import find_refusals
-from fmgrid.cli.tables import put_rows, to_lines
+from fmgrid.cli.output import console, print_json, say
+from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
-from fmgrid.grid import Plan
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.quantities import format_seconds
-from fmgrid.results.results_file import read_results
-from fmgrid.results.store import FOLDER_OF_GRIDS, NOT_THERE, Store, is_own_file
-from fmgrid.search import AS_EVER, Agenda, Policy, decide, make_agenda
+from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, naming
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
-from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import command_line, counted, printable
 
 if TYPE_CHECKING:
@@ -28,99 +22,9 @@ if TYPE_CHECKING:
     from fmgrid.data.cache import Prepared
     from fmgrid.results.summary import Contents
 
-BEST_SHOWN = 5
+_BEST_SHOWN = 5
+_SETS_SHOWN = 2  # of images that judge experiments
 _LONGEST_HEADER = 100_000  # bytes
-_FINISHED = "a finished run"  # in place of the name of a training
-
-
-def show_plan(
-    plan: Plan, store: Store, workers: int, policy: Policy = AS_EVER, *, json: bool
-) -> None:
-    """Print each run with the settings that tell it from the others, its state and cost.
-
-    Raises `InputError` at the end, with everything that run would refuse.
-    """
-    warn_of_unanswerable(plan)
-    experiments = [definition.experiment for definition in plan.definitions]
-    agenda = make_agenda(experiments, store, policy)
-    refusals = find_refusals(plan.definitions, agenda, store)
-    costs = [estimate_seconds(experiment) for experiment in agenda.trainings]
-    wall = estimate_wall_seconds(costs, max(1, min(workers, len(costs))))
-    if json:
-        totals = {"count": len(experiments), "to_train": len(costs), "estimated_seconds": wall}
-        refused = {"refused": list(map(str, refusals))}
-        put_json({**totals, "workers": workers, **_plan_to_json(plan, agenda), **refused})
-    else:
-        _put_plan(agenda)
-        shared = len(agenda.wanted) - len(costs)
-        hypotheses = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
-        where = f"on {counted(workers, 'worker')}" if workers else "in one process"
-        parts = [f"{counted(len(experiments), 'run')}, {len(costs)} to train"]
-        parts += [f"{shared} part of another's training"] if shared else []
-        parts += [f"about {format_seconds(wall)} {where}"] if costs else []
-        say(", ".join([*parts, *([hypotheses] if plan.hypotheses else [])]))
-        if refusals:
-            say(f"fmgrid run would refuse this, and train nothing{_instead(agenda, store)}:")
-    if refusals:
-        raise InputError(refusals)
-
-
-def _plan_to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
-    trained = set(map(id, agenda.trainings))
-    runs = [
-        {
-            "run": item.experiment.run_name,
-            "state": item.state,
-            "note": item.note,
-            "trained": id(item.experiment) in trained,
-            "seconds": round(estimate_seconds(item.experiment), 3),
-            "defined": str(definition.place),
-            "settings": item.experiment.model_dump(),
-        }
-        for definition, item in zip(plan.definitions, agenda.items, strict=True)
-    ]
-    hypotheses = [
-        {name: getattr(stated, name) for name in ("claim", "expect", "metric", "place")}
-        for stated in plan.hypotheses
-    ]
-    return {"runs": runs, "hypotheses": hypotheses}
-
-
-def _put_plan(agenda: Agenda) -> None:
-    leaders = {experiment.prefix_key: experiment.run_name for experiment in agenda.trainings}
-    costs = {id(one): f"with {leaders.get(one.prefix_key, _FINISHED)}" for one in agenda.wanted}
-    costs |= {id(one): f"{estimate_seconds(one):.1f}" for one in agenda.trainings}
-    settings = [_flat_settings(item.experiment) for item in agenda.items]
-    every = dict.fromkeys(name for flat in settings for name in flat)
-    differing = [name for name in every if len({flat.get(name, "") for flat in settings}) > 1]
-    rows = [
-        [
-            item.experiment.run_name,
-            *(flat.get(name, "") for name in differing),
-            *(item.state, costs.get(id(item.experiment), "")),
-        ]
-        for item, flat in zip(agenda.items, settings, strict=True)
-    ]
-    put_rows(("run", *differing, "state", "seconds"), rows, [row[0] for row in rows])
-
-
-def _instead(agenda: Agenda, store: Store) -> str:
-    """Return what run --replace would do, "" where it would not go on either."""
-    states = {item.state for item in agenda.items}
-    if agenda.policy != AS_EVER or "blocked" in states or not states & {"changed", "newer"}:
-        return ""
-    replacing = decide(agenda.items, store, Policy(set_aside=True))
-    aside = counted(len(replacing.set_aside), "run")
-    return f"; with --replace it would set {aside} aside and train {len(replacing.trainings)}"
-
-
-def warn_of_unanswerable(plan: Plan) -> None:
-    """Say which hypotheses --set has taken the ground from."""
-    if plan.unanswerable:
-        first = plan.unanswerable[0]
-        number = len(plan.unanswerable)
-        told = f"{number} hypotheses are" if number > 1 else "a hypothesis is"
-        warn(f"{told} left out, because --set takes away what they are about: {first}")
 
 
 def show_best(contents: "Contents") -> None:
@@ -135,33 +39,56 @@ def show_best(contents: "Contents") -> None:
     for ranked in sets:
         if len(sets) > 1:
             target.print(f"scored on {images_of(ranked[0])}")
-        target.print(_best_table(ranked[:BEST_SHOWN], target.width), soft_wrap=True)
+        rows = []
+        for one in ranked[:_BEST_SHOWN]:
+            losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
+            figures = ("" if loss is None else f"{loss:.4f}" for loss in losses)
+            rows.append([name_of(one), str(len(one.runs)), f"{one.mean('accuracy'):.2%}", *figures])
+        head = ("name", "seeds", "accuracy", "valid loss", "train loss")
+        print_rows(head, rows, [row[0] for row in rows], stderr=True)
 
 
-def _best_table(ranked: "Sequence[ExperimentRuns]", width: int) -> Table | str:
-    from fmgrid.cli.progress import name_of
+def describe_run(run: Run) -> str:
+    """Return a run's outcome in one line."""
+    if run.status != "complete" or run.final is None:
+        return f"{run.status}: {run.failure.message if run.failure else 'no reason is known'}"
+    figures = f"{run.final.accuracy:.2%} right, loss {run.final.valid_loss:.4f}"
+    if run.trained_as:
+        return f"{figures}, from the training of {run.trained_as}"
+    again = f", attempt {run.attempts}" if run.attempts > 1 else ""
+    return f"{figures}, {format_seconds(run.seconds)}{again}"
 
-    is_repeated = any(len(one.runs) > 1 for one in ranked)
-    rows = []
-    for one in ranked:
-        losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
-        name = [one.name, str(len(one.runs))] if is_repeated else [name_of(one)]
-        figures = ["" if loss is None else f"{loss:.4f}" for loss in losses]
-        rows.append([*name, f"{one.mean('accuracy'):.2%}", *figures])
-    first = ("experiment", "seeds") if is_repeated else ("run",)
-    head = (*first, "accuracy", "valid loss", "train loss")
-    return to_lines(head, rows, [row[0] for row in rows], width)
+
+def describe_best(
+    best: "Sequence[ExperimentRuns]", short: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return the best experiments with their mean accuracies, of each set of images that judges.
+
+    *short* has shorter names.
+    """
+    from fmgrid.analysis.experiments import images_of
+
+    texts = []
+    for one in best[:_SETS_SHOWN]:
+        name, number = name_of(one), len(one.runs)
+        text = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
+        text += f", the mean of {number} seeds" if number > 1 else ""
+        texts.append(f"{text} on {images_of(one)}" if len(best) > 1 else text)
+    return ", ".join(texts)
+
+
+def name_of(one: "ExperimentRuns") -> str:
+    """Return the name of a single run, or of an experiment of several."""
+    return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
 
 
 def show_run(run: Run, *, json: bool) -> None:
     """Print everything that is known of a run."""
-    from fmgrid.cli.progress import describe_run
-
     if json:
         print(run.model_dump_json(indent=2))
         return
     print(printable(f"{run.experiment.run_name}: {describe_run(run)}"))
-    for title, values in (("settings", _flat_settings(run.experiment)), ("software", run.software)):
+    for title, values in (("settings", flat_settings(run.experiment)), ("software", run.software)):
         print(f"\n{title}")
         for name, value in values.items():
             print(printable(f"  {name:15} {value}"))
@@ -175,41 +102,44 @@ def show_run(run: Run, *, json: bool) -> None:
             for record in run.history
         ]
         print()
-        put_rows(columns, rows)
+        print_rows(columns, rows)
     if run.test_accuracy is not None:
         print(f"\ntest images: {run.test_accuracy:.2%} right, loss {run.test_loss:.4f}")
     if run.failure:
-        told = run.failure.traceback or run.failure.message
-        print("", *map(printable, told.splitlines()), sep="\n")
+        text = run.failure.traceback or run.failure.message
+        print("", *map(printable, text.splitlines()), sep="\n")
 
 
-def find_run(name: str, store: Store) -> Run:
+def find_run(name: str, logdir: Path) -> Run:
     """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
-    folder = _folder_of(name, store)
-    path = Store(folder.parent).results_file(folder.name)
-    missing = "is not finished"
+    root, run_name = locate(name, logdir)
+    store = Store(root)
     try:
-        if path.name in os.listdir(folder):  # noqa: PTH208
-            return read_results(path)
+        run = store.read(run_name)
     except DamagedFileError as error:
         raise StoreError(str(error)) from error
-    except OSError as error:
-        if error.errno not in NOT_THERE:
-            raise StoreError(f"{folder}: cannot be listed: {error.strerror}") from error
-        missing = f"no such run in {folder.parent}"
-    status = command_line(["fmgrid", "status", as_argument(folder.parent)])
-    raise InputError([Problem(Place(f"fmgrid show {name}"), "", f"{missing}; {status} names them")])
+    if run is None:
+        is_there = store.folder(run_name).is_dir()
+        missing = "is not finished" if is_there else f"no such run in {root}"
+        status = command_line(["fmgrid", "status", as_argument(root)])
+        raise InputError.at(f"fmgrid show {name}", f"{missing}; {status} names them")
+    return run
 
 
-def _folder_of(name: str, store: Store) -> Path:
-    """Return the folder of a run that is called by its name or its path."""
+def locate(name: str, logdir: Path) -> tuple[Path, str]:
+    """Return the log folder and the name of a run or experiment, given by its name or folder.
+
+    Raises `InputError` for a folder that lies in no log folder.
+    """
+    path = logdir / name
     # Not Path.is_dir, which raises where it may not look.
-    folder = store.folder(name)
-    is_path = Path(name).name != name or not os.path.isdir(folder)  # noqa: PTH112
-    if is_path and os.path.isdir(name):  # noqa: PTH112
-        folder = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
-    # Results have the name of the folder itself, whatever a link to it is called.
-    return Path(os.path.realpath(folder)) if os.path.islink(folder) else folder  # noqa: PTH114
+    if Path(name).name != name and os.path.isdir(Path(name).parent):  # noqa: PTH112
+        path = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
+        if path.parent == path.parent.parent:  # compare would read the whole disk
+            raise InputError.at(name, "is no run: a log folder lies deeper; name a run")
+    if os.path.islink(path):  # noqa: PTH114 - results have the name of the folder itself
+        path = Path(os.path.realpath(path))
+    return path.parent, path.name
 
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:
@@ -221,18 +151,14 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
     counts = class_counts(prepared.folder, info.classes)
     if json:
         where = {"folder": str(prepared.folder), "source": prepared.source}
-        put_json({"dataset": prepared.dataset, **where, "counts": counts})
+        print_json({"dataset": prepared.dataset, **where, "counts": counts})
         return
     print(f"{prepared.dataset}: {info.description}")
     print(f"source   {prepared.source}")
     print(f"decoded  {prepared.folder}, checksums verified\n")
-    table = Table("class", box=None, pad_edge=False)
-    for split in counts:
-        table.add_column(split, justify="right")
-    for name in next(iter(counts.values())):
-        table.add_row(name, *(f"{counts[split][name]:,}" for split in counts))
-    table.add_row("all", *(f"{sum(counts[split].values()):,}" for split in counts))
-    put(table)
+    totals = ["all", *(f"{sum(numbers.values()):,}" for numbers in counts.values())]
+    rows = [[name, *(f"{numbers[name]:,}" for numbers in counts.values())] for name in info.classes]
+    print_rows(("class", *counts), [*rows, totals])
 
 
 def check_outputs(outputs: Mapping[str, Path | None]) -> None:
@@ -247,12 +173,12 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
             continue
         is_stdout = str(path) == "-"
         target = path if is_stdout else resolve(path)
-        if target in taken:
+        first = taken.setdefault(target, option)
+        if first != option:
             where = "stdout" if is_stdout else path
-            objection = f"{taken[target]} writes to {where}, too; name another file"
+            objection = f"{first} writes to {where}, too; name another file"
         else:
             objection = "" if is_stdout else _objection_to_target(target)
-            taken[target] = option
         if objection:
             problems.append(Problem(Place(f"{option} {path}"), "", objection))
     if problems:
@@ -261,25 +187,19 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
 
 def _objection_to_target(target: Path) -> str:
     """Return why a table must not be written to this path, which is no link; "" if it may be."""
-    try:
+    with naming(target):
         if target.is_dir():
             return "is a folder; name a file"
         if is_own_file(target) or target.parent.name == FOLDER_OF_GRIDS:
             return "is the name of a file in a log folder; name another file"
-        if target.is_file() and not _may_be_replaced(target):  # a device or a pipe loses nothing
-            return "was not written by fmgrid summarize, and would be lost; name another file"
-    except OSError as error:
-        raise StoreError(f"{target}: cannot be read: {error.strerror}") from error
+        if target.is_file():  # a device or a pipe loses nothing
+            from fmgrid.analysis.study import is_header_of_table
+
+            with target.open("rb") as stream:
+                header = stream.readline(_LONGEST_HEADER)
+            if header and not is_header_of_table(header.decode(errors="replace")):
+                return "was not written by fmgrid summarize, and would be lost; name another file"
     return ""
-
-
-def _may_be_replaced(file: Path) -> bool:
-    """Return whether a file is empty, or a table that summarize wrote."""
-    from fmgrid.analysis.study import is_header_of_table
-
-    with file.open("rb") as stream:
-        line = stream.readline(_LONGEST_HEADER)
-    return not line or is_header_of_table(line.decode(errors="replace"))
 
 
 def resolve(path: Path) -> Path:
@@ -291,38 +211,38 @@ def resolve(path: Path) -> Path:
     return target
 
 
-def put_csv(path: Path, csv: str, told: str) -> None:
-    """Write a table to a file, and say what it is of, or to stdout where that is -."""
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], noun: str
+) -> None:
+    """Write a table whole or not at all, and say how many rows it has; print it for "-".
+
+    Raises `StoreError` if it cannot be written.
+    """
+    from fmgrid.results.summary import to_csv
+
+    csv = to_csv(rows, columns)
     if str(path) == "-":
         print(csv, end="")
-    else:
-        write(path, csv)
-        say(f"{printable(str(path))}: {told}")
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file whole or not at all. Raises `StoreError` if that cannot be."""
+        return
     target = resolve(path)  # where a link leads, which stays one
-    try:
+    with naming(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         # A device or a pipe is not to be replaced. Only /dev/stdout itself leads to a pipe: its
         # target is no path.
         if path.exists() and not path.is_file():
-            path.write_bytes(content.encode())
+            path.write_bytes(csv.encode())
         else:
-            write_whole(target, content.encode())
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+            write_whole(target, csv.encode())
+    say(f"{printable(str(path))}: {counted(len(rows), noun)}")
 
 
-def _flat_settings(experiment: Experiment) -> dict[str, str]:
+def flat_settings(experiment: Experiment) -> dict[str, str]:
+    """Return the settings that are given, and the seed, as text; arguments one by one."""
     flat: dict[str, str] = {}
-    for name, setting in SETTINGS.items():
+    for name in SETTINGS:
         value = getattr(experiment, name)
-        if setting.is_table:
+        if isinstance(value, Mapping):
             flat |= {f"{name}.{key}": str(argument) for key, argument in value.items()}
-        elif isinstance(value, tuple):
-            flat[name] = show(value)
         elif value is not None:
-            flat[name] = str(value)
+            flat[name] = show(value) if isinstance(value, tuple) else str(value)
     return {**flat, "seed": str(experiment.seed)}

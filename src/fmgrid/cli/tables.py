@@ -1,5 +1,6 @@
 """Tables for a terminal of any width: names are shortened but stay distinct, figures are whole."""
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
@@ -7,7 +8,7 @@ from typing import TypeAlias
 from rich.cells import cell_len
 from rich.table import Table
 
-from fmgrid.cli.output import PIPE_WIDTH, console, put
+from fmgrid.cli.output import PIPE_WIDTH, console
 from fmgrid.words import printable, shortened
 
 Rows: TypeAlias = Sequence[Sequence[str]]
@@ -17,21 +18,22 @@ _SHORTEST_NAME = 12
 _SHORTEST_TITLE = 6
 
 
-def put_rows(head: Sequence[str], rows: Rows, names: Collection[str] = ()) -> None:
-    """Print rows to stdout as a table, or in blocks where the terminal is too narrow."""
-    lines = to_lines(head, rows, names, console().width)
-    if isinstance(lines, str):
-        print(lines)
-    else:
-        put(lines)
-
-
-def to_lines(head: Sequence[str], rows: Rows, names: Collection[str], width: int) -> Table | str:
-    """Return a table that fits into *width*, or text with a block for each row if none does.
+def print_rows(
+    head: Sequence[str], rows: Rows, names: Collection[str] = (), *, stderr: bool = False
+) -> None:
+    """Print rows as a table, or in blocks of lines where the terminal is too narrow.
 
     Each row begins with the name that it is about. The *names* in all cells are shortened as far
     as needed. Other cells may wrap at spaces, and are never cut.
     """
+    target = console(stderr=stderr)
+    with target.capture() as capture:
+        target.print(_lay_out(head, rows, names, target.width), soft_wrap=True)
+    lines = (line.rstrip() for line in capture.get().splitlines())  # filled up with spaces
+    print("\n".join(lines), file=sys.stderr if stderr else sys.stdout)
+
+
+def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int) -> Table | str:
     longest = max(map(len, names), default=0)
     least = min(longest, _SHORTEST_NAME)
     titles = [head[0], *(title[:_SHORTEST_TITLE] for title in head[1:])]
@@ -48,14 +50,13 @@ def to_lines(head: Sequence[str], rows: Rows, names: Collection[str], width: int
         return _to_table(head, whole)
     longer = range(least + 1, longest + 1)
     cells = rows_at(least + bisect_left(longer, True, key=is_too_wide))
-    for measure in (cell_len, _longest_word):
-        widths = _widths(titles, cells, measure)
-        if _total(widths) <= width:
-            # Cells that need not wrap come before titles that need not be cut.
-            for wanted in (_widths(titles, cells, cell_len), _widths(head, cells, cell_len)):
-                widths = _grown(widths, wanted, width)
-            return _to_table(head, cells, widths)
-    return _to_blocks(head, whole)
+    widths = _widths(titles, cells, _longest_word)
+    if _total(widths) > width:
+        return _to_blocks(head, whole)
+    # Cells that need not wrap come before titles that need not be cut.
+    for wanted in (_widths(titles, cells, cell_len), _widths(head, cells, cell_len)):
+        widths = _grown(widths, wanted, width)
+    return _to_table(head, cells, widths)
 
 
 def _shorten(cell: str, short: dict[str, str]) -> str:
@@ -90,7 +91,7 @@ def _widths(titles: Sequence[str], rows: Rows, measure: Callable[[str], int]) ->
 
 
 def _grown(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
-    """Give what room is left to the columns that want least more."""
+    """Give the room that is left to the columns that want least more."""
     grown = list(widths)
     room = width - _total(widths)
     for index in sorted(range(len(widths)), key=lambda index: wanted[index] - widths[index]):

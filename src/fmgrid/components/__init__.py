@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fmgrid.components.datasets import DATASET
-from fmgrid.components.kinds import Kind
+from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in, on_one_line
 from fmgrid.components.networks import NETWORK
 from fmgrid.components.optimizers import OPTIMIZER
-from fmgrid.components.plugins import ComponentError, is_plugged_in, on_one_line
-from fmgrid.components.signatures import as_float
+from fmgrid.components.signatures import inspected
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
 from fmgrid.words import printable
@@ -49,7 +48,7 @@ def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
     """Return *value* as an experiment with this optimizer holds it under *keys*."""
     match keys:
         case ["learning_rate"]:
-            return as_float(value, frozenset({"float"}))
+            return float(value) if type(value) is int else value
         case ["optimizer_args", argument]:
             return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
         case ["optimizer_args"] if isinstance(value, dict):
@@ -100,3 +99,17 @@ def check_component(setting: str, experiment: Experiment) -> str | None:
                 raise  # the machine is to blame, and not the arguments
             return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
     return None
+
+
+def inspect_class(request: Iterable[str]) -> tuple[str, str]:
+    """Return an objection to a class, "" if there is none, and what it takes as JSON.
+
+    *request* is a setting and its value, a plug-in: this is for a process of its own.
+    """
+    setting, name = request
+    try:
+        return "", inspected(KINDS[setting].load(name)).model_dump_json()
+    except ComponentError as error:
+        return str(error), ""
+    except BaseException as error:  # noqa: BLE001 - modules and metaclasses may do anything
+        return f"{printable(name, 80)} cannot be inspected ({on_one_line(error)})", ""

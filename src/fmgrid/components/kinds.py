@@ -1,14 +1,39 @@
-"""A kind of component: the settings that name one, and how it is looked up and checked."""
+"""A kind of component, and how a name of one is looked up: built in, or "package.module:Class".
 
+What somebody else's class takes is asked in a process of its own, because nobody knows what an
+import does to a process; the class itself is imported by a worker that serves no other run.
+"""
+
+import importlib
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, TypeGuard
 
-from fmgrid.components.plugins import ComponentError, ask_for_signature, is_plugged_in, load_class
 from fmgrid.components.signatures import Signature
+from fmgrid.errors import FmgridError, text_of
 from fmgrid.experiment import Experiment
+from fmgrid.system.processes import NoAnswerError, ask
 from fmgrid.words import or_near_match, printable
+
+_IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
+_LONGEST_REASON = 300  # characters
+_INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
+
+
+class ComponentError(FmgridError):
+    """A name that means no usable class."""
+
+    exit_code = 2
+
+
+def is_plugged_in(name: str) -> bool:
+    """Return whether a component is somebody else's code, neither fmgrid's nor torch's."""
+    return ":" in name
 
 
 class Component(NamedTuple):
@@ -48,9 +73,23 @@ class Kind:
         return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
 
     def load(self, name: str) -> type:
-        """Return the class that a name means; imports its module. Raises `ComponentError`."""
+        """Return the class that a name means, one that is derived from the base.
+
+        It imports the class's module, in a process that this may spoil. Modules of the current
+        folder are found too, after all installed ones. Raises `ComponentError` where there is no
+        such class.
+        """
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
-        return load_class(full_name, self.noun, self.base)
+        module_name, _, class_name = full_name.rpartition(":")
+        module = _import(module_name)
+        component = getattr(module, class_name, None)
+        if _is_derived(component, self.base):
+            return component
+        known = [each for each, value in vars(module).items() if _is_derived(value, self.base)]
+        raise ComponentError(
+            f'module {module_name} has no {self.noun} class "{printable(class_name, 80)}"'
+            f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
+        )
 
     def signature(self, name: str) -> Signature:
         """Return what a component takes; built-in ones are looked up without importing torch.
@@ -74,7 +113,7 @@ class Kind:
 def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
     if not kind.is_built_in(name):
-        signature = ask_for_signature(name, kind.noun, kind.base)
+        signature = _ask_for_signature(kind, name)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
@@ -82,3 +121,84 @@ def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
         return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
     objection = None if isinstance(signature, str) else kind.objection(signature)
     return f"{name} {objection}" if objection else signature
+
+
+def _ask_for_signature(kind: Kind, name: str) -> Signature | str:
+    """Return what somebody else's class takes, or why it cannot be used."""
+    try:
+        request = [kind.setting, name]
+        objection, takes = ask("fmgrid.components:inspect_class", request, _IMPORT_SECONDS)
+        return printable(objection) or Signature.model_validate_json(takes)
+    except (NoAnswerError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
+        module_name = printable(name.rpartition(":")[0], 80)
+        return f"module {module_name} cannot be imported ({reason})"
+
+
+def _is_derived(value: Any, base: str) -> TypeGuard[type]:
+    # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
+    module_name, _, name = base.partition(":")
+    module = sys.modules.get(module_name)
+    return module is not None and isinstance(value, type) and issubclass(value, vars(module)[name])
+
+
+def _hint_at_hidden_file(module_name: str) -> str:
+    """Say that an installed module hides one of the current folder, "" if it hides none."""
+    name = module_name.partition(".")[0]
+    place = next((path for path in (Path(f"{name}.py"), Path(name)) if path.exists()), None)
+    if place is None or not (name in sys.stdlib_module_names or PathFinder.find_spec(name)):
+        return ""
+    return f"; an installed module has that name, so rename {place} of the current folder"
+
+
+def on_one_line(error: BaseException) -> str:
+    """Say on one line what went wrong in somebody else's code."""
+    words = text_of(error)[:_LONGEST_REASON].split()
+    return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
+
+
+@dataclass(frozen=True)
+class _LastPlace:
+    """Finds the modules of a folder where nothing else has found them.
+
+    At the end of sys.path, a google.py would come before an installed google without __init__.py.
+    Installed code tries modules that need not be there, such as colorama: not those of the folder.
+    """
+
+    folder: str
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return where the module is, for Python's import."""
+        # Python tries modules of its own that other systems have: a _winapi.py is none of them.
+        if path is not None or name in sys.stdlib_module_names:
+            return None
+        if _is_asked_by_installed_code(sys._getframe(1)):
+            return None
+        return PathFinder.find_spec(name, [self.folder], target)
+
+
+def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
+    """Return whether the first caller outside importlib is installed, and not this module."""
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == "importlib":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename == __file__:
+        return False
+    return not _INSTALLED.isdisjoint(Path(frame.f_code.co_filename).parts)
+
+
+def _import(module_name: str) -> Any:
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        wrong = f'"{printable(module_name, 80)}" is no module'
+        raise ComponentError(f'{wrong}; write "package.module:Class"')
+    last = _LastPlace(str(Path.cwd()))
+    if last not in sys.meta_path:
+        sys.meta_path.append(last)
+    try:
+        return importlib.import_module(module_name)
+    except BaseException as error:  # somebody else's module may raise anything
+        missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+        is_itself = f"{module_name}.".startswith(f"{missing}.")
+        hint = "; install it, or run fmgrid in the folder that holds it" if is_itself else ""
+        raise ComponentError(
+            f"module {printable(module_name, 80)} cannot be imported ({on_one_line(error)}){hint}"
+        ) from error

@@ -4,8 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.plugins import is_plugged_in
+from fmgrid.components.kinds import Component, Kind, is_plugged_in
 from fmgrid.components.signatures import Signature, inspected, parsed, torch_sources
 
 if TYPE_CHECKING:

@@ -59,12 +59,12 @@ class Signature(Record):
         """Return *value* as torch takes it, 0.0 for 0 where that is a float."""
         accepted = self.types.get(argument, frozenset())
         if not isinstance(accepted, tuple):
-            return as_float(value, accepted)
+            return _as_float(value, accepted)
         is_taken = isinstance(value, list) and len(value) == len(accepted)
-        return list(map(as_float, value, accepted)) if is_taken else value
+        return list(map(_as_float, value, accepted)) if is_taken else value
 
 
-def as_float(value: Any, accepted: frozenset[str]) -> Any:
+def _as_float(value: Any, accepted: frozenset[str]) -> Any:
     """Return a whole number as a float where that is accepted, and whole numbers are not."""
     is_float = type(value) is int and "float" in accepted and "int" not in accepted
     return float(value) if is_float else value

@@ -7,7 +7,7 @@ has. A training is within `unchanged`: nobody trains on other arrays than those 
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +171,8 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         return read_arrays(folder, info.sha256), f"{folder} ({choice})"
     except DataError as error:
         raise DataError(
-            f"{folder}, chosen by {choice}, does not hold {dataset}:\n"
-            f"{_indented(str(error).splitlines())}"
+            f"{folder}, chosen by {choice}, does not hold {dataset}:",
+            *(f"  {line}" for line in str(error).splitlines()),
         ) from None
 
 
@@ -189,14 +189,11 @@ def _fetch(dataset: str, workspace: Path, say: Callable[[str], None]) -> tuple[A
         except DataError as error:
             failures.append(f"{name}: {'; '.join(str(error).splitlines())}")
     raise DataError(
-        f"{dataset}: not in the cache, {workspace.with_name(dataset)}, and no source has it:\n"
-        f"{_indented(failures)}\n"
-        f"What helps:\n{_indented(info.remedies)}"
+        f"{dataset}: not in the cache, {workspace.with_name(dataset)}, and no source has it:",
+        *(f"  {failure}" for failure in failures),
+        "What helps:",
+        *(f"  {remedy}" for remedy in info.remedies),
     )
-
-
-def _indented(lines: Iterable[str]) -> str:
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def _cache_folder() -> Path:

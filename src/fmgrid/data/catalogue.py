@@ -13,7 +13,6 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -77,7 +76,7 @@ def read_arrays(folder: Path, sha256: Sequence[str]) -> Arrays:
         except DataError as error:
             problems.append(f"{error}; expected SHA-256 {expected}")
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError(*problems)
     return ((array, _decode(content)) for array, content in contents)
 
 
@@ -149,7 +148,7 @@ def _read_verified(folder: Path, name: str, expected: str) -> bytes:
 
 def find_sample(_: Path) -> Path:
     """Return the folder of the sample that comes with fmgrid."""
-    return Path(str(resources.files("fmgrid"))) / "fashion_mnist_sample"
+    return Path(__file__).parents[1] / "fashion_mnist_sample"
 
 
 def find_package(_: Path) -> Path:

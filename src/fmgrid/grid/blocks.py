@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from fmgrid.components import optimizer_signature
-from fmgrid.components.plugins import ComponentError
+from fmgrid.components.kinds import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
 from fmgrid.settings import RIVALS, Keys
@@ -128,7 +128,7 @@ class Grid:
     excludes: Sequence[Mapping[Keys, Written]]  # each drops what matches all of its settings
     overrides: Mapping[Keys, Written]
     members: Mapping[RealPath, Written]  # the paths of the files that it takes in
-    hypotheses: Sequence[tuple[Written, Mapping[str, Written]]]  # their tables, not yet checked
+    hypotheses: Sequence[Written]  # tables of values that are Written, too, and not yet checked
     sound: bool  # where something was wrong, what it spells out cannot be relied on
 
     @property

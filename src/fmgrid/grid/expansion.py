@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from fmgrid.components import KINDS, NAMED, as_taken, objection_to_name, setting_as_taken
 from fmgrid.components.datasets import objection_to_workload
-from fmgrid.components.kinds import Kind
-from fmgrid.components.plugins import ComponentError
+from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
@@ -132,7 +131,7 @@ def _translate(details: Any, block: Block, draft: Definition) -> Problem:
     if details["type"] == "too_long":
         limit, length = details["ctx"]["max_length"], details["ctx"]["actual_length"]
         return origin.problem(f"has {length:,} layers; write at most {limit:,}")
-    about = SETTINGS[setting].about
+    about = SETTINGS[setting]
     if rest and part in draft.written:
         return origin.problem(f"{show_toml(origin.value)} is not {about.part}")
     hint = _axis_hint(origin, setting, block)
@@ -193,7 +192,7 @@ def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> 
     if not signature.takes(argument):
         hint = or_near_match(argument, signature.arguments - set(kind.reserved), "it takes")
         return f"{name} takes no {show_key(argument)}{hint}"
-    expects = SETTINGS[f"{kind.setting}_args"].about.part
+    expects = SETTINGS[f"{kind.setting}_args"].part
     wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
     return f"{show_toml(value)} {wrong}" if wrong else None
 
@@ -241,7 +240,7 @@ def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
     elif setting == "depth" or part:
         wrong = not is_whole(value, 0) and "not a whole number"
     else:
-        wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].about.expects}"
+        wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].expects}"
     return f"{show_toml(value)} is {wrong}" if wrong else objection_to_name(setting, value)
 
 

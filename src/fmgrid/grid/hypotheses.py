@@ -34,7 +34,7 @@ MAX_CLAIM = 200  # characters
 
 
 def read_hypotheses(
-    tables: Sequence[tuple[Written, Mapping[str, Written]]],
+    tables: Sequence[Written],
     experiments: Sequence[Experiment] | None,
     problems: list[Problem],
     unanswerable: list[Problem],
@@ -46,8 +46,9 @@ def read_hypotheses(
     hypotheses = []
     named = Experiments(experiments or ())
     comparisons = 0
-    for number, (table, keys) in enumerate(tables[: MAX_HYPOTHESES + 1], start=1):
-        written = {"metric": Written("accuracy", table.place, f"{table.setting}.metric"), **keys}
+    for number, table in enumerate(tables[: MAX_HYPOTHESES + 1], start=1):
+        metric = Written("accuracy", table.place, f"{table.setting}.metric")
+        written: dict[str, Written] = {"metric": metric, **table.value}
         values = _read(table, written, problems)
         if values is None or experiments is None:
             continue

@@ -55,7 +55,7 @@ def _objection_to_field(field: str | None, spec: str | None, conversion: str | N
     if setting not in FIELDS:
         shown = printable(setting, 60)
         return f"{{{shown}}} is no setting{or_near_match(setting, FIELDS, 'there are')}"
-    if index and not SETTINGS[setting].about.part:
+    if index and not SETTINGS[setting].part:
         return f"{setting} is one value; write {{{setting}}}"
     return None
 

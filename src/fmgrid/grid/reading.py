@@ -63,10 +63,8 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
 def _objection_to_override(keys: Keys, equals: str, word: str, value: Any) -> str | None:
     if not equals:
         return "has no value; write --set setting=value"
-    if keys[0] in ("seed", "seeds", "repeats"):
-        return "seeds are given as --seeds 0,1,2"
-    if keys[0] == "timeout":
-        return "a time limit is given as --timeout 60s"
+    if keys[0] in ("seed", "seeds", "repeats", "timeout"):
+        return "is no setting; write --seeds 0,1,2 or --timeout 60s"
     if keys == ("name",):
         return check_template(value)
     if instead := _PYTHONS_WORDS.get(word):
@@ -86,8 +84,8 @@ def _objection_to_seeds(value: Any) -> str | None:
     is_list = isinstance(value, list) and value and all(is_whole(seed, 0) for seed in value)
     if is_list and len(set(value)) == len(value):
         return None
-    wanted = "names a seed twice" if is_list else "is not a list of whole numbers from 0"
-    return f"{show_toml(value)} {wanted}; write seeds = [0, 1, 2]"
+    wanted = "is not a list of different whole numbers from 0; write seeds = [0, 1, 2]"
+    return f"{show_toml(value)} {wanted}"
 
 
 def _objection_to_repeats(value: Any) -> str | None:
@@ -160,10 +158,7 @@ class _Reader:
             overrides=self.overrides,
             members=members,
             hypotheses=[
-                (
-                    self._written(path),
-                    {key: self._written((*path, key), value) for key, value in table.items()},
-                )
+                self._written(path, {key: self._written((*path, key), table[key]) for key in table})
                 for path, table in self._tables("hypothesis")
             ],
             sound=len(self.problems) == self.before,

@@ -38,7 +38,7 @@ _MOST_TAGS = 5  # that a warning names
 
 
 @dataclass(frozen=True)
-class FoundEpoch:
+class LoggedEpoch:
     """What mltrainer logged at the end of one epoch; None for a metric that the run never logged.
 
     Loss and accuracy are means of batch means, unlike those of fmgrid's own runs.
@@ -54,30 +54,19 @@ class FoundEpoch:
 
 
 @dataclass(frozen=True)
-class FoundRun:
+class LoggedRun:
     """A run of plain mltrainer, as far as its files can be trusted."""
 
     settings: Mapping[str, Any]  # those that are known, by fmgrid's names, and `NETWORK`
-    history: tuple[FoundEpoch, ...] = ()
+    history: tuple[LoggedEpoch, ...] = ()
     complete: bool | None = None  # None where the files leave it open
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
     weights: None = None
     test_loss: None = None
     test_accuracy: None = None
 
-    @property
-    def final(self) -> FoundEpoch | None:
-        """The last epoch."""
-        return self.history[-1] if self.history else None
 
-    @property
-    def best(self) -> FoundEpoch | None:
-        """The first epoch with the highest accuracy."""
-        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
-        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
-
-
-def read_mltrainer_folder(folder: Path) -> FoundRun:
+def read_mltrainer_folder(folder: Path) -> LoggedRun:
     """Return the run in a folder of mltrainer's. Raises `DamagedFileError` if it is none."""
     warnings: list[str] = []
     written = _read_model_table(folder / "settings.toml", warnings)
@@ -91,7 +80,7 @@ def read_mltrainer_folder(folder: Path) -> FoundRun:
         settings[NETWORK] = attributes
     history = _to_history(scalars)
     complete = _is_complete(written, settings.get("epochs"), len(history))
-    return FoundRun(settings, history, complete, tuple(warnings))
+    return LoggedRun(settings, history, complete, tuple(warnings))
 
 
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
@@ -231,7 +220,7 @@ def _read_scalars(folder: Path, warnings: list[str]) -> Scalars:
     return Scalars({}, None)
 
 
-def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
+def _to_history(scalars: Scalars) -> tuple[LoggedEpoch, ...]:
     """Return the epochs that were logged to their end; of two reports of one, the last counts."""
     columns = {
         name: {point.step: point for point in scalars.points[tag] if 0 <= point.step < _MOST}
@@ -248,7 +237,7 @@ def _to_history(scalars: Scalars) -> tuple[FoundEpoch, ...]:
         }
         seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
         is_known = abs(seconds) <= _LONGEST_RUN
-        history.append(FoundEpoch(step + 1, **values, seconds=seconds if is_known else None))
+        history.append(LoggedEpoch(step + 1, **values, seconds=seconds if is_known else None))
     return tuple(history)
 
 

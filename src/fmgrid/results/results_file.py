@@ -17,7 +17,7 @@ from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
 from fmgrid.system import toml
-from fmgrid.system.disk import open_regular, read_regular
+from fmgrid.system.disk import read_regular
 from fmgrid.words import printable
 
 FORMAT = 1
@@ -25,9 +25,8 @@ MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a mi
 # What a reader may raise when it makes a record of a document of any shape.
 UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-_HEADER = "# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
+_HEADER = b"# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 _DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
-_HEAD = 64_000  # bytes of results, within which the settings end
 _MOST_REASONS = 3
 _LONGEST_REASON = 500  # characters
 
@@ -45,7 +44,6 @@ def to_results(run: Run) -> bytes:
         "seconds": run.seconds,
         "experiment": {
             **run.experiment.model_dump(),
-            "hidden_units": list(run.experiment.hidden_units),
             "fingerprint": run.experiment.fingerprint,
         },
         "failure": run.failure.model_dump() if run.failure else None,
@@ -66,30 +64,13 @@ def read_results(path: Path) -> Run:
     document = read_sealed(path)
     try:
         values = {**document.get("metrics", {}), **document}
-        values["experiment"] = _to_experiment(document)
+        settings = {**document["experiment"]}
+        settings.pop("fingerprint")
+        values["experiment"] = as_taken(Experiment(**settings))
         values["history"] = tuple(document.get("history", ()))
         return Run(**{name: values[name] for name in Run.model_fields if name in values})
     except UNFIT as error:
         raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
-
-
-def read_prefix_key(path: Path) -> str | None:
-    """Return the prefix key of the run in a results file, None where its beginning is unfit.
-
-    The rest is not read, so that many are read in a moment.
-    """
-    try:
-        with open_regular(path) as stream:
-            head = stream.read(_HEAD).decode(errors="replace")
-        return _to_experiment(toml.loads(head.partition("\n[metrics]")[0])).prefix_key
-    except (OSError, *UNFIT):
-        return None
-
-
-def _to_experiment(document: Mapping[str, Any]) -> Experiment:
-    settings = {**document["experiment"]}
-    settings.pop("fingerprint")
-    return as_taken(Experiment(**settings))
 
 
 def why_unfit(error: Exception) -> str:
@@ -112,9 +93,7 @@ def seal(document: Mapping[str, Any]) -> bytes:
     values = _storable({"format": FORMAT, **document})
     # Within a text of several lines, a reader would take Windows' line end for the other one.
     body = tomlkit.dumps(values).replace("\r\n", "\\r\\n").encode()
-    return (
-        _HEADER.encode() + f'digest = "sha256:{hashlib.sha256(body).hexdigest()}"\n'.encode() + body
-    )
+    return b'%bdigest = "sha256:%b"\n%b' % (_HEADER, _digest(body), body)
 
 
 def _storable(value: Any) -> Any:
@@ -129,6 +108,10 @@ def _storable(value: Any) -> Any:
         return [_storable(item) for item in value]
     # tomlkit counts all of a list again for each item: 10,000 names would take 19 s.
     return tomlkit.value(f"[{', '.join(tomlkit.item(text).as_string() for text in value)}]")
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -147,7 +130,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     if match is None:
         raise DamagedFileError(f"{path}: is no file of fmgrid's: it has no digest")
     header, digest, body = match.groups()
-    if hashlib.sha256(body).hexdigest() != digest.decode():
+    if _digest(body) != digest:
         raise DamagedFileError(f"{path}: was changed or damaged: its digest does not match")
     try:
         document = toml.loads(body.decode())
@@ -160,7 +143,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
             f"{path}: has format {number}, and this fmgrid reads {FORMAT}; "
             "read it with the version that wrote it"
         )
-    if header != _HEADER.encode():
+    if header != _HEADER:
         raise DamagedFileError(f"{path}: was changed or damaged: its first line is another")
     return document
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +19,7 @@ from pathlib import Path
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Run
 from fmgrid.quantities import format_bytes
-from fmgrid.results.results_file import MOST_BYTES, read_prefix_key, read_results, to_results
+from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
 from fmgrid.results.tensorboard import is_event_file, to_events
 from fmgrid.system.disk import UNFINISHED, may_move, move_folder, read_regular, write_whole
 from fmgrid.system.locks import Lock
@@ -114,19 +114,13 @@ class Store:
             return b"" if path.is_symlink() else read_regular(path, MOST_BYTES)
         return b""
 
-    def complete_runs(
-        self, prefix_key_matters: Callable[[str], bool], without: Container[str]
-    ) -> Iterator[Run]:
-        """Yield the complete runs with such prefix keys, but for those of the names *without*."""
+    def complete_runs(self, without: Container[str]) -> Iterator[Run]:
+        """Yield the complete runs, but for those of the names *without*."""
         names: list[str] = []
         with suppress(OSError):
-            names = sorted(
-                path.name for path in self.root.iterdir() if not path.name.startswith(".")
-            )
+            names = sorted(path.name for path in self.root.iterdir())
         for name in names:
-            # The settings alone are read first, in 0.15 ms.
-            key = None if name in without else read_prefix_key(self.results_file(name))
-            if key is None or not prefix_key_matters(key):
+            if name in without or name.startswith("."):
                 continue
             with suppress(DamagedFileError, StoreError):
                 run = self.read(name)

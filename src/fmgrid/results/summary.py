@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import EpochRecord, Run
-from fmgrid.results.mltrainer_logs import NETWORK, FoundEpoch, FoundRun, read_mltrainer_folder
+from fmgrid.results.mltrainer_logs import NETWORK, LoggedEpoch, LoggedRun, read_mltrainer_folder
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, value_at
@@ -32,7 +32,7 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK_COLUMN = "network."  # begins the name of a column of one of them
+NETWORK_COLUMN = "network."  # begins the name of a column of a network's own attribute
 _MOST_NETWORK_COLUMNS = 100
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -48,7 +48,7 @@ class StoredRun:
     metrics: Mapping[str, metrics.Value]  # by name
     seed: int | None = None
     status: str | None = "complete"  # None where it is not known
-    history: Sequence[EpochRecord | FoundEpoch] = ()
+    history: Sequence[EpochRecord | LoggedEpoch] = ()
     seconds: float | None = None
     started: datetime | None = None
     trained_as: str | None = None
@@ -91,7 +91,7 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
         unfinished=[_name_of(folder, root) for folder in listing.unfinished],
         grids=listing.grids,
     )
-    left_out: dict[str, Any] = {} if with_history else {"history": ()}
+    dropped: dict[str, Any] = {} if with_history else {"history": ()}
     for path in listing.results:
         name = _name_of(path.parent, root)
         try:
@@ -102,11 +102,11 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
                 contents.damaged.append(name)
         else:
             _note_beginning(run, contents.begun)
-            contents.runs.append(replace(to_stored(run, name), **left_out))
+            contents.runs.append(replace(to_stored(run, name), **dropped))
     for folder in listing.foreign:
         try:
-            stored = _read_found(folder, _name_of(folder, root), contents.warnings)
-            contents.runs.append(replace(stored, **left_out))
+            stored = _read_mltrainer(folder, _name_of(folder, root), contents.warnings)
+            contents.runs.append(replace(stored, **dropped))
         except DamagedFileError as error:
             contents.warnings.append(str(error))
     if with_history:
@@ -221,7 +221,7 @@ def _name_of(folder: Path, root: Path) -> str:
     return printable(Path(os.path.realpath(root)).name if name == "." else name)
 
 
-def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
+def _read_mltrainer(folder: Path, name: str, warnings: list[str]) -> StoredRun:
     """Return a run that plain mltrainer left, as far as it is known.
 
     Raises `DamagedFileError` if it is none.
@@ -235,7 +235,7 @@ def _read_found(folder: Path, name: str, warnings: list[str]) -> StoredRun:
         metrics=_measure(run),
         status={True: "complete", False: "interrupted", None: None}[run.complete],
         history=run.history,
-        seconds=run.final.seconds if run.final else None,
+        seconds=run.history[-1].seconds if run.history else None,
         folder=name,
     )
 
@@ -245,7 +245,7 @@ def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
     begun[name] = min(begun.get(name, run.started), run.started)
 
 
-def _measure(run: Run | FoundRun) -> dict[str, metrics.Value]:
+def _measure(run: Run | LoggedRun) -> dict[str, metrics.Value]:
     return {name: metric.of(run) for name, metric in metrics.METRICS.items()}
 
 

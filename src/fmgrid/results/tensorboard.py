@@ -72,49 +72,43 @@ def to_events(run: Run) -> bytes:
 
 def _to_messages(run: Run) -> Iterator[Any]:
     from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import api_pb2, metadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo, SessionStartInfo
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    def to_hparams_value(tag: str, **content: Any) -> Any:
+        """Return a message for the HParams plugin, which finds it in the metadata of *tag*.
+
+        tensorboard.plugins.hparams.summary does the same, but imports tensorflow. There is no
+        message with the list of all columns: TensorBoard would believe the first run that has
+        one, and show no settings that only other runs have.
+        """
+        version = metadata.PLUGIN_DATA_VERSION
+        data = plugin_data_pb2.HParamsPluginData(version=version, **content)
+        plugin_data = SummaryMetadata.PluginData(
+            plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
+        )
+        about = SummaryMetadata(plugin_data=plugin_data)
+        return Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
 
     started = run.started.timestamp()
     finished = started + run.seconds
     yield Event(wall_time=started, file_version="brain.Event:2")
-    start = SessionStartInfo(start_time_secs=started)
+    start = plugin_data_pb2.SessionStartInfo(start_time_secs=started)
     for name, cell in _to_hparams(run.experiment).items():
         if isinstance(cell, str):
             start.hparams[name].string_value = cell
         elif cell is not None:
             start.hparams[name].number_value = cell
-    value = _to_value(metadata.SESSION_START_INFO_TAG, session_start_info=start)
+    value = to_hparams_value(metadata.SESSION_START_INFO_TAG, session_start_info=start)
     yield Event(wall_time=started, summary=Summary(value=[value]))
     for tag, (step, number, wall_time) in _to_scalars(run):
         value = Summary.Value(tag=tag, simple_value=number)
         yield Event(wall_time=wall_time, step=step, summary=Summary(value=[value]))
     is_complete = run.status == "complete"
     status = api_pb2.STATUS_SUCCESS if is_complete else api_pb2.STATUS_FAILURE
-    end = SessionEndInfo(status=status, end_time_secs=finished)
-    value = _to_value(metadata.SESSION_END_INFO_TAG, session_end_info=end)
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=finished)
+    value = to_hparams_value(metadata.SESSION_END_INFO_TAG, session_end_info=end)
     yield Event(wall_time=finished, summary=Summary(value=[value]))
-
-
-def _to_value(tag: str, **content: Any) -> Any:
-    """Return a message for the HParams plugin, which finds it in the metadata of *tag*.
-
-    tensorboard.plugins.hparams.summary does the same, but imports tensorflow. There is no message
-    with the list of all columns: TensorBoard would believe the first run that has one, and show no
-    settings that only other runs have.
-    """
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.plugins.hparams import metadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
-    plugin_data = SummaryMetadata.PluginData(
-        plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
-    )
-    return Summary.Value(
-        tag=tag, metadata=SummaryMetadata(plugin_data=plugin_data), tensor=metadata.NULL_TENSOR
-    )
 
 
 def _to_scalars(run: Run) -> Iterator[tuple[str, Point]]:
@@ -142,22 +136,20 @@ def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
         "steps_per_epoch": workload_of(experiment).steps_per_epoch,
         **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
     }
-    for setting in SETTINGS.values():
-        value = getattr(experiment, setting.name)
-        if setting.is_table:
+    for setting, about in SETTINGS.items():
+        value = getattr(experiment, setting)
+        if about.is_table:
             for argument, item in value.items():
                 is_number = type(item) in (int, float) and abs(item) <= sys.float_info.max
-                name = f"{setting.name}.{argument}"
+                name = f"{setting}.{argument}"
                 cells[name if is_number else f"{name} as text"] = (
                     item if is_number else _to_text(item)
                 )
         else:
             # Some settings are a number in some experiments and a word in others.
-            types = get_args(Experiment.model_fields[setting.name].annotation)
+            types = get_args(Experiment.model_fields[setting].annotation)
             may_be_word = any(get_origin(kind) is Literal for kind in types)
-            cells[setting.name] = (
-                _to_text(value) if may_be_word or isinstance(value, tuple) else value
-            )
+            cells[setting] = _to_text(value) if may_be_word or isinstance(value, tuple) else value
     return cells
 
 

@@ -55,10 +55,6 @@ class GridSearch:
         """The experiments to train, unless one fails that others share."""
         return list(map(_longest, self._waiting.values()))
 
-    def awaits(self, prefix_key: str) -> bool:
-        """Return whether an experiment with this prefix key has no run yet."""
-        return prefix_key in self._waiting
-
     def ask(self) -> Experiment | None:
         """Return the costliest training; among equals, the first in the grid."""
         if self._queue is None:
@@ -117,7 +113,7 @@ class Policy:
         return item.state == "damaged" or (self.set_aside and item.state in ("changed", "newer"))
 
 
-AS_EVER = Policy()
+DEFAULT_POLICY = Policy()
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,7 @@ class Agenda:
 
 
 def make_agenda(
-    experiments: Iterable[Experiment], store: Store, policy: Policy = AS_EVER
+    experiments: Iterable[Experiment], store: Store, policy: Policy = DEFAULT_POLICY
 ) -> Agenda:
     """Look the experiments up in a log folder, and decide what is to be done."""
     return decide([_look_up(experiment, store) for experiment in experiments], store, policy)
@@ -154,8 +150,7 @@ def decide(items: Sequence[Surveyed], store: Store, policy: Policy) -> Agenda:
     sources = [run for run in complete if search.tell(run)]
     if search.trainings:
         names = {item.experiment.run_name for item in items}
-        others = store.complete_runs(search.awaits, without=names)
-        sources += [run for run in others if search.tell(run)]
+        sources += [run for run in store.complete_runs(without=names) if search.tell(run)]
     return Agenda(items, policy, wanted, search.trainings, sources)
 
 

@@ -47,16 +47,16 @@ class _Stopped(Exception):  # noqa: N818 - it is no error
 
 def train(
     experiment: Experiment,
-    data_folders: Mapping[str, Path],
+    data_folder: Path,
     software: Mapping[str, str | int] | None = None,
     report: Callable[[EpochRecord], bool] = lambda _: True,
 ) -> Run:
     """Train and score one network; a failure of any kind is a failed run.
 
     Only what is the machine's fault is raised, such as a full disk: it says nothing of the run.
-    *data_folders* are what `data.prepare` returned, by data set; *software* is what the
-    caller knows of the software beside this process. Each epoch goes to *report*; where that
-    returns False before the last epoch, the training ends there, and its run is "pruned".
+    *data_folder* is that of `data.prepare`; *software* is what the caller knows of the software
+    beside this process. Each epoch goes to *report*; where that returns False before the last
+    epoch, the training ends there, and its run is "pruned".
     """
     # Another number of threads would give other bits, and workers times threads would exceed
     # the cores: two workers with two threads each take three times as long as with one.
@@ -64,10 +64,8 @@ def train(
     # Weight decay lets the weights of pixels that are always black shrink for ever, and many a
     # processor takes a hundred times as long over numbers below 1e-38 as over zero.
     torch.set_flush_denormal(True)
-    started = datetime.now(UTC)
-    clock = time.monotonic()
+    started, clock = datetime.now(UTC), time.monotonic()
     history: list[EpochRecord] = []
-    outcome: dict[str, Any] = {"status": "complete"}
 
     def keep(record: EpochRecord) -> None:
         history.append(record)
@@ -75,7 +73,7 @@ def train(
             raise _Stopped
 
     try:
-        outcome |= _train(experiment, data_folders[experiment.dataset], keep, clock)
+        outcome = _train(experiment, data_folder, keep, clock)
     except _Stopped:
         outcome = {"status": "pruned"}
     except Exception as error:
@@ -141,10 +139,9 @@ def _train(
             scheduler=None,
         ).loop()
     weights = sum(parameter.numel() for parameter in network.parameters())
-    outcome: dict[str, Any] = {"weights": weights}
-    if parts.test is not None:
-        outcome["test_loss"], outcome["test_accuracy"] = score(network, parts.test)
-    return outcome
+    loss, accuracy = (None, None) if parts.test is None else score(network, parts.test)
+    scores = {"test_loss": loss, "test_accuracy": accuracy}
+    return {"status": "complete", "weights": weights, **scores}
 
 
 def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:

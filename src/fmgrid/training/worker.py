@@ -41,7 +41,7 @@ def train_one(
         for each in data.values():
             load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
         with ceiling:
-            return train(experiment, {prepared.dataset: prepared.folder}, software, report)
+            return train(experiment, prepared.folder, software, report)
 
 
 def lost_installation() -> str:

@@ -1,0 +1,177 @@
+"""`fmgrid plan`: what run would train, how long that takes, and what it would refuse."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fmgrid.cli.options import GridOptions
+from fmgrid.cli.output import print_json, say, warn
+from fmgrid.cli.showing import flat_settings
+from fmgrid.cli.tables import print_rows
+from fmgrid.errors import InputError, Place, Problem, StoreError
+from fmgrid.grid import Definition, Plan
+from fmgrid.quantities import format_seconds
+from fmgrid.results.store import Store
+from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, State, Surveyed, make_agenda
+from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
+from fmgrid.words import counted, first_few
+
+_NAMES_SHOWN = 3
+_REMEDY = "choose another name or --logdir, or set it aside with --replace"
+
+
+def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
+    """Print each run with the settings that tell it from the others, its state and cost.
+
+    Raises `InputError` at the end, with everything that run would refuse.
+    """
+    plan, store, workers = options.load(), Store(options.logdir), options.count_workers()
+    warn_of_unanswerable(plan)
+    agenda = make_agenda((one.experiment for one in plan.definitions), store, policy)
+    refusals = _find_refusals(plan.definitions, agenda, store)
+    if options.json:
+        estimate = {"estimated_seconds": _wall_seconds(agenda, workers), "workers": workers}
+        print_json({**_to_json(plan, agenda), **estimate, "refused": list(map(str, refusals))})
+    else:
+        _print_plan(agenda)
+        number = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
+        hypotheses = f", {number}" if plan.hypotheses else ""
+        say(f"{describe_work(agenda, workers)}{hypotheses}")
+        if refusals:
+            say("fmgrid run would refuse this, and train nothing:")
+    if refusals:
+        raise InputError(refusals)
+
+
+def make_checked_agenda(plan: Plan, store: Store, policy: Policy) -> Agenda:
+    """Decide what run trains. Raises `StoreError` or `InputError` for runs that are in the way."""
+    agenda = make_agenda((one.experiment for one in plan.definitions), store, policy)
+    blocked = [item.note for item in agenda.items if item.state == "blocked"]
+    if blocked:
+        more = f" (and {len(blocked) - 1} more like this)" if len(blocked) > 1 else ""
+        raise StoreError(f"{blocked[0]}{more}")
+    if problems := _find_outdated(plan.definitions, agenda, store):
+        raise InputError(problems)
+    return agenda
+
+
+def describe_work(agenda: Agenda, workers: int) -> str:
+    """Return how many runs there are, how many are trained, and how long that takes."""
+    trained = len(agenda.trainings)
+    parts = [f"{counted(len(agenda.items), 'run')}, {trained} to train"]
+    if shared := len(agenda.wanted) - trained:
+        parts.append(f"{shared} part of another's training")
+    if trained:
+        where = f"on {counted(workers, 'worker')}" if workers else "in one process"
+        parts.append(f"about {format_seconds(_wall_seconds(agenda, workers))} {where}")
+    return ", ".join(parts)
+
+
+def _wall_seconds(agenda: Agenda, workers: int) -> float:
+    costs = [estimate_seconds(experiment) for experiment in agenda.trainings]
+    return estimate_wall_seconds(costs, max(1, min(workers, len(costs))))
+
+
+def warn_of_unanswerable(plan: Plan) -> None:
+    """Say which hypotheses are left out because --set changes their experiments."""
+    if plan.unanswerable:
+        number = counted(len(plan.unanswerable), "hypothesis", "hypotheses")
+        reason = "because --set takes away what they are about"
+        warn(f"{number} left out, {reason}: {plan.unanswerable[0]}")
+
+
+def _find_refusals(
+    definitions: Sequence[Definition], agenda: Agenda, store: Store
+) -> list[Problem]:
+    """Return everything that run would refuse, at once or later."""
+    problems = _find_outdated(definitions, agenda, store)
+    problems += _in_state("blocked", definitions, agenda, store)
+    root = Place(f"--logdir {store.root}")
+    if os.path.lexists(store.root) and not store.root.is_dir():
+        problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
+    if agenda.set_aside:
+        try:
+            store.check_aside()
+        except StoreError as error:
+            problems.append(Problem(root, "", str(error)))
+    return problems
+
+
+def _find_outdated(
+    definitions: Sequence[Definition], agenda: Agenda, store: Store
+) -> list[Problem]:
+    """Return problems with finished runs that only --replace sets aside."""
+    if agenda.policy.set_aside:
+        return []
+    states: list[State] = ["changed", "newer"]
+    return [problem for state in states for problem in _in_state(state, definitions, agenda, store)]
+
+
+def _in_state(
+    state: State, definitions: Sequence[Definition], agenda: Agenda, store: Store
+) -> Iterator[Problem]:
+    """Yield a problem for all runs of this state that have one cause."""
+    causes = defaultdict(list)
+    for definition, item in zip(definitions, agenda.items, strict=True):
+        if item.state == state:
+            causes[_place_of(definition, item), item.changed].append((definition, item))
+    for (place, changed), pairs in causes.items():
+        definition, item = pairs[0]
+        name = item.experiment.run_name
+        message = item.note
+        if state == "changed":
+            message = f"{store.folder(name)} is finished with other settings ({item.note})"
+        if state != "blocked":
+            message = f"{message}; {_REMEDY}"
+        if len(pairs) == 1:
+            yield Problem(definition.place, name, message)
+        else:
+            names = first_few([item.experiment.run_name for _, item in pairs], _NAMES_SHOWN)
+            every = f"so for {counted(len(pairs), 'run')}: {names}"
+            yield Problem(place, "".join(changed[:1]), f"{message}; {every}")
+
+
+def _place_of(definition: Definition, item: Surveyed) -> Place:
+    """Return the place of the first changed setting; the file where none is written."""
+    for setting in item.changed[:1]:
+        if any(keys[0] == setting for keys in definition.written):
+            return definition.origin(setting).place
+    return Place(definition.place.source)
+
+
+def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
+    trained = set(map(id, agenda.trainings))
+    runs = [
+        {
+            "run": item.experiment.run_name,
+            "state": item.state,
+            "note": item.note,
+            "trained": id(item.experiment) in trained,
+            "seconds": round(estimate_seconds(item.experiment), 3),
+            "defined": str(definition.place),
+            "settings": item.experiment.model_dump(),
+        }
+        for definition, item in zip(plan.definitions, agenda.items, strict=True)
+    ]
+    hypotheses = [hypothesis.model_dump(exclude={"resolved"}) for hypothesis in plan.hypotheses]
+    totals = {"count": len(runs), "to_train": len(trained)}
+    return {**totals, "runs": runs, "hypotheses": hypotheses}
+
+
+def _print_plan(agenda: Agenda) -> None:
+    leaders = {experiment.prefix_key: experiment.run_name for experiment in agenda.trainings}
+    costs = {
+        one.run_name: f"with {leaders.get(one.prefix_key, 'a finished run')}"
+        for one in agenda.wanted
+    }
+    costs |= {one.run_name: f"{estimate_seconds(one):.1f}" for one in agenda.trainings}
+    settings = [flat_settings(item.experiment) for item in agenda.items]
+    every = dict.fromkeys(name for flat in settings for name in flat)
+    differing = [name for name in every if len({flat.get(name, "") for flat in settings}) > 1]
+    rows = []
+    for item, flat in zip(agenda.items, settings, strict=True):
+        name = item.experiment.run_name
+        values = (flat.get(setting, "") for setting in differing)
+        rows.append([name, *values, item.state, costs.get(name, "")])
+    print_rows(("run", *differing, "state", "seconds"), rows, [row[0] for row in rows])
