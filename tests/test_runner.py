@@ -309,7 +309,7 @@ def test_a_name_that_looks_like_a_seed_is_a_change_too(store: Store, train: Trai
     assert (found.state, found.note) == ("changed", "name a_s1 -> a, seed 0 -> 1")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), (0.9, 0.99), -0.0, 10**30])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [0.9, 0.99], -0.0, 10**30])
 def test_no_argument_of_an_optimizer_looks_changed_when_it_is_read_again(
     value: object, store: Store, train: Train
 ) -> None:
