@@ -13,7 +13,7 @@ from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition, Plan
 from fmgrid.quantities import format_seconds
 from fmgrid.results.store import Store
-from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, State, Surveyed, make_agenda
+from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, Surveyed, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import counted, first_few
 
@@ -51,7 +51,7 @@ def make_checked_agenda(plan: Plan, store: Store, policy: Policy) -> Agenda:
     if blocked:
         more = f" (and {len(blocked) - 1} more like this)" if len(blocked) > 1 else ""
         raise StoreError(f"{blocked[0]}{more}")
-    if problems := _find_outdated(plan.definitions, agenda, store):
+    if problems := [*_in_the_way(plan.definitions, agenda, store)]:
         raise InputError(problems)
     return agenda
 
@@ -85,8 +85,7 @@ def _find_refusals(
     definitions: Sequence[Definition], agenda: Agenda, store: Store
 ) -> list[Problem]:
     """Return everything that run would refuse, at once or later."""
-    problems = _find_outdated(definitions, agenda, store)
-    problems += _in_state("blocked", definitions, agenda, store)
+    problems = [*_in_the_way(definitions, agenda, store)]
     root = Place(f"--logdir {store.root}")
     if os.path.lexists(store.root) and not store.root.is_dir():
         problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
@@ -98,25 +97,17 @@ def _find_refusals(
     return problems
 
 
-def _find_outdated(
+def _in_the_way(
     definitions: Sequence[Definition], agenda: Agenda, store: Store
-) -> list[Problem]:
-    """Return problems with finished runs that only --replace sets aside."""
-    if agenda.policy.set_aside:
-        return []
-    states: list[State] = ["changed", "newer"]
-    return [problem for state in states for problem in _in_state(state, definitions, agenda, store)]
-
-
-def _in_state(
-    state: State, definitions: Sequence[Definition], agenda: Agenda, store: Store
 ) -> Iterator[Problem]:
-    """Yield a problem for all runs of this state that have one cause."""
+    """Yield a problem for all runs that are refused for one reason."""
+    refused = {"blocked"} if agenda.policy.set_aside else {"blocked", "changed", "newer"}
     causes = defaultdict(list)
     for definition, item in zip(definitions, agenda.items, strict=True):
-        if item.state == state:
-            causes[_place_of(definition, item), item.changed].append((definition, item))
-    for (place, changed), pairs in causes.items():
+        if item.state in refused:
+            cause = _place_of(definition, item), item.changed, item.state
+            causes[cause].append((definition, item))
+    for (place, changed, state), pairs in causes.items():
         definition, item = pairs[0]
         name = item.experiment.run_name
         message = item.note

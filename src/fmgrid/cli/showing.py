@@ -1,12 +1,13 @@
 """What the other commands print and write: single runs, data sets, tables."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.cli.output import console, print_json, say
+from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
@@ -32,13 +33,12 @@ def show_best(contents: "Contents") -> None:
     from fmgrid.analysis.experiments import best_by_images, images_of
     from fmgrid.analysis.study import to_study
 
-    target = console(stderr=True)
-    if not target.is_terminal:
+    if not sys.stderr.isatty():
         return
     sets = best_by_images(to_study(contents, []).configurations, "accuracy")
     for ranked in sets:
         if len(sets) > 1:
-            target.print(f"scored on {images_of(ranked[0])}")
+            say(f"scored on {images_of(ranked[0])}")
         rows = []
         for one in ranked[:_BEST_SHOWN]:
             losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
