@@ -297,7 +297,7 @@ def test_other_settings_under_the_same_name_are_a_change_that_is_named(
     changed = Experiment(name="a", epochs=1, train_steps=3, hidden_units=(16,))
     (found,) = survey([changed], store)
     assert found.state == "changed"
-    assert found.note == "train_steps 5 -> 3, hidden_units (256, 256) -> (16,)"
+    assert found.note == "train_steps 5 -> 3, hidden_units [256, 256] -> [16]"
     trained.clear()
     assert run([changed], store, train) == []
     assert trained == []
@@ -306,7 +306,7 @@ def test_other_settings_under_the_same_name_are_a_change_that_is_named(
 def test_a_name_that_looks_like_a_seed_is_a_change_too(store: Store, train: Train) -> None:
     run([mlp("a_s1")], store, train)
     (found,) = survey([mlp("a", seed=1)], store)
-    assert (found.state, found.note) == ("changed", "name a_s1 -> a, seed 0 -> 1")
+    assert (found.state, found.note) == ("changed", 'name "a_s1" -> "a", seed 0 -> 1')
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [0.9, 0.99], -0.0, 10**30])
