@@ -1,6 +1,6 @@
 """Blocks -> experiments: every point laid over the base, checked, named and given its seeds."""
 
-import json
+import math
 import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from fnmatch import translate
@@ -15,7 +15,7 @@ from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
 from fmgrid.grid.names import default_template, make_name
-from fmgrid.settings import SETTINGS, Keys, show_key, show_toml, value_at
+from fmgrid.settings import SETTINGS, Keys, is_same, show_key, show_toml, value_at
 from fmgrid.words import or_near_match
 
 # The values that it allows for each of its settings, and a pattern of names
@@ -56,8 +56,12 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
 
 
 def with_seed(experiment: Experiment, seed: int) -> Experiment:
-    """Return the same experiment for another seed, from 0 to 2**31 - 1."""
-    return experiment if seed == experiment.seed else experiment.model_copy(update={"seed": seed})
+    """Return the same experiment for another seed. Raises `ValidationError` if that is no seed."""
+    if is_same(seed, experiment.seed):
+        return experiment
+    # A copy is not validated, and results with an invalid seed could never be read again.
+    seed = Experiment(name="draft", seed=seed).seed
+    return experiment.model_copy(update={"seed": seed})
 
 
 def _experiment(
@@ -199,11 +203,13 @@ def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> 
 
 def _is_argument(value: Any) -> bool:
     """Return whether a value can be passed on, stored and compared: nan equals nothing."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
+    if isinstance(value, list):
+        return all(map(_is_argument, value))
+    if isinstance(value, dict):
+        return all(map(_is_argument, value.values()))
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _excluded_in_vain(grid: Grid, optimizers: Collection[str]) -> Iterator[Problem]:
