@@ -368,9 +368,9 @@ def test_a_network_too_large_for_memory_fails_and_the_others_finish(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--timeout", "soon"], "--timeout soon: is not a duration; write 60s, 5min or 2h"),
-        (["--timeout", "0"], "--timeout 0: is not a duration; write 60s, 5min or 2h"),
-        (["--memory", "much"], "--memory much: is not a size; write 500MB or 2GB"),
+        (["--timeout", "soon"], "--timeout soon: is not understood; write 60s, 5min or 2h"),
+        (["--timeout", "0"], "--timeout 0: is not understood; write 60s, 5min or 2h"),
+        (["--memory", "much"], "--memory much: is not understood; write 500MB or 2GB"),
         (
             ["--set", "timeout=3"],
             "--set timeout=3: is no setting; write --seeds 0,1,2 or --timeout 60s",
@@ -639,7 +639,7 @@ def test_results_of_a_newer_format_are_refused_and_left_alone() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "grid.toml:7: good: modellogs/good/good_results.toml: has format 2, and this fmgrid reads "
-        "1; read it with the version that wrote it, choose another name or --logdir, or set it "
+        "1; read it with the version that wrote it; choose another name or --logdir, or set it "
         "aside with --replace\n1 mistake; nothing was done\n"
     )
     assert fmgrid("run", grid, "--replace").returncode == 0
@@ -847,7 +847,7 @@ def test_a_name_that_is_no_text_is_escaped() -> None:
 def test_an_empty_name_of_a_folder_is_refused() -> None:
     done = fmgrid("run", write(QUICK), "--logdir", "")
     assert done.returncode == 2
-    assert "it is empty; name a folder" in done.stderr
+    assert "it is empty; name a file or a folder" in done.stderr
     assert sorted(path.name for path in Path().iterdir()) == ["grid.toml"]
 
 

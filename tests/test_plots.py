@@ -39,7 +39,7 @@ from fmgrid.plots.style import (
     near_span,
     to_label,
 )
-from fmgrid.settings import RIVALS, SETTINGS
+from fmgrid.settings import DEFAULTS, RIVALS
 from made_up_runs import make_record
 from made_up_studies import run_of
 
@@ -61,7 +61,7 @@ def made_up(
     name: str, settings: Mapping[str, Any], seeds: int = 3, about: float = 0.8, **row: Any
 ) -> ExperimentRuns:
     """Return an experiment whose runs scatter around an accuracy by a point or so."""
-    settings = {setting: entry.default for setting, entry in SETTINGS.items()} | {
+    settings = dict(DEFAULTS) | {
         **BASE,
         **settings,
     }
