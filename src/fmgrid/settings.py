@@ -1,7 +1,7 @@
 """The settings of an experiment: one table, and one way to look up, compare and show a value.
 
 The entries are the fields of `Experiment`. CSV columns, name templates, exclusions, hypotheses,
-axes, HParams and the docs' table are made from them.
+axes and HParams are made from them. A test compares the docs' table with them.
 """
 
 import re

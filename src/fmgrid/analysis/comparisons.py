@@ -1,6 +1,6 @@
-"""Who is better than whom: winners by seed, equals of the best, and comparisons with one of them.
+"""Comparisons of experiments: winners by seed, equals of the best, all members with one of them.
 
-Experiments that different images judge are compared with nothing of each other.
+Experiments that were scored on different images are not compared.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,10 +1,10 @@
-"""What settings and epochs do: effects beside the noise, steps, shares of variance, curves, gaps.
+"""The effects of settings and epochs, steps, shares of variance, learning curves, gaps.
 
-The effect of a setting is the difference between the pair of levels furthest apart over the seeds
-that both have. They are picked after looking, so that their difference is tested as one of all
-pairs: its interval is corrected for their number (Bonferroni), its p value for the number of
-settings, too (Holm), and the range that noise alone would show is Tukey's. In a factorial grid a
-level stands for the mean over all others, per seed.
+The effect of a setting is the difference between its two levels that are furthest apart, over the
+seeds that both have. This pair is chosen after the results are known. Bonferroni corrects its
+interval and its p value for the number of pairs. Holm also corrects the p value for the number of
+settings. Tukey's range gives what noise alone would show. In a factorial grid a level stands for
+the mean over all levels of the other axes, per seed.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence

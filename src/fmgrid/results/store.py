@@ -1,6 +1,6 @@
-"""Log folders: the only module that knows the names of files in them.
+"""Log folders: this module decides where fmgrid stores each file of a run.
 
-`<root>/<run>/<run>_results.toml` makes a run finished. It appears last, and whole or not at all;
+A run is finished when `<root>/<run>/<run>_results.toml` exists. It appears last, and only whole;
 every other file of the run can be made from it.
 """
 
