@@ -27,7 +27,7 @@ _OPTIMIZER: Keys = ("optimizer",)
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
-    """Yield the grid's experiments; what is wrong with one goes to *problems* instead."""
+    """Yield the grid's experiments; the mistakes in the others go to *problems*."""
     rules: dict[str, list[Rule]] = {}  # by optimizer, which decides what equals a value
     dropped = remaining = False
     for block in grid.blocks:

@@ -1,7 +1,7 @@
-"""Grid files and --set -> blocks, with everything that shows without expanding them.
+"""Grid files and --set -> blocks, checked as far as possible without expanding them.
 
-Problems are collected in a list that the caller passes in; what has one is left out, and
-reading goes on, so that a user sees all of them at once.
+Problems are collected in a list that the caller passes in. A part with a problem is left out,
+and reading goes on: a user sees all problems at once.
 """
 
 import os
@@ -34,7 +34,7 @@ def read_grid(
     seeds: Sequence[int] | None,
     problems: list[Problem],
 ) -> Grid | None:
-    """Return what the file says, None if it cannot be read."""
+    """Return the file as a `Grid`, None if it cannot be read."""
     try:
         document = read_document(path)
         return _Reader(path, document, overrides, seeds, problems, len(problems)).read()
