@@ -83,7 +83,7 @@ def describe_change(old: Experiment, new: Experiment) -> str:
 
 
 def objection_to(keys: Sequence[str]) -> str | None:
-    """Return why *keys* name no setting and what to write instead, None if they name one."""
+    """Return the objection to *keys* with a remedy, None if they name a setting."""
     first, *rest = keys
     if not rest and (first == "depth" or _LAYER.fullmatch(first)):
         return None

@@ -152,7 +152,7 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
 
 
 def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:
-    """Return what the axes of a factorial group and their interactions contribute.
+    """Return the contributions of a factorial group's axes and of their interactions.
 
     Empty where the group isn't factorial, where different images judge its members, where these
     have fewer than two seeds in common, or too many cells.

@@ -70,7 +70,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a hypothesis."""
+    """The judgement of a hypothesis by its runs."""
 
     stated: RegisteredHypothesis
     word: Word
@@ -83,7 +83,7 @@ class Verdict:
 
     @property
     def is_tested(self) -> bool:
-        """Whether anything was compared over two seeds or more, so that p means something."""
+        """Whether anything was compared over two seeds or more, without which p means nothing."""
         return any(one.difference.sd is not None for one in self.compared)
 
 

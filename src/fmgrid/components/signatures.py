@@ -43,7 +43,7 @@ class Signature(Record):
         return self.takes_any or argument in self.arguments
 
     def objection_to(self, argument: str, value: Any) -> str | None:
-        """Return why *value* is no value of the argument and what to write, None if it is one.
+        """Return the objection to *value* with a remedy, None if the argument takes it.
 
         Python would take the text "False" for true, and give no error.
         """

@@ -58,7 +58,7 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Trains tasks somewhere. Leaving the context ends whatever still runs."""
+    """Trains tasks somewhere. Leaving the context ends all tasks that still run."""
 
     def __enter__(self) -> Self: ...
 

@@ -103,7 +103,7 @@ def load_plan(
 def _read_files(
     paths: Sequence[Path], read: Callable[[Path], Grid | None], problems: list[Problem]
 ) -> dict[RealPath, Grid]:
-    """Return the grids of all files, each once; what a file takes in comes before it.
+    """Return the grids of all files, each once; included files come before the file.
 
     What *read* returns None for is left out, and has been reported by it.
     """

@@ -41,7 +41,7 @@ def read_hypotheses(
 ) -> tuple[Hypothesis, ...]:
     """Return the hypotheses about *experiments*, none if the experiments are not known.
 
-    Mistakes in a table go to *problems*, and claims about missing experiments to *unanswerable*.
+    Mistakes in a table go to *problems*, and claims that they cannot answer to *unanswerable*.
     """
     hypotheses = []
     named = Experiments(experiments or ())

@@ -122,7 +122,7 @@ class _Reader:
     before: int  # the number of problems of other files
 
     def read(self) -> Grid:
-        """Read the whole document. Raises `UnreadableError` where nobody would read on."""
+        """Read the whole document. Raises `UnreadableError` if it is empty."""
         values = self.document.values
         if not values:
             raise UnreadableError("spells out nothing; write [grid], [[point]] or [base]")
@@ -305,7 +305,7 @@ def _unknown_at_top(key: str) -> str:
 
 
 def _objection_to_key(keys: Keys) -> str | None:
-    """Return what is wrong with a setting's dotted key."""
+    """Return the objection to a setting's dotted key."""
     if keys[0] == "seed":
         return "no such setting; write seeds = [0, 1, 2] at the top of the file"
     if keys[0] in _HEADER:

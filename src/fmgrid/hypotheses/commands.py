@@ -63,7 +63,7 @@ def to_command(
     options: Mapping[str, object],
     seeds: Sequence[int] = (),
 ) -> Command | None:
-    """Return an `fmgrid run` as values; None where a word of it is no text that a file can hold.
+    """Return an `fmgrid run` as values; None if a file cannot hold one of its words.
 
     An option that is None, False or empty was not given; a list is one that was given repeatedly.
     """

@@ -1,4 +1,4 @@
-"""The hypothesis language: what a grid expects of its results, as text and as values.
+"""The hypothesis language: the expectations of a grid, as text and as values.
 
     expect      = ordering | equivalence
     ordering    = side ((">" side)+ | ("<" side)+) ["by" NUMBER]

@@ -1,4 +1,4 @@
-"""The registry of a log folder: its grids, their hypotheses with dates, and what ran them.
+"""The registry of a log folder: its grids, their hypotheses with dates, and their commands.
 
 `<root>/.grids/` has a file per grid: its question, the experiments that it spells out, its
 hypotheses with the time at which each was first seen, and the commands that ran it. A grid is

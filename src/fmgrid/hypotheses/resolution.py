@@ -102,7 +102,7 @@ class Experiments:
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
-    """Return *expectation* with the exact names of what it selects, in the order of the grid.
+    """Return *expectation* with the exact names of its selections, in the order of the grid.
 
     Raises `ExpectationError` for an empty selection, for one of several experiments where one
     number is needed, and for a comparison with itself.
@@ -171,7 +171,7 @@ def _resolve_term(term: Term, experiments: Experiments) -> Term:
 
 
 def _check_not_itself(sides: Sequence[Side]) -> None:
-    """Refuse what cannot hold whatever the results: that something exceeds itself."""
+    """Refuse a claim that no results can confirm: that something exceeds itself."""
     again = [to_text(side) for side, following in pairwise(sides) if side == following]
     seen: set[str | Condition] = set()
     for side in sides:

@@ -152,7 +152,7 @@ class Store:
             _check_folder(self.root / ASIDE)
 
     def check_room(self, runs: int, epochs: int) -> None:
-        """Raise `StoreError` if there is no room for *runs* with so many *epochs* in all."""
+        """Raise `StoreError` if there is no room for *runs* with *epochs* in all."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{UNFINISHED}probe"
         with naming(self.root):

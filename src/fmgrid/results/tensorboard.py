@@ -160,7 +160,7 @@ def _to_text(value: Any) -> str | None:
 
 
 def read_scalars(path: Path) -> Scalars:
-    """Return the scalars of an event file, whoever wrote it.
+    """Return the scalars of an event file of any origin.
 
     A file that is damaged or missing, or is no event file, raises nothing: the scalars before the
     damage are returned with its description.

@@ -41,7 +41,7 @@ def _allocated_at_first() -> int:
 
 
 def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the available bytes of the machine, or of the control group if it has fewer."""
+    """Return the bytes of the machine's memory, or of its control group's if that is less."""
     import psutil
 
     texts = [

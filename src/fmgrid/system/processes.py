@@ -42,7 +42,7 @@ class NoAnswerError(Exception):
 
 
 def ask(function: str, argument: Any, seconds: float) -> Any:
-    """Return what a function of fmgrid, "module:name", returns for *argument*; both are JSON.
+    """Return the result of a function of fmgrid, "module:name", for *argument*; both are JSON.
 
     Its output is lost. After *seconds* its process is killed with all that it has started. Raises
     `NoAnswerError`; `MachineError` if the machine refuses the process.
