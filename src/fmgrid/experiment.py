@@ -1,4 +1,4 @@
-"""The two values that flow through fmgrid: `Experiment`, the input, and `Run`, the output.
+"""The two central values of fmgrid: `Experiment`, the input, and `Run`, the output.
 
 Both are immutable and typed, and neither knows about files, torch or the command line.
 """
@@ -64,7 +64,7 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class About:
-    """What the table of settings says of a field besides its type and its default."""
+    """A field's entry in the table of settings, without its type and its default."""
 
     label: str  # of an axis, with its unit
     aliases: tuple[str, ...] = ()  # words that people write for it
@@ -178,7 +178,7 @@ class Experiment(Record):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every field but the name: equal for what trains to the same bits.
+        """SHA-256 over every field but the name: equal for trainings that give the same bits.
 
         Fields at their default are left out, so that a setting added later does not
         orphan finished runs; a test pins the values, so that no default changes unseen.
@@ -220,7 +220,7 @@ class Experiment(Record):
 
 
 def about(field: str) -> About:
-    """Return what the table of settings says of a field of `Experiment`."""
+    """Return the entry of a field of `Experiment` in the table of settings."""
     metadata = Experiment.model_fields[field].metadata
     return next(entry for entry in metadata if isinstance(entry, About))
 
@@ -252,7 +252,7 @@ def subseed(seed: int, purpose: str) -> int:
 
 
 class EpochRecord(Record):
-    """What was measured at the end of one epoch."""
+    """The measurements at the end of one epoch."""
 
     epoch: Count  # from 1
     train_loss: Loss  # mean of the losses of the epoch's batches, before each step

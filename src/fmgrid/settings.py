@@ -1,7 +1,7 @@
 """The settings of an experiment: one table, and one way to look up, compare and show a value.
 
 The entries are the fields of `Experiment`. CSV columns, name templates, exclusions, hypotheses,
-axes, HParams and the docs' table are made from them.
+axes and HParams are made from them. A test compares the docs' table with them.
 """
 
 import re
@@ -83,7 +83,7 @@ def describe_change(old: Experiment, new: Experiment) -> str:
 
 
 def objection_to(keys: Sequence[str]) -> str | None:
-    """Return why *keys* name no setting and what to write instead, None if they name one."""
+    """Return the objection to *keys* with a remedy, None if they name a setting."""
     first, *rest = keys
     if not rest and (first == "depth" or _LAYER.fullmatch(first)):
         return None

@@ -1,1 +1,1 @@
-"""What the runs say: the study as values, statistics, effects and verdicts."""
+"""Runs -> values: the study, statistics, effects and verdicts."""

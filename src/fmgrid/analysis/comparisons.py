@@ -1,6 +1,6 @@
-"""Who is better than whom: winners by seed, equals of the best, and comparisons with one of them.
+"""Comparisons of experiments: winners by seed, equals of the best, all members with one of them.
 
-Experiments that different images judge are compared with nothing of each other.
+Experiments that were scored on different images are not compared.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Winners:
-    """The conclusions of single runs of experiments that the same images judge."""
+    """The conclusions of single runs of experiments that are scored on the same images."""
 
     seeds: tuple[int, ...]  # that all of them have
     left_out: tuple[int, ...]  # seeds that only some of them have
@@ -50,7 +50,7 @@ class Winners:
 
     @property
     def by_seed(self) -> dict[int, list[str]]:
-        """The best with each seed; equals all are."""
+        """The best experiments with each seed: several if they are equal."""
         return {
             seed: [name for name, places in self.ranks.items() if places[at] == 1]
             for at, seed in enumerate(self.seeds)
@@ -98,9 +98,8 @@ class Beside:
 def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
     """Compare a group's members with the study's baseline, or with the best where it has none.
 
-    p values are Holm's over the group, or, where the reference was picked by the same figures, for
-    all pairs of the group, as any of them might have been picked. None where there is nothing to
-    compare.
+    Holm corrects p values over the group. If the reference was picked by the same figures, they
+    are corrected for all pairs of the group (Bonferroni). None if there is nothing to compare.
     """
     sets = best_by_images(group.members, metric)
     if not sets:
@@ -128,8 +127,8 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
 def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     """Return the ranks of experiments with each seed alone, over the seeds that all of them have.
 
-    Of several sets of experiments that different images judge it is the largest. None where that
-    has fewer than two experiments, or shares no seed.
+    Only the largest set of experiments that are scored on the same images counts. None if it has
+    fewer than two experiments, or shares no seed.
     """
     ranked, *_ = [*best_by_images(study.configurations, metric), []]
     series = {one.name: one.series(metric) for one in ranked}
@@ -152,8 +151,8 @@ def as_good_as_best(
 ) -> list[ExperimentRuns]:
     """Return the best and those that do not differ significantly from it, best first.
 
-    Paired by seed. Any of them might have been the best of these figures, so that p values are
-    corrected for all pairs (Bonferroni).
+    Paired by seed. Any of them might have been the best, so p values are corrected for all pairs
+    (Bonferroni).
     """
     best, *others = best_first(members, metric)
     differences = [compare(best.series(metric), other.series(metric)) for other in others]

@@ -1,10 +1,10 @@
-"""What settings and epochs do: effects beside the noise, steps, shares of variance, curves, gaps.
+"""The effects of settings and epochs, steps, shares of variance, learning curves, gaps.
 
-The effect of a setting is the difference between the pair of levels furthest apart over the seeds
-that both have. They are picked after looking, so that their difference is tested as one of all
-pairs: its interval is corrected for their number (Bonferroni), its p value for the number of
-settings, too (Holm), and the range that noise alone would show is Tukey's. In a factorial grid a
-level stands for the mean over all others, per seed.
+The effect of a setting is the difference between its two levels that are furthest apart, over the
+seeds that both have. This pair is chosen after the results are known. Bonferroni corrects its
+interval and its p value for the number of pairs. Holm also corrects the p value for the number of
+settings. Tukey's range gives what noise alone would show. In a factorial grid a level stands for
+the mean over all levels of the other axes, per seed.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -152,7 +152,7 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
 
 
 def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:
-    """Return what the axes of a factorial group and their interactions contribute.
+    """Return the contributions of a factorial group's axes and of their interactions.
 
     Empty where the group isn't factorial, where different images judge its members, where these
     have fewer than two seeds in common, or too many cells.

@@ -1,12 +1,12 @@
-"""Repeats -> what they show: intervals, paired comparisons, corrections for many of them.
+"""Repeated runs -> intervals, paired comparisons, and corrections for many comparisons.
 
 The method is Student's paired t test over seeds (Biometrika 6, 1908). Two experiments with one
-seed share their initial weights, where shapes match, and the order of their images, so that the
-influence of the seed on both cancels out. Differences should be roughly normal, on which little
-depends from five seeds on. Many comparisons are corrected by Holm's method (Scandinavian Journal of
-Statistics 6, 1979): the chance that any is wrong stays below 5 %, whatever their dependence.
+seed share their initial weights, where shapes match, and the order of their images, so the seed's
+influence on both cancels out. Differences should be roughly normal; from five seeds on little
+depends on that. Holm's method corrects many comparisons (Scandinavian Journal of Statistics 6,
+1979). The chance of any false finding is at most 5 %, whatever the dependence of the tests.
 
-scipy and statsmodels do the mathematics, and are imported when there is some to do.
+scipy and statsmodels do the mathematics, and are imported when they are needed.
 """
 
 import math
@@ -27,7 +27,7 @@ MOST_SEEDS = 1_000  # beyond them a question is not worth asking
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of *n* repeats with its interval of 95 %; one repeat has a mean only."""
+    """The mean of *n* repeats with its 95 % interval; one repeat has a mean only."""
 
     n: int
     mean: float

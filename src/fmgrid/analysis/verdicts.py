@@ -1,11 +1,10 @@
 """Hypotheses and runs -> verdicts: confirmed, rejected, or not settled yet.
 
-Every comparison that a hypothesis makes is a paired t test over seeds. What must all hold is as
-sure as its weakest part (an intersection-union test); what need hold for one of several is
-corrected for their number (Bonferroni); and the p values of all hypotheses of a grid are corrected
-by Holm's method, so that the chance of even one wrong verdict among them is at most 5 %. What else
-is in the folder changes no verdict. A claim is rejected by evidence for the contrary, never by lack
-of evidence for it.
+Every comparison of a hypothesis is a paired t test over seeds. If all parts of a claim must hold,
+the claim has the p value of its weakest part (an intersection-union test). If one of several is
+enough, Bonferroni corrects p for their number. Holm corrects the p values of all hypotheses of a
+grid: the chance of any false finding among them is at most 5 %. Other runs of the folder change no
+verdict. A claim is rejected by evidence for the contrary, never by lack of evidence for it.
 """
 
 from collections import defaultdict
@@ -71,7 +70,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a hypothesis."""
+    """The judgement of a hypothesis by its runs."""
 
     stated: RegisteredHypothesis
     word: Word
@@ -84,7 +83,7 @@ class Verdict:
 
     @property
     def is_tested(self) -> bool:
-        """Whether anything was compared over two seeds or more, so that p means something."""
+        """Whether anything was compared over two seeds or more, without which p means nothing."""
         return any(one.difference.sd is not None for one in self.compared)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""The options that several commands share, with their meaning."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""`fmgrid plan`: what run would train, how long that takes, and what it would refuse."""
+"""`fmgrid plan`: the trainings of `run`, their estimated time, and the refusals of `run`."""
 
 import os
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""`fmgrid run`: the stages put together, and what a person sees meanwhile and at the end."""
+"""`fmgrid run`: puts the stages together, and shows the progress and the outcome."""
 
 import math
 import shutil
@@ -87,7 +87,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will go on, each run weighed by its cost; None before the first ends."""
+        """Estimated seconds to the end, by the cost of each run; None before the first run ends."""
         if not self._spent:
             return None
         worked = self.clock() - self._working_since
@@ -183,7 +183,7 @@ def _run_all(
 ) -> list[Run]:
     """Give every wanted experiment a run, unless too many fail; return the runs.
 
-    Nothing is set aside before everything is there that training needs.
+    Old runs are set aside only when data and components are ready for training.
     """
     limit, memory = options.limits()
     timeouts = {

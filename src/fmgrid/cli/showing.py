@@ -1,4 +1,4 @@
-"""What the other commands print and write: single runs, data sets, tables."""
+"""The output of the other commands: single runs, data sets, tables."""
 
 import os
 import sys

@@ -22,7 +22,7 @@ optimizer_signature = OPTIMIZER.signature
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
-    """Return why no experiment has this value of a setting that names a built-in component."""
+    """Return the objection to a built-in component's name, None if there is none."""
     try:
         kind = KINDS.get(setting)
         _ = kind and kind.is_built_in(name) and kind.signature(name)
@@ -67,7 +67,7 @@ def _as_whole(value: Any) -> Any:
 
 
 def needs_own_process(experiment: Experiment) -> bool:
-    """Return whether anything of an experiment is somebody else's code."""
+    """Return whether any component of an experiment is somebody else's code."""
     return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
 
 
@@ -83,9 +83,9 @@ def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Expe
 
 
 def check_component(setting: str, experiment: Experiment) -> str | None:
-    """Return what a component objects to its arguments, None if it takes them.
+    """Return a component's objection to its arguments, None if it takes them.
 
-    It is built as for a training, in a worker, since only its class knows what it takes.
+    It is built as for a training, in a worker, since only its class knows its arguments.
     """
     import torch
 
@@ -103,9 +103,9 @@ def check_component(setting: str, experiment: Experiment) -> str | None:
 
 
 def inspect_class(request: Iterable[str]) -> tuple[str, str]:
-    """Return an objection to a class, "" if there is none, and what it takes as JSON.
+    """Return an objection to a class, "" if there is none, and its signature as JSON.
 
-    *request* is a setting and its value, a plug-in: this is for a process of its own.
+    *request* is a setting and its value, a plug-in. Call this in a process of its own.
     """
     setting, name = request
     try:

@@ -1,4 +1,4 @@
-"""The kind "dataset", and the rules between settings that need the facts of one."""
+"""The kind "dataset", and the rules between settings that need a data set's facts."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ DATASET = Kind(
 
 
 class Workload(NamedTuple):
-    """How much there is to train on and to score."""
+    """The numbers of images and of steps of a training."""
 
     train_set_size: int  # images that the network may learn from
     valid_images: int  # scored after every epoch

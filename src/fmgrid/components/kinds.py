@@ -1,7 +1,7 @@
-"""A kind of component, and how a name of one is looked up: built in, or "package.module:Class".
+"""A kind of component, and the look-up of its names: built in, or "package.module:Class".
 
-What somebody else's class takes is asked in a process of its own, because nobody knows what an
-import does to a process; the class itself is imported by a worker that serves no other run.
+The signature of somebody else's class is read in a process of its own, because an import may do
+anything to a process. The class itself is imported by a worker that serves no other run.
 """
 
 import importlib
@@ -44,7 +44,7 @@ class Component(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What the seconds of a network follow from."""
+    """The facts that decide how many seconds a network takes."""
 
     layers: int
     weights: int  # trained numbers
@@ -75,7 +75,7 @@ class Kind:
     def load(self, name: str) -> type:
         """Return the class that a name means, one that is derived from the base.
 
-        It imports the class's module, in a process that this may spoil. Modules of the current
+        It imports the class's module, which may do anything to the process. Modules of the current
         folder are found too, after all installed ones. Raises `ComponentError` where there is no
         such class.
         """
@@ -92,7 +92,7 @@ class Kind:
         )
 
     def signature(self, name: str) -> Signature:
-        """Return what a component takes; built-in ones are looked up without importing torch.
+        """Return a component's signature; built-in ones are read without importing torch.
 
         Raises `ComponentError`, with a near match, for a name that means no usable component.
         """
@@ -102,7 +102,7 @@ class Kind:
         return answer
 
     def as_taken(self, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments as a built-in component takes them; others know better."""
+        """Return arguments as a built-in component takes them; a plug-in's stay as they are."""
         known = _signature_or_objection(self, name) if self.is_built_in(name) else ""
         if isinstance(known, str):
             return dict(args)

@@ -1,4 +1,4 @@
-"""The kind "network": the networks that an experiment can train, and the work that each makes."""
+"""The kind "network": the networks that an experiment can train, and the work of each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The kind "optimizer": the classes of torch.optim, and anyone's that are derived from theirs."""
+"""The kind "optimizer": the classes of torch.optim, and classes derived from its `Optimizer`."""
 
 import inspect
 from collections.abc import Callable, Iterable

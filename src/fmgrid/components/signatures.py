@@ -1,7 +1,7 @@
-"""What a component takes, as far as that is known without building one.
+"""The arguments of a component, as far as they are known without building it.
 
-torch's own are read from torch's source text, because importing torch costs seconds and a plan
-should not: the installed source is the truth for the installed version.
+Those of torch are read from torch's source text, because its import takes seconds and `plan`
+should start at once. The installed source is the truth for the installed version.
 """
 
 import ast
@@ -43,7 +43,7 @@ class Signature(Record):
         return self.takes_any or argument in self.arguments
 
     def objection_to(self, argument: str, value: Any) -> str | None:
-        """Return why *value* is no value of the argument and what to write, None if it is one.
+        """Return the objection to *value* with a remedy, None if the argument takes it.
 
         Python would take the text "False" for true, and give no error.
         """
@@ -89,7 +89,7 @@ def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
 
 
 def inspected(component: type) -> Signature:
-    """Return what Python says of a class."""
+    """Return the signature that Python finds for a class."""
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     parameters = list(inspect.signature(component).parameters.values())
     method = getattr(component, "step", None)

@@ -1,7 +1,7 @@
-"""The cache of decoded data sets: made once, verified at every start, mended when damaged.
+"""The cache of decoded data sets: made once, verified at every start, made again when damaged.
 
-The arrays are whole if they hold the numbers of the published files, whose SHA-256 the catalogue
-has. A training is within `unchanged`: nobody trains on other arrays than those that were verified.
+The arrays are whole if they hold the numbers of the published files; the catalogue has the SHA-256
+of these files. Every training runs within `unchanged`, so that it uses verified arrays only.
 """
 
 import functools
@@ -45,11 +45,10 @@ def prepare(
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
-    The files of *data_dir*, or else of the environment variable FMGRID_DATA, are right, or it is
-    an error. Without such a choice the cache is asked first, then the data set's own sources.
-    One process at a time makes a damaged cache again; a kill at any moment leaves a state that
-    the next call mends. *say* gets lines for a person who waits; *warn*, or *say* without it, gets
-    what was damaged. Raises `DataError`.
+    Wrong files in *data_dir*, or else in the environment variable FMGRID_DATA, are an error.
+    Without such a choice the cache is read first, then the data set's own sources. One process at
+    a time makes a damaged cache again; the next call mends the traces of a kill. *say* gets
+    progress, and *warn* the damage; without *warn*, *say* gets both. Raises `DataError`.
     """
     info = DATASETS[dataset]
     chosen, choice = _read_chosen(dataset, data_dir)
@@ -81,9 +80,9 @@ def prepare(
 
 @contextmanager
 def unchanged(prepared: Prepared) -> Iterator[None]:
-    """Raise `DataError` if the arrays are others than those of `prepare`, or change meanwhile.
+    """Raise `DataError` if the arrays differ from those of `prepare`, or change meanwhile.
 
-    Arrays whose files were only touched before are verified anew, and pass.
+    Arrays whose files were only touched before are verified again, and pass.
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:

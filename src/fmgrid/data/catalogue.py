@@ -1,4 +1,4 @@
-"""The data sets that fmgrid knows by name: the facts of each, and where it can be had.
+"""The data sets that fmgrid knows by name: the facts and the sources of each.
 
 Nothing is decoded unless its SHA-256 is the one given here.
 """

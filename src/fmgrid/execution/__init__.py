@@ -1,8 +1,8 @@
-"""Where training happens: the contract of an executor, those that keep it, and the runner.
+"""Where training happens: the contract of an executor, the executors, and the runner.
 
-An executor knows neither torch nor the store. It is given tasks, and gives events back. A
-training that its process does not survive is tried ATTEMPTS times, and then yields a failed run.
-What is the machine's fault, such as a full disk, is no run: `events` raises a `MachineError`.
+An executor knows neither torch nor the store. It takes tasks, and yields an event when one ends. A
+training whose process dies is tried ATTEMPTS times, and then yields a failed run. A fault of the
+machine, such as a full disk, is no run: `events` raises a `MachineError`.
 """
 
 import os
@@ -38,7 +38,7 @@ Train: TypeAlias = Callable[[Experiment, int | None, Callable[[EpochRecord], boo
 
 @dataclass(frozen=True)
 class Task:
-    """An experiment to train, how, and within which limits."""
+    """An experiment to train, the function that trains it, and its limits."""
 
     experiment: Experiment
     train: Train  # importable by its name, wherever the training happens
@@ -58,7 +58,7 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Trains tasks somewhere. Leaving the context ends whatever still runs."""
+    """Trains tasks somewhere. Leaving the context ends all tasks that still run."""
 
     def __enter__(self) -> Self: ...
 
@@ -76,12 +76,12 @@ class Executor(Protocol):
         """Begin a task, or let it wait for a free place."""
 
     def events(self, report: Report) -> Iterator[Finished]:
-        """Yield each task that has ended, until none is left; more may be submitted meanwhile.
+        """Yield an event when a task ends, until none is left; more may be submitted meanwhile.
 
-        Each epoch goes to *report*. Where that returns False the training ends with this epoch,
-        and the status of its run is "pruned". After a death the second attempt begins with the
-        first epoch again. This is a call, since an executor that trains in the caller's own
-        thread can yield nothing before the training has ended. Closing the iterator ends all tasks.
+        Each epoch goes to *report*. If it returns False, the training ends with this epoch, and
+        the status of its run is "pruned". After a death the second attempt begins with the first
+        epoch again. Epochs go to a function, because an executor that trains in the caller's
+        thread yields nothing before the training has ended. Closing the iterator ends all tasks.
         """
 
     def call(
@@ -91,9 +91,9 @@ class Executor(Protocol):
         seconds: float | None = None,
         needs_own_process: bool = False,
     ) -> T:
-        """Return the function's result, computed where tasks are trained. Raises what it raises.
+        """Return the function's result, or raise its error; it runs where tasks are trained.
 
-        It is a `MachineError` if the process dies of it at every attempt, or if it takes longer
+        Raises `MachineError` if the process dies at every attempt, or if the call takes longer
         than *seconds*.
         """
 
@@ -105,7 +105,7 @@ def train_task(
 ) -> Run | StoreError:
     """Train in this process; return the run, or the error where the machine is to blame.
 
-    Whatever else is raised, but for *passed_on*, is a failed run with its traceback on stderr.
+    Any other exception, except *passed_on*, gives a failed run with its traceback on stderr.
     """
     clock = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""Messages of a worker, as the parent takes them: somebody else's code may have had a hand in them.
+"""Messages of a worker, as the parent reads them: somebody else's code may have written them.
 
 The parent makes values of fmgrid's and Python's own classes only, and checks each of them.
 """
@@ -38,7 +38,7 @@ class AnswerError(Exception):
 def load(message: bytes) -> Any:
     """Return the value of a pickle that names no other class than the safe ones.
 
-    Any other would be imported, and could do here what its worker is there to keep away.
+    Any other class would be imported, and its code would run in the parent.
     Raises `AnswerError`.
     """
     try:

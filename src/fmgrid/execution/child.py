@@ -27,7 +27,7 @@ _BEGINNINGS = 2  # of a training whose temporary folder somebody removes
 
 
 def serve(pipe: Pipe, scratch: str) -> None:
-    """Do what comes through the pipe, until it ends; temporary files go into *scratch*."""
+    """Call the functions that come through the pipe; temporary files go into *scratch*."""
     owner = os.getpid()
     try:
         detach()
@@ -71,10 +71,10 @@ def _send(pipe: Pipe, owner: int, message: bytes) -> None:
 
 
 def attempt_task(task: Task, attempt: int, log: str, report: Callable[[EpochRecord], bool]) -> Run:
-    """Train, with everything that any library prints going to the log.
+    """Train; everything that any library prints goes to the log.
 
-    Whatever is raised is a failed run, but for what is the machine's fault: a `StoreError`.
-    A training whose temporary folder was removed is begun again.
+    An exception gives a failed run, except a fault of the machine: that is a `StoreError`.
+    A training whose temporary folder was removed begins again.
     """
     scratch = Path(os.environ["TMPDIR"])
     outcome: Run | StoreError

@@ -74,6 +74,6 @@ class Inline:
         seconds: float | None = None,
         needs_own_process: bool = False,
     ) -> T:
-        """Return the function's result; here it may take as long as it likes."""
+        """Return the function's result, without a limit of time."""
         del seconds, needs_own_process
         return function(*args)

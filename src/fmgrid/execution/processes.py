@@ -1,9 +1,9 @@
 """The executor of worker processes on this machine, which may die or hang.
 
 Why not a pool from a library: concurrent.futures and loky give up all tasks when one worker
-dies. pebble does too when it dies at a moment at which none works; its workers share pipes under
-locks, which one that is killed may hold for ever; and a worker that ends while it is being
-stopped leaves semaphores behind. Here each worker has a pipe of its own, and shares nothing.
+dies. pebble does too if the worker dies while all are idle. Its workers share pipes under locks,
+which a killed worker may hold for ever. A worker that ends while pebble stops it leaves semaphores
+behind. Here each worker has a pipe of its own, and shares nothing.
 """
 
 import math
@@ -60,7 +60,7 @@ class _DeadError(Exception):
 
 
 class _LateError(Exception):
-    """The worker has not come to its end in time."""
+    """The worker has not finished in time."""
 
 
 class Worker:
@@ -86,9 +86,9 @@ class Worker:
 
     @property
     def wait_handles(self) -> tuple[Any, Any]:
-        """What becomes ready when there is something to receive, or nothing ever will be.
+        """The handles that become ready with a message, or with the end of the process.
 
-        The pipe alone may stay open, where the worker has left children that inherited it.
+        The pipe alone is not enough: it stays open in children that the worker has left.
         """
         return self.pipe, self.process.sentinel
 
@@ -101,20 +101,20 @@ class Worker:
     def begin(
         self, function: Callable[..., Any], args: Sequence[Any], seconds: float | None
     ) -> None:
-        """Let it call a function, which may take so many seconds."""
+        """Let the process call a function, for at most *seconds*."""
         self.started = time.monotonic()
         self.deadline = self.started + (math.inf if seconds is None else seconds)
         self.send((function, args))
 
     def send(self, message: Any) -> None:
-        """Tell the worker what to do; that it is dead shows when its answer is awaited."""
+        """Send the worker a message; its death shows when the answer is awaited."""
         with suppress(OSError):
             self.pipe.send(message)
 
     def receive(self) -> Any:
         """Return an epoch of a task, or the function's result, once one of the handles is ready.
 
-        Raises what the function raised; `AnswerError` for what fmgrid does not send; `_DeadError`;
+        Raises the function's error; `AnswerError` for a message not of fmgrid; `_DeadError`;
         `_LateError` after the deadline, unless the result is there.
         """
         is_late = time.monotonic() >= self.deadline and self.process.is_alive()
@@ -139,7 +139,7 @@ class Worker:
     def end(self, patience: float = 0.0) -> None:
         """End the process with all its children; an idle one may end by itself within *patience*.
 
-        One that is killed would leave the system's semaphores behind, if it has made some.
+        A killed process would leave its semaphores behind.
         """
         self.task = None
         if self.pipe.closed:  # by an earlier call: its process id may be another's by now
@@ -161,7 +161,7 @@ class Processes:
     """Worker processes, each of one thread; use as a context manager.
 
     They come from a server process that imports *preload* while the caller does something
-    else. Leaving the context kills them, whatever they do, and what they have started.
+    else. Leaving the context kills them and all processes that they have started.
     """
 
     workers: int
@@ -229,10 +229,10 @@ class Processes:
         self._start_waiting()
 
     def events(self, report: Report) -> Iterator[Finished]:
-        """Yield each task that has ended; see `Executor`.
+        """Yield an event when a task ends; see `Executor`.
 
-        A task whose worker dies is given to a fresh one, once; one that exceeds its seconds
-        is killed with all that it has started.
+        A task whose worker dies goes to a fresh worker, once. A task that exceeds its seconds
+        is killed with all processes that it has started.
         """
         try:
             while self._busy or self._waiting:
@@ -376,9 +376,9 @@ class Processes:
                     raise
 
     def _ensure_server(self) -> None:
-        """Have a living server, if the system has such servers.
+        """Start a server if none lives and the system has such servers.
 
-        Raises `RefusedError` if one after the other has died.
+        Raises `RefusedError` if none can start, or if too many have died.
         """
         if self._context.get_start_method() != "forkserver":
             return
@@ -417,9 +417,9 @@ class Processes:
             self.warn(f"{reason}; going on with {counted(self.workers, 'worker')}")
 
     def _is_excused(self, worker: Worker) -> bool:
-        """Tell whether a worker died of the machine, and not of its task.
+        """Tell whether the machine, not the task, is to blame for a worker's death.
 
-        So it is if its server died, for the end of both looks alike, or if the kernel killed
+        It is if the server died, since both deaths look alike, or if the kernel killed
         for lack of memory while others needed some too.
         """
         if worker.server is not None and worker.process.exitcode == _SERVER_ENDED:

@@ -1,4 +1,4 @@
-"""Ask the search, submit, report the epochs, save the run, tell the search of it, yield it."""
+"""The loop of a command: ask the search, submit tasks, pass epochs on, save and yield runs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -19,7 +19,7 @@ def run_all(
     """Train what the search asks for; yield each run as soon as it is stored.
 
     *finished* are runs that the log folder holds already. The search is told of them first, and
-    what shares their results is stored without training.
+    the runs that share their results are stored without training.
     """
 
     def save(run: Run, log: bytes) -> Run:

@@ -1,8 +1,8 @@
 """Grid files -> experiments, with the line of everything that was written.
 
 A file spells out the union of its [grid], [[zip]] and [[point]] blocks, each laid over
-[base], and of the files that it takes in. Whatever is wrong, in any number of files, is
-reported at once: nothing is returned unless everything is right.
+[base], and of the files that it takes in. All mistakes in all files are reported at once;
+experiments are returned only if there is none.
 """
 
 import os
@@ -34,7 +34,7 @@ _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a gri
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run, and what was said of it before."""
+    """The experiments to run, and the records and hypotheses of their grids."""
 
     definitions: list[Definition]
     # each grid as the log folder keeps it, and what it expects, in the order that they are read
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def hypotheses(self) -> list[Hypothesis]:
-        """Those of all files."""
+        """The hypotheses of all files."""
         return [hypothesis for _, hypotheses in self.files for hypothesis in hypotheses]
 
 
@@ -57,8 +57,8 @@ def load_plan(
 ) -> Plan:
     """Return the experiments of all grids in the order they are written, each once, by file.
 
-    A folder means the *.toml files directly in it. *overrides* are "setting=value" and have the
-    last word; *only* are patterns of names; *seeds* replace those of the files. Raises
+    A folder means the *.toml files directly in it. *overrides* are "setting=value" and replace
+    the files' values; *only* are patterns of names; *seeds* replace those of the files. Raises
     `InputError` with every problem of every file.
     """
     problems: list[Problem] = []
@@ -103,7 +103,7 @@ def load_plan(
 def _read_files(
     paths: Sequence[Path], read: Callable[[Path], Grid | None], problems: list[Problem]
 ) -> dict[RealPath, Grid]:
-    """Return the grids of all files, each once; what a file takes in comes before it.
+    """Return the grids of all files, each once; included files come before the file.
 
     What *read* returns None for is left out, and has been reported by it.
     """
@@ -149,7 +149,7 @@ def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path
 def to_asked(
     plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
 ) -> list[GridRecord]:
-    """Return the record of each grid: since when it asks, and the command that runs it."""
+    """Return the record of each grid, dated, with the command that runs it."""
     return [
         record.model_copy(
             update={

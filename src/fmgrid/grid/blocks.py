@@ -1,4 +1,4 @@
-"""What a grid file says, as values: settings with their places, blocks, the file as a whole."""
+"""A grid file as values: settings with their places, blocks, the file as a whole."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Definition:
-    """An experiment with the places that spell it out."""
+    """An experiment, with the places in the grid files that define it."""
 
     experiment: Experiment
     place: Place  # of the block that yields it
@@ -75,7 +75,7 @@ class Block:
                 yield dict(zip(part, values, strict=True))
 
     def varies(self, keys: Keys) -> bool:
-        """Return whether the setting tells the block's points apart."""
+        """Return whether the setting differs among the block's points."""
         return self.kind == "point" or len(self.axes[keys]) > 1
 
     @property
@@ -132,7 +132,7 @@ class Grid:
 
 
 def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
-    """Lay settings over each other; the last word also comes last, after what it replaces."""
+    """Lay settings over each other; a later value replaces an earlier one, and comes last."""
     merged: dict[Keys, Written] = {}
     for keys, written in chain.from_iterable(layer.items() for layer in layers):
         merged.pop(keys, None)
@@ -142,7 +142,7 @@ def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
 
 
 def takes(optimizer: Any, argument: str) -> bool:
-    """Return whether an optimizer takes an argument; one that is none is refused elsewhere."""
+    """Return whether an optimizer takes an argument; a wrong optimizer is refused elsewhere."""
     try:
         return isinstance(optimizer, str) and optimizer_signature(optimizer).takes(argument)
     except ComponentError:

@@ -1,8 +1,8 @@
 """Grid files -> their values, and the line on which each of them stands.
 
 `tomllib` decides what is valid and what the values are; it keeps no positions. tree-sitter's
-grammar gives those, and nothing else: where the two should ever differ, a value has the line
-of the table that holds it. What is spelled out in several places has the line of the first.
+grammar gives the positions, and nothing else. If the two differ, a value has the line of its
+table. A table that is written in several places has the line of the first.
 """
 
 import re
@@ -39,7 +39,7 @@ _LONG_NUMBER = re.compile(r"(?<![\d_])[\d_]{4301,}+")  # more digits than Python
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read as a grid; `line` (from 1) is where that shows."""
+    """A file that cannot be read as a grid; `line` (from 1) is the place of the mistake."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)

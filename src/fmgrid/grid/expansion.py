@@ -27,7 +27,7 @@ _OPTIMIZER: Keys = ("optimizer",)
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
-    """Yield the grid's experiments; what is wrong with one goes to *problems* instead."""
+    """Yield the grid's experiments; the mistakes in the others go to *problems*."""
     rules: dict[str, list[Rule]] = {}  # by optimizer, which decides what equals a value
     dropped = remaining = False
     for block in grid.blocks:
@@ -107,7 +107,7 @@ def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: E
 def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
     """Put a value into nested *settings*: tables are merged, everything else is replaced.
 
-    Returns what is wrong with it, None if nothing is.
+    Returns the problem with it, None if there is none.
     """
     setting, *rest = keys
     old = settings.get(setting)

@@ -1,7 +1,7 @@
 """[[hypothesis]] tables -> hypotheses about the experiments that a file spells out.
 
-What a table says of experiments is held against them once all of them are known, and before
-any is chosen with --only.
+A table is checked against the experiments when all of them are known, and before --only chooses
+some of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,9 +39,9 @@ def read_hypotheses(
     problems: list[Problem],
     unanswerable: list[Problem],
 ) -> tuple[Hypothesis, ...]:
-    """Return the hypotheses about *experiments*, none where it is unclear which these are.
+    """Return the hypotheses about *experiments*, none if the experiments are not known.
 
-    Mistakes in a table go to *problems*, and objections of the experiments to *unanswerable*.
+    Mistakes in a table go to *problems*, and claims that they cannot answer to *unanswerable*.
     """
     hypotheses = []
     named = Experiments(experiments or ())

@@ -25,7 +25,7 @@ _TAKEN = {"readme.md", "experiment_summary.csv"}  # files that share the log fol
 
 
 def check_template(template: Any) -> str | None:
-    """Return what is wrong with *template* and what would be right, None if nothing is."""
+    """Return the mistake in *template* and its remedy, None if there is no mistake."""
     if not isinstance(template, str):
         return f"{show_toml(template)} is not text in quotes"
     try:

@@ -1,7 +1,7 @@
-"""Grid files and --set -> blocks, with everything that shows without expanding them.
+"""Grid files and --set -> blocks, checked as far as possible without expanding them.
 
-Problems are collected in a list that the caller passes in; what has one is left out, and
-reading goes on, so that a user sees all of them at once.
+Problems are collected in a list that the caller passes in. A part with a problem is left out,
+and reading goes on: a user sees all problems at once.
 """
 
 import os
@@ -34,7 +34,7 @@ def read_grid(
     seeds: Sequence[int] | None,
     problems: list[Problem],
 ) -> Grid | None:
-    """Return what the file says, None if it cannot be read."""
+    """Return the file as a `Grid`, None if it cannot be read."""
     try:
         document = read_document(path)
         return _Reader(path, document, overrides, seeds, problems, len(problems)).read()
@@ -122,7 +122,7 @@ class _Reader:
     before: int  # the number of problems of other files
 
     def read(self) -> Grid:
-        """Read the whole document. Raises `UnreadableError` where nobody would read on."""
+        """Read the whole document. Raises `UnreadableError` if it is empty."""
         values = self.document.values
         if not values:
             raise UnreadableError("spells out nothing; write [grid], [[point]] or [base]")
@@ -305,7 +305,7 @@ def _unknown_at_top(key: str) -> str:
 
 
 def _objection_to_key(keys: Keys) -> str | None:
-    """Return what is wrong with a setting's dotted key."""
+    """Return the objection to a setting's dotted key."""
     if keys[0] == "seed":
         return "no such setting; write seeds = [0, 1, 2] at the top of the file"
     if keys[0] in _HEADER:

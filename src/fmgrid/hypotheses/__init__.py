@@ -1,1 +1,1 @@
-"""What users expect of their results: the language, and the record of what was expected when."""
+"""Hypotheses about results: their language, and the registry that dates them."""

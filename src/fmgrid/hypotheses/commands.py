@@ -20,7 +20,7 @@ List = Strict(strict=False)  # a tuple for which TOML has a list
 
 
 class Command(Record):
-    """An `fmgrid run` as values: what it meant can be said again from any folder."""
+    """An `fmgrid run` as values, from which it can be written again in any folder."""
 
     text: LongText  # as it was typed
     folder: Word  # in which it was typed
@@ -40,7 +40,7 @@ class Command(Record):
         return [path_word(grid, self.folder) for grid in self.grids]
 
     def option_words(self, without: Collection[str] = ()) -> list[str]:
-        """Return the options but for some, and for its seeds and log folder."""
+        """Return the options as words, except those *without*, the seeds and the log folder."""
         words = []
         for name, value in self.options:
             if name not in without:
@@ -63,7 +63,7 @@ def to_command(
     options: Mapping[str, object],
     seeds: Sequence[int] = (),
 ) -> Command | None:
-    """Return an `fmgrid run` as values; None where a word of it is no text that a file can hold.
+    """Return an `fmgrid run` as values; None if a file cannot hold one of its words.
 
     An option that is None, False or empty was not given; a list is one that was given repeatedly.
     """

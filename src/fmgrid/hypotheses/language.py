@@ -1,4 +1,4 @@
-"""The hypothesis language: what a grid expects of its results, as text and as values.
+"""The hypothesis language: the expectations of a grid, as text and as values.
 
     expect      = ordering | equivalence
     ordering    = side ((">" side)+ | ("<" side)+) ["by" NUMBER]
@@ -15,8 +15,8 @@ of these. A minus stands between spaces. NUMBER, after "by" and "than", is from 
 
 ">" compares numbers as they are, those of losses too; "by" is the least difference that
 counts. "best" is the highest of accuracies and the lowest of losses. Nothing is evaluated
-here: an expectation is a value, which whoever has results can judge. Every objection to a text
-names the word at fault, its place, and what to write instead.
+here: an expectation is a value, and `analysis` judges it. Every error names the wrong word, its
+place, and a remedy.
 """
 
 import math
@@ -45,7 +45,7 @@ class ExpectationError(FmgridError):
 
 
 class TooManyError(ExpectationError):
-    """One hypothesis more than a grid may have, or one of too many comparisons."""
+    """A grid has too many hypotheses, or too many comparisons in them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ Margin: TypeAlias = Annotated[FiniteFloat, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Term:
-    """One number out of a selection's, or with "each" every one of them."""
+    """One number of a selection, or with "each" all of them."""
 
     quantifier: Literal["one", "best", "mean", "each"]
     of: Selection
@@ -139,7 +139,7 @@ def count_comparisons(expectation: Expectation) -> int:
 
 
 def check_size(hypotheses: int, comparisons: int) -> None:
-    """Raise `TooManyError` for more than a grid may have together."""
+    """Raise `TooManyError` for more hypotheses or comparisons than a grid may have."""
     if hypotheses > MAX_HYPOTHESES:
         raise TooManyError(f"comes after {MAX_HYPOTHESES} others, the limit of a grid; write fewer")
     if comparisons > MAX_COMPARISONS:

@@ -1,4 +1,4 @@
-"""The registry of a log folder: its grids, their hypotheses with dates, and what ran them.
+"""The registry of a log folder: its grids, their hypotheses with dates, and their commands.
 
 `<root>/.grids/` has a file per grid: its question, the experiments that it spells out, its
 hypotheses with the time at which each was first seen, and the commands that ran it. A grid is
@@ -66,7 +66,7 @@ class Hypothesis(Record):
 
 
 class RegisteredHypothesis(Hypothesis):
-    """A hypothesis, and since when it has stood in a grid that was run."""
+    """A hypothesis, with the time at which a grid that was run first had it."""
 
     since: AwareDatetime
 
@@ -77,7 +77,7 @@ class RegisteredHypothesis(Hypothesis):
 
 
 class GridRecord(Record):
-    """What a grid file asked when it was last run."""
+    """A grid file as it was last run: question, experiments, hypotheses, commands."""
 
     path: Annotated[Word, Field(max_length=10_000)]  # as it was named, with forward slashes
     question: ShortText = ""  # its first comment
@@ -145,9 +145,9 @@ def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
 
 
 def read_asked(*roots: Path) -> tuple[list[GridRecord], list[str]]:
-    """Return the grid records of log folders, and why others cannot be read.
+    """Return the grid records of log folders, and the reasons why others cannot be read.
 
-    Records of one grid in several of them, as of two machines that ran it, are made into one.
+    Records of one grid in several folders, as from two machines, are made into one.
     """
     merged: list[GridRecord] = []
     unread: list[str] = []

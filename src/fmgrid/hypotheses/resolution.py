@@ -1,6 +1,6 @@
 """An expectation and the experiments of a grid -> the expectation with their exact names.
 
-Whatever no results of these experiments could answer is refused.
+An expectation that no results of these experiments can answer is refused.
 """
 
 import re
@@ -36,7 +36,7 @@ _SHOWN_NAMES = 3
 
 
 class Experiments:
-    """The experiments of a grid by name; whatever hypotheses select of them is looked up once."""
+    """The experiments of a grid by name; every selection is looked up once."""
 
     def __init__(self, experiments: Iterable[Experiment]) -> None:
         self.by_name = {experiment.name: experiment for experiment in experiments}
@@ -102,10 +102,10 @@ class Experiments:
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
-    """Return *expectation* with the exact names of what it selects, in the order of the grid.
+    """Return *expectation* with the exact names of its selections, in the order of the grid.
 
-    Raises `ExpectationError` for a selection of nothing, one that leaves open which number is
-    meant, and for what is compared with itself.
+    Raises `ExpectationError` for an empty selection, for one of several experiments where one
+    number is needed, and for a comparison with itself.
     """
     if isinstance(expectation, Equivalence):
         names = experiments.select(expectation.among)
@@ -119,7 +119,7 @@ def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
 
 
 def check_metric(metric: str) -> str:
-    """Return *metric*. Raises `ExpectationError` for none that a hypothesis may be about."""
+    """Return *metric*. Raises `ExpectationError` if no hypothesis may be about it."""
     if metric in RANKABLE:
         return metric
     hint = or_near_match(metric, RANKABLE, "there are")
@@ -171,7 +171,7 @@ def _resolve_term(term: Term, experiments: Experiments) -> Term:
 
 
 def _check_not_itself(sides: Sequence[Side]) -> None:
-    """Refuse what cannot hold whatever the results: that something exceeds itself."""
+    """Refuse a claim that no results can confirm: that something exceeds itself."""
     again = [to_text(side) for side, following in pairwise(sides) if side == following]
     seen: set[str | Condition] = set()
     for side in sides:

@@ -61,7 +61,7 @@ _LEAST_FAR = 5.0  # points of accuracy
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture with what stands below it."""
+    """A picture with its caption."""
 
     figure: Figure
     caption: str

@@ -1,4 +1,4 @@
-"""How to go on: the runs that would tell most, the commands that made these, and those missing."""
+"""How to go on: the most informative runs, the commands of these runs, and the missing runs."""
 
 import re
 from collections.abc import Iterator, Set

@@ -1,6 +1,6 @@
-"""What a report is written from: a study with its analysis, and published figures.
+"""The input of a report: a study with its analysis, and published figures.
 
-These come as a CSV with a row for each experiment, which has one run.
+Published figures come as a CSV with a row for each experiment, which has one run.
 """
 
 import csv

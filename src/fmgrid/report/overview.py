@@ -1,6 +1,6 @@
 """The answer: five points, the effect of each setting, the verdict on each hypothesis.
 
-Then what single runs would have concluded.
+Then the conclusions that single runs would have given.
 """
 
 from collections.abc import Iterator, Mapping

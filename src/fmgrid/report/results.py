@@ -1,4 +1,4 @@
-"""What was asked and measured: the design, the results of every group, the course of training.
+"""Questions and measurements: the design, the results of every group, the learning curves.
 
 Published figures stand beside it.
 """

@@ -1,6 +1,6 @@
 """Folders of plain mltrainer: an event file, `settings.toml` and `model.toml`.
 
-They may be anyone's: a file that is missing or damaged costs a warning and what it held.
+The files may be anyone's. A missing or damaged file costs a warning and its contents.
 """
 
 import json
@@ -67,7 +67,7 @@ class LoggedRun:
 
 
 def read_mltrainer_folder(folder: Path) -> LoggedRun:
-    """Return the run in a folder of mltrainer's. Raises `DamagedFileError` if it is none."""
+    """Return the run in a folder of mltrainer's. Raises `DamagedFileError` for another folder."""
     warnings: list[str] = []
     written = _read_model_table(folder / "settings.toml", warnings)
     network = _read_model_table(folder / "model.toml", warnings)

@@ -1,6 +1,6 @@
-"""Log folders: the only module that knows the names of files in them.
+"""Log folders: this module decides where fmgrid stores each file of a run.
 
-`<root>/<run>/<run>_results.toml` makes a run finished. It appears last, and whole or not at all;
+A run is finished when `<root>/<run>/<run>_results.toml` exists. It appears last, and only whole;
 every other file of the run can be made from it.
 """
 
@@ -87,7 +87,7 @@ class Store:
             raise
 
     def begin(self, run_name: str) -> None:
-        """Clear what an unfinished run of this name left; from now on it counts as running."""
+        """Remove the traces of an unfinished run of this name; from now on it counts as running."""
         folder = self.folder(run_name)
         with naming(folder):
             _check_folder(folder)
@@ -108,14 +108,14 @@ class Store:
             write_whole(self.results_file(name), to_results(run))
 
     def read_log(self, run_name: str) -> bytes:
-        """Return everything that a run's training printed, nothing where that is no plain file."""
+        """Return everything that a run's training printed; b"" if its log cannot be read."""
         path = self.log_file(run_name)
         with suppress(OSError):
             return b"" if path.is_symlink() else read_regular(path, MOST_BYTES)
         return b""
 
     def complete_runs(self, without: Container[str]) -> Iterator[Run]:
-        """Yield the complete runs, but for those of the names *without*."""
+        """Yield the complete runs, except those with the names *without*."""
         names: list[str] = []
         with suppress(OSError):
             names = sorted(path.name for path in self.root.iterdir())
@@ -130,8 +130,8 @@ class Store:
     def set_aside(self, run_name: str) -> Path:
         """Move a run's folder to the first free number in `ASIDE`; return its new path.
 
-        The same call goes on with a move that was interrupted. The event file loses the name by
-        which TensorBoard would still show it.
+        The same call continues an interrupted move. The event file is renamed, because
+        TensorBoard would still show it.
         """
         folder, aside = self.folder(run_name), self.root / ASIDE
         with naming(self.root):
@@ -152,7 +152,7 @@ class Store:
             _check_folder(self.root / ASIDE)
 
     def check_room(self, runs: int, epochs: int) -> None:
-        """Raise `StoreError` if there is no room for *runs* with so many *epochs* in all."""
+        """Raise `StoreError` if there is no room for *runs* with *epochs* in all."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{UNFINISHED}probe"
         with naming(self.root):
@@ -298,7 +298,7 @@ def _short(path: Path) -> str:
 
 
 def find_set_aside(roots: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """Return the results files that were set aside in log folders, and what cannot be read."""
+    """Return the results files that were set aside in log folders, and the unreadable folders."""
     unread: list[str] = []
 
     def note(error: OSError) -> None:
@@ -324,7 +324,7 @@ def is_own_file(path: Path) -> bool:
 
 
 def _check_unfinished(folder: Path) -> None:
-    """Refuse a folder in which a run of somebody else's would be mixed up with fmgrid's."""
+    """Refuse a folder in which fmgrid's run would be mixed up with somebody else's."""
     for entry in [*os.scandir(folder)] if folder.is_dir() else ():
         is_ours = _OF_UNFINISHED.fullmatch(entry.name) is not None
         is_file = entry.is_file(follow_symlinks=False)

@@ -40,7 +40,7 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as it lies in a folder; plain mltrainer leaves much of it open."""
+    """A run read from a folder; of plain mltrainer many fields are not known."""
 
     name: str  # of its experiment
     run: str  # its own name, which has the seed
@@ -63,13 +63,13 @@ class StoredRun:
 
     @property
     def place(self) -> str:
-        """What it is called where names may occur twice."""
+        """Its name where names may occur twice."""
         return self.folder or self.run
 
 
 @dataclass
 class Contents:
-    """The runs of a folder, and what else is in it."""
+    """The runs of a folder, and its other contents."""
 
     runs: list[StoredRun] = field(default_factory=list)  # in natural order of their names
     warnings: list[str] = field(default_factory=list)  # each names a file or a folder
@@ -82,8 +82,8 @@ class Contents:
 def read_runs(root: Path, *, with_history: bool = False) -> Contents:
     """Read every run below *root*.
 
-    A damaged file costs its run and a warning. Epochs are kept, and runs that were replaced are
-    looked for, only *with_history*. Raises `InputError` if there is no such folder.
+    A damaged file costs its run and a warning. Only *with_history* keeps epochs, and looks for
+    replaced runs. Raises `InputError` if there is no such folder.
     """
     listing = find_folders(root)
     contents = Contents(
@@ -120,7 +120,7 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
 
 
 def to_stored(run: Run, folder: str = "") -> StoredRun:
-    """Return a run as a folder holds it."""
+    """Return a run as if it were read from a folder."""
     experiment = run.experiment
     return StoredRun(
         name=_in_one_line(experiment.name),
@@ -168,8 +168,8 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
 def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
     """Return rows as a table, in the documented order of the columns.
 
-    A number stays what it is, a 5 among missing values too; a text is as `as_text` has it. The
-    columns of networks' own attributes come last, the most frequent if they are many.
+    A number keeps its type, even among missing values; `as_text` writes texts. The columns of
+    networks' own attributes come last, the most frequent if they are many.
     """
     import pandas as pd
 
@@ -181,7 +181,7 @@ def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Return the table of rows as CSV, in which what is missing or not a number is empty.
+    """Return the table of rows as CSV; a missing value and nan are empty cells.
 
     Numbers are written so that reading gives the same bits.
     """

@@ -2,7 +2,7 @@
 
 A run's file has the scalars under mltrainer's tags, so that the runs of both stand side by side,
 and the settings for the HParams tab, because TensorBoard would show a second file as a second
-run. A file that is read may be anyone's: damage costs what stands behind it and nothing else.
+run. A file that is read may be anyone's: the records before its first damage count.
 
 The import of tensorboard takes a third of a second, hence the imports inside functions.
 """
@@ -160,10 +160,10 @@ def _to_text(value: Any) -> str | None:
 
 
 def read_scalars(path: Path) -> Scalars:
-    """Return the scalars of an event file, whoever wrote it.
+    """Return the scalars of an event file of any origin.
 
-    A file that is damaged or missing, or is no event file, raises nothing: what stands before the
-    damage is returned with its description.
+    A file that is damaged or missing, or is no event file, raises nothing: the scalars before the
+    damage are returned with its description.
     """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event

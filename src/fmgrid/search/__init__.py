@@ -1,8 +1,7 @@
-"""What is to be trained, and which experiment comes next.
+"""The experiments to train, and the next of them.
 
-plan, run and --dry-run ask `make_agenda`. A results file is what makes a run finished, under
-whatever name: the same command again trains exactly what is missing, and what another grid has
-trained in this log folder is shared.
+plan, run and --dry-run call `make_agenda`. A run is finished when its results file exists. The same
+command trains only what is missing. It shares runs that other grids have trained in this folder.
 """
 
 from bisect import insort
@@ -32,16 +31,15 @@ class Search(Protocol):
     def tell(self, run: Run) -> Sequence[Run]:
         """Take note of a run; return the runs of other experiments that share its training.
 
-        It may be one of an earlier command, of an experiment that was never asked for.
+        The run may be an earlier command's, of an experiment that this search never asked for.
         """
 
 
 class GridSearch:
-    """Asks for the trainings that give every experiment a run, and for no more.
+    """Asks for the fewest trainings that give every experiment a run, the costliest first.
 
-    The costliest comes first. Experiments that differ in nothing but their names and, where that
-    can be, their epochs are trained once, for the most epochs. If that fails, the shorter ones are
-    trained for themselves.
+    Experiments with the same prefix key are trained once, for the most epochs. If that training
+    fails, the shorter ones are trained on their own.
     """
 
     def __init__(self, experiments: Iterable[Experiment]) -> None:
@@ -84,7 +82,7 @@ def _longest(group: Iterable[Experiment]) -> Experiment:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """What a log folder holds under the name of an experiment."""
+    """The state of an experiment in a log folder, under its name."""
 
     experiment: Experiment
     state: State
@@ -118,7 +116,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True)
 class Agenda:
-    """What is there of some experiments, and what is to be done."""
+    """The state of experiments in a log folder, and the trainings that they need."""
 
     items: Sequence[Surveyed]  # of all experiments, in order
     policy: Policy
@@ -128,21 +126,21 @@ class Agenda:
 
     @property
     def set_aside(self) -> list[Surveyed]:
-        """What is moved out of the way first."""
+        """The runs that are moved out of the way first."""
         return [item for item in self.items if self.policy.sets_aside(item)]
 
 
 def make_agenda(
     experiments: Iterable[Experiment], store: Store, policy: Policy = DEFAULT_POLICY
 ) -> Agenda:
-    """Look the experiments up in a log folder, and decide what is to be done."""
+    """Look the experiments up in a log folder, and choose the trainings."""
     return decide([_look_up(experiment, store) for experiment in experiments], store, policy)
 
 
 def decide(items: Sequence[Surveyed], store: Store, policy: Policy) -> Agenda:
-    """Decide what is to be done under a policy.
+    """Choose the trainings under a policy.
 
-    The other runs of the folder are looked at only where a training is left.
+    The other runs of the folder are read only if a training is left.
     """
     wanted = [item.experiment for item in items if policy.wants(item)]
     search = GridSearch(wanted)

@@ -57,7 +57,7 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_end(path: Path, most: int) -> bytes:
-    """Return the last bytes of a regular file, none where it cannot be read."""
+    """Return the last bytes of a regular file, or b"" if it cannot be read."""
     try:
         with open_regular(path) as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - most))
@@ -182,7 +182,7 @@ def _is_real_folder(path: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Have a folder for temporary files of this user alone. Raises `MachineError`."""
+    """Make a folder for temporary files, or keep it if it is this user's. Raises `MachineError`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
@@ -196,7 +196,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def last_lines(log: Path, number: int) -> list[str]:
-    """Return so many last lines with words of a log."""
+    """Return the last *number* lines of a log that are not blank."""
     lines = read_end(log, _LAST_BYTES).decode(errors="replace").splitlines()
     return [line for line in lines if line.strip()][-number:]
 

@@ -1,4 +1,4 @@
-"""Keep the current folder and the environment from changing this process and those that it starts.
+"""Protect this process and its children from the current folder and the environment.
 
 This runs before any other import, and imports only what Python itself has imported.
 """
@@ -31,9 +31,9 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # holds t
 
 
 def shield() -> None:
-    """Keep the current folder and the environment from deciding which code runs, and how.
+    """Stop the current folder and the environment from deciding which code runs, and how.
 
-    If Python itself was changed, the command starts once more without that.
+    If they have changed Python itself, the command starts again without them.
     """
     _put_current_folder_last()
     for name in list(os.environ):

@@ -1,7 +1,7 @@
-"""How much memory and how many cores there are, and a ceiling of memory for a process.
+"""The available memory and cores, and a memory ceiling for a process.
 
-A container has a control group with limits of its own. Beyond its memory the kernel kills, and
-beyond its share of the cores it lets processes wait.
+A container has a control group with limits of its own. The kernel kills processes that exceed its
+memory, and makes processes that exceed its share of the cores wait.
 """
 
 import math
@@ -41,7 +41,7 @@ def _allocated_at_first() -> int:
 
 
 def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the bytes that the machine has, or fewer if its control group may use fewer."""
+    """Return the bytes of the machine's memory, or of its control group's if that is less."""
     import psutil
 
     texts = [

@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def postponed(name: str) -> Iterator[None]:
-    """Give a stand-in for the module *name* to whatever is imported in this context.
+    """Give a stand-in for the module *name* to all modules imported in this context.
 
     The stand-in imports the module at its first use. After the context, an import of *name* gets
     the module itself.
@@ -24,7 +24,7 @@ def postponed(name: str) -> Iterator[None]:
 
 
 class _StandIn(ModuleType):
-    """Passes for a module, and passes every use on to the real one."""
+    """Stands for a module, and passes every use on to the real one."""
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # for which an import looks in any module

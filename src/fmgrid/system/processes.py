@@ -1,6 +1,6 @@
-"""Processes of this machine: how they end, and with whom; the server of `multiprocessing`.
+"""Processes of this machine: how they end, and the server of `multiprocessing`.
 
-And a function in a process of its own, which plugged-in code may end, hang or change.
+`ask` calls a function in a process of its own, because plugged-in code may end or change a process.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class NoAnswerError(Exception):
 
 
 def ask(function: str, argument: Any, seconds: float) -> Any:
-    """Return what a function of fmgrid, "module:name", returns for *argument*; both are JSON.
+    """Return the result of a function of fmgrid, "module:name", for *argument*; both are JSON.
 
     Its output is lost. After *seconds* its process is killed with all that it has started. Raises
     `NoAnswerError`; `MachineError` if the machine refuses the process.
@@ -102,7 +102,7 @@ def answer(function: str, argument: str, file: str, parent: str) -> None:
 
 
 def detach() -> None:
-    """Make this process nobody's to stop but its parent's, and let it end with that."""
+    """Let only the parent stop this process, and end this process with its parent."""
     if sys.platform != "win32":
         os.setsid()  # out of reach of the terminal's signals; and a group, to kill as one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -128,7 +128,7 @@ def _die_with(sentinel: int) -> None:
 
 
 def call_keeping_depth(function: Callable[..., T], *args: Any) -> T:
-    """Return the function's result; let calls be as deep afterwards as before."""
+    """Return the function's result, and restore the recursion limit."""
     limit = sys.getrecursionlimit()
     try:
         return function(*args)
@@ -171,7 +171,7 @@ def die_with_parent(parent: int | None) -> None:
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of what its descendants leave behind, so that it can be killed.
+    """Make this process the parent of all processes that its descendants leave, to kill them.
 
     Only Linux offers that.
     """
@@ -194,7 +194,7 @@ def kill_group(leader: int) -> None:
 
 
 def kill_descendants(pid: int) -> None:
-    """Kill whatever a process and its children have started, even if it left their group."""
+    """Kill all descendants of a process, even those that have left its group."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):
@@ -204,7 +204,7 @@ def kill_descendants(pid: int) -> None:
 
 
 def has_ended(pid: int | None, seconds: float = 0.0) -> bool:
-    """Tell whether a child has ended, waited for or not, or does within so many *seconds*."""
+    """Tell whether a child has ended, waited for or not, or ends within *seconds*."""
     import psutil
 
     deadline = time.monotonic() + seconds
@@ -229,9 +229,9 @@ def was_killed(pid: int | None) -> bool:
 
 
 def allow_files(needed: int) -> None:
-    """Have the system allow so many open files. Raises `MachineError` if it doesn't.
+    """Raise the limit of open files to *needed*. Raises `MachineError` if the system refuses.
 
-    Later on, the lack of one would look like the failure of whatever asked for it.
+    Later on, a lack of files would look like a failure of the code that opens one.
     """
     if sys.platform == "win32":
         return
@@ -248,7 +248,7 @@ def allow_files(needed: int) -> None:
 
 
 def is_server_reachable() -> bool:
-    """Tell whether the server can be asked for a worker, which it is through a file."""
+    """Tell whether the server can be asked for a worker: it is asked through a file."""
     if sys.platform == "win32":
         return True
     from multiprocessing import forkserver
@@ -258,7 +258,7 @@ def is_server_reachable() -> bool:
 
 
 def resume_server(pid: int | None) -> None:
-    """Let the server go on if somebody has stopped it: fmgrid would wait for ever."""
+    """Resume the server if somebody has stopped it; otherwise fmgrid would wait for ever."""
     if sys.platform != "win32" and pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -267,8 +267,8 @@ def resume_server(pid: int | None) -> None:
 def start_server() -> int | None:
     """Start the process that workers are forked from, if there is none; return its id.
 
-    It is deaf to the signals that are the parent's: Ctrl-C in a terminal reaches it too, and its
-    imports would end in a traceback there. It hears all others, and waits for SIGCHLD.
+    It ignores the signals for its parent: Ctrl-C in a terminal reaches the server too, and would
+    end its imports in a traceback. It takes all other signals, and waits for SIGCHLD.
     """
     if sys.platform == "win32":
         return None

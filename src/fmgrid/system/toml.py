@@ -1,4 +1,4 @@
-"""TOML text -> values, in a time that grows with the length of the text and no faster.
+"""TOML text -> values, in a time proportional to the length of the text.
 
 The time of `tomllib` grows with the square of a key's parts: half a million of them take days. A
 text may be anyone's, so long keys are refused before it is parsed.

@@ -1,7 +1,7 @@
-"""The cost of a run: an estimate in seconds of one core, for the order, the plan and the clock.
+"""The cost of a run in seconds of one core: an estimate for the order, the plan and the clock.
 
-Only ratios matter where it weighs runs against each other. As a duration it holds for the kind
-of machine that its constants were fitted on, and roughly for others.
+The order needs ratios only. As a duration the estimate holds for the kind of machine on which its
+constants were fitted, and roughly for others.
 """
 
 from fmgrid.components.datasets import workload_of

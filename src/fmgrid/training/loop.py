@@ -1,4 +1,4 @@
-"""An experiment -> its run, through mltrainer: the only module that knows mltrainer's words.
+"""An experiment -> its run: the only module that calls mltrainer.
 
 The same experiment gives the same bits, whatever was trained before or beside it: one thread,
 all randomness from the seed, metrics exact over all images.
@@ -92,7 +92,7 @@ def train(
 
 
 def describe_software() -> dict[str, str | int]:
-    """Return what the bits of a result depend on besides the experiment."""
+    """Return the facts, besides the experiment, on which the bits of a result depend."""
     return {
         "fmgrid": __version__,
         "python": platform.python_version(),
@@ -107,7 +107,7 @@ def describe_software() -> dict[str, str | int]:
 def _train(
     experiment: Experiment, data_folder: Path, keep: Callable[[EpochRecord], None], clock: float
 ) -> dict[str, Any]:
-    """Give each epoch to *keep* as it ends; return what is known at the end of all."""
+    """Give each epoch to *keep* as it ends; return the fields of the finished run."""
     parts = load_images(data_folder, experiment.validation)
     network = networks.build(experiment)
     # For optimizers that draw random numbers; the batches have a generator of their own.

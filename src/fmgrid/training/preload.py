@@ -1,4 +1,4 @@
-"""What the workers' server imports, so that every worker has it from the start."""
+"""The imports of the workers' server, which every worker has from the start."""
 
 import gc
 import os

@@ -1,7 +1,7 @@
-"""The functions that a worker process is asked for, by names that the command sends without torch.
+"""The functions that a worker process runs.
 
-A function travels to a worker as the name of its module: this one costs nothing to import on
-either side, and finds the heavy modules loaded already in a worker.
+A function travels to a worker by the name of its module. The command imports this module without
+torch. In a worker the heavy modules are loaded already.
 """
 
 import sys
@@ -29,7 +29,7 @@ def train_one(
     """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`.
 
     *data* are the data sets by name. Raises `DataError` if the images are no longer those that
-    were verified, or if they change meanwhile: then no outcome means anything.
+    were verified, or if they change meanwhile: then the run would mean nothing.
     """
     from fmgrid.data.batches import load_images
     from fmgrid.data.cache import unchanged
