@@ -328,9 +328,9 @@ def test_a_grid_that_is_named_keeps_the_times_and_commands_that_are_noted(fill: 
     hypothesis = "[[hypothesis]]\nclaim = 'a'\nexpect = 'w4 < w8'\n"
     Path("widths.toml").write_text(WIDTHS + hypothesis)
     fill("fmgrid run widths.toml")
-    noted = load_study(LOGS).asked
+    noted = load_study(LOGS).grids
     Path("widths.toml").write_text(WIDTHS + hypothesis + hypothesis.replace("'a'", "'b'"))
-    (asked,) = load_study(LOGS, to_asked(load_plan([Path("widths.toml")]), datetime.now(UTC))).asked
+    (asked,) = load_study(LOGS, to_asked(load_plan([Path("widths.toml")]), datetime.now(UTC))).grids
     old, new = asked.hypotheses
     assert (old,) == noted[0].hypotheses
     assert new.since > old.since

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.comparisons import as_good_as_best, compare_with, find_winners
+from fmgrid.analysis.comparisons import best_and_ties, compare_with, find_winners
 from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
@@ -63,7 +63,7 @@ def figures_of(study: Study) -> dict[str, Any]:
         ],
         "groups": groups,
         "ranking": sorted(ranked, key=str),
-        "equals": len(as_good_as_best(study.configurations)),
+        "equals": len(best_and_ties(study.configurations)),
         "winners": winners and (winners.seeds, sorted(winners.ranks.values())),
         "noise": (study.noise("accuracy"), study.scatter("accuracy")),
         "baseline": study.baseline and study.baseline.configuration,

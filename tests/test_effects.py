@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fmgrid.analysis.comparisons import as_good_as_best, compare_with
+from fmgrid.analysis.comparisons import best_and_ties, compare_with
 from fmgrid.analysis.effects import find_effects, find_gains, find_shares
 from fmgrid.analysis.statistics import compare, difference, minus
 from fmgrid.analysis.study import Study
@@ -368,13 +368,13 @@ def test_at_most_one_study_of_equals_in_twenty_tells_any_from_the_best(count: in
     told = 0
     for _ in range(trials):
         study = along({n: [rng.gauss(0.7, 0.01) for _ in range(8)] for n in range(1, count + 1)})
-        told += len(as_good_as_best(study.scored.values())) < count
+        told += len(best_and_ties(study.scored.values())) < count
     assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
 def test_what_shares_no_seed_with_the_best_is_not_told_from_it() -> None:
     made = study_of([*rows("a", {0: 0.9, 1: 0.9}), *rows("b", {2: 0.1, 3: 0.1}, epochs=9)])
-    assert [one.name for one in as_good_as_best(made.scored.values())] == ["a", "b"]
+    assert [one.name for one in best_and_ties(made.scored.values())] == ["a", "b"]
 
 
 def test_at_most_one_study_of_equals_in_twenty_gives_any_setting_credit() -> None:

@@ -147,7 +147,7 @@ def test_a_run_by_another_name_tells_as_much_beforehand() -> None:
     study = pair(HIGH, LOW, "a > b")
     twin = study_of(
         [*rows("twin", HIGH), *(row for one in study.scored.values() for row in one.runs.values())],
-        study.asked,
+        study.grids,
     )
     began = {"a": AFTER, "b": AFTER}
     assert stated_in(replace(twin, begun=began | {"twin": BEFORE})) == "**after the first run**"

@@ -17,8 +17,8 @@ from fmgrid.analysis.statistics import (
     difference,
     estimate,
     holm,
-    interval_of_one_more,
     p_positive,
+    prediction_interval,
     seeds_needed,
     shares_of_variance,
     studentized_range_bound,
@@ -112,7 +112,7 @@ def test_the_swing_of_equals_is_tukeys() -> None:
 def test_one_value_says_nothing_of_how_values_vary() -> None:
     found = estimate([0.8])
     assert (found.n, found.mean, found.sd, found.low) == (1, 0.8, None, None)
-    assert interval_of_one_more(found) is None
+    assert prediction_interval(found) is None
     paired = compare({0: 0.8}, {0: 0.7})
     assert paired is not None
     assert (paired.p, paired.low) == (1.0, None)
@@ -166,7 +166,7 @@ def test_intervals_hold_the_truth_nineteen_times_in_twenty(n: int) -> None:
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 0.8 <= found.high
-        low, high = interval_of_one_more(found) or (0.0, 0.0)
+        low, high = prediction_interval(found) or (0.0, 0.0)
         more += low <= rng.gauss(0.8, 0.02) <= high
     margin = 4 * math.sqrt(0.05 * 0.95 / trials)
     assert abs(held / trials - 0.95) < margin

@@ -503,7 +503,7 @@ def test_levels_that_train_differently_are_never_one(
     (group,) = study.groups
     (axis,) = group.axes
     assert axis.levels == levels
-    assert [len(found) for found in group.at(axis).values()] == [1] * len(values)
+    assert [len(found) for found in group.by_level(axis).values()] == [1] * len(values)
     assert [one.settings["optimizer_args"]["warm"] for one in group.members] == values
 
 

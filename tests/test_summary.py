@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.analysis.comparisons import set_beside
+from fmgrid.analysis.comparisons import compare_published
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.errors import InputError, StoreError
@@ -345,7 +345,7 @@ def test_a_table_serves_as_reference_whatever_its_names_begin_with(tmp_path: Pat
     found = read_reference(tmp_path / "table.csv")
     assert list(found.figures) == seen_by_pandas(text, "name") == ["'=1+1", "b"]
     study = study_of([*made_up_rows("=1+1", [0.5]), *made_up_rows("b", [0.5])])
-    beside = set_beside(study, found.figures, "accuracy")
+    beside = compare_published(study, found.figures, "accuracy")
     assert [one.name for one in beside] == ["'=1+1", "b"]
 
 

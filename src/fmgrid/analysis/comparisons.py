@@ -23,7 +23,7 @@ from fmgrid.analysis.statistics import (
     compare,
     estimate,
     holm,
-    interval_of_one_more,
+    prediction_interval,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, WITH_SPREAD
@@ -32,7 +32,7 @@ from fmgrid.settings import is_same
 
 
 @dataclass(frozen=True)
-class Against:
+class GroupComparison:
     """How the members of a group compare with one experiment."""
 
     reference: ExperimentRuns
@@ -52,8 +52,8 @@ class Winners:
     def by_seed(self) -> dict[int, list[str]]:
         """The best experiments with each seed: several if they are equal."""
         return {
-            seed: [name for name, places in self.ranks.items() if places[at] == 1]
-            for at, seed in enumerate(self.seeds)
+            seed: [name for name, ranks in self.ranks.items() if ranks[index] == 1]
+            for index, seed in enumerate(self.seeds)
         }
 
 
@@ -79,12 +79,12 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Beside:
+class PublishedFigure:
     """A published figure beside our runs of the same experiment."""
 
     name: str
     published: float
-    of: ExperimentRuns
+    experiment: ExperimentRuns
     ours: Estimate
     prediction: tuple[float, float] | None  # where one more run of ours falls in 95 % of cases
 
@@ -95,7 +95,7 @@ class Beside:
         return interval is not None and not interval[0] <= self.published <= interval[1]
 
 
-def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Against | None:
+def compare_with(study: Study, group: Group, metric: str = "accuracy") -> GroupComparison | None:
     """Compare a group's members with the study's baseline, or with the best where it has none.
 
     Holm corrects p values over the group. If the reference was picked by the same figures, they
@@ -105,11 +105,10 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     if not sets:
         return None
     ranked, baseline = sets[0], study.baseline
-    images = [same[0] for same in sets]
-    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *images])):
+    leaders = [leader for leader, *_ in sets]
+    if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *leaders])):
         baseline = None
     reference = baseline or ranked[0]
-    named = next((one for one in ranked if one.configuration == reference.configuration), reference)
     differences = {
         member.name: difference
         for member in ranked
@@ -121,7 +120,10 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> Agains
     p_values = [difference.p for difference in differences.values()]
     corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
     pairs = zip(differences.values(), corrected, strict=True)
-    return Against(named, dict(zip(differences, pairs, strict=True)))
+    # By its name in the group, if it is a member
+    names = {member.configuration: member for member in ranked}
+    named = names.get(reference.configuration, reference)
+    return GroupComparison(named, dict(zip(differences, pairs, strict=True)))
 
 
 def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
@@ -131,22 +133,24 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     fewer than two experiments, or shares no seed.
     """
     ranked, *_ = [*best_by_images(study.configurations, metric), []]
-    series = {one.name: one.series(metric) for one in ranked}
+    series = {experiment.name: experiment.series(metric) for experiment in ranked}
     seeds = sorted(set(common_seeds(list(series.values()))) - {UNKNOWN_SEED})
     if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
         return None
     is_falling = bool(METRICS[metric].is_higher_better)
-    ordered = [sorted((one[seed] for one in series.values()), reverse=is_falling) for seed in seeds]
+    ordered = [
+        sorted((values[seed] for values in series.values()), reverse=is_falling) for seed in seeds
+    ]
     ranks = {
-        name: tuple(best.index(one[seed]) + 1 for seed, best in zip(seeds, ordered, strict=True))
-        for name, one in series.items()
+        name: tuple(best.index(values[seed]) + 1 for seed, best in zip(seeds, ordered, strict=True))
+        for name, values in series.items()
     }
     known = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
     left_out = tuple(sorted(known.difference(seeds)))
     return Winners(tuple(seeds), left_out, tuple(ranked), ranks)
 
 
-def as_good_as_best(
+def best_and_ties(
     members: Iterable[ExperimentRuns], metric: str = "accuracy"
 ) -> list[ExperimentRuns]:
     """Return the best and those that do not differ significantly from it, best first.
@@ -154,13 +158,13 @@ def as_good_as_best(
     Paired by seed. Any of them might have been the best, so p values are corrected for all pairs
     (Bonferroni).
     """
-    best, *others = best_first(members, metric)
-    differences = [compare(best.series(metric), other.series(metric)) for other in others]
+    best, *rivals = best_first(members, metric)
+    differences = [compare(best.series(metric), rival.series(metric)) for rival in rivals]
     p_values = _for_all_pairs([difference.p if difference else 1.0 for difference in differences])
-    return [best, *(one for one, p in zip(others, p_values, strict=True) if p > ALPHA)]
+    return [best, *(rival for rival, p in zip(rivals, p_values, strict=True) if p > ALPHA)]
 
 
-def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
+def compare_experiments(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     """Compare two experiments in their settings and metrics."""
     settings = {
         name: pair
@@ -170,28 +174,31 @@ def compare_two(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
     metrics = {}
     for metric in (*WITH_SPREAD, "overfitting_gap"):
-        both = [one.series(metric) for one in (first, second)]
+        series = [first.series(metric), second.series(metric)]
         if seeds:
-            both = [{seed: one[seed] for seed in seeds if seed in one} for one in both]
-        if all(both):
+            series = [{seed: values[seed] for seed in seeds if seed in values} for values in series]
+        if all(series):
             is_comparable = seeds and are_scored_alike([first, second], metric)
-            difference = compare(both[1], both[0]) if is_comparable else None
-            first_mean, second_mean = (estimate(one.values()) for one in both)
+            difference = compare(series[1], series[0]) if is_comparable else None
+            first_mean, second_mean = (estimate(values.values()) for values in series)
             metrics[metric] = MetricPair(first_mean, second_mean, difference)
-    known = {metric: pair.difference for metric, pair in metrics.items() if pair.difference}
-    tested = {metric: one.p for metric, one in known.items() if one.sd is not None}
+    tested = {
+        metric: pair.difference.p
+        for metric, pair in metrics.items()
+        if pair.difference and pair.difference.sd is not None
+    }
     for metric, p in zip(tested, holm(list(tested.values())), strict=True):
         metrics[metric] = replace(metrics[metric], p_holm=p)
     return Comparison(first, second, seeds, settings, metrics)
 
 
-def set_beside(
+def compare_published(
     study: Study, published: Mapping[str, Mapping[str, float]], metric: str
-) -> list[Beside]:
+) -> list[PublishedFigure]:
     """Return each figure of a metric, of those by experiment and metric, beside our runs."""
     scored = by_name_in_tables(study)
     return [
-        Beside(name, figures[metric], scored[name], ours, interval_of_one_more(ours))
+        PublishedFigure(name, figures[metric], scored[name], ours, prediction_interval(ours))
         for name, figures in published.items()
         if metric in figures and name in scored and (ours := scored[name].estimate(metric))
     ]
@@ -199,7 +206,7 @@ def set_beside(
 
 def by_name_in_tables(study: Study) -> dict[str, ExperimentRuns]:
     """Return the experiments by name, and by the quoted name that tables have for a formula."""
-    return {as_text(name): one for name, one in study.scored.items()} | study.scored
+    return {as_text(name): experiment for name, experiment in study.scored.items()} | study.scored
 
 
 def _for_all_pairs(p_values: Sequence[float]) -> list[float]:

@@ -22,9 +22,9 @@ from fmgrid.analysis.experiments import (
     are_scored_alike,
     count_neighbours,
     distinct,
+    group_by,
     level_of,
-    together,
-    without,
+    settings_key,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -162,7 +162,7 @@ def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponen
         return []
     series = [member.series(metric) for member in members]
     seeds = common_seeds(series)
-    values = [one[seed] for one in series for seed in seeds]
+    values = [by_seed[seed] for by_seed in series for seed in seeds]
     # One run a cell leaves nothing to measure noise by.
     if len(seeds) < 2 or max(values) == min(values):  # noqa: PLR2004
         return []
@@ -177,7 +177,7 @@ def level_means(group: Group, axis: Axis, metric: str) -> dict[Any, Estimate]:
     """Return the metric's mean at each level of an axis, over the experiments that share it."""
     return {
         level: mean
-        for level, members in group.at(axis).items()
+        for level, members in group.by_level(axis).items()
         if (mean := _mean_over(member.series(metric) for member in members))
     }
 
@@ -194,10 +194,10 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
                 for epoch in run.history
                 if finite(getattr(epoch, metric)) is not None
             }
-            for seed, run in one.runs.items()
+            for seed, run in experiment.runs.items()
             if run.history
         }
-        for one in members
+        for experiment in members
     ]
     runs = [epochs for by_seed in histories for epochs in by_seed.values()]
     means = []
@@ -214,19 +214,20 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
 def find_gaps(study: Study) -> list[Gap]:
     """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
     gaps = [
-        (one, train, gap)
-        for one in study.configurations
-        if (gap := one.estimate(GAP)) and (train := one.mean("train_loss")) is not None
+        (experiment, train, gap)
+        for experiment in study.configurations
+        if (gap := experiment.estimate(GAP))
+        and (train := experiment.mean("train_loss")) is not None
     ]
-    corrected = holm([difference([*one.series(GAP).values()]).p for one, *_ in gaps])
+    corrected = holm([difference([*experiment.series(GAP).values()]).p for experiment, *_ in gaps])
     signed = [
-        Gap(one, train, gap, 0 if p > ALPHA else 1 if gap.mean > 0 else -1)
-        for (one, train, gap), p in zip(gaps, corrected, strict=True)
+        Gap(experiment, train, gap, 0 if p > ALPHA else 1 if gap.mean > 0 else -1)
+        for (experiment, train, gap), p in zip(gaps, corrected, strict=True)
     ]
     return sorted(signed, key=lambda gap: -gap.estimate.mean)
 
 
-def past_best(study: Study) -> list[tuple[str, float]]:
+def find_loss_rises(study: Study) -> list[tuple[str, float]]:
     """Return the runs with a lower validation loss before their end, and the rise since then."""
     rises = []
     for run in study.runs:
@@ -238,8 +239,10 @@ def past_best(study: Study) -> list[tuple[str, float]]:
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the configurations that differ only in `epochs`, those together."""
-    alike = together(distinct(experiments), lambda one: without(one, "epochs"))
-    return [same for same in alike if len(same) > 1]
+    snapshot_sets = group_by(
+        distinct(experiments), lambda experiment: settings_key(experiment, "epochs")
+    )
+    return [snapshots for snapshots in snapshot_sets if len(snapshots) > 1]
 
 
 def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
@@ -271,9 +274,9 @@ def _middle(group: Group) -> ExperimentRuns:
     axes = (axis for axis in group.axes if axis.name not in SCORED_ON)
     near = count_neighbours(line for axis in axes for line in group.lines(axis))
 
-    def order(one: ExperimentRuns) -> tuple[int, int, str]:
-        defaults = [is_same(one.settings.get(name), DEFAULTS[name]) for name in DEFAULTS]
-        return near[one], sum(defaults), to_toml(one.settings)
+    def order(member: ExperimentRuns) -> tuple[int, int, str]:
+        defaults = [is_same(member.settings.get(name), DEFAULTS[name]) for name in DEFAULTS]
+        return near[member], sum(defaults), to_toml(member.settings)
 
     return max(group.members, key=order)
 
@@ -290,8 +293,11 @@ def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis,
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
     """Return the metric by level and seed, as a mean over the members of a level."""
-    levels = group.at(axis).items()
-    means = {level: mean_by_seed([one.series(metric) for one in same]) for level, same in levels}
+    levels = group.by_level(axis).items()
+    means = {
+        level: mean_by_seed([member.series(metric) for member in members])
+        for level, members in levels
+    }
     return {level: by_seed for level, by_seed in means.items() if by_seed}
 
 
@@ -320,4 +326,4 @@ def _mean_over(series: Iterable[Mapping[int, float]]) -> Estimate | None:
     series = [by_seed for by_seed in series if by_seed]
     if by_seed := mean_by_seed(series):
         return estimate(by_seed.values())
-    return Estimate(1, fmean(fmean(one.values()) for one in series)) if series else None
+    return Estimate(1, fmean(fmean(by_seed.values()) for by_seed in series)) if series else None

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
@@ -50,10 +51,10 @@ class ExperimentRuns:
         """All names of the configuration."""
         return (self.name, *self.other_names)
 
-    def called(self, name: str) -> "ExperimentRuns":
+    def renamed(self, name: str) -> "ExperimentRuns":
         """Return it under another of its names."""
-        others = tuple(other for other in self.names if other != name)
-        return replace(self, name=name, other_names=others)
+        other_names = tuple(alias for alias in self.names if alias != name)
+        return replace(self, name=name, other_names=other_names)
 
     def series(self, metric: str) -> dict[int, float]:
         """Return the finite values of a metric by seed."""
@@ -77,7 +78,7 @@ class ExperimentRuns:
     @cached_property
     def configuration(self) -> Hashable:
         """Key shared by experiments with the same settings."""
-        return without(self)
+        return settings_key(self)
 
     @property
     def evaluation_set(self) -> tuple[Any, ...]:
@@ -91,17 +92,17 @@ class ExperimentRuns:
         return next((int(images) for images in seen if images is not None), None)
 
 
-def without(one: ExperimentRuns, setting: str = "") -> Hashable:
+def settings_key(experiment: ExperimentRuns, setting: str = "") -> Hashable:
     """Return a key of an experiment's settings, or of all but one.
 
     An experiment whose settings are not all known shares its key with no other.
     """
     dropped = (setting, RIVALS.get(setting))
-    kept = {key: value for key, value in one.settings.items() if key not in dropped}
-    return typed(kept if one.settings.keys() >= SETTINGS.keys() else [one.name, kept])
+    kept = {key: value for key, value in experiment.settings.items() if key not in dropped}
+    return typed(kept if experiment.settings.keys() >= SETTINGS.keys() else [experiment.name, kept])
 
 
-def together(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+def group_by(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     """Return the items, those with the same key together, in the order of the first of each."""
     groups: dict[Hashable, list[T]] = defaultdict(list)
     for item in items:
@@ -111,12 +112,12 @@ def together(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
 
 def by_configuration(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the experiments, those with the same settings together."""
-    return together(experiments, lambda one: one.configuration)
+    return group_by(experiments, lambda experiment: experiment.configuration)
 
 
 def distinct(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     """Return the first experiment of each configuration."""
-    return [same[0] for same in by_configuration(experiments)]
+    return [namesakes[0] for namesakes in by_configuration(experiments)]
 
 
 def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
@@ -126,43 +127,51 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     the run of that name counts: it is one training.
     """
     configurations = []
-    for same in by_configuration(experiments):
-        first, *others = sorted(same, key=_beginning)
-        runs = {seed: run for one in (*reversed(others), first) for seed, run in one.runs.items()}
-        names = tuple(one.name for one in others)
+    for namesakes in by_configuration(experiments):
+        first, *others = sorted(namesakes, key=_beginning)
+        runs = {
+            seed: run
+            for experiment in (*reversed(others), first)
+            for seed, run in experiment.runs.items()
+        }
+        names = tuple(experiment.name for experiment in others)
         configurations.append(replace(first, runs=dict(sorted(runs.items())), other_names=names))
-    return sorted(configurations, key=lambda one: natural_order(one.name))
+    return sorted(configurations, key=lambda experiment: natural_order(experiment.name))
 
 
-def _beginning(one: ExperimentRuns) -> tuple[Any, ...]:
+def _beginning(experiment: ExperimentRuns) -> tuple[Any, ...]:
     """Key by which the name under which a configuration was trained first comes first."""
-    is_shared = all(run.trained_as for run in one.runs.values())
-    times = [run.started.timestamp() for run in one.runs.values() if run.started]
-    return is_shared, min(times, default=math.inf), natural_order(one.name)
+    is_shared = all(run.trained_as for run in experiment.runs.values())
+    times = [run.started.timestamp() for run in experiment.runs.values() if run.started]
+    return is_shared, min(times, default=math.inf), natural_order(experiment.name)
 
 
 def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
     """Return whether the same images give all experiments their figures of a metric."""
     # A data set has one set of test images, whichever others are held out for validation.
-    known = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
-    return len({one.evaluation_set[:known] for one in experiments}) <= 1
+    settings = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
+    return len({experiment.evaluation_set[:settings] for experiment in experiments}) <= 1
 
 
-def images_of(one: ExperimentRuns) -> str:
+def images_of(experiment: ExperimentRuns) -> str:
     """Return in words which images judge an experiment."""
-    dataset, validation = one.evaluation_set
+    dataset, validation = experiment.evaluation_set
     if validation is None:
         return "unknown images"
-    of = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
-    return f"the test images{of}" if validation == "test" else f"{validation:,} images{of} held out"
+    source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
+    return (
+        f"the test images{source}"
+        if validation == "test"
+        else f"{validation:,} images{source} held out"
+    )
 
 
-def are_confounded(one: ExperimentRuns, other: ExperimentRuns) -> bool:
+def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
     """Return whether two saw different numbers of images, though the same time was given them."""
-    if any(one.settings.get(name) != other.settings.get(name) for name in TIME):
+    if any(first.settings.get(name) != second.settings.get(name) for name in TIME):
         return False
-    seen = one.images_seen, other.images_seen
-    return None not in seen and seen[0] != seen[1]
+    images = first.images_seen, second.images_seen
+    return None not in images and images[0] != images[1]
 
 
 def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[ExperimentRuns]:
@@ -175,10 +184,13 @@ def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[Exper
 
 def best_first(experiments: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
-    scored = [(mean, one) for one in experiments if (mean := one.mean(metric)) is not None]
     sign = -1 if METRICS[metric].is_higher_better else 1
-    in_order = sorted(scored, key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
-    return [one for _, one in in_order]
+    ranked = [
+        (sign * mean, natural_order(experiment.name), experiment)
+        for experiment in experiments
+        if (mean := experiment.mean(metric)) is not None
+    ]
+    return [experiment for *_, experiment in sorted(ranked, key=itemgetter(0, 1))]
 
 
 def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[ExperimentRuns]]:
@@ -186,14 +198,14 @@ def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[
 
     The largest set comes first.
     """
-    sets = together(best_first(members, metric), lambda one: one.evaluation_set)
+    sets = group_by(best_first(members, metric), lambda experiment: experiment.evaluation_set)
     return sorted(sets, key=lambda ranked: -len(ranked))
 
 
 def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
     """Return the best experiment of complete runs, for each set of images that judges some."""
     stored = (to_stored(run) for run in runs if run.status == "complete")
-    experiments = map(ExperimentRuns.of, together(stored, lambda run: run.name))
+    experiments = map(ExperimentRuns.of, group_by(stored, lambda run: run.name))
     return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]
 
 
@@ -247,7 +259,7 @@ class Group:
         cells = math.prod(len(axis.levels) for axis in self.axes)
         return "factorial" if cells == len(self.members) else "irregular"
 
-    def at(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
+    def by_level(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
         """Return the members by their level on an axis, in its order."""
         by_level: dict[Any, list[ExperimentRuns]] = {level: [] for level in axis.levels}
         for member in self.members:
@@ -256,8 +268,10 @@ class Group:
 
     def lines(self, axis: Axis) -> list[list[ExperimentRuns]]:
         """Return the members, those together that differ along this axis only."""
-        others = [other for other in self.axes if other is not axis]
-        return together(self.members, lambda one: tuple(level_of(one, other) for other in others))
+        fixed_axes = [fixed for fixed in self.axes if fixed is not axis]
+        return group_by(
+            self.members, lambda member: tuple(level_of(member, fixed) for fixed in fixed_axes)
+        )
 
     @cached_property
     def confounded(self) -> dict[str, tuple[int, int]]:
@@ -267,9 +281,9 @@ class Group:
         """
         confounded = {}
         for axis in self.axes:
-            seen = [[one.images_seen for one in line] for line in self.lines(axis)]
-            known = [sorted(filter(None, images)) for images in seen]
-            spans = [(images[0], images[-1]) for images in known if images]
+            image_counts = [[member.images_seen for member in line] for line in self.lines(axis)]
+            known_counts = [sorted(filter(None, counts)) for counts in image_counts]
+            spans = [(counts[0], counts[-1]) for counts in known_counts if counts]
             low, high = max(spans, key=lambda span: span[1] / span[0], default=(0, 0))
             if low < high and axis.name not in TIME:
                 confounded[axis.name] = (low, high)
@@ -284,20 +298,22 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif setting == NETWORK or SETTINGS[setting].is_table:
-            keys = dict.fromkeys(key for one in members for key in one.settings.get(setting, ()))
+            keys = dict.fromkeys(
+                key for member in members for key in member.settings.get(setting, ())
+            )
             names = [f"{setting}.{key}" for key in keys]
         for name in names:
-            values = [value_at(one.settings, name.split(".")) for one in members]
+            values = [value_at(member.settings, name.split(".")) for member in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
             axis = Axis(name, (), is_text)
-            levels = {level_of(one, axis) for one in members}
+            levels = {level_of(member, axis) for member in members}
             if len(levels) > 1:
                 yield replace(axis, levels=tuple(sorted(levels, key=_level_order)))
 
 
-def level_of(one: ExperimentRuns, axis: Axis) -> Any:
+def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
-    value = value_at(one.settings, axis.name.split("."))
+    value = value_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
 
@@ -307,7 +323,7 @@ def _is_no_level(value: Any) -> bool:
 
 
 def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
-    shapes: set[Any] = {one.settings.get("hidden_units") for one in members}
+    shapes: set[Any] = {member.settings.get("hidden_units") for member in members}
     if None in shapes or not shapes:
         return ["hidden_units"]
     depths = {len(units) for units in shapes}

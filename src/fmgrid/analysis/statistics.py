@@ -85,7 +85,7 @@ def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimat
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
-def interval_of_one_more(mean: Estimate) -> tuple[float, float] | None:
+def prediction_interval(mean: Estimate) -> tuple[float, float] | None:
     """Return the prediction interval: one more repeat falls into it in 95 % of cases."""
     if mean.sd is None:
         return None
@@ -166,12 +166,14 @@ def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | N
 
 def common_seeds(series: Sequence[Mapping[int, object]]) -> list[int]:
     """Return the seeds that all of them have, in the order of the first."""
-    return [seed for seed in series[0] if all(seed in one for one in series)] if series else []
+    return (
+        [seed for seed in series[0] if all(seed in by_seed for by_seed in series)] if series else []
+    )
 
 
 def mean_by_seed(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
     """Return the mean of several experiments for each seed that all of them have."""
-    return {seed: fmean(one[seed] for one in series) for seed in common_seeds(series)}
+    return {seed: fmean(by_seed[seed] for by_seed in series) for seed in common_seeds(series)}
 
 
 def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | None:
@@ -183,11 +185,11 @@ def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | No
     seeds = common_seeds(series)
     if len(series) < 2 or len(seeds) < 2:  # noqa: PLR2004 -- nothing is left of them
         return None
-    means = [fmean(one[seed] for seed in seeds) for one in series]
+    means = [fmean(by_seed[seed] for seed in seeds) for by_seed in series]
     shifts = mean_by_seed(series)
     squares = sum(
-        (one[seed] - mean - shifts[seed] + fmean(means)) ** 2
-        for one, mean in zip(series, means, strict=True)
+        (by_seed[seed] - mean - shifts[seed] + fmean(means)) ** 2
+        for by_seed, mean in zip(series, means, strict=True)
         for seed in seeds
     )
     degrees = (len(series) - 1) * (len(seeds) - 1)
@@ -210,7 +212,8 @@ def shares_of_variance(
 
     names = {f"axis{number}": name for number, name in enumerate(axes)}
     sources = names | {
-        f"{one}:{two}": f"{names[one]} x {names[two]}" for one, two in combinations(names, 2)
+        f"{first}:{second}": f"{names[first]} x {names[second]}"
+        for first, second in combinations(names, 2)
     }
     columns = {key: list(map(str, axes[name])) for key, name in names.items()}
     table = pd.DataFrame({**columns, "seed": list(map(str, seeds)), "value": list(values)})

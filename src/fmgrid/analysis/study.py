@@ -21,9 +21,9 @@ from fmgrid.analysis.experiments import (
     Group,
     count_neighbours,
     distinct,
+    group_by,
     merged,
-    together,
-    without,
+    settings_key,
 )
 from fmgrid.experiment import typed
 from fmgrid.hypotheses.registry import GridRecord
@@ -56,7 +56,7 @@ class Study:
 
     experiments: Mapping[str, ExperimentRuns]  # with the runs of their name, in natural order
     groups: tuple[Group, ...]
-    asked: tuple[GridRecord, ...]
+    grids: tuple[GridRecord, ...]
     left_out: tuple[str, ...]  # everything in the folder that is not in these figures, and why
     begun: Mapping[str, datetime] = field(default_factory=dict)  # first run, by experiment
     unfinished: tuple[str, ...] = ()  # runs that are to be trained again, or to the end
@@ -66,30 +66,41 @@ class Study:
     @cached_property
     def configurations(self) -> tuple[ExperimentRuns, ...]:
         """Each configuration with a complete run, by its first name, with the runs of all names."""
-        return tuple(merged(one for one in self.experiments.values() if one.runs))
+        return tuple(
+            merged(experiment for experiment in self.experiments.values() if experiment.runs)
+        )
 
     @cached_property
     def scored(self) -> dict[str, ExperimentRuns]:
         """The same by each of their names, in natural order."""
-        called = {name: one.called(name) for one in self.configurations for name in one.names}
-        return {name: called[name] for name in self.experiments if name in called}
+        renamed = {
+            name: experiment.renamed(name)
+            for experiment in self.configurations
+            for name in experiment.names
+        }
+        return {name: renamed[name] for name in self.experiments if name in renamed}
 
     @cached_property
     def runs(self) -> list[StoredRun]:
         """All complete runs, those that share a training included."""
-        return [run for one in self.experiments.values() for run in one.runs.values()]
+        return [run for experiment in self.experiments.values() for run in experiment.runs.values()]
 
     @cached_property
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
         experiments = self.experiments.values()
-        failed = (run for one in experiments for run in one.failures if run.status in _FAILED)
+        failed = (
+            run
+            for experiment in experiments
+            for run in experiment.failures
+            if run.status in _FAILED
+        )
         return list(dict.fromkeys(run.name for run in failed))
 
     @cached_property
     def seeds(self) -> list[int]:
         """All seeds of complete runs, as far as they are known."""
-        seeds = {seed for one in self.configurations for seed in one.runs}
+        seeds = {seed for experiment in self.configurations for seed in experiment.runs}
         return sorted(seeds - {UNKNOWN_SEED})
 
     @cached_property
@@ -100,8 +111,8 @@ class Study:
         to say how long an epoch is, count as one setting.
         """
         settings = SETTINGS.keys() - {*SCORED_ON, "train_images"}
-        keys = (partial(without, setting=setting) for setting in settings)
-        lines = (line for key in keys for line in together(self.configurations, key))
+        keys = (partial(settings_key, setting=setting) for setting in settings)
+        lines = (line for key in keys for line in group_by(self.configurations, key))
         match count_neighbours(lines).most_common(2):
             case [(first, most), (_, second)] if most > second:
                 return first
@@ -119,7 +130,7 @@ class Study:
         return sorted(map(stdev, self._repeats(metric)))
 
     def _repeats(self, metric: str) -> list[list[float]]:
-        series = (one.series(metric) for one in self.configurations)
+        series = (experiment.series(metric) for experiment in self.configurations)
         return [list(by_seed.values()) for by_seed in series if len(by_seed) > 1]
 
 
@@ -133,34 +144,34 @@ def is_header_of_table(line: str) -> bool:
     )
 
 
-def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
+def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
     """Put the runs of a folder in order, by the grids that were run there."""
     left_out = [*contents.warnings]
     if contents.unfinished:
         left_out.append(f"not finished: {', '.join(contents.unfinished)}")
     uncounted: list[str] = []
     copies: list[str] = []
-    by_name = {runs[0].name: runs for runs in together(contents.runs, lambda run: run.name)}
+    by_name = {runs[0].name: runs for runs in group_by(contents.runs, lambda run: run.name)}
     experiments = {
         name: ExperimentRuns.of(_without_namesakes(by_name[name], copies, uncounted))
         for name in sorted(by_name, key=natural_order)
     }
-    failures = [run for one in experiments.values() for run in one.failures]
+    failures = [run for experiment in experiments.values() for run in experiment.failures]
     left_out += [": ".join(filter(None, (run.place, run.status, run.error))) for run in failures]
     if copies:
-        same = "the same bits as another run of that name and seed, and counted once"
-        uncounted.append(f"{same}: {', '.join(copies)}")
+        reason = "the same bits as another run of that name and seed, and counted once"
+        uncounted.append(f"{reason}: {', '.join(copies)}")
     left_out += uncounted
-    scored = {name for name, one in experiments.items() if one.runs}
+    scored = {name for name, experiment in experiments.items() if experiment.runs}
     left_out += [
         f"{grid.path}: none of its experiments has a complete run here"
-        for grid in asked
+        for grid in grids
         if grid.names and scored.isdisjoint(grid.names)
     ]
     study = Study(
         experiments,
         groups=(),
-        asked=tuple(asked),
+        grids=tuple(grids),
         left_out=tuple(left_out),
         begun=contents.begun,
         unfinished=(*contents.unfinished, *contents.damaged),
@@ -173,12 +184,19 @@ def to_study(contents: Contents, asked: Sequence[GridRecord]) -> Study:
 def by_experiment(study: Study) -> list[dict[str, Any]]:
     """Return a row per experiment, by `COLUMNS`: n, mean, sd and interval of every metric."""
     rows = []
-    for one in study.experiments.values():
-        first, *_ = (*one.runs.values(), *one.failures)
-        row = to_cells(first.settings) | {"name": one.name, "weights": first.metrics.get("weights")}
-        row |= {"n": len(one.runs), "failed": len(one.failures), "images_seen": one.images_seen}
+    for experiment in study.experiments.values():
+        first, *_ = (*experiment.runs.values(), *experiment.failures)
+        row = to_cells(first.settings) | {
+            "name": experiment.name,
+            "weights": first.metrics.get("weights"),
+        }
+        row |= {
+            "n": len(experiment.runs),
+            "failed": len(experiment.failures),
+            "images_seen": experiment.images_seen,
+        }
         for metric in WITH_SPREAD:
-            if estimate := one.estimate(metric):
+            if estimate := experiment.estimate(metric):
                 row |= {f"{metric}_{part}": getattr(estimate, part) for part in _PARTS}
         rows.append(row)
     return rows
@@ -192,9 +210,11 @@ def _without_namesakes(
     Several log folders may hold runs of one name. The places of copies go to *copies*, and
     everything else that does not count to *uncounted*.
     """
-    by_settings = together(runs, lambda run: typed(run.settings))
+    by_settings = group_by(runs, lambda run: typed(run.settings))
     kept = max(by_settings, key=len)
-    if others := [run for same in by_settings if same is not kept for run in same]:
+    if others := [
+        run for of_settings in by_settings if of_settings is not kept for run in of_settings
+    ]:
         places = ", ".join(run.place for run in others if run.place != run.run)
         reason = f"{len(others)} of its runs, whose settings differ from the others'"
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
@@ -204,8 +224,8 @@ def _without_namesakes(
         if known is not run and _bits(run) == _bits(known):
             copies.append(run.place)
         elif known is not run:
-            same = f"as {known.place} has the same name and seed, and other figures"
-            uncounted.append(f"{run.place}: not counted, {same}")
+            reason = f"as {known.place} has the same name and seed, and other figures"
+            uncounted.append(f"{run.place}: not counted, {reason}")
     return [run for run in kept if not run.is_complete or counted[run.seed] is run]
 
 
@@ -216,13 +236,13 @@ def _bits(run: StoredRun) -> Hashable:
     return typed([run.metrics, epochs])
 
 
-def _titles(asked: Sequence[GridRecord]) -> list[str]:
+def _titles(grids: Sequence[GridRecord]) -> list[str]:
     """Return a title for each grid: its file's name, after its folder's where several have it."""
-    paths = [PurePosixPath(grid.path) for grid in asked]
+    paths = [PurePosixPath(grid.path) for grid in grids]
     stems = Counter(path.stem for path in paths)
     titles: list[str] = []
     taken: Counter[str] = Counter()
-    for path, grid in zip(paths, asked, strict=True):
+    for path, grid in zip(paths, grids, strict=True):
         folder = path.parent.name or PurePosixPath(grid.file).parent.name
         title = path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}"
         taken[title] += 1
@@ -233,12 +253,14 @@ def _titles(asked: Sequence[GridRecord]) -> list[str]:
 def _find_groups(study: Study) -> Iterator[Group]:
     """Yield a group for each grid, and one for configurations that no grid has by any name."""
     claimed: set[Hashable] = set()
-    for title, grid in zip(_titles(study.asked), study.asked, strict=True):
+    for title, grid in zip(_titles(study.grids), study.grids, strict=True):
         members = distinct(study.scored[name] for name in grid.names if name in study.scored)
         claimed |= {member.configuration for member in members}
         missing = tuple(name for name in grid.names if name not in study.scored)
         if members:
             yield Group(title, grid.question, tuple(members), missing)
-    others = [one for one in study.configurations if one.configuration not in claimed]
+    others = [
+        experiment for experiment in study.configurations if experiment.configuration not in claimed
+    ]
     if others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))

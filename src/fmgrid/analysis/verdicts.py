@@ -84,7 +84,7 @@ class Verdict:
     @property
     def is_tested(self) -> bool:
         """Whether anything was compared over two seeds or more, without which p means nothing."""
-        return any(one.difference.sd is not None for one in self.compared)
+        return any(comparison.difference.sd is not None for comparison in self.compared)
 
 
 def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
@@ -111,11 +111,11 @@ def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verd
     ]
 
 
-def open_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
+def inconclusive_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Return those that hold within their grid only, not corrected for all of them together."""
-    judged = [one for one in verdicts if not one.reason]
-    corrected = zip(judged, holm([one.alone for one in judged]), strict=True)
-    return [one for one, p in corrected if one.word != "INCONCLUSIVE" and p > ALPHA]
+    judged = [verdict for verdict in verdicts if not verdict.reason]
+    corrected = zip(judged, holm([verdict.alone for verdict in judged]), strict=True)
+    return [verdict for verdict, p in corrected if verdict.word != "INCONCLUSIVE" and p > ALPHA]
 
 
 # The tests for a claim and for its contrary
@@ -203,16 +203,16 @@ def _verdict(
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
     result = test.difference
     needed = seeds_needed(result.mean - test.margin, result.sd, alpha / test.alternatives)
-    repeats = min(one.difference.n for one in compared)
+    repeats = min(comparison.difference.n for comparison in compared)
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
 def _to_compared(test: _Test, study: Study) -> Compared:
     """Return the pair of a test with its figures, and its images where these differ."""
     images = None
-    one, other = map(study.scored.get, test.pair)
-    if one and other and are_confounded(one, other):
-        images = (one.images_seen or 0, other.images_seen or 0)
+    greater, lesser = map(study.scored.get, test.pair)
+    if greater and lesser and are_confounded(greater, lesser):
+        images = (greater.images_seen or 0, lesser.images_seen or 0)
     return Compared(*test.pair, test.difference, test.margin, images, test.alternatives)
 
 
@@ -249,11 +249,18 @@ def _refuse_other_images(expectation: Expectation, study: Study, metric: str) ->
     for part in parts:
         names = [name for side in part for name in names_of(side)]
         known = [study.scored[name] for name in names if name in study.scored]
-        other = next((one for one in known if not are_scored_alike([known[0], one], metric)), None)
-        if other:
+        odd = next(
+            (
+                experiment
+                for experiment in known
+                if not are_scored_alike([known[0], experiment], metric)
+            ),
+            None,
+        )
+        if odd:
             raise ExpectationError(
-                f"{known[0].name} is scored on {images_of(known[0])}, {other.name} on "
-                f"{images_of(other)}: figures of different images are not compared"
+                f"{known[0].name} is scored on {images_of(known[0])}, {odd.name} on "
+                f"{images_of(odd)}: figures of different images are not compared"
             )
 
 
@@ -268,11 +275,13 @@ def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
     if is_one:
         series = {name: runs for runs in series.values() for name in names}
     pairs = []
-    for one, other in combinations(series, 2):
-        if sum(minus(series[one], series[other]).values()) < 0:
-            one, other = other, one  # noqa: PLW2901
-        values = list(minus(series[one], series[other]).values())
-        within, beyond = (_test((one, other), values, equivalence.limit, sign) for sign in (-1, 1))
+    for greater, lesser in combinations(series, 2):
+        if sum(minus(series[greater], series[lesser]).values()) < 0:
+            greater, lesser = lesser, greater  # noqa: PLW2901
+        values = list(minus(series[greater], series[lesser]).values())
+        within, beyond = (
+            _test((greater, lesser), values, equivalence.limit, sign) for sign in (-1, 1)
+        )
         pairs.append(_Claim(within, beyond))
     claim = _all_hold(pairs)
     if is_one:
@@ -328,10 +337,10 @@ def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Ser
         if name not in study.scored or not study.scored[name].series(metric):
             raise ExpectationError(f"{name} has no complete run with {metric}")
         experiments.append(study.scored[name])
-    return {one.name: one.series(metric) for one in distinct(experiments)}
+    return {experiment.name: experiment.series(metric) for experiment in distinct(experiments)}
 
 
-def had_begun(stated: RegisteredHypothesis, study: Study) -> bool:
+def is_after_first_run(stated: RegisteredHypothesis, study: Study) -> bool:
     """Return whether a run of a hypothesis' experiments began before it was first seen.
 
     A run of the same configuration under another name counts, and so does a run of plain
@@ -339,9 +348,9 @@ def had_begun(stated: RegisteredHypothesis, study: Study) -> bool:
     """
     scored = study.scored
     names = {
-        known
+        alias
         for name in names_of(stated.resolved)
-        for known in (scored[name].names if name in scored else [name])
+        for alias in (scored[name].names if name in scored else [name])
     }
     return any(
         study.begun[name] < stated.since if name in study.begun else name in scored

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_two
+from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_experiments
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     are_confounded,
@@ -46,7 +46,7 @@ def find_two(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
 
 def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    comparison = compare_two(first, second)
+    comparison = compare_experiments(first, second)
     if json:
         print_json(_to_json(comparison))
         return

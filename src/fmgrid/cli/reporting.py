@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fmgrid.analysis.study import Study, to_study
-from fmgrid.analysis.verdicts import open_over_all
+from fmgrid.analysis.verdicts import inconclusive_over_all
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import resolve
 from fmgrid.errors import FmgridError, InputError
@@ -33,7 +33,7 @@ _MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a 
 _WARNINGS_SHOWN = 20
 
 
-def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study:
+def load_study(logdir: Path, grids: Sequence[GridRecord] | None = None) -> Study:
     """Return the study in a folder; *asked* replaces the grids that are noted there.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
@@ -42,7 +42,7 @@ def load_study(logdir: Path, asked: Sequence[GridRecord] | None = None) -> Study
     # The folder itself may only hold the log folders of several machines.
     noted, unread = read_asked(*dict.fromkeys([logdir, *contents.grids]))
     contents.warnings += unread
-    study = to_study(contents, noted if asked is None else recall(asked, noted))
+    study = to_study(contents, noted if grids is None else recall(grids, noted))
     if not study.scored:
         _refuse(logdir, study, contents)
     return study
@@ -163,7 +163,7 @@ def _read(page: Path) -> str:
 
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
-    open_ = open_over_all(evidence.verdicts)
+    open_ = inconclusive_over_all(evidence.verdicts)
     noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],

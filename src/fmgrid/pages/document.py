@@ -84,12 +84,12 @@ def plain(text: str) -> str:
 
 def code(text: str) -> str:
     """Return inline Markdown that shows any text as `code`, on one line; "" for an empty text."""
-    shown = on_one_line(text)
-    if not shown:
+    line = on_one_line(text)
+    if not line:
         return ""
-    fence = fence_around(shown, 1)
-    space = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{space}{shown}{space}{fence}"
+    fence = fence_around(line, 1)
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"
 
 
 def on_one_line(text: str) -> str:

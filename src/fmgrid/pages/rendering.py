@@ -126,9 +126,9 @@ def _to_html(markdown: str) -> Markup:
     return Markup(_CODE.sub(_with_breaks, html))  # noqa: S704 -- the parser lets no HTML through
 
 
-def _with_breaks(shown: re.Match[str]) -> str:
+def _with_breaks(match: re.Match[str]) -> str:
     """Let lines of code break after underscores, and not within options."""
-    return _OPTION.sub(r"<span>\g<0></span>", shown[0].replace("_", "_<wbr>"))
+    return _OPTION.sub(r"<span>\g<0></span>", match[0].replace("_", "_<wbr>"))
 
 
 def _svg(picture: Picture) -> Markup:

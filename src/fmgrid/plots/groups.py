@@ -50,15 +50,15 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     room = math.ceil(len(maps) / across) * (0.3 + height * len(row.levels))
     figure = style.new_figure(title, 1.1 + max(_LEAST_HEIGHT, room))
     grid = style.panels(figure, len(maps), across, share="xy")
-    means = [mean for one in group.members if (mean := one.estimate(METRIC))]
+    means = [mean for member in group.members if (mean := member.estimate(METRIC))]
     norm = _add_colours(figure, grid, [100 * mean.mean for mean in means])
     best = max(mean.mean for mean in means)
     for axes, (plane, members) in zip(grid, maps, strict=True):
-        for one in members:
-            x = column.levels.index(level_of(one, column))
-            y = row.levels.index(level_of(one, row))
-            _draw_cell(axes, (x, y), one, norm, lines)
-            if one.mean(METRIC) == best:
+        for member in members:
+            x = column.levels.index(level_of(member, column))
+            y = row.levels.index(level_of(member, row))
+            _draw_cell(axes, (x, y), member, norm, lines)
+            if member.mean(METRIC) == best:
                 _draw_frame(axes, (x, y))
         axes.set_title(to_label(plane, 40))
         axes.set(xlim=(-0.5, len(column.levels) - 0.5), ylim=(-0.5, len(row.levels) - 0.5))
@@ -98,8 +98,12 @@ def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, Sequence[Experime
                 beside = min(group.axes, key=lambda axis: len(axis.levels))
                 row, column = (axis for axis in group.axes if axis is not beside)
                 if len(beside.levels) <= _MOST_PLANES:
-                    levels = group.at(beside).items()
-                    return row, column, [(f"{beside.name} {show(at)}", of) for at, of in levels]
+                    levels = group.by_level(beside).items()
+                    return (
+                        row,
+                        column,
+                        [(f"{beside.name} {show(level)}", members) for level, members in levels],
+                    )
     return None
 
 
@@ -116,11 +120,11 @@ def _add_colours(figure: Figure, grid: list[Axes], means: Sequence[float]) -> No
 
 
 def _draw_cell(
-    axes: Axes, place: tuple[int, int], one: ExperimentRuns, norm: Normalize, lines: int
+    axes: Axes, place: tuple[int, int], member: ExperimentRuns, norm: Normalize, lines: int
 ) -> None:
     """Draw the accuracy of an experiment with so many lines of text."""
     shade, texts = None, list[str]()
-    if values := one.series(METRIC).values():
+    if values := member.series(METRIC).values():
         whole = estimate(values)  # not cut off at 0 or 1
         shade, texts = norm(100 * whole.mean), [f"{100 * whole.mean:.1f}"]
         texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
@@ -153,8 +157,10 @@ def plot_levels(group: Group) -> style.Plot | None:
     runs: dict[Any, list[Estimate]] = {}
     if not others and any(mean.n > 1 for mean in estimates):
         runs = {
-            level: [Estimate(1, run) for one in members for run in one.series(METRIC).values()]
-            for level, members in group.at(first).items()
+            level: [
+                Estimate(1, run) for member in members for run in member.series(METRIC).values()
+            ]
+            for level, members in group.by_level(first).items()
         }
     values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
     limits = style.limits_of(values)
@@ -164,10 +170,12 @@ def plot_levels(group: Group) -> style.Plot | None:
         _draw_levels(axes, axis, of_axis, runs, has_figures=has_figures)
         label_levels(axes, level_places(axis), _WIDTH / columns)
     figure.supylabel("Accuracy (%)")
-    what = "all experiments that share the level" if others else "a level"
-    what += ", a dot is a run" if runs else ""
+    subject = "all experiments that share the level" if others else "a level"
+    subject += ", a dot is a run" if runs else ""
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    caption = f"A diamond is the mean of {what}; {style.intervals(mean.n for mean in estimates)}."
+    caption = (
+        f"A diamond is the mean of {subject}; {style.intervals(mean.n for mean in estimates)}."
+    )
     caption += style.beyond(limits, values)
     return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 
@@ -196,7 +204,7 @@ def _draw_levels(
             style.draw_accuracy(axes, "y", x, run, color=blue, marker="o", alpha=0.6)
         style.draw_accuracy(axes, "y", x, mean, color=orange, marker="D")
         if has_figures:
-            top = max(style.percent_span(one)[1] for one in [mean, *dots])
+            top = max(style.percent_span(estimate)[1] for estimate in [mean, *dots])
             y = min(max(top, bottom), ceiling)
             look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL}
             text = f"{100 * mean.mean:.1f}"
@@ -240,9 +248,11 @@ def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
     axis = axes.get("batch_size")
     if axis is None or not axis.is_numeric or group.shape == "irregular" or axes.keys() & TIME:
         return {}
-    curves = {size: epoch_means(members, METRIC) for size, members in group.at(axis).items()}
+    curves = {size: epoch_means(members, METRIC) for size, members in group.by_level(axis).items()}
     return {
-        size: means for size, means in curves.items() if means and all(one.images for one in means)
+        size: means
+        for size, means in curves.items()
+        if means and all(mean.images for mean in means)
     }
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
 
-from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import best_and_ties, find_winners
 from fmgrid.analysis.effects import Effect, EpochMean, epoch_means, find_gaps
 from fmgrid.analysis.experiments import ExperimentRuns, Group, best_by_images, images_of
 from fmgrid.analysis.study import Study
@@ -41,54 +41,60 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
 
     It is the best level minus the worst, beside what noise alone gives.
     """
-    known = [one for one in effects if one.metric == METRIC and math.isfinite(one.difference.mean)]
-    shown = sorted(known, key=lambda one: -one.difference.mean)[:_MOST_EFFECTS]
-    if not shown:
+    measured = [
+        effect
+        for effect in effects
+        if effect.metric == METRIC and math.isfinite(effect.difference.mean)
+    ]
+    largest = sorted(measured, key=lambda effect: -effect.difference.mean)[:_MOST_EFFECTS]
+    if not largest:
         return None
-    height = 1.1 + 0.42 * len(shown)
-    figure = style.new_figure("What each setting changes", height, list(_effect_keys(shown)))
+    height = 1.1 + 0.42 * len(largest)
+    figure = style.new_figure("What each setting changes", height, list(_effect_keys(largest)))
     axes = figure.subplots()
     axes.set_xlabel("Accuracy of the best level minus the worst (points)")
     axes.grid(axis="x")
     axes.axvline(0, color=style.GREY, linewidth=0.8)
-    settings = Counter(one.setting for one in shown)
+    settings = Counter(effect.setting for effect in largest)
     labels, figures = [], []
-    for y, one in enumerate(shown):
-        ends = one.difference.mean, one.difference.low, one.difference.high
+    for y, effect in enumerate(largest):
+        ends = effect.difference.mean, effect.difference.low, effect.difference.high
         mean, *interval = points = [100 * end for end in ends if end is not None]
-        ink = style.COLOURS[1 if one.is_significant else 0]
-        fill = "none" if one.images else ink
+        ink = style.COLOURS[1 if effect.is_significant else 0]
+        fill = "none" if effect.images else ink
         axes.barh([y], [mean], height=0.5, facecolor=fill, edgecolor=ink, linewidth=1.2)
         axes.plot(interval, [y] * len(interval), color=INK, linewidth=1.2)
-        if one.noise is not None:
-            axes.plot([100 * one.noise] * 2, [y - 0.4, y + 0.4], **_NOISE)
-        of_group = f" in {style.to_label(one.group, 20)}" if settings[one.setting] > 1 else ""
-        best, worst = (style.to_label(show(level), 20) for level in (one.best, one.worst))
-        labels.append(f"{style.to_label(one.setting)}{of_group}\n{best} over {worst}")
+        if effect.noise is not None:
+            axes.plot([100 * effect.noise] * 2, [y - 0.4, y + 0.4], **_NOISE)
+        of_group = f" in {style.to_label(effect.group, 20)}" if settings[effect.setting] > 1 else ""
+        best, worst = (style.to_label(show(level), 20) for level in (effect.best, effect.worst))
+        labels.append(f"{style.to_label(effect.setting)}{of_group}\n{best} over {worst}")
         text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
         figures.append(f"{text} ({' to '.join(bounds)})" if bounds else text)
     style.write_rows(axes, labels, figures)
     _, highest = axes.get_xlim()
-    above = [100 * one.difference.mean for one in shown if one.difference.mean > 0]
+    above = [100 * effect.difference.mean for effect in largest if effect.difference.mean > 0]
     if highest > 2 * _LINEAR and style.is_wide([*above, highest]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in _TICKS), 0, *_TICKS]))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
-    lines = style.intervals((one.difference.n for one in shown), "lines are 95% intervals")
+    lines = style.intervals((effect.difference.n for effect in largest), "lines are 95% intervals")
     caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
-    return style.Plot(figure, caption + style.left_out(len(known) - len(shown), "smaller effect"))
+    return style.Plot(
+        figure, caption + style.left_out(len(measured) - len(largest), "smaller effect")
+    )
 
 
-def _effect_keys(shown: Sequence[Effect]) -> Iterator[Patch | Line2D]:
-    tested = {one.is_significant for one in shown if one.difference.sd is not None}
+def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
+    tested = {effect.is_significant for effect in effects if effect.difference.sd is not None}
     if True in tested:
         yield Patch(color=style.COLOURS[1], label="significant")
     if False in tested:
         yield Patch(color=style.COLOURS[0], label="not significant")
-    if any(one.noise is not None for one in shown):
+    if any(effect.noise is not None for effect in effects):
         yield Line2D([], [], label="noise alone stays below this in 95%", **_NOISE)
-    if any(one.images for one in shown):
+    if any(effect.images for effect in effects):
         yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
 
 
@@ -99,12 +105,12 @@ def plot_experiments(study: Study) -> style.Plot | None:
         return None
     names = _configuration_labels(study)
     rows: list[tuple[str, ExperimentRuns | None]] = []
-    for same in sets:
+    for ranked in sets:
         if len(sets) > 1:
-            rows.append((style.to_label(f"on {images_of(same[0])}:", 40), None))
-        rows += [(names[one.configuration], one) for one in same]
-        if (hidden := len(same) - 2 * _SHOWN) > 1:
-            rows[_SHOWN - len(same) : -_SHOWN] = [(f"… {hidden} more …", None)]
+            rows.append((style.to_label(f"on {images_of(ranked[0])}:", 40), None))
+        rows += [(names[experiment.configuration], experiment) for experiment in ranked]
+        if (hidden := len(ranked) - 2 * _SHOWN) > 1:
+            rows[_SHOWN - len(ranked) : -_SHOWN] = [(f"… {hidden} more …", None)]
     keys = _group_keys(study)
     looks = dict(keys.values())
     legend = [Line2D([], [], label=label, **look) for label, look in looks.items()]
@@ -114,13 +120,21 @@ def plot_experiments(study: Study) -> style.Plot | None:
     axes = figure.subplots()
     axes.set_xlabel("Accuracy (%)")
     axes.grid()
-    means = {one: mean for _, one in rows if one and (mean := one.estimate(METRIC))}
+    means = {
+        experiment: mean
+        for _, experiment in rows
+        if experiment and (mean := experiment.estimate(METRIC))
+    }
     limits = style.limits_of(means.values())
     axes.set_xlim(limits)
-    for y, (_, one) in enumerate(rows):
-        if one:
-            style.draw_accuracy(axes, "x", y, means[one], **keys[one.configuration][1])
-    figures = [f"{100 * means[one].mean:.1f}" if one else "" for _, one in rows]
+    for y, (_, experiment) in enumerate(rows):
+        if experiment:
+            style.draw_accuracy(
+                axes, "x", y, means[experiment], **keys[experiment.configuration][1]
+            )
+    figures = [
+        f"{100 * means[experiment].mean:.1f}" if experiment else "" for _, experiment in rows
+    ]
     style.write_rows(axes, [label for label, _ in rows], figures)
     bars = style.intervals(mean.n for mean in means.values())
     caption = f"A mark is the mean of an experiment; {bars}."
@@ -131,11 +145,11 @@ def plot_experiments(study: Study) -> style.Plot | None:
 
 def _configuration_labels(study: Study) -> dict[Hashable, str]:
     """Return the label of each configuration: its first name, and how many more it has."""
-    labels = style.to_labels(one.name for one in study.configurations)
+    labels = style.to_labels(experiment.name for experiment in study.configurations)
     return {
-        one.configuration: labels[one.name]
-        + (f" (+{counted(len(one.other_names), 'name')})" if one.other_names else "")
-        for one in study.configurations
+        experiment.configuration: labels[experiment.name]
+        + (f" (+{counted(len(experiment.other_names), 'name')})" if experiment.other_names else "")
+        for experiment in study.configurations
     }
 
 
@@ -156,15 +170,19 @@ def plot_winners(study: Study) -> style.Plot | None:
     winners = find_winners(study, METRIC)
     if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
         return None
-    ties = {one.name for one in as_good_as_best(winners.ranked, METRIC)}
-    notable = [one for one in winners.ranked if one.name in ties or 1 in winners.ranks[one.name]]
+    ties = {experiment.name for experiment in best_and_ties(winners.ranked, METRIC)}
+    notable = [
+        experiment
+        for experiment in winners.ranked
+        if experiment.name in ties or 1 in winners.ranks[experiment.name]
+    ]
     rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
     title = "What one run of each experiment would have concluded"
     figure = style.new_figure(title, 1.2 + 0.25 * len(rows))
     axes = figure.subplots()
     norm = LogNorm(1, len(winners.ranked))
-    for y, one in enumerate(rows):
-        for x, rank in enumerate(winners.ranks[one.name][: len(seeds)]):
+    for y, experiment in enumerate(rows):
+        for x, rank in enumerate(winners.ranks[experiment.name][: len(seeds)]):
             style.draw_cell(axes, (x, y), 1 - norm(rank), str(rank))
     axes.set_xlim(-0.5, len(seeds) - 0.5)
     axes.set_xticks(range(len(seeds)), map(str, seeds))
@@ -173,8 +191,8 @@ def plot_winners(study: Study) -> style.Plot | None:
     axes.set_xlabel("Seed")
     axes.set_title(f"Rank among {len(winners.ranked)} experiments; right: mean accuracy (%)")
     names = _configuration_labels(study)
-    means = [f"{100 * (one.mean(METRIC) or 0.0):.1f}" for one in rows]
-    style.write_rows(axes, [names[one.configuration] for one in rows], means)
+    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
+    style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
         f"A column ranks one run of each of {len(winners.ranked)} experiments; rows won with a "
         "seed, or are not significantly worse than the best mean "
@@ -190,12 +208,12 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     panels = [(group, curves) for group in study.groups if (curves := _curves(group))]
     if not panels:
         return None
-    shown = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * math.ceil(len(shown) / 2))
-    grid = style.panels(figure, len(shown), min(2, len(shown)))
-    points = [point for _, curves in shown for line in curves.values() for point in line]
+    drawn = panels[:_MOST_PANELS]
+    figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * math.ceil(len(drawn) / 2))
+    grid = style.panels(figure, len(drawn), min(2, len(drawn)))
+    points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
-    for axes, (group, curves) in zip(grid, shown, strict=True):
+    for axes, (group, curves) in zip(grid, drawn, strict=True):
         _draw_curves(axes, curves, log=log)
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
@@ -203,14 +221,14 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     bands = "bands are 95% intervals, cut off where long,"
     caption = "A curve is the mean of an experiment; "
     caption += f"{style.intervals((point.estimate.n for point in points), bands)}."
-    if any(len(curves) > style.MOST_CURVES for _, curves in shown):
+    if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
-    return style.Plot(figure, caption + style.left_out(len(panels) - len(shown), "group"))
+    return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
 
 
 def _curves(group: Group) -> Curves:
     """Return the validation losses of a group's experiments that have two epochs or more."""
-    curves = {one.name: epoch_means([one], "valid_loss") for one in group.members}
+    curves = {member.name: epoch_means([member], "valid_loss") for member in group.members}
     long = [(name, means) for name, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 
@@ -260,7 +278,7 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     names = _configuration_labels(study)
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
-    looks = {gap: style.look(at) for at, gap in enumerate(notable)}
+    looks = {gap: style.look(number) for number, gap in enumerate(notable)}
     has_tests = any(gap.estimate.n > 1 for gap in gaps)
     named = []
     for gap in gaps:

@@ -167,8 +167,8 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
     stops = ["#2f7fd6", "#8a66d6", "#c0549e", "#d4574f", "#c97800"]
     ramp = LinearSegmentedColormap.from_list("ramp", stops)
     return [
-        {"color": to_hex(ramp(at / max(1, count - 1))), "linestyle": LINES[at % len(LINES)]}
-        for at in range(count)
+        {"color": to_hex(ramp(number / max(1, count - 1))), "linestyle": LINES[number % len(LINES)]}
+        for number in range(count)
     ]
 
 
@@ -208,12 +208,12 @@ def _near(values: Sequence[float]) -> Sequence[float]:
 
 
 def draw_accuracy(
-    axes: Axes, along: Literal["x", "y"], at: float, estimate: Estimate, **look: Any
+    axes: Axes, along: Literal["x", "y"], place: float, estimate: Estimate, **look: Any
 ) -> None:
     """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
 
     def draw(values: Sequence[float], **look: Any) -> None:
-        places = [at] * len(values)
+        places = [place] * len(values)
         axes.plot(*((values, places) if along == "x" else (places, values)), **look)
 
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
@@ -231,7 +231,9 @@ def draw_accuracy(
 def beyond(limits: Span, estimates: Collection[Estimate]) -> str:
     """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
     low, high = limits
-    inside = [percent_span(one) for one in estimates if low <= 100 * one.mean <= high]
+    inside = [
+        percent_span(estimate) for estimate in estimates if low <= 100 * estimate.mean <= high
+    ]
     outside = len(estimates) - len(inside)
     arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
     is_cut = any(span[0] < low or span[1] > high for span in inside)

@@ -41,19 +41,21 @@ def next_section(evidence: Evidence, logdir: Path) -> Section:
 def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
     """Name the runs that failed, and those that the same command again would train."""
     if study.failed:
-        again = _again(study, logdir, "--retry-failed", of={*study.failed})
+        again = _again(study, logdir, "--retry-failed", names={*study.failed})
         yield f"With failed runs: {some(study.failed)}; to try again: {again}."
     runs = {path.rpartition("/")[2] for path in study.unfinished}  # below a log folder's own name
     begun = {re.sub(r"_s\d+$", "", name) for name in runs} | runs
-    asked = dict.fromkeys(name for grid in study.asked for name in grid.names)
-    missing = [name for name in asked if name not in {*study.scored, *study.failed, *begun}]
+    planned = dict.fromkeys(name for grid in study.grids for name in grid.names)
+    missing = [name for name in planned if name not in {*study.scored, *study.failed, *begun}]
     if missing or study.unfinished:
-        again = _again(study, logdir, of={*missing, *begun})
+        again = _again(study, logdir, names={*missing, *begun})
         yield f"Not complete: {some([*missing, *study.unfinished])}; to train the rest: {again}."
 
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
-    shared = {*common_seeds([one.runs for one in study.scored.values()])} - {UNKNOWN_SEED}
+    shared = {*common_seeds([experiment.runs for experiment in study.scored.values()])} - {
+        UNKNOWN_SEED
+    }
     if len(shared) < FEW_SEEDS:
         more = ",".join(map(str, sorted({*study.seeds, *range(MANY_SEEDS)})))
         ten = _again(study, logdir, "--seeds", more)
@@ -81,74 +83,83 @@ def _unequal(study: Study, logdir: Path) -> Iterator[str]:
         # An axis that says how long an epoch is can't be replaced by a setting.
         if group.confounded and names.isdisjoint({"train_steps", "train_images"}):
             images = max(
-                (one.images_seen or 0) // (one.settings["epochs"] or 1) for one in group.members
+                (member.images_seen or 0) // (member.settings["epochs"] or 1)
+                for member in group.members
             )
             budget = f"train_images={images}"
-            of = {member.name for member in group.members}
-            again = _again(study, _beside(logdir, "images"), "--set", budget, of=of)
+            members = {member.name for member in group.members}
+            again = _again(study, _beside(logdir, "images"), "--set", budget, names=members)
             yield f"{plain(group.title)} compares unequal numbers of images; equal ones: {again}."
 
 
 def _held_out(study: Study, logdir: Path) -> Iterator[str]:
     """Suggest to choose by held-out images, where experiments are chosen by the test images."""
-    tested = [one for one in study.scored.values() if one.settings.get("validation") == "test"]
-    chosen = [one for one in tested if one.settings.get("dataset") in DATASETS]
-    images = min((DATASETS[one.settings["dataset"]].train_images for one in chosen), default=0)
+    tested = [
+        experiment
+        for experiment in study.scored.values()
+        if experiment.settings.get("validation") == "test"
+    ]
+    chosen = [experiment for experiment in tested if experiment.settings.get("dataset") in DATASETS]
+    images = min(
+        (DATASETS[experiment.settings["dataset"]].train_images for experiment in chosen), default=0
+    )
     held_out = images // 60 * 10
-    batch = max((one.settings["batch_size"] for one in chosen), default=0)
+    batch = max((experiment.settings["batch_size"] for experiment in chosen), default=0)
     if chosen and len(study.scored) > 1 and batch <= images - held_out:
-        setting, of = f"validation={held_out}", {one.name for one in chosen}
-        again = _again(study, _beside(logdir, "held-out"), "--set", setting, of=of)
+        setting, names = f"validation={held_out}", {experiment.name for experiment in chosen}
+        again = _again(study, _beside(logdir, "held-out"), "--set", setting, names=names)
         yield f"To choose by held-out images, and keep the test images for the end: {again}."
 
 
-def _beside(logdir: Path, what: str) -> Path:
+def _beside(logdir: Path, purpose: str) -> Path:
     """Return another log folder: finished runs are not trained again with other settings."""
-    named = logdir if logdir.name not in ("", "..") else logdir.resolve()
-    return Path(f"{named}-{what}")
+    folder = logdir if logdir.name not in ("", "..") else logdir.resolve()
+    return Path(f"{folder}-{purpose}")
 
 
-def _again(study: Study, logdir: Path, *further: str, of: Set[str] | None = None) -> str:
+def _again(study: Study, logdir: Path, *further: str, names: Set[str] | None = None) -> str:
     """Return the commands that run grids again with further words: all, or those *of* some."""
-    grids = [asked for asked in study.asked if asked.names]
-    concerned = [asked for asked in grids if of is None or of & {*asked.names}]
+    grids = [grid for grid in study.grids if grid.names]
+    concerned = [grid for grid in grids if names is None or names & {*grid.names}]
     further = (*further, "--logdir", path_word(logdir))
     if not concerned:
         return code(command_line(["fmgrid", "run", "GRID", *further]))
     paths: dict[tuple[str, str], list[str]] = {}  # by what stands before and after them
-    for asked in concerned:
+    for grid in concerned:
         words = [*further]
-        command = asked.last_run
+        command = grid.last_run
         if command is None:  # as of fmgrid 0.1, which kept commands as text only
-            typed = asked.commands[-1:] or [command_line(["fmgrid", "run", asked.word()])]
+            typed = grid.commands[-1:] or [command_line(["fmgrid", "run", grid.word()])]
             paths[typed[0], command_line(words)] = []
             continue
         if "--seeds" not in further:
-            words = [*_seeds_of(study, asked), *words]
+            words = [*_seeds_of(study, grid), *words]
         words = [*command.option_words(without=_DROPPED), *words]
-        together = [one for one in grids if command in one.runs]
-        are_all = all(one in concerned and one.last_run == command for one in together)
-        named = command.grid_words() if are_all else [asked.word()]
+        companions = [companion for companion in grids if command in companion.runs]
+        are_all = all(
+            companion in concerned and companion.last_run == command for companion in companions
+        )
+        named = command.grid_words() if are_all else [grid.word()]
         paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(named))
     return ", ".join(
         code(" ".join([begin, *dict.fromkeys(named), end])) for (begin, end), named in paths.items()
     )
 
 
-def _seeds_of(study: Study, asked: GridRecord) -> list[str]:
+def _seeds_of(study: Study, grid: GridRecord) -> list[str]:
     """Return the option for all seeds that a grid was run with, nothing if it names them itself."""
-    seeds = {seed for command in asked.runs for seed in command.seeds}
+    seeds = {seed for command in grid.runs for seed in command.seeds}
     if not seeds:
         return []
-    scored = [study.scored[name] for name in asked.names if name in study.scored]
-    seeds = seeds.union(*(one.runs for one in scored)) - {UNKNOWN_SEED}
+    scored = [study.scored[name] for name in grid.names if name in study.scored]
+    seeds = seeds.union(*(experiment.runs for experiment in scored)) - {UNKNOWN_SEED}
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
 def reproduce_section(evidence: Evidence, command: str) -> Section:
     """Show the commands, versions and machines that the figures come from."""
     study = evidence.study
-    commands = dict.fromkeys(line for asked in study.asked for line in asked.lines())
+    commands = dict.fromkeys(line for grid in study.grids for line in grid.lines())
     trained = [run for run in study.runs if not run.trained_as]
     seconds = sum(run.seconds or 0.0 for run in trained)
     return section(
@@ -181,10 +192,14 @@ def _not_compared(study: Study) -> Iterator[str]:
                 f"{plain(group.title)} changes several settings at once, so no effect is credited "
                 f"to one setting{pairs}"
             )
-    unknown = [one.name for one in experiments if UNKNOWN_SEED in one.runs]
+    unknown = [experiment.name for experiment in experiments if UNKNOWN_SEED in experiment.runs]
     if seeds and unknown:
         yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
-    lacking = [one.name for one in experiments if seeds - {*one.runs} and one.name not in unknown]
+    lacking = [
+        experiment.name
+        for experiment in experiments
+        if seeds - {*experiment.runs} and experiment.name not in unknown
+    ]
     if lacking:
         yield f"without all {len(seeds)} seeds, so compared over those they share: {some(lacking)}"
 

@@ -46,14 +46,14 @@ class Evidence:
 
 def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     """Return the analysis of a study with at least one complete run."""
-    has_accuracy = any(one.series("accuracy") for one in study.scored.values())
+    has_accuracy = any(experiment.series("accuracy") for experiment in study.scored.values())
     metric = "accuracy" if has_accuracy else "valid_loss"
     return Evidence(
         study=study,
         metric=metric,
         effects=find_effects(study, metric),
         gains=find_gains(study, metric),
-        verdicts=[verdict for asked in study.asked for verdict in judge(asked.hypotheses, study)],
+        verdicts=[verdict for grid in study.grids for verdict in judge(grid.hypotheses, study)],
         reference=reference,
     )
 
@@ -123,6 +123,8 @@ def _figures(
         if 0 <= value <= (1 if METRICS[metric].is_fraction else _LARGEST):  # nan does not
             yield metric, value
         else:
-            what = "a fraction, as in 0.836" if METRICS[metric].is_fraction else "a number from 0"
-            message = f'"{printable(text, 40)}" is no such figure; write {what}'
+            expected = (
+                "a fraction, as in 0.836" if METRICS[metric].is_fraction else "a number from 0"
+            )
+            message = f'"{printable(text, 40)}" is no such figure; write {expected}'
             problems.append(Problem(place, metric, message))

@@ -3,15 +3,22 @@
 Then the conclusions that single runs would have given.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from statistics import NormalDist, median
 
-from fmgrid.analysis.comparisons import as_good_as_best, find_winners
+from fmgrid.analysis.comparisons import best_and_ties, find_winners
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import WORDS, Compared, Verdict, had_begun, open_over_all
+from fmgrid.analysis.verdicts import (
+    WORDS,
+    Compared,
+    Verdict,
+    inconclusive_over_all,
+    is_after_first_run,
+)
 from fmgrid.hypotheses.registry import RegisteredHypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
@@ -34,14 +41,14 @@ from fmgrid.words import counted
 def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Say what was run, and the main results."""
     study = evidence.study
-    failed = sum(len(one.failures) for one in study.experiments.values())
+    failed = sum(len(experiment.failures) for experiment in study.experiments.values())
     trained = [
         counted(len(study.experiments), "experiment"),
         counted(len(study.runs), "complete run"),
         counted(len(study.seeds), "seed"),
         *([f"{failed:,} failed"] if failed else []),
     ]
-    words = [one.word for one in evidence.verdicts]
+    words = [verdict.word for verdict in evidence.verdicts]
     verdicts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
     points = [
         f"**Trained**: {', '.join(trained)}.",
@@ -82,9 +89,11 @@ def hypotheses_section(evidence: Evidence) -> Section:
         if verdicts
         else "None is stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
     )
-    rows = [_hypothesis_row(one.stated, study, one) for one in verdicts]
-    rows += [_hypothesis_row(one, study) for asked in study.asked for one in asked.withdrawn]
-    weak = "; ".join(plain(one.stated.claim) for one in open_over_all(verdicts))
+    rows = [_hypothesis_row(verdict.stated, study, verdict) for verdict in verdicts]
+    rows += [
+        _hypothesis_row(withdrawn, study) for grid in study.grids for withdrawn in grid.withdrawn
+    ]
+    weak = "; ".join(plain(verdict.stated.claim) for verdict in inconclusive_over_all(verdicts))
     return section(
         "Hypotheses",
         explanation,
@@ -131,7 +140,7 @@ def _best(evidence: Evidence) -> Iterator[str]:
         if len(ranked) > 1 and len(best.series(metric)) == 1:
             result += ", in a single run"
         elif len(ranked) > 1:
-            rivals = [one.name for one in as_good_as_best(ranked, metric)[1:]]
+            rivals = [rival.name for rival in best_and_ties(ranked, metric)[1:]]
             result += f"; not significantly worse: {some(rivals) or 'none'}"
         yield f"**Best mean{scored}**: {result}."
 
@@ -142,15 +151,15 @@ def _settings(evidence: Evidence) -> Iterator[str]:
     if all(effect.difference.sd is None for effect in effects):
         yield "**Effects**: not known, as no two levels of a setting share two seeds."
         return
-    significant = [_in_words(one, evidence) for one in effects if one.is_significant]
-    others = [_in_words(one, evidence) for one in effects if not one.is_significant]
+    significant = [_in_words(effect, evidence) for effect in effects if effect.is_significant]
+    others = [_in_words(effect, evidence) for effect in effects if not effect.is_significant]
     yield f"**Significant effects**: {', '.join(significant) or 'none'}."
     yield f"**No significant effects**: {', '.join(others) or 'none'}."
 
 
 def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [show_size(abs(effect.difference.mean), evidence.metric)]
-    if sum(other.setting == effect.setting for other in evidence.effects) > 1:
+    if Counter(effect.setting for effect in evidence.effects)[effect.setting] > 1:
         terms.append(f"in {plain(effect.group)}")
     terms += _remarks(effect, evidence.study) if effect.is_significant else []
     return f"{code(effect.setting)} ({', '.join(terms)})"
@@ -163,8 +172,8 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
         remarks.append("confounded: {:,} to {:,} images seen".format(*effect.images))
     if effect.through:
         remarks.append(f"all else as in {code(effect.through)}")
-    group = next(one for one in study.groups if one.title == effect.group)
-    rates = {one.settings.get("learning_rate") for one in group.members}
+    group = next(group for group in study.groups if group.title == effect.group)
+    rates = {member.settings.get("learning_rate") for member in group.members}
     if effect.setting == "optimizer" and len(rates) == 1:
         remarks.append(f"all at learning rate {show(rates.pop())}")
     return remarks
@@ -178,12 +187,12 @@ def _noise(evidence: Evidence) -> str:
             "significant**: another seed gives other figures"
         )
     typical = median(scatter)
-    apart = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * typical
+    distance = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * typical
     least, most = show_size(scatter[0], metric, ""), show_size(scatter[-1], metric)
     spread = f", the median of {least} to {most}" if len(scatter) > 1 else ""
     return (
         f"the runs of one configuration have a standard deviation of {show_size(typical, metric)}"
-        f"{spread}; two single runs are up to {show_size(apart, metric)} apart by chance (95 %)"
+        f"{spread}; two single runs are up to {show_size(distance, metric)} apart by chance (95 %)"
     )
 
 
@@ -214,7 +223,7 @@ def _hypothesis_row(
         "p": show_p(verdict.p if verdict and verdict.is_tested else None),
         "figures": deciding_figures(verdict) if verdict else "",
         "to settle it": _to_settle(verdict) if verdict else "",
-        "stated": "**after the first run**" if had_begun(stated, study) else "before",
+        "stated": "**after the first run**" if is_after_first_run(stated, study) else "before",
     }
 
 
@@ -237,7 +246,7 @@ def _to_settle(verdict: Verdict) -> str:
         return ""
     if verdict.reason:
         return plain(verdict.reason)
-    shared = min(one.difference.n for one in verdict.compared)
+    shared = min(comparison.difference.n for comparison in verdict.compared)
     if shared < 2:  # noqa: PLR2004
         return "a second seed, at least" if shared else "seeds that both sides have"
     if verdict.more_seeds is None:

@@ -6,8 +6,14 @@ Published figures stand beside it.
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from fmgrid.analysis.comparisons import Against, Beside, by_name_in_tables, compare_with, set_beside
-from fmgrid.analysis.effects import GAP, find_gaps, find_nested, find_shares, past_best
+from fmgrid.analysis.comparisons import (
+    GroupComparison,
+    PublishedFigure,
+    by_name_in_tables,
+    compare_published,
+    compare_with,
+)
+from fmgrid.analysis.effects import GAP, find_gaps, find_loss_rises, find_nested, find_shares
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
@@ -77,7 +83,9 @@ def results_section(
         "own winner was picked for its mean, which is optimistic; p is corrected for all pairs."
     )
     groups = [
-        _group_section(evidence, group, [one for title, one in pictures if title == group.title])
+        _group_section(
+            evidence, group, [picture for title, picture in pictures if title == group.title]
+        )
         for group in evidence.study.groups
     ]
     return section("Results", explanation, of_all.get("configuration_summary"), inner=groups)
@@ -100,7 +108,7 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         for gap in gaps
     ]
     signs = [gap.sign for gap in gaps]
-    past = past_best(evidence.study)
+    past = find_loss_rises(evidence.study)
     rise = f"; the largest rise since is {past[0][1]:.4f}, of {code(past[0][0])}" if past else ""
     return section(
         "Overfitting",
@@ -145,7 +153,9 @@ def published_section(evidence: Evidence) -> Section | None:
     reference = evidence.reference
     if reference is None:
         return None
-    beside = {one: set_beside(evidence.study, reference.figures, one) for one in PUBLISHED}
+    beside = {
+        metric: compare_published(evidence.study, reference.figures, metric) for metric in PUBLISHED
+    }
     strangers = sorted(reference.figures.keys() - by_name_in_tables(evidence.study))
     return section(
         "Beside the published figures",
@@ -164,10 +174,12 @@ def _conditions(study: Study) -> Iterator[str]:
     """Say what the reader must know of how runs are scored and compared."""
     if base := study.baseline:
         settings = {name: value for name, value in base.settings.items() if value not in (None, {})}
-        shown = ", ".join(f"{code(name)} {_show(value)}" for name, value in settings.items())
-        yield f"Baseline: {code(base.name)}, with {shown}."
+        baseline_settings = ", ".join(
+            f"{code(name)} {_show(value)}" for name, value in settings.items()
+        )
+        yield f"Baseline: {code(base.name)}, with {baseline_settings}."
     experiments = study.scored.values()
-    if tested := sum(one.settings.get("validation") == "test" for one in experiments):
+    if tested := sum(experiment.settings.get("validation") == "test" for experiment in experiments):
         yield (
             f"Caution: experiments scored on the test images: {tested} of {len(experiments)}. A "
             "winner that is picked by them has an optimistic accuracy."
@@ -179,13 +191,16 @@ def _conditions(study: Study) -> Iterator[str]:
             "Experiments that differ only in `epochs` are snapshots of one training: "
             f"{_named(nested)}."
         )
-    twins = [same for same in by_configuration(experiments) if len(same) > 1]
+    twins = [namesakes for namesakes in by_configuration(experiments) if len(namesakes) > 1]
     if twins:
         yield f"One configuration under several names, which counts once: {_named(twins)}."
 
 
 def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
-    return first_few([f"({some([one.name for one in same])})" for same in sets], SETS_SHOWN)
+    return first_few(
+        [f"({some([experiment.name for experiment in experiments])})" for experiments in sets],
+        SETS_SHOWN,
+    )
 
 
 def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
@@ -205,22 +220,22 @@ def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]
 
 
 def _rows(
-    members: Sequence[ExperimentRuns], group: Group, against: Against | None, metric: str
+    members: Sequence[ExperimentRuns], group: Group, against: GroupComparison | None, metric: str
 ) -> list[dict[str, str]]:
     """Return a row for each member: its results before its settings, which may be many."""
     rows = []
-    for one in members:
-        difference, p = (against and against.differences.get(one.name)) or (None, 1.0)
+    for member in members:
+        difference, p = (against and against.differences.get(member.name)) or (None, 1.0)
         others = ("test_accuracy", "valid_loss", "train_loss")
         rows.append(
             {
-                "experiment": code(one.name),
-                metric.replace("_", " "): with_interval(one.estimate(metric), metric),
+                "experiment": code(member.name),
+                metric.replace("_", " "): with_interval(member.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(one, axis)) for axis in group.axes},
-                **{name.replace("_", " "): show_value(one.mean(name), name) for name in others},
-                "seeds": str(len(one.runs)),
-                "images seen": f"{one.images_seen:,}" if one.images_seen else "",
+                **{axis.name: _show(level_of(member, axis)) for axis in group.axes},
+                **{name.replace("_", " "): show_value(member.mean(name), name) for name in others},
+                "seeds": str(len(member.runs)),
+                "images seen": f"{member.images_seen:,}" if member.images_seen else "",
             }
         )
     for column in ("seeds", "images seen"):  # which say nothing where all are alike
@@ -243,11 +258,11 @@ def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[
 def _variance(group: Group, metric: str) -> Table | None:
     rows = [
         {
-            "source": code(share.source) if share.p is not None else share.source,
-            "share of variance": f"{share.share:.1%}",
-            "p": show_p(share.p),
+            "source": code(component.source) if component.p is not None else component.source,
+            "share of variance": f"{component.share:.1%}",
+            "p": show_p(component.p),
         }
-        for share in find_shares(group, metric)
+        for component in find_shares(group, metric)
     ]
     return table(
         "Analysis of variance with seeds as blocks: p is corrected (Holm), and interactions of "
@@ -256,7 +271,7 @@ def _variance(group: Group, metric: str) -> Table | None:
     )
 
 
-def _metric_section(metric: str, pairs: Sequence[Beside]) -> Section:
+def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:
     judged = sum(pair.prediction is not None for pair in pairs)
     outside = [pair.name for pair in pairs if pair.is_outside]
     gaps = [abs(pair.published - pair.ours.mean) for pair in pairs]
@@ -264,7 +279,7 @@ def _metric_section(metric: str, pairs: Sequence[Beside]) -> Section:
     for pair in pairs:
         difference = show_difference(pair.published - pair.ours.mean, metric)
         bounds = [show_value(bound, metric) for bound in pair.prediction or ()]
-        is_held_out = pair.of.settings.get("validation") not in ("test", None)
+        is_held_out = pair.experiment.settings.get("validation") not in ("test", None)
         rows.append(
             {
                 "experiment": code(pair.name),
@@ -273,7 +288,7 @@ def _metric_section(metric: str, pairs: Sequence[Beside]) -> Section:
                 "prediction interval": f"[{', '.join(bounds)}]" if bounds else "",
                 f"difference ({unit_of(metric)})": difference,
                 "seeds": str(pair.ours.n),
-                "ours are scored on": images_of(pair.of) if is_held_out else "",
+                "ours are scored on": images_of(pair.experiment) if is_held_out else "",
             }
         )
     label = METRICS[metric].label
