@@ -73,11 +73,9 @@ def everything() -> Document:
                 table_of(*rows),
                 a_picture("loss"),
             ),
-            (
-                Section("Width", (table_of(*rows, folded=True), a_picture("width", "cells"))),
-                Section("Depth", ("Nothing.",)),
-            ),
         ),
+        Section("Width", (table_of(*rows, folded=True), a_picture("width", "cells")), level=3),
+        Section("Depth", ("Nothing.",), level=3),
         Section("What is noise?", (Code("$ fmgrid run\n\x1b[31m<b>```"), table_of(), table_of())),
         Section("Width", ()),
         title="What <matters> & what doesn't",

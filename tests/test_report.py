@@ -23,7 +23,7 @@ from fmgrid.experiment import Experiment, Failure
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Section, Table
 from fmgrid.report import weigh
-from fmgrid.report.results import design_section, results_section
+from fmgrid.report.results import design_section, results_sections
 from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of
@@ -124,9 +124,8 @@ def test_the_figures_are_those_of_the_tables(logs: Path, report: Path, tmp_path:
         assert re.search(shown, (report / "report.md").read_text()), name
 
 
-def tables_of(section: Section) -> list[Table]:
-    inner = [table for one in section.sections for table in tables_of(one)]
-    return [block for block in section.blocks if isinstance(block, Table)] + inner
+def tables_of(*sections: Section) -> list[Table]:
+    return [block for section in sections for block in section.blocks if isinstance(block, Table)]
 
 
 def test_what_came_of_an_experiment_stands_before_its_settings() -> None:
@@ -134,7 +133,7 @@ def test_what_came_of_an_experiment_stands_before_its_settings() -> None:
         *rows("a", [0.80, 0.81], optimizer="SGD", batch_size=8),
         *rows("b", [0.70, 0.72], optimizer="Adam", epochs=9),
     ]
-    table, *_ = tables_of(results_section(weigh(study_of(runs)), {}, {}))
+    table, *_ = tables_of(*results_sections(weigh(study_of(runs)), {}, []))
     assert [(one.title, one.align) for one in table.columns] == [
         ("experiment", "left"),
         ("accuracy", "right"),
@@ -151,9 +150,8 @@ def test_what_came_of_an_experiment_stands_before_its_settings() -> None:
 
 def test_tables_have_no_columns_that_say_nothing() -> None:
     evidence = weigh(study_of([*rows("a", [0.8]), *rows("b", [0.7], epochs=9)]))
-    (design,), (results,) = map(
-        tables_of, (design_section(evidence), results_section(evidence, {}, {}))
-    )
+    (design,) = tables_of(design_section(evidence))
+    (results,) = tables_of(*results_sections(evidence, {}, []))
     for table, missing in ((design, {"question"}), (results, {"p", "seeds", "images seen"})):
         assert not missing & {one.title for one in table.columns}
         assert all(len(row) == len(table.columns) for row in table.rows)

@@ -25,17 +25,17 @@ from fmgrid.plots import Plot, draw_all
 from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.report import weigh
 from fmgrid.report.overview import luck_section, summary_section
-from fmgrid.report.results import design_section, results_section
+from fmgrid.report.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, run_of, study_of
 from test_questions import stated
 
 
-def said(section: Section | None) -> str:
-    """Return a section as text, without its marks of code."""
-    shown = Document("", "", () if section is None else (section,))
-    return to_markdown(shown).replace("`", "")
+def said(*sections: Section | None) -> str:
+    """Return sections as text, without their marks of code."""
+    document = Document("", "", tuple(filter(None, sections)))
+    return to_markdown(document).replace("`", "")
 
 
 def winners_in(section: Section | None) -> list[tuple[str, str]]:
@@ -239,7 +239,7 @@ def test_a_choice_by_held_out_images_is_told_of_each_set_and_of_no_single_experi
             *held("k", 0.4, 0.4, validation=400),
         ]
     )
-    told = said(results_section(weigh(study), {}, []))
+    told = said(*results_sections(weigh(study), {}, []))
     assert "Chosen on 300 images held out: h1. On the test images it has rank 2 of 2." in told
     assert told.count("Chosen on") == 1
     assert re.search(r"^\| k +\|.*\| +40\.00% \|", told, re.MULTILINE)
@@ -300,7 +300,9 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     equals = (row(name, 0, {"accuracy": 0.7}, epochs=at) for at, name in enumerate(names, 2))
     study = study_of([*equals, row("low", 0, {"accuracy": 0.1}, epochs=9)], [asked])
     evidence = weigh(study)
-    ranked = re.findall(r"^\| (\w+) +\| +70", said(results_section(evidence, {}, [])), re.MULTILINE)
+    ranked = re.findall(
+        r"^\| (\w+) +\| +70", said(*results_sections(evidence, {}, [])), re.MULTILINE
+    )
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
     assert rows_of(plot_experiments(study))[0] == first

@@ -172,7 +172,8 @@ def compare_experiments(first: ExperimentRuns, second: ExperimentRuns) -> Compar
         if not is_same(*(pair := (first.settings.get(name), second.settings.get(name))))
     }
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
-    metrics = {}
+    metrics: dict[str, MetricPair] = {}
+    p_values: dict[str, float] = {}  # of differences over several seeds
     for metric in (*WITH_SPREAD, "overfitting_gap"):
         series = [first.series(metric), second.series(metric)]
         if seeds:
@@ -182,12 +183,9 @@ def compare_experiments(first: ExperimentRuns, second: ExperimentRuns) -> Compar
             difference = compare(series[1], series[0]) if is_comparable else None
             first_mean, second_mean = (estimate(values.values()) for values in series)
             metrics[metric] = MetricPair(first_mean, second_mean, difference)
-    tested = {
-        metric: pair.difference.p
-        for metric, pair in metrics.items()
-        if pair.difference and pair.difference.sd is not None
-    }
-    for metric, p in zip(tested, holm(list(tested.values())), strict=True):
+            if difference and difference.sd is not None:
+                p_values[metric] = difference.p
+    for metric, p in zip(p_values, holm(list(p_values.values())), strict=True):
         metrics[metric] = replace(metrics[metric], p_holm=p)
     return Comparison(first, second, seeds, settings, metrics)
 

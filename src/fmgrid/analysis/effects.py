@@ -9,6 +9,7 @@ the mean over all levels of the other axes, per seed.
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise, permutations
 from math import comb, log2
 from statistics import fmean
@@ -214,15 +215,14 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
 def find_gaps(study: Study) -> list[Gap]:
     """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
     gaps = [
-        (experiment, train, gap)
+        Gap(experiment, train_loss, estimate, sign=1 if estimate.mean > 0 else -1)
         for experiment in study.configurations
-        if (gap := experiment.estimate(GAP))
-        and (train := experiment.mean("train_loss")) is not None
+        if (estimate := experiment.estimate(GAP))
+        if (train_loss := experiment.mean("train_loss")) is not None
     ]
-    corrected = holm([difference([*experiment.series(GAP).values()]).p for experiment, *_ in gaps])
+    p_values = holm([difference([*gap.experiment.series(GAP).values()]).p for gap in gaps])
     signed = [
-        Gap(experiment, train, gap, 0 if p > ALPHA else 1 if gap.mean > 0 else -1)
-        for (experiment, train, gap), p in zip(gaps, corrected, strict=True)
+        replace(gap, sign=0) if p > ALPHA else gap for gap, p in zip(gaps, p_values, strict=True)
     ]
     return sorted(signed, key=lambda gap: -gap.estimate.mean)
 
@@ -239,10 +239,8 @@ def find_loss_rises(study: Study) -> list[tuple[str, float]]:
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the configurations that differ only in `epochs`, those together."""
-    snapshot_sets = group_by(
-        distinct(experiments), lambda experiment: settings_key(experiment, "epochs")
-    )
-    return [snapshots for snapshots in snapshot_sets if len(snapshots) > 1]
+    sets = group_by(distinct(experiments), partial(settings_key, setting="epochs"))
+    return [snapshots for snapshots in sets if len(snapshots) > 1]
 
 
 def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
@@ -293,12 +291,11 @@ def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis,
 
 def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
     """Return the metric by level and seed, as a mean over the members of a level."""
-    levels = group.by_level(axis).items()
-    means = {
-        level: mean_by_seed([member.series(metric) for member in members])
-        for level, members in levels
+    return {
+        level: by_seed
+        for level, members in group.by_level(axis).items()
+        if (by_seed := mean_by_seed([member.series(metric) for member in members]))
     }
-    return {level: by_seed for level, by_seed in means.items() if by_seed}
 
 
 def _furthest_apart(

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import itemgetter
+from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
@@ -129,11 +129,9 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     configurations = []
     for namesakes in by_configuration(experiments):
         first, *others = sorted(namesakes, key=_beginning)
-        runs = {
-            seed: run
-            for experiment in (*reversed(others), first)
-            for seed, run in experiment.runs.items()
-        }
+        runs: dict[int, StoredRun] = {}
+        for experiment in (*reversed(others), first):
+            runs.update(experiment.runs)
         names = tuple(experiment.name for experiment in others)
         configurations.append(replace(first, runs=dict(sorted(runs.items())), other_names=names))
     return sorted(configurations, key=lambda experiment: natural_order(experiment.name))
@@ -159,11 +157,9 @@ def images_of(experiment: ExperimentRuns) -> str:
     if validation is None:
         return "unknown images"
     source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
-    return (
-        f"the test images{source}"
-        if validation == "test"
-        else f"{validation:,} images{source} held out"
-    )
+    if validation == "test":
+        return f"the test images{source}"
+    return f"{validation:,} images{source} held out"
 
 
 def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
@@ -182,15 +178,12 @@ def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[Exper
     return neighbours
 
 
-def best_first(experiments: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
+def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     sign = -1 if METRICS[metric].is_higher_better else 1
-    ranked = [
-        (sign * mean, natural_order(experiment.name), experiment)
-        for experiment in experiments
-        if (mean := experiment.mean(metric)) is not None
-    ]
-    return [experiment for *_, experiment in sorted(ranked, key=itemgetter(0, 1))]
+    scored = [(mean, member) for member in members if (mean := member.mean(metric)) is not None]
+    scored.sort(key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
+    return [member for _, member in scored]
 
 
 def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[ExperimentRuns]]:
@@ -268,9 +261,9 @@ class Group:
 
     def lines(self, axis: Axis) -> list[list[ExperimentRuns]]:
         """Return the members, those together that differ along this axis only."""
-        fixed_axes = [fixed for fixed in self.axes if fixed is not axis]
+        fixed = [held for held in self.axes if held is not axis]
         return group_by(
-            self.members, lambda member: tuple(level_of(member, fixed) for fixed in fixed_axes)
+            self.members, lambda member: tuple(level_of(member, held) for held in fixed)
         )
 
     @cached_property
@@ -298,10 +291,8 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif setting == NETWORK or SETTINGS[setting].is_table:
-            keys = dict.fromkeys(
-                key for member in members for key in member.settings.get(setting, ())
-            )
-            names = [f"{setting}.{key}" for key in keys]
+            tables = (member.settings.get(setting, ()) for member in members)
+            names = [f"{setting}.{key}" for key in dict.fromkeys(chain.from_iterable(tables))]
         for name in names:
             values = [value_at(member.settings, name.split(".")) for member in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})

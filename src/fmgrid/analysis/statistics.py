@@ -166,9 +166,8 @@ def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | N
 
 def common_seeds(series: Sequence[Mapping[int, object]]) -> list[int]:
     """Return the seeds that all of them have, in the order of the first."""
-    return (
-        [seed for seed in series[0] if all(seed in by_seed for by_seed in series)] if series else []
-    )
+    first, *others = series or [{}]
+    return [seed for seed in first if all(seed in by_seed for by_seed in others)]
 
 
 def mean_by_seed(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
@@ -212,8 +211,7 @@ def shares_of_variance(
 
     names = {f"axis{number}": name for number, name in enumerate(axes)}
     sources = names | {
-        f"{first}:{second}": f"{names[first]} x {names[second]}"
-        for first, second in combinations(names, 2)
+        ":".join(pair): " x ".join(names[key] for key in pair) for pair in combinations(names, 2)
     }
     columns = {key: list(map(str, axes[name])) for key, name in names.items()}
     table = pd.DataFrame({**columns, "seed": list(map(str, seeds)), "value": list(values)})

@@ -66,19 +66,16 @@ class Study:
     @cached_property
     def configurations(self) -> tuple[ExperimentRuns, ...]:
         """Each configuration with a complete run, by its first name, with the runs of all names."""
-        return tuple(
-            merged(experiment for experiment in self.experiments.values() if experiment.runs)
-        )
+        complete = [experiment for experiment in self.experiments.values() if experiment.runs]
+        return tuple(merged(complete))
 
     @cached_property
     def scored(self) -> dict[str, ExperimentRuns]:
         """The same by each of their names, in natural order."""
-        renamed = {
-            name: experiment.renamed(name)
-            for experiment in self.configurations
-            for name in experiment.names
+        by_name = {
+            name: experiment for experiment in self.configurations for name in experiment.names
         }
-        return {name: renamed[name] for name in self.experiments if name in renamed}
+        return {name: by_name[name].renamed(name) for name in self.experiments if name in by_name}
 
     @cached_property
     def runs(self) -> list[StoredRun]:
@@ -86,16 +83,14 @@ class Study:
         return [run for experiment in self.experiments.values() for run in experiment.runs.values()]
 
     @cached_property
+    def failures(self) -> list[StoredRun]:
+        """All runs that are not complete."""
+        return [run for experiment in self.experiments.values() for run in experiment.failures]
+
+    @cached_property
     def failed(self) -> list[str]:
         """The experiments of which fmgrid has a run that failed."""
-        experiments = self.experiments.values()
-        failed = (
-            run
-            for experiment in experiments
-            for run in experiment.failures
-            if run.status in _FAILED
-        )
-        return list(dict.fromkeys(run.name for run in failed))
+        return list(dict.fromkeys(run.name for run in self.failures if run.status in _FAILED))
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -188,11 +183,9 @@ def by_experiment(study: Study) -> list[dict[str, Any]]:
         first, *_ = (*experiment.runs.values(), *experiment.failures)
         row = to_cells(first.settings) | {
             "name": experiment.name,
-            "weights": first.metrics.get("weights"),
-        }
-        row |= {
             "n": len(experiment.runs),
             "failed": len(experiment.failures),
+            "weights": first.metrics.get("weights"),
             "images_seen": experiment.images_seen,
         }
         for metric in WITH_SPREAD:
@@ -212,9 +205,7 @@ def _without_namesakes(
     """
     by_settings = group_by(runs, lambda run: typed(run.settings))
     kept = max(by_settings, key=len)
-    if others := [
-        run for of_settings in by_settings if of_settings is not kept for run in of_settings
-    ]:
+    if others := [run for part in by_settings if part is not kept for run in part]:
         places = ", ".join(run.place for run in others if run.place != run.run)
         reason = f"{len(others)} of its runs, whose settings differ from the others'"
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
@@ -259,8 +250,6 @@ def _find_groups(study: Study) -> Iterator[Group]:
         missing = tuple(name for name in grid.names if name not in study.scored)
         if members:
             yield Group(title, grid.question, tuple(members), missing)
-    others = [
-        experiment for experiment in study.configurations if experiment.configuration not in claimed
-    ]
+    others = [member for member in study.configurations if member.configuration not in claimed]
     if others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))

@@ -249,19 +249,12 @@ def _refuse_other_images(expectation: Expectation, study: Study, metric: str) ->
     for part in parts:
         names = [name for side in part for name in names_of(side)]
         known = [study.scored[name] for name in names if name in study.scored]
-        odd = next(
-            (
-                experiment
-                for experiment in known
-                if not are_scored_alike([known[0], experiment], metric)
-            ),
-            None,
-        )
-        if odd:
-            raise ExpectationError(
-                f"{known[0].name} is scored on {images_of(known[0])}, {odd.name} on "
-                f"{images_of(odd)}: figures of different images are not compared"
-            )
+        for experiment in known[1:]:
+            if not are_scored_alike([known[0], experiment], metric):
+                raise ExpectationError(
+                    f"{known[0].name} is scored on {images_of(known[0])}, {experiment.name} on "
+                    f"{images_of(experiment)}: figures of different images are not compared"
+                )
 
 
 def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
@@ -279,10 +272,8 @@ def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
         if sum(minus(series[greater], series[lesser]).values()) < 0:
             greater, lesser = lesser, greater  # noqa: PLW2901
         values = list(minus(series[greater], series[lesser]).values())
-        within, beyond = (
-            _test((greater, lesser), values, equivalence.limit, sign) for sign in (-1, 1)
-        )
-        pairs.append(_Claim(within, beyond))
+        pair, limit = (greater, lesser), equivalence.limit
+        pairs.append(_Claim(_test(pair, values, limit, -1), _test(pair, values, limit, 1)))
     claim = _all_hold(pairs)
     if is_one:
         claim = replace(claim, confirms=replace(claim.confirms, p=0.0))
@@ -340,7 +331,7 @@ def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Ser
     return {experiment.name: experiment.series(metric) for experiment in distinct(experiments)}
 
 
-def is_after_first_run(stated: RegisteredHypothesis, study: Study) -> bool:
+def is_late(stated: RegisteredHypothesis, study: Study) -> bool:
     """Return whether a run of a hypothesis' experiments began before it was first seen.
 
     A run of the same configuration under another name counts, and so does a run of plain

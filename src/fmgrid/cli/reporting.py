@@ -140,7 +140,7 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     """Say why there is nothing to report on."""
     warn(*contents.warnings[:_WARNINGS_SHOWN])
     numbers = {
-        "failed": sum(len(one.failures) for one in study.experiments.values()),
+        "failed": len(study.failures),
         "unfinished": len(contents.unfinished),
         "damaged": len(contents.damaged),
     }

@@ -60,11 +60,11 @@ Block: TypeAlias = (
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with its blocks; the inner sections have no inner sections of their own."""
+    """A heading with its blocks."""
 
     title: str
     blocks: tuple[Block, ...]
-    sections: tuple["Section", ...] = ()
+    level: Literal[2, 3] = 2  # of the heading: 3 is a part of the section before it
 
 
 @dataclass(frozen=True)

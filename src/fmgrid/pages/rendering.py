@@ -40,10 +40,7 @@ def to_html(document: Document) -> str:
 
 
 def _render(template: str, document: Document) -> str:
-    """Return a page: the same bytes for the same document.
-
-    Both have the same headings in the same order: a section, its anchor, and its level, 2 or 3.
-    """
+    """Return a page: the same bytes for the same document."""
     environment = Environment(
         loader=PackageLoader("fmgrid", "pages"),
         autoescape=select_autoescape(),
@@ -63,16 +60,8 @@ def _render(template: str, document: Document) -> str:
         "svg": _svg,
         "title": on_one_line,
     }
-    sections = [
-        (section, level)
-        for outer in document.sections
-        for section, level in ((outer, 2), *((inner, 3) for inner in outer.sections))
-    ]
-    titles = [document.title, *(section.title for section, _ in sections)]
-    entries = [
-        (section, anchor, level)
-        for (section, level), anchor in zip(sections, _anchors(titles)[1:], strict=True)
-    ]
+    titles = [document.title, *(section.title for section in document.sections)]
+    entries = list(zip(document.sections, _anchors(titles)[1:], strict=True))
     return environment.get_template(template).render(document=document, entries=entries)
 
 

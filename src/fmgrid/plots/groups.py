@@ -85,7 +85,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     return style.Plot(figure, caption + grey)
 
 
-def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, Sequence[ExperimentRuns]]]] | None:
+def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRuns]]]] | None:
     """Return the rows and the columns of the heat maps of a group, and their titles and members.
 
     None where the group has another shape, or too many axes.
@@ -93,17 +93,14 @@ def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, Sequence[Experime
     if group.shape == "factorial" and best_first(group.members, METRIC):
         match group.axes:
             case [row, column]:
-                return row, column, [("", group.members)]
+                return row, column, [("", list(group.members))]
             case [_, _, _]:
                 beside = min(group.axes, key=lambda axis: len(axis.levels))
                 row, column = (axis for axis in group.axes if axis is not beside)
                 if len(beside.levels) <= _MOST_PLANES:
                     levels = group.by_level(beside).items()
-                    return (
-                        row,
-                        column,
-                        [(f"{beside.name} {show(level)}", members) for level, members in levels],
-                    )
+                    maps = [(f"{beside.name} {show(level)}", members) for level, members in levels]
+                    return row, column, maps
     return None
 
 
@@ -173,9 +170,8 @@ def plot_levels(group: Group) -> style.Plot | None:
     subject = "all experiments that share the level" if others else "a level"
     subject += ", a dot is a run" if runs else ""
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    caption = (
-        f"A diamond is the mean of {subject}; {style.intervals(mean.n for mean in estimates)}."
-    )
+    bars = style.intervals(mean.n for mean in estimates)
+    caption = f"A diamond is the mean of {subject}; {bars}."
     caption += style.beyond(limits, values)
     return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 

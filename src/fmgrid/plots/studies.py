@@ -81,9 +81,8 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
         axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
     lines = style.intervals((effect.difference.n for effect in largest), "lines are 95% intervals")
     caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
-    return style.Plot(
-        figure, caption + style.left_out(len(measured) - len(largest), "smaller effect")
-    )
+    hidden = len(measured) - len(largest)
+    return style.Plot(figure, caption + style.left_out(hidden, "smaller effect"))
 
 
 def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
@@ -120,25 +119,17 @@ def plot_experiments(study: Study) -> style.Plot | None:
     axes = figure.subplots()
     axes.set_xlabel("Accuracy (%)")
     axes.grid()
-    means = {
-        experiment: mean
-        for _, experiment in rows
-        if experiment and (mean := experiment.estimate(METRIC))
-    }
-    limits = style.limits_of(means.values())
+    means = [experiment.estimate(METRIC) if experiment else None for _, experiment in rows]
+    known = [mean for mean in means if mean]
+    limits = style.limits_of(known)
     axes.set_xlim(limits)
-    for y, (_, experiment) in enumerate(rows):
-        if experiment:
-            style.draw_accuracy(
-                axes, "x", y, means[experiment], **keys[experiment.configuration][1]
-            )
-    figures = [
-        f"{100 * means[experiment].mean:.1f}" if experiment else "" for _, experiment in rows
-    ]
+    for y, ((_, experiment), mean) in enumerate(zip(rows, means, strict=True)):
+        if experiment and mean:
+            style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
+    figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
-    bars = style.intervals(mean.n for mean in means.values())
-    caption = f"A mark is the mean of an experiment; {bars}."
-    caption += style.beyond(limits, means.values())
+    bars = style.intervals(mean.n for mean in known)
+    caption = f"A mark is the mean of an experiment; {bars}.{style.beyond(limits, known)}"
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
@@ -170,12 +161,8 @@ def plot_winners(study: Study) -> style.Plot | None:
     winners = find_winners(study, METRIC)
     if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
         return None
-    ties = {experiment.name for experiment in best_and_ties(winners.ranked, METRIC)}
-    notable = [
-        experiment
-        for experiment in winners.ranked
-        if experiment.name in ties or 1 in winners.ranks[experiment.name]
-    ]
+    ties = best_and_ties(winners.ranked, METRIC)
+    notable = [rival for rival in winners.ranked if rival in ties or 1 in winners.ranks[rival.name]]
     rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
     title = "What one run of each experiment would have concluded"
     figure = style.new_figure(title, 1.2 + 0.25 * len(rows))

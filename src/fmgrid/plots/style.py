@@ -228,13 +228,11 @@ def draw_accuracy(
         draw([edge], **look | {"marker": arrow, "fillstyle": "full", "clip_on": False})
 
 
-def beyond(limits: Span, estimates: Collection[Estimate]) -> str:
+def beyond(limits: Span, means: Collection[Estimate]) -> str:
     """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
     low, high = limits
-    inside = [
-        percent_span(estimate) for estimate in estimates if low <= 100 * estimate.mean <= high
-    ]
-    outside = len(estimates) - len(inside)
+    inside = [percent_span(mean) for mean in means if low <= 100 * mean.mean <= high]
+    outside = len(means) - len(inside)
     arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
     is_cut = any(span[0] < low or span[1] > high for span in inside)
     return arrows + (" Longer bars are cut off." if is_cut else "")

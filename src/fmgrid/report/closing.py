@@ -53,9 +53,8 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
-    shared = {*common_seeds([experiment.runs for experiment in study.scored.values()])} - {
-        UNKNOWN_SEED
-    }
+    runs = [experiment.runs for experiment in study.scored.values()]
+    shared = {*common_seeds(runs)} - {UNKNOWN_SEED}
     if len(shared) < FEW_SEEDS:
         more = ",".join(map(str, sorted({*study.seeds, *range(MANY_SEEDS)})))
         ten = _again(study, logdir, "--seeds", more)
@@ -94,20 +93,19 @@ def _unequal(study: Study, logdir: Path) -> Iterator[str]:
 
 def _held_out(study: Study, logdir: Path) -> Iterator[str]:
     """Suggest to choose by held-out images, where experiments are chosen by the test images."""
-    tested = [
-        experiment
-        for experiment in study.scored.values()
+    tested = {
+        name: experiment.settings
+        for name, experiment in study.scored.items()
         if experiment.settings.get("validation") == "test"
-    ]
-    chosen = [experiment for experiment in tested if experiment.settings.get("dataset") in DATASETS]
-    images = min(
-        (DATASETS[experiment.settings["dataset"]].train_images for experiment in chosen), default=0
-    )
+        if experiment.settings.get("dataset") in DATASETS
+    }
+    sizes = [DATASETS[settings["dataset"]].train_images for settings in tested.values()]
+    images = min(sizes, default=0)
     held_out = images // 60 * 10
-    batch = max((experiment.settings["batch_size"] for experiment in chosen), default=0)
-    if chosen and len(study.scored) > 1 and batch <= images - held_out:
-        setting, names = f"validation={held_out}", {experiment.name for experiment in chosen}
-        again = _again(study, _beside(logdir, "held-out"), "--set", setting, names=names)
+    batch = max((settings["batch_size"] for settings in tested.values()), default=0)
+    if tested and len(study.scored) > 1 and batch <= images - held_out:
+        setting, folder = f"validation={held_out}", _beside(logdir, "held-out")
+        again = _again(study, folder, "--set", setting, names=tested.keys())
         yield f"To choose by held-out images, and keep the test images for the end: {again}."
 
 
@@ -118,7 +116,7 @@ def _beside(logdir: Path, purpose: str) -> Path:
 
 
 def _again(study: Study, logdir: Path, *further: str, names: Set[str] | None = None) -> str:
-    """Return the commands that run grids again with further words: all, or those *of* some."""
+    """Return the commands that run grids again with further words: all, or those of *names*."""
     grids = [grid for grid in study.grids if grid.names]
     concerned = [grid for grid in grids if names is None or names & {*grid.names}]
     further = (*further, "--logdir", path_word(logdir))
@@ -135,10 +133,8 @@ def _again(study: Study, logdir: Path, *further: str, names: Set[str] | None = N
         if "--seeds" not in further:
             words = [*_seeds_of(study, grid), *words]
         words = [*command.option_words(without=_DROPPED), *words]
-        companions = [companion for companion in grids if command in companion.runs]
-        are_all = all(
-            companion in concerned and companion.last_run == command for companion in companions
-        )
+        records = [record for record in grids if command in record.runs]
+        are_all = all(record in concerned and record.last_run == command for record in records)
         named = command.grid_words() if are_all else [grid.word()]
         paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(named))
     return ", ".join(
@@ -182,7 +178,8 @@ def left_out_section(evidence: Evidence, logdir: Path) -> Section:
 
 
 def _not_compared(study: Study) -> Iterator[str]:
-    seeds, experiments = {*study.seeds}, study.scored.values()
+    seeds = {*study.seeds}
+    runs = {name: experiment.runs for name, experiment in study.scored.items()}
     for group in study.groups:
         if group.missing:
             yield f"{plain(group.title)}: no complete run of {some(group.missing)}"
@@ -192,14 +189,10 @@ def _not_compared(study: Study) -> Iterator[str]:
                 f"{plain(group.title)} changes several settings at once, so no effect is credited "
                 f"to one setting{pairs}"
             )
-    unknown = [experiment.name for experiment in experiments if UNKNOWN_SEED in experiment.runs]
+    unknown = [name for name in runs if UNKNOWN_SEED in runs[name]]
     if seeds and unknown:
         yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
-    lacking = [
-        experiment.name
-        for experiment in experiments
-        if seeds - {*experiment.runs} and experiment.name not in unknown
-    ]
+    lacking = [name for name in runs if seeds - {*runs[name]} and name not in unknown]
     if lacking:
         yield f"without all {len(seeds)} seeds, so compared over those they share: {some(lacking)}"
 

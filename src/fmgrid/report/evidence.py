@@ -123,8 +123,6 @@ def _figures(
         if 0 <= value <= (1 if METRICS[metric].is_fraction else _LARGEST):  # nan does not
             yield metric, value
         else:
-            expected = (
-                "a fraction, as in 0.836" if METRICS[metric].is_fraction else "a number from 0"
-            )
-            message = f'"{printable(text, 40)}" is no such figure; write {expected}'
+            kind = "a fraction, as in 0.836" if METRICS[metric].is_fraction else "a number from 0"
+            message = f'"{printable(text, 40)}" is no such figure; write {kind}'
             problems.append(Problem(place, metric, message))

@@ -17,7 +17,7 @@ from fmgrid.analysis.verdicts import (
     Compared,
     Verdict,
     inconclusive_over_all,
-    is_after_first_run,
+    is_late,
 )
 from fmgrid.hypotheses.registry import RegisteredHypothesis
 from fmgrid.metrics import METRICS
@@ -41,12 +41,11 @@ from fmgrid.words import counted
 def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Say what was run, and the main results."""
     study = evidence.study
-    failed = sum(len(experiment.failures) for experiment in study.experiments.values())
     trained = [
         counted(len(study.experiments), "experiment"),
         counted(len(study.runs), "complete run"),
         counted(len(study.seeds), "seed"),
-        *([f"{failed:,} failed"] if failed else []),
+        *([f"{len(study.failures):,} failed"] if study.failures else []),
     ]
     words = [verdict.word for verdict in evidence.verdicts]
     verdicts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
@@ -90,9 +89,8 @@ def hypotheses_section(evidence: Evidence) -> Section:
         else "None is stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
     )
     rows = [_hypothesis_row(verdict.stated, study, verdict) for verdict in verdicts]
-    rows += [
-        _hypothesis_row(withdrawn, study) for grid in study.grids for withdrawn in grid.withdrawn
-    ]
+    withdrawn = [hypothesis for grid in study.grids for hypothesis in grid.withdrawn]
+    rows += [_hypothesis_row(hypothesis, study) for hypothesis in withdrawn]
     weak = "; ".join(plain(verdict.stated.claim) for verdict in inconclusive_over_all(verdicts))
     return section(
         "Hypotheses",
@@ -223,7 +221,7 @@ def _hypothesis_row(
         "p": show_p(verdict.p if verdict and verdict.is_tested else None),
         "figures": deciding_figures(verdict) if verdict else "",
         "to settle it": _to_settle(verdict) if verdict else "",
-        "stated": "**after the first run**" if is_after_first_run(stated, study) else "before",
+        "stated": "**after the first run**" if is_late(stated, study) else "before",
     }
 
 

@@ -1,7 +1,8 @@
 """Figures in words, names as code, and sections and tables without their empty parts."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
 from fmgrid.metrics import METRICS
@@ -88,9 +89,9 @@ def some(names: Sequence[str]) -> str:
     return first_few([code(name) for name in names], NAMES_SHOWN)
 
 
-def section(title: str, *blocks: Block | None, inner: Iterable[Section] = ()) -> Section:
+def section(title: str, *blocks: Block | None, level: Literal[2, 3] = 2) -> Section:
     """Return a section without the blocks that are None or empty."""
-    return Section(title, tuple(block for block in blocks if block), tuple(inner))
+    return Section(title, tuple(block for block in blocks if block), level)
 
 
 def table(caption: str, rows: Sequence[Mapping[str, str]]) -> Table | None:

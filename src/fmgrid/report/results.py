@@ -69,11 +69,11 @@ def design_section(evidence: Evidence) -> Section:
     return section("Design", table(caption, rows), *_conditions(study))
 
 
-def results_section(
+def results_sections(
     evidence: Evidence,
     of_all: Mapping[str, Picture],
     pictures: Sequence[tuple[str | None, Picture]],
-) -> Section:
+) -> list[Section]:
     """Show every group's results; each of the pictures comes with the title of its group."""
     explanation = (
         "Means over seeds with 95 % confidence intervals (Student). Differences are paired by "
@@ -82,13 +82,10 @@ def results_section(
         "corrected within each table (Holm); bold means p ≤ 0.05. A reference that is the table's "
         "own winner was picked for its mean, which is optimistic; p is corrected for all pairs."
     )
-    groups = [
-        _group_section(
-            evidence, group, [picture for title, picture in pictures if title == group.title]
-        )
-        for group in evidence.study.groups
+    return [
+        section("Results", explanation, of_all.get("configuration_summary")),
+        *(_group_section(evidence, group, pictures) for group in evidence.study.groups),
     ]
-    return section("Results", explanation, of_all.get("configuration_summary"), inner=groups)
 
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
@@ -148,22 +145,21 @@ def returns_section(evidence: Evidence) -> Section:
     )
 
 
-def published_section(evidence: Evidence) -> Section | None:
-    """Compare with published figures, None where none were given."""
+def published_sections(evidence: Evidence) -> Iterator[Section]:
+    """Compare with published figures, if any were given."""
     reference = evidence.reference
     if reference is None:
-        return None
-    beside = {
-        metric: compare_published(evidence.study, reference.figures, metric) for metric in PUBLISHED
-    }
+        return
     strangers = sorted(reference.figures.keys() - by_name_in_tables(evidence.study))
-    return section(
+    yield section(
         "Beside the published figures",
         f"{code(reference.path)} has figures of one run per experiment. A figure is bold if it "
         "lies outside the 95 % prediction interval, into which one more run of ours would fall.",
         f"Not among our runs: {some(strangers)}." if strangers else None,
-        inner=[_metric_section(metric, pairs) for metric, pairs in beside.items() if pairs],
     )
+    for metric in PUBLISHED:
+        if pairs := compare_published(evidence.study, reference.figures, metric):
+            yield _metric_section(metric, pairs)
 
 
 def _show(level: object) -> str:
@@ -174,10 +170,8 @@ def _conditions(study: Study) -> Iterator[str]:
     """Say what the reader must know of how runs are scored and compared."""
     if base := study.baseline:
         settings = {name: value for name, value in base.settings.items() if value not in (None, {})}
-        baseline_settings = ", ".join(
-            f"{code(name)} {_show(value)}" for name, value in settings.items()
-        )
-        yield f"Baseline: {code(base.name)}, with {baseline_settings}."
+        values = ", ".join(f"{code(name)} {_show(value)}" for name, value in settings.items())
+        yield f"Baseline: {code(base.name)}, with {values}."
     experiments = study.scored.values()
     if tested := sum(experiment.settings.get("validation") == "test" for experiment in experiments):
         yield (
@@ -197,25 +191,26 @@ def _conditions(study: Study) -> Iterator[str]:
 
 
 def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
-    return first_few(
-        [f"({some([experiment.name for experiment in experiments])})" for experiments in sets],
-        SETS_SHOWN,
-    )
+    names = [[experiment.name for experiment in experiments] for experiments in sets]
+    return first_few([f"({some(namesakes)})" for namesakes in names], SETS_SHOWN)
 
 
-def _group_section(evidence: Evidence, group: Group, pictures: Sequence[Picture]) -> Section:
+def _group_section(
+    evidence: Evidence, group: Group, pictures: Sequence[tuple[str | None, Picture]]
+) -> Section:
     against = compare_with(evidence.study, group, evidence.metric)
     ranked = best_first(group.members, evidence.metric)
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
         group.title,
         *_on_test_images(group.members, evidence.metric),
-        *pictures,
+        *(picture for title, picture in pictures if title == group.title),
         table(
             f"{plain(group.title)}, best first{reference}",
             _rows(ranked, group, against, evidence.metric),
         ),
         _variance(group, evidence.metric),
+        level=3,
     )
 
 
@@ -298,4 +293,5 @@ def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:
         f"{ALPHA * judged:.1f} are expected by chance). Median difference: "
         f"{show_size(median(gaps), metric)}; largest: {show_size(max(gaps), metric)}.",
         table(f"Published {label} beside ours", rows),
+        level=3,
     )
