@@ -57,15 +57,27 @@ Figures: TypeAlias = tuple[Mapping[str, Series], bool]  # by name; whether only 
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One comparison of a hypothesis, with the two that decide it."""
+class PairTest:
+    """The test that one side exceeds another by more than a margin, or falls short of it."""
 
-    greater: str  # what is claimed to be greater, in words
+    greater: str  # the side that is claimed to be greater, in words
     lesser: str
-    difference: Difference  # greater minus lesser
-    margin: float  # that it has to exceed, or to stay within
+    values: Sequence[float]  # greater minus lesser, for each seed that both have
+    margin: float
+    p: float  # corrected for the alternatives
+    lead: float  # by which it holds in the mean
+    alternatives: int = 1  # tests that might have decided
     images: tuple[int, int] | None = None  # seen by each, where they differ in that, time aside
-    alternatives: int = 1  # how many might have decided, which p is corrected for
+
+    @property
+    def doubt(self) -> tuple[float, float]:
+        """How weak it is: by p, and among equal p by the lead."""
+        return self.p, -self.lead
+
+    @property
+    def difference(self) -> Difference:
+        """The mean of the differences; they are none of a pair that shares no seed."""
+        return difference(self.values) if self.values else Difference(0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Verdict:
     stated: RegisteredHypothesis
     word: Word
     p: float  # Holm's, over the hypotheses of one grid
-    compared: tuple[Compared, ...] = ()  # link by link
+    compared: tuple[PairTest, ...] = ()  # link by link
     deciding: int = 0  # which of them is the weakest, or speaks most against the claim
     more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
@@ -84,7 +96,7 @@ class Verdict:
     @property
     def is_tested(self) -> bool:
         """Whether anything was compared over two seeds or more, without which p means nothing."""
-        return any(comparison.difference.sd is not None for comparison in self.compared)
+        return any(test.difference.sd is not None for test in self.compared)
 
 
 def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
@@ -121,43 +133,21 @@ def inconclusive_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
 # The tests for a claim and for its contrary
 
 
-@dataclass(frozen=True)
-class _Test:
-    """That one side exceeds the other by more than a margin, or falls short of it."""
-
-    p: float  # corrected for the alternatives
-    lead: float  # by which it does so in the mean
-    pair: tuple[str, str]
-    values: Sequence[float]  # the differences of the pair
-    margin: float
-    alternatives: int = 1
-
-    @property
-    def doubt(self) -> tuple[float, float]:
-        """How little it is shown: by p, and among equal p by the lead."""
-        return self.p, -self.lead
-
-    @property
-    def difference(self) -> Difference:
-        """The mean of the differences; they are none of a pair that shares no seed."""
-        return difference(self.values) if self.values else Difference(0, 0.0)
-
-
-def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: int) -> _Test:
+def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: int) -> PairTest:
     """Test that differences exceed the margin, or with *sign* -1 that they fall short of it."""
     leads = [sign * (value - margin) for value in values]
     lead = fmean(leads) if leads else 0.0
     # Twice the one-sided p value: the interval of 95 % decides.
     p = min(1.0, 2 * p_positive(leads)) if lead > 0 else 1.0
-    return _Test(p, lead, pair, values, margin)
+    return PairTest(*pair, values, margin, p, lead)
 
 
-def _all(tests: Iterable[_Test]) -> _Test:
+def _all(tests: Iterable[PairTest]) -> PairTest:
     """Return the test that all of some hold: it is as sure as the weakest."""
     return max(tests, key=lambda test: test.doubt)
 
 
-def _any(tests: Sequence[_Test]) -> _Test:
+def _any(tests: Sequence[PairTest]) -> PairTest:
     """Return the test that any of some holds: the surest, with p corrected for their number."""
     surest = min(tests, key=lambda test: test.doubt)
     p = min(1.0, len(tests) * surest.p)
@@ -168,8 +158,8 @@ def _any(tests: Sequence[_Test]) -> _Test:
 class _Claim:
     """The tests that a claim holds, and that its contrary does."""
 
-    confirms: _Test
-    rejects: _Test
+    confirms: PairTest
+    rejects: PairTest
     links: "Sequence[_Claim]" = ()  # that must all hold
 
     @property
@@ -178,7 +168,7 @@ class _Claim:
         return (self.rejects.p, self.confirms.lead) < (self.confirms.p, 0.0)
 
     @property
-    def likelier(self) -> _Test:
+    def likelier(self) -> PairTest:
         """The test of what seems to hold."""
         return self.rejects if self.is_contrary else self.confirms
 
@@ -192,7 +182,7 @@ def _all_hold(links: Sequence[_Claim]) -> _Claim:
 def _verdict(
     stated: RegisteredHypothesis, claim: _Claim, p: float, alpha: float, study: Study
 ) -> Verdict:
-    compared = tuple(_to_compared(link.likelier, study) for link in claim.links)
+    compared = tuple(_with_images(link.likelier, study) for link in claim.links)
     # The weakest link decides, or the one that speaks most against the claim.
     tests = [link.rejects if claim.is_contrary else link.confirms for link in claim.links]
     doubts = [test.doubt for test in tests]
@@ -203,17 +193,15 @@ def _verdict(
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
     result = test.difference
     needed = seeds_needed(result.mean - test.margin, result.sd, alpha / test.alternatives)
-    repeats = min(comparison.difference.n for comparison in compared)
+    repeats = min(len(test.values) for test in compared)
     return replace(verdict, more_seeds=needed and max(1, needed - repeats))
 
 
-def _to_compared(test: _Test, study: Study) -> Compared:
-    """Return the pair of a test with its figures, and its images where these differ."""
-    images = None
-    greater, lesser = map(study.scored.get, test.pair)
+def _with_images(test: PairTest, study: Study) -> PairTest:
+    greater, lesser = map(study.scored.get, (test.greater, test.lesser))
     if greater and lesser and are_confounded(greater, lesser):
-        images = (greater.images_seen or 0, lesser.images_seen or 0)
-    return Compared(*test.pair, test.difference, test.margin, images, test.alternatives)
+        return replace(test, images=(greater.images_seen or 0, lesser.images_seen or 0))
+    return test
 
 
 # A hypothesis -> its tests
@@ -290,8 +278,8 @@ def _link(greater: Figures, lesser: Figures, margin: float, metric: str) -> _Cla
     any_above = is_best_above and is_higher_better
     any_below = is_best_below and not is_higher_better
 
-    def test(sign: int) -> _Test:
-        alternatives: dict[tuple[str, str], list[_Test]] = defaultdict(list)
+    def test(sign: int) -> PairTest:
+        alternatives: dict[tuple[str, str], list[PairTest]] = defaultdict(list)
         for above, high in highs.items():
             for below, low in lows.items():
                 one_of_above = above if any_above == (sign > 0) else ""

@@ -188,8 +188,15 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 "more_seeds": verdict.more_seeds,
                 "reason": verdict.reason,
                 "compared": [
-                    {**asdict(one), "difference": one.difference.to_json()}
-                    for one in verdict.compared
+                    {
+                        "greater": test.greater,
+                        "lesser": test.lesser,
+                        "difference": test.difference.to_json(),
+                        "margin": test.margin,
+                        "images": test.images,
+                        "alternatives": test.alternatives,
+                    }
+                    for test in verdict.compared
                 ],
                 "deciding": verdict.deciding,
             }

@@ -3,7 +3,6 @@
 Then the conclusions that single runs would have given.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from statistics import NormalDist, median
 
@@ -12,13 +11,7 @@ from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import (
-    WORDS,
-    Compared,
-    Verdict,
-    inconclusive_over_all,
-    is_late,
-)
+from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, inconclusive_over_all, is_late
 from fmgrid.hypotheses.registry import RegisteredHypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
@@ -157,7 +150,7 @@ def _settings(evidence: Evidence) -> Iterator[str]:
 
 def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [show_size(abs(effect.difference.mean), evidence.metric)]
-    if Counter(effect.setting for effect in evidence.effects)[effect.setting] > 1:
+    if [effect.setting for effect in evidence.effects].count(effect.setting) > 1:
         terms.append(f"in {plain(effect.group)}")
     terms += _remarks(effect, evidence.study) if effect.is_significant else []
     return f"{code(effect.setting)} ({', '.join(terms)})"
@@ -225,12 +218,12 @@ def _hypothesis_row(
     }
 
 
-def _compared(compared: Compared, metric: str) -> str:
-    if not compared.difference.n:
-        return f"{code(compared.greater)} and {code(compared.lesser)} share no seed"
-    first, second = code(compared.greater), code(compared.lesser)
-    difference, margin = compared.difference, compared.margin
-    if compared.greater.replace(".", "", 1).isdigit():  # a number comes last
+def _compared(test: PairTest, metric: str) -> str:
+    first, second = code(test.greater), code(test.lesser)
+    difference, margin = test.difference, test.margin
+    if not difference.n:
+        return f"{first} and {second} share no seed"
+    if test.greater.replace(".", "", 1).isdigit():  # a number comes last
         first, second, difference, margin = second, first, difference.turned, -margin
     unit = " points" if METRICS[metric].is_fraction else ""
     bound = f" (limit {show_difference(margin, metric)})" if margin else ""
@@ -244,7 +237,7 @@ def _to_settle(verdict: Verdict) -> str:
         return ""
     if verdict.reason:
         return plain(verdict.reason)
-    shared = min(comparison.difference.n for comparison in verdict.compared)
+    shared = min(test.difference.n for test in verdict.compared)
     if shared < 2:  # noqa: PLR2004
         return "a second seed, at least" if shared else "seeds that both sides have"
     if verdict.more_seeds is None:
