@@ -120,10 +120,10 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> GroupC
     p_values = [difference.p for difference in differences.values()]
     corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
     pairs = zip(differences.values(), corrected, strict=True)
-    # By its name in the group, if it is a member
-    names = {member.configuration: member for member in ranked}
-    named = names.get(reference.configuration, reference)
-    return GroupComparison(named, dict(zip(differences, pairs, strict=True)))
+    # Under its name in the group, if it is a member
+    members = {member.configuration: member for member in ranked}
+    reference = members.get(reference.configuration, reference)
+    return GroupComparison(reference, dict(zip(differences, pairs, strict=True)))
 
 
 def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
@@ -145,8 +145,8 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
         name: tuple(best.index(values[seed]) + 1 for seed, best in zip(seeds, ordered, strict=True))
         for name, values in series.items()
     }
-    known = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
-    left_out = tuple(sorted(known.difference(seeds)))
+    all_seeds = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
+    left_out = tuple(sorted(all_seeds.difference(seeds)))
     return Winners(tuple(seeds), left_out, tuple(ranked), ranks)
 
 

@@ -250,7 +250,7 @@ def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
     study's baseline, or, where none do, from the member that most others are so close to. The
     name of that comes with them. A contrast between the same configurations in two groups is one.
     """
-    seen: set[Hashable] = set()
+    keys: set[Hashable] = set()
     for group in study.groups:
         contrasts = [(group, axis, "") for axis in group.axes]
         if group.shape == "irregular":
@@ -259,8 +259,8 @@ def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
         for part, axis, through in contrasts:
             key = axis.name, frozenset(member.configuration for member in part.members)
             # Figures of other images differ for that alone.
-            if axis.name not in SCORED_ON and key not in seen:
-                seen.add(key)
+            if axis.name not in SCORED_ON and key not in keys:
+                keys.add(key)
                 yield part, axis, through
 
 

@@ -88,8 +88,8 @@ class ExperimentRuns:
     @property
     def images_seen(self) -> int | None:
         """Training images until the end, repeats included."""
-        seen = (run.metrics.get("images_seen") for run in self.runs.values())
-        return next((int(images) for images in seen if images is not None), None)
+        counts = (run.metrics.get("images_seen") for run in self.runs.values())
+        return next((int(images) for images in counts if images is not None), None)
 
 
 def settings_key(experiment: ExperimentRuns, setting: str = "") -> Hashable:

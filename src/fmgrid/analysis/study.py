@@ -211,11 +211,11 @@ def _without_namesakes(
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
     counted: dict[int | None, StoredRun] = {}
     for run in [run for run in kept if run.is_complete]:
-        known = counted.setdefault(run.seed, run)
-        if known is not run and _bits(run) == _bits(known):
+        earlier = counted.setdefault(run.seed, run)
+        if earlier is not run and _bits(run) == _bits(earlier):
             copies.append(run.place)
-        elif known is not run:
-            reason = f"as {known.place} has the same name and seed, and other figures"
+        elif earlier is not run:
+            reason = f"as {earlier.place} has the same name and seed, and other figures"
             uncounted.append(f"{run.place}: not counted, {reason}")
     return [run for run in kept if not run.is_complete or counted[run.seed] is run]
 

@@ -229,18 +229,17 @@ def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
 
 
 def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
-    """Raise `ExpectationError` if an expectation compares figures of different images."""
     sides = (expectation,) if isinstance(expectation, Equivalence) else expectation.sides
     parts = [list(pair) for pair in pairwise(sides) if Constant not in map(type, pair)]
     # A mean and a difference are of several figures themselves.
     parts += [[side] for side in sides if not isinstance(side, Term) or side.quantifier == "mean"]
     for part in parts:
         names = [name for side in part for name in names_of(side)]
-        known = [study.scored[name] for name in names if name in study.scored]
-        for experiment in known[1:]:
-            if not are_scored_alike([known[0], experiment], metric):
+        scored = [study.scored[name] for name in names if name in study.scored]
+        for experiment in scored[1:]:
+            if not are_scored_alike([scored[0], experiment], metric):
                 raise ExpectationError(
-                    f"{known[0].name} is scored on {images_of(known[0])}, {experiment.name} on "
+                    f"{scored[0].name} is scored on {images_of(scored[0])}, {experiment.name} on "
                     f"{images_of(experiment)}: figures of different images are not compared"
                 )
 

@@ -82,7 +82,6 @@ def _anchors(titles: Iterable[str]) -> list[str]:
 
 
 def _visible_lines(text: str) -> list[str]:
-    """Return the lines of a text, control characters escaped."""
     return [printable(line) for line in text.expandtabs().splitlines()]
 
 

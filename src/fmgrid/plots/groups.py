@@ -119,7 +119,6 @@ def _add_colours(figure: Figure, grid: list[Axes], means: Sequence[float]) -> No
 def _draw_cell(
     axes: Axes, place: tuple[int, int], member: ExperimentRuns, norm: Normalize, lines: int
 ) -> None:
-    """Draw the accuracy of an experiment with so many lines of text."""
     shade, texts = None, list[str]()
     if values := member.series(METRIC).values():
         whole = estimate(values)  # not cut off at 0 or 1
@@ -184,7 +183,6 @@ def _draw_levels(
     *,
     has_figures: bool,
 ) -> None:
-    """Draw means with their intervals and figures, and a dot for each run."""
     places = level_places(axis)
     axes.margins(x=max(0.1, 0.5 / len(places)))
     axes.set_xlabel(axis_label(axis))
@@ -216,23 +214,23 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     if len(curves) < 2:  # noqa: PLR2004
         return None
     images = {size: [float(mean.images or 0) for mean in means] for size, means in curves.items()}
-    steps = {size: [math.ceil(seen / size) for seen in line] for size, line in images.items()}
+    steps = {size: [math.ceil(count / size) for count in line] for size, line in images.items()}
     values = {size: [100 * mean.estimate.mean for mean in means] for size, means in curves.items()}
     figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
     lines: dict[str, Mapping[int, Sequence[float]]]
     lines = {"Optimizer steps": steps, "Training images seen": images}
     grid = style.panels(figure, len(lines), len(lines), share="y")
     looks = style.looks_in_order(len(curves))
-    named = {}
+    artists = {}
     for axes, (label, x) in zip(grid, lines.items(), strict=True):
         style.scale_x(axes, label, [place for line in x.values() for place in line])
         axes.grid(axis="y")
         for size, look in zip(curves, looks, strict=True):
-            (named[size],) = axes.plot(x[size], values[size], label=f"{size}", marker="o", **look)
+            (artists[size],) = axes.plot(x[size], values[size], label=f"{size}", marker="o", **look)
     grid[0].set_ylim(style.padded(*grid[0].dataLim.intervaly))
     grid[0].set_ylabel("Accuracy (%)")
     downwards = sorted(curves, key=lambda size: -values[size][-1])
-    style.name_curves(grid[-1], [named[size] for size in downwards], "batch size")
+    style.name_curves(grid[-1], [artists[size] for size in downwards], "batch size")
     seeds = style.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
     return style.Plot(figure, caption)

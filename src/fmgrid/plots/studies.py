@@ -120,16 +120,16 @@ def plot_experiments(study: Study) -> style.Plot | None:
     axes.set_xlabel("Accuracy (%)")
     axes.grid()
     means = [experiment.estimate(METRIC) if experiment else None for _, experiment in rows]
-    known = [mean for mean in means if mean]
-    limits = style.limits_of(known)
+    estimates = [mean for mean in means if mean]
+    limits = style.limits_of(estimates)
     axes.set_xlim(limits)
     for y, ((_, experiment), mean) in enumerate(zip(rows, means, strict=True)):
         if experiment and mean:
             style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
     figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
-    bars = style.intervals(mean.n for mean in known)
-    caption = f"A mark is the mean of an experiment; {bars}.{style.beyond(limits, known)}"
+    bars = style.intervals(mean.n for mean in estimates)
+    caption = f"A mark is the mean of an experiment; {bars}.{style.beyond(limits, estimates)}"
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
@@ -145,7 +145,6 @@ def _configuration_labels(study: Study) -> dict[Hashable, str]:
 
 
 def _group_keys(study: Study) -> dict[Hashable, Key]:
-    """Return the key of each configuration: of its group."""
     labels = style.to_labels((group.title for group in study.groups), 24)
     keys: dict[Hashable, Key] = {}
     for number, group in enumerate(study.groups):
@@ -222,9 +221,9 @@ def _curves(group: Group) -> Curves:
 
 def _draw_curves(axes: Axes, curves: Curves, *, log: bool) -> None:
     order = list(curves)
-    named = order if len(order) <= style.MOST_CURVES else [order[0], order[-1]]
-    labels = style.to_labels(named, 20)
-    looks = dict(zip(named, style.looks_in_order(len(named)), strict=True))
+    labelled = order if len(order) <= style.MOST_CURVES else [order[0], order[-1]]
+    labels = style.to_labels(labelled, 20)
+    looks = dict(zip(labelled, style.looks_in_order(len(labelled)), strict=True))
     drawn = []
     for name, points in curves.items():
         epochs = [point.epoch for point in points]
@@ -267,7 +266,7 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}
     has_tests = any(gap.estimate.n > 1 for gap in gaps)
-    named = []
+    legend = []
     for gap in gaps:
         look = looks.get(gap, {"color": style.GREY, "marker": "o", "alpha": 0.6})
         fill = "full" if gap.sign or not has_tests else "none"
@@ -275,11 +274,11 @@ def plot_overfitting(study: Study) -> style.Plot | None:
         x, label = gap.train_loss, names[gap.experiment.configuration]
         axes.plot([x, x], gap.estimate.span, color=look["color"], linewidth=1, alpha=0.6)
         mark = axes.plot([x], [gap.estimate.mean], linestyle="none", label=label, **look)
-        named += mark if gap in looks else []
-    style.name_curves(axes, named)
+        legend += mark if gap in looks else []
+    style.name_curves(axes, legend)
     filled = ", filled if significantly above or below zero" if has_tests else ""
     caption = f"A mark is the mean of an experiment{filled}; "
     caption += f"{style.intervals(gap.estimate.n for gap in gaps)}."
-    if len(named) < len(gaps):
+    if len(legend) < len(gaps):
         caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)

@@ -135,10 +135,10 @@ def _again(study: Study, logdir: Path, *further: str, names: Set[str] | None = N
         words = [*command.option_words(without=_DROPPED), *words]
         records = [record for record in grids if command in record.runs]
         are_all = all(record in concerned and record.last_run == command for record in records)
-        named = command.grid_words() if are_all else [grid.word()]
-        paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(named))
+        files = command.grid_words() if are_all else [grid.word()]
+        paths.setdefault(("fmgrid run", command_line(words)), []).append(command_line(files))
     return ", ".join(
-        code(" ".join([begin, *dict.fromkeys(named), end])) for (begin, end), named in paths.items()
+        code(" ".join([begin, *dict.fromkeys(files), end])) for (begin, end), files in paths.items()
     )
 
 
