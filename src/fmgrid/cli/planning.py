@@ -145,7 +145,9 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
         }
         for definition, item in zip(plan.definitions, agenda.items, strict=True)
     ]
-    hypotheses = [hypothesis.model_dump(exclude={"resolved"}) for hypothesis in plan.hypotheses]
+    hypotheses = [
+        hypothesis.model_dump(exclude={"resolved", "since"}) for hypothesis in plan.hypotheses
+    ]
     totals = {"count": len(runs), "to_train": len(trained)}
     return {**totals, "runs": runs, "hypotheses": hypotheses}
 

@@ -5,6 +5,7 @@ some of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fmgrid.errors import Problem
@@ -36,6 +37,7 @@ MAX_CLAIM = 200  # characters
 def read_hypotheses(
     tables: Sequence[Written],
     experiments: Sequence[Experiment] | None,
+    now: datetime,
     problems: list[Problem],
     unanswerable: list[Problem],
 ) -> tuple[Hypothesis, ...]:
@@ -66,7 +68,7 @@ def read_hypotheses(
             continue
         place = printable(str(table.place))
         texts = {**values, "expect": written["expect"].value}
-        hypotheses.append(Hypothesis(**texts, resolved=expectation, place=place))
+        hypotheses.append(Hypothesis(**texts, resolved=expectation, place=place, since=now))
     return tuple(hypotheses)
 
 

@@ -89,11 +89,14 @@ class Experiments:
         by_value = self._by_value[condition.setting]
         names: set[str] = set()
         for value in condition.values:
-            taken = [(one, typed(setting_as_taken(one, keys, value))) for one in self._optimizers]
-            having = {one.name for key in taken for one in by_value.get(key, ())}
+            taken = [
+                (optimizer, typed(setting_as_taken(optimizer, keys, value)))
+                for optimizer in self._optimizers
+            ]
+            having = {experiment.name for key in taken for experiment in by_value.get(key, ())}
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
-                known = (value_at(ones[0], keys) for ones in by_value.values())
+                known = (value_at(holders[0], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
