@@ -35,13 +35,12 @@ from fmgrid.grid import Definition, Plan
 from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord
-from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import command_line, counted, shortened
+from fmgrid.words import command_line, counted, format_bytes, format_seconds, shortened
 
 _FAILED = 1
 _FAILURES_SHOWN = 20

@@ -240,5 +240,5 @@ def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Defini
     if not selected:
         names = ", ".join(definition.experiment.run_name for definition in definitions[:3])
         message = f"matches none of the {len(definitions)} runs, which begin with {names}"
-        raise InputError([Problem(Place(f"--only {' --only '.join(only)}"), "", message)])
+        raise InputError.at(f"--only {' --only '.join(only)}", message)
     return selected
