@@ -8,6 +8,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fmgrid.experiment import Experiment
+from fmgrid.grid.hypotheses import (
+    Experiments,
+    check_measured,
+    check_metric,
+    check_numbers,
+    resolve,
+)
 from fmgrid.hypotheses.language import (
     MAX_CHARACTERS,
     Condition,
@@ -23,13 +30,6 @@ from fmgrid.hypotheses.language import (
     parse_expectation,
     selections,
     to_text,
-)
-from fmgrid.hypotheses.resolution import (
-    Experiments,
-    check_measured,
-    check_metric,
-    check_numbers,
-    resolve,
 )
 from fmgrid.metrics import RANKABLE
 

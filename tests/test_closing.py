@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from fmgrid.analysis.study import Study
 from fmgrid.cli import app
 from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
-from fmgrid.grid import load_plan, to_asked
+from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import Command, current_folder, to_command
-from fmgrid.hypotheses.registry import GridRecord, note
+from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.document import Code, Section
 from fmgrid.report import weigh
 from fmgrid.report.closing import left_out_section, next_section, reproduce_section
@@ -50,7 +49,7 @@ def store_runs(grid: Path, logdir: Path, text: str, *without: str, **options: An
     seeds = options.get("seeds", ()) if "--seeds" in text else ()
     given = {"--set": options.get("overrides")}
     command = to_command(text, [str(grid)], logdir, given, seeds)
-    note(logdir, to_asked(plan, datetime.now(UTC), text, command))
+    write_records(logdir, [record.with_command(text, command) for record in plan.records])
 
 
 @pytest.fixture
@@ -330,7 +329,7 @@ def test_a_grid_that_is_named_keeps_the_times_and_commands_that_are_noted(fill: 
     fill("fmgrid run widths.toml")
     noted = load_study(LOGS).grids
     Path("widths.toml").write_text(WIDTHS + hypothesis + hypothesis.replace("'a'", "'b'"))
-    (asked,) = load_study(LOGS, to_asked(load_plan([Path("widths.toml")]), datetime.now(UTC))).grids
+    (asked,) = load_study(LOGS, load_plan([Path("widths.toml")]).records).grids
     old, new = asked.hypotheses
     assert (old,) == noted[0].hypotheses
     assert new.since > old.since

@@ -6,7 +6,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ from fmgrid.cli.options import RunOptions
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError
-from fmgrid.grid import load_plan, to_asked
+from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.hypotheses.registry import note, read_asked
+from fmgrid.hypotheses.registry import read_records, write_records
 from fmgrid.pages.document import Code
 from fmgrid.report import weigh
 from fmgrid.report.closing import next_section, reproduce_section
@@ -81,7 +80,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
             )
         command = options.to_command()
         assert command
-        note(logdir, to_asked(plan, datetime.now(UTC), command.text, command))
+        write_records(
+            logdir, [record.with_command(command.text, command) for record in plan.records]
+        )
 
     return run
 
@@ -211,9 +212,9 @@ def test_commands_with_absolute_paths_follow_a_project_that_moves(
     if is_called_from_elsewhere:  # which makes the path of the first command absolute
         run("fmgrid run gs/one.toml --logdir logs")
         monkeypatch.chdir(project / "gs")
-        note(
+        write_records(
             Path("../logs"),
-            to_asked(load_plan([Path("one.toml")]), datetime.now(UTC)),
+            load_plan([Path("one.toml")]).records,
         )
     else:
         run(
@@ -233,9 +234,9 @@ def test_commands_follow_a_grid_that_was_run_from_two_folders_and_then_renamed(
     run("fmgrid run gs/one.toml --logdir logs")
     logs = Path.cwd() / "logs"
     monkeypatch.chdir("gs")
-    note(logs, to_asked(load_plan([Path("one.toml")]), datetime.now(UTC)))
+    write_records(logs, load_plan([Path("one.toml")]).records)
     Path("one.toml").rename("new.toml")
-    note(logs, to_asked(load_plan([Path("new.toml")]), datetime.now(UTC)))
+    write_records(logs, load_plan([Path("new.toml")]).records)
     monkeypatch.chdir("..")
     for line in suggested(Path("logs")):
         assert plan(line)
@@ -247,7 +248,7 @@ def test_a_record_keeps_the_values_of_a_command_and_its_text(
     monkeypatch.chdir(top)
     line = "fmgrid run 'a b.toml' --set epochs=2 --seeds 3,1 --logdir logs"
     run(line)
-    ((asked,), _) = read_asked(Path("logs"))
+    ((asked,), _) = read_records(Path("logs"))
     (command,) = asked.runs
     assert (command.text,) == asked.commands == (line,)
     assert (command.grids, command.seeds) == (("a b.toml",), (3, 1))

@@ -17,7 +17,7 @@ from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
-from fmgrid.hypotheses.registry import GridRecord, note
+from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.report import to_document, weigh
 from fmgrid.results.store import Store
@@ -226,7 +226,7 @@ def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> N
     above = logs.parent / "above"
     for name in ("a", "b"):
         shutil.copytree(logs, above / name)
-        note(above / name, [GridRecord(path="g.toml", names=("few", "more"))])
+        write_records(above / name, [GridRecord(path="g.toml", names=("few", "more"))])
     study = load_study(above)
     evidence = weigh(study)
     page = to_markdown(to_document(evidence, (), above, "fmgrid report"))

@@ -23,7 +23,7 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 
 # Lowest first: a room may import those before it, and no others.
 ROOMS = [
-    *("words", "errors", "quantities", "system", "experiment", "settings", "metrics"),
+    *("words", "errors", "system", "experiment", "settings", "metrics"),
     *("data", "components", "results", "hypotheses", "grid", "training", "search", "execution"),
     *("analysis", "pages", "plots", "report", "cli"),
 ]

@@ -1,12 +1,14 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmgrid.errors import InputError
 from fmgrid.grid import Plan, load_plan
 from fmgrid.hypotheses.language import names_of, parse_expectation, selections
+from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.words import printable
 from loading import load_grids
 
@@ -91,20 +93,24 @@ def test_the_metric_is_accuracy_unless_another_is_named(write: Write) -> None:
 def test_a_file_is_stated_with_its_question_and_its_names(write: Write) -> None:
     write(epochs=EPOCHS, units=UNITS)
 
-    (epochs, hypotheses), (units, _) = plan_of(".").files
+    epochs, units = plan_of(".").records
 
     assert (epochs.path, units.path) == ("epochs.toml", "units.toml")
     assert (epochs.question, units.question) == ("Do epochs help?", "How wide?")
     assert epochs.names == ("epochs_3", "epochs_5", "epochs_10")
     assert units.names == ("units_16", "units_32", "linear")
-    assert hypotheses == ()
+    assert epochs.hypotheses == ()
 
 
 @pytest.mark.parametrize("text", ["[base]\n# No question\n", "name = 'a'  # b\n", "# \n[base]"])
 def test_a_file_that_begins_with_no_comment_has_no_question(write: Write, text: str) -> None:
     write(g=text)
 
-    assert [grid.question for grid, _ in plan_of("g.toml").files] == [""]
+    assert [grid.question for grid in plan_of("g.toml").records] == [""]
+
+
+def undated(record: GridRecord) -> dict[str, Any]:
+    return record.model_dump(exclude={"hypotheses": {"__all__": {"since"}}})
 
 
 def test_what_is_chosen_of_the_runs_changes_nothing_that_was_stated(write: Write) -> None:
@@ -113,7 +119,8 @@ def test_what_is_chosen_of_the_runs_changes_nothing_that_was_stated(write: Write
     chosen = plan_of("g.toml", only=["*_3"], seeds=[1, 2])
 
     assert run_names(chosen) == ["epochs_3_s1", "epochs_3_s2"]
-    assert chosen.files == plan_of("g.toml").files
+    every = plan_of("g.toml")
+    assert [undated(record) for record in chosen.records] == [undated(every.records[0])]
 
 
 # What a file takes in
@@ -129,8 +136,8 @@ def test_a_file_takes_in_the_experiments_of_others_beside_its_own(write: Write) 
 
     together = ["units_16", "units_32", "linear", "epochs_3", "epochs_5", "epochs_10", "one"]
     assert run_names(plan) == together
-    assert [grid.path for grid, _ in plan.files] == ["units.toml", "epochs.toml", "all.toml"]
-    assert plan.files[-1][0].names == ("one",)
+    assert [grid.path for grid in plan.records] == ["units.toml", "epochs.toml", "all.toml"]
+    assert plan.records[-1].names == ("one",)
     assert [stated.claim for stated in plan.hypotheses] == ["More epochs help"]
 
 
@@ -171,7 +178,7 @@ def test_a_collection_and_its_members_are_read_once(write: Write, named: Sequenc
     assert sorted(run_names(plan)) == [
         *("epochs_10", "epochs_3", "epochs_5", "linear", "units_16", "units_32")
     ]
-    assert sorted(grid.path for grid, _ in plan.files) == ["all.toml", "epochs.toml", "units.toml"]
+    assert sorted(grid.path for grid in plan.records) == ["all.toml", "epochs.toml", "units.toml"]
     assert len(plan.hypotheses) == 1
 
 
@@ -409,7 +416,7 @@ def test_the_study_as_one_file_is_the_61_experiments_of_the_folder() -> None:
 
     assert sorted(run_names(whole)) == sorted(run_names(folder))
     assert len(run_names(whole)) == 61
-    assert whole.files[-1][0].names == ()
+    assert whole.records[-1].names == ()
     assert len(whole.hypotheses) == len(folder.hypotheses)
 
 
@@ -419,7 +426,7 @@ def test_the_claim_on_asymmetric_widths_compares_them_with_all_other_widths() ->
     best, others = selections(stated.resolved)
 
     assert set(best) == {"units_128_512", "units_512_128"}
-    assert {*best, *others} == set(plan.files[0][0].names)
+    assert {*best, *others} == set(plan.records[0].names)
     assert not {*best} & {*others}
 
 

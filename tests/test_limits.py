@@ -1,6 +1,5 @@
 """Grids of many rules and hypotheses: judged as few are, or refused with the limit."""
 
-from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from hypothesis import strategies as st
 from fmgrid.analysis import verdicts
 from fmgrid.analysis.verdicts import judge
 from fmgrid.errors import InputError
-from fmgrid.grid import load_plan, to_asked
+from fmgrid.grid import load_plan
 from fmgrid.hypotheses.language import MAX_CHARACTERS, MAX_COMPARISONS, MAX_HYPOTHESES, to_text
-from fmgrid.hypotheses.registry import note, read_asked
+from fmgrid.hypotheses.registry import read_records, write_records
 from loading import load_grids
 from made_up_studies import rows, study_of
 from test_questions import stated
@@ -86,8 +85,8 @@ def test_a_hypothesis_about_many_experiments_with_long_names_is_settled(tmp_path
         f"[grid]\nepochs = {list(range(1, 81))}\n"
         "[[hypothesis]]\nclaim = 'a'\nexpect = 'each of * > 0.01'\n"
     )
-    note(tmp_path / "logs", to_asked(load_plan([path]), datetime.now(UTC)))
-    ((grid,), _) = read_asked(tmp_path / "logs")
+    write_records(tmp_path / "logs", load_plan([path]).records)
+    ((grid,), _) = read_records(tmp_path / "logs")
     (hypothesis,) = grid.hypotheses
     assert len(to_text(hypothesis.resolved)) > MAX_CHARACTERS
     study = study_of(

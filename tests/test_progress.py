@@ -6,8 +6,7 @@ import pytest
 
 from fmgrid.cli.running import Progress
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run
-from fmgrid.quantities import format_seconds
-from fmgrid.words import counted
+from fmgrid.words import counted, format_seconds
 
 
 def run(name: str, accuracy: float | None, seconds: float = 1.0, **more: object) -> Run:

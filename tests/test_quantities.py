@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmgrid.quantities import format_bytes, parse_bytes, parse_seconds
+from fmgrid.words import format_bytes, parse_bytes, parse_seconds
 
 DURATIONS = {
     "60s": 60,

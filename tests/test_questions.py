@@ -14,10 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmgrid.errors import StoreError
-from fmgrid.grid import load_plan, to_asked
+from fmgrid.grid import load_plan
 from fmgrid.hypotheses import registry as questions
 from fmgrid.hypotheses.language import MAX_HYPOTHESES
-from fmgrid.hypotheses.registry import GridRecord, RegisteredHypothesis, note, read_asked, unnoted
+from fmgrid.hypotheses.registry import (
+    GridRecord,
+    Hypothesis,
+    changed_records,
+    read_records,
+    write_records,
+)
 from fmgrid.results.results_file import seal
 from made_up_studies import row, study_of
 from test_store import signed, texts
@@ -33,28 +39,26 @@ def root(tmp_path: Path) -> Path:
 MONDAY, FRIDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 9, tzinfo=UTC)
 
 
-def stated(
-    claim: str = "longer is better", since: datetime = MONDAY, **changed: str
-) -> RegisteredHypothesis:
+def stated(claim: str = "longer is better", since: datetime = MONDAY, **changed: str) -> Hypothesis:
     ordinary = {"expect": "a > b", "resolved": "a > b", "metric": "accuracy", "place": "g.toml:9"}
-    return RegisteredHypothesis(claim=claim, since=since, **(ordinary | changed))
+    return Hypothesis(claim=claim, since=since, **(ordinary | changed))
 
 
 def asked(
-    path: str = "configs/g.toml", *hypotheses: RegisteredHypothesis, command: str = "run"
+    path: str = "configs/g.toml", *hypotheses: Hypothesis, command: str = "run"
 ) -> GridRecord:
     return GridRecord(path=path, names=("a", "b"), hypotheses=hypotheses, commands=(command,))
 
 
 def kept(root: Path) -> GridRecord:
-    (one,), damaged = read_asked(root)
+    (one,), damaged = read_records(root)
     assert damaged == []
     return one
 
 
 def note_of(root: Path, record: GridRecord) -> list[Path]:
     """Note a record; return the files of the folder."""
-    note(root, [record])
+    write_records(root, [record])
     return [*(root / ".grids").iterdir()]
 
 
@@ -71,7 +75,7 @@ def test_what_was_asked_is_read_as_it_was_noted(
     one: GridRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("asked")
-    note(root, [one])
+    write_records(root, [one])
     assert kept(root) == one
 
 
@@ -82,14 +86,14 @@ def test_a_grid_whose_name_is_no_text_is_noted_all_the_same(root: Path, tmp_path
         "[[hypothesis]]\nclaim = 'a'\nexpect = 'e1 < e2'\n"
     )
     plan = load_plan([grid])
-    note(root, to_asked(plan, MONDAY))
+    write_records(root, plan.records)
     assert kept(root).path.endswith(r"/g\udcff.toml")
-    assert unnoted(root, to_asked(plan, FRIDAY)) == []
+    assert changed_records(root, load_plan([grid]).records) == []
 
 
 def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) -> None:
-    note(root, [asked("g.toml", stated(since=MONDAY))])
-    note(root, [asked("g.toml", stated(since=FRIDAY), stated("added", since=FRIDAY))])
+    write_records(root, [asked("g.toml", stated(since=MONDAY))])
+    write_records(root, [asked("g.toml", stated(since=FRIDAY), stated("added", since=FRIDAY))])
     assert [one.since for one in kept(root).hypotheses] == [MONDAY, FRIDAY]
 
 
@@ -97,57 +101,57 @@ def test_a_hypothesis_keeps_the_time_at_which_it_was_first_stated(root: Path) ->
     "change", [{"expect": "each of b < a"}, {"resolved": "a > b by 0.1"}, {"metric": "valid_loss"}]
 )
 def test_a_hypothesis_that_was_changed_is_a_new_one(change: dict[str, str], root: Path) -> None:
-    note(root, [asked("g.toml", stated())])
-    note(root, [asked("g.toml", stated(since=FRIDAY, **change))])
+    write_records(root, [asked("g.toml", stated())])
+    write_records(root, [asked("g.toml", stated(since=FRIDAY, **change))])
     assert [one.since for one in kept(root).hypotheses] == [FRIDAY]
 
 
 def test_a_hypothesis_that_moved_to_another_line_is_the_same(root: Path) -> None:
-    note(root, [asked("g.toml", stated())])
-    note(root, [asked("g.toml", stated(since=FRIDAY, place="g.toml:12"))])
+    write_records(root, [asked("g.toml", stated())])
+    write_records(root, [asked("g.toml", stated(since=FRIDAY, place="g.toml:12"))])
     assert kept(root).hypotheses == (stated(place="g.toml:12"),)
 
 
 def test_commands_are_kept_in_order_and_once(root: Path) -> None:
     for command in ("first", "second", "first"):
-        note(root, [asked(command=command)])
+        write_records(root, [asked(command=command)])
     assert kept(root).commands == ("first", "second")
 
 
 def test_the_latest_twenty_commands_are_kept(root: Path) -> None:
     for number in range(25):
-        note(root, [asked(command=f"run {number}")])
+        write_records(root, [asked(command=f"run {number}")])
     assert kept(root).commands == tuple(f"run {number}" for number in range(5, 25))
 
 
 def test_nothing_is_written_where_nothing_changed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note(root, [asked("g.toml", stated())])
+    write_records(root, [asked("g.toml", stated())])
     again = [asked("g.toml", stated(since=FRIDAY))]
-    assert unnoted(root, again) == []
+    assert changed_records(root, again) == []
     monkeypatch.setattr(questions, "write_whole", lambda *_: pytest.fail("wrote"))
-    note(root, again)
+    write_records(root, again)
 
 
 def test_looking_at_what_is_unnoted_writes_nothing(root: Path) -> None:
-    assert unnoted(root, [asked()]) == [asked()]
+    assert changed_records(root, [asked()]) == [asked()]
     assert not root.exists()
-    assert read_asked(root) == ([], [])
+    assert read_records(root) == ([], [])
 
 
-def test_only_the_grid_that_changed_is_unnoted(root: Path) -> None:
-    note(root, [asked("one.toml"), asked("two.toml")])
+def test_only_the_grid_that_changed_is_changed_records(root: Path) -> None:
+    write_records(root, [asked("one.toml"), asked("two.toml")])
     changed = asked("two.toml", command="again")
     merged = asked("two.toml").model_copy(update={"commands": ("run", "again")})
-    assert unnoted(root, [asked("one.toml"), changed]) == [merged]
+    assert changed_records(root, [asked("one.toml"), changed]) == [merged]
 
 
 def test_every_path_has_a_file_of_its_own(root: Path) -> None:
     paths = ["a/g.toml", "b/g.toml", "g.toml", "G.toml", "g?.toml", "g*.toml", "网.toml", "络.toml"]
     paths.append(f"{'long' * 100}.toml")
-    note(root, [asked(path) for path in paths])
-    found, _ = read_asked(root)
+    write_records(root, [asked(path) for path in paths])
+    found, _ = read_records(root)
     assert {one.path for one in found} == set(paths)
     names = {path.name.lower() for path in (root / ".grids").iterdir()}
     assert len(names) == len(paths)
@@ -173,51 +177,51 @@ DAMAGE = {
 
 
 def test_records_with_windows_line_ends_are_the_same_records(root: Path) -> None:
-    note(root, [asked("g.toml", stated())])
+    write_records(root, [asked("g.toml", stated())])
     (record,) = (root / ".grids").iterdir()
     record.write_bytes(record.read_bytes().replace(b"\n", b"\r\n"))  # as git leaves it there
     assert kept(root) == asked("g.toml", stated())
-    assert unnoted(root, [asked("g.toml", stated(since=FRIDAY))]) == []
+    assert changed_records(root, [asked("g.toml", stated(since=FRIDAY))]) == []
 
 
 def test_a_record_of_a_terabyte_is_not_read(root: Path) -> None:
-    note(root, [asked()])
+    write_records(root, [asked()])
     os.truncate(next((root / ".grids").iterdir()), 10**12)
-    assert read_asked(root)[0] == []
-    assert "cannot be read: larger than" in read_asked(root)[1][0]
+    assert read_records(root)[0] == []
+    assert "cannot be read: larger than" in read_records(root)[1][0]
 
 
 @pytest.mark.parametrize(("content", "reason"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_record_of_a_grid_is_named_and_costs_no_other(
     content: bytes, reason: str, root: Path
 ) -> None:
-    note(root, [asked()])
+    write_records(root, [asked()])
     damaged = root / ".grids" / "damaged.toml"
     damaged.write_bytes(content)
-    found, (told,) = read_asked(root)
+    found, (told,) = read_records(root)
     assert found == [asked()]
     assert told.startswith(f"{damaged}: {reason}")
     assert told.endswith("; the next fmgrid run notes anew what its grid asks")
-    note(root, [asked("other.toml")])
+    write_records(root, [asked("other.toml")])
 
 
 def test_a_damaged_record_is_set_aside_and_not_lost(root: Path) -> None:
     for number in (1, 2):
-        note(root, [asked()])
+        write_records(root, [asked()])
         (record,) = (root / ".grids").glob("*.toml")
         record.write_bytes(b"damaged")
-        assert note(root, [asked()]) == [record.with_suffix(f".damaged-{number}")]
+        assert write_records(root, [asked()]) == [record.with_suffix(f".damaged-{number}")]
         assert record.with_suffix(f".damaged-{number}").read_bytes() == b"damaged"
         assert kept(root) == asked()
 
 
 def test_a_hypothesis_that_is_given_up_is_kept_and_comes_back_as_old_as_it_was(root: Path) -> None:
-    note(root, [asked("g.toml", stated(since=MONDAY))])
-    note(root, [asked("g.toml")])
+    write_records(root, [asked("g.toml", stated(since=MONDAY))])
+    write_records(root, [asked("g.toml")])
     assert kept(root).withdrawn == (stated(since=MONDAY),)
-    note(root, [asked("g.toml", stated("another", since=FRIDAY))])
+    write_records(root, [asked("g.toml", stated("another", since=FRIDAY))])
     assert kept(root).withdrawn == (stated(since=MONDAY),)
-    note(root, [asked("g.toml", stated(since=FRIDAY))])
+    write_records(root, [asked("g.toml", stated(since=FRIDAY))])
     assert kept(root).hypotheses == (stated(since=MONDAY),)
     assert kept(root).withdrawn == (stated("another", since=FRIDAY),)
 
@@ -225,7 +229,7 @@ def test_a_hypothesis_that_is_given_up_is_kept_and_comes_back_as_old_as_it_was(r
 def test_a_folder_in_place_of_a_record_is_named(root: Path) -> None:
     folder = root / ".grids" / "g.toml"
     folder.mkdir(parents=True)
-    found, (told,) = read_asked(root)
+    found, (told,) = read_records(root)
     assert found == []
     assert told.startswith(f"{folder}: is not a regular file")
 
@@ -235,8 +239,8 @@ def test_a_file_in_place_of_the_records_is_named(root: Path) -> None:
     root.mkdir()
     folder.write_text("")
     reason = "cannot be read: Not a directory, so that it is not known what the grids ask"
-    assert read_asked(root) == ([], [f"{folder}: {reason}"])
-    for look in (note, unnoted):
+    assert read_records(root) == ([], [f"{folder}: {reason}"])
+    for look in (write_records, changed_records):
         with pytest.raises(StoreError, match=f"{re.escape(str(folder))}: Not a directory"):
             look(root, [asked()])
 
@@ -254,12 +258,12 @@ def no_root() -> Iterator[None]:
 def test_records_that_cannot_be_listed_are_named(
     root: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    note(root, [asked()])
+    write_records(root, [asked()])
     monkeypatch.chdir(root)  # whose parents nobody may enter
     Path(".grids").chmod(0)
     request.getfixturevalue("no_root")
     told = ".grids: cannot be read: Permission denied, so that it is not known what the grids ask"
-    assert read_asked(Path()) == ([], [told])
+    assert read_records(Path()) == ([], [told])
 
 
 # Grids by several paths
@@ -275,18 +279,18 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_grid_that_was_renamed_is_the_same(grid: Path, root: Path) -> None:
-    note(root, [asked("g.toml", stated(), command="fmgrid run g.toml -q")])
+    write_records(root, [asked("g.toml", stated(), command="fmgrid run g.toml -q")])
     grid.rename("h.toml")
     moved = asked("h.toml", stated(since=FRIDAY), command="fmgrid run h.toml")
-    note(root, [moved])
+    write_records(root, [moved])
     commands = ("fmgrid run g.toml -q", "fmgrid run h.toml")
     assert kept(root) == moved.model_copy(update={"hypotheses": (stated(),), "commands": commands})
 
 
 def test_a_grid_by_another_path_is_the_same(grid: Path, root: Path) -> None:
-    note(root, [asked("g.toml", stated("given up"))])
-    note(root, [asked(str(grid.resolve()), stated(since=FRIDAY))])
-    note(root, [asked("g.toml", stated(since=FRIDAY))])
+    write_records(root, [asked("g.toml", stated("given up"))])
+    write_records(root, [asked(str(grid.resolve()), stated(since=FRIDAY))])
+    write_records(root, [asked("g.toml", stated(since=FRIDAY))])
     assert kept(root).path == "g.toml"
     assert kept(root).hypotheses == (stated(since=FRIDAY),)
     assert kept(root).withdrawn == (stated("given up"),)
@@ -294,8 +298,8 @@ def test_a_grid_by_another_path_is_the_same(grid: Path, root: Path) -> None:
 
 def test_a_collection_that_was_renamed_is_the_same(root: Path) -> None:
     whole = asked("study.toml", stated()).model_copy(update={"names": ()})
-    note(root, [whole])
-    note(root, [whole.model_copy(update={"path": "all.toml"})])
+    write_records(root, [whole])
+    write_records(root, [whole.model_copy(update={"path": "all.toml"})])
     assert kept(root).path == "all.toml"
 
 
@@ -303,22 +307,22 @@ def test_a_collection_that_was_renamed_is_the_same(root: Path) -> None:
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "c")])
 def test_grids_in_two_files_are_two(names: tuple[str, ...], root: Path) -> None:
     Path("h.toml").write_text("")
-    note(root, [asked("g.toml")])
-    note(root, [asked("h.toml").model_copy(update={"names": names})])
-    assert [one.path for one in read_asked(root)[0]] == ["g.toml", "h.toml"]
+    write_records(root, [asked("g.toml")])
+    write_records(root, [asked("h.toml").model_copy(update={"names": names})])
+    assert [one.path for one in read_records(root)[0]] == ["g.toml", "h.toml"]
 
 
 def test_a_grid_with_other_experiments_is_another(root: Path) -> None:
-    note(root, [asked("g.toml")])
-    note(root, [asked("h.toml").model_copy(update={"names": ("a",)})])
-    assert len(read_asked(root)[0]) == 2
+    write_records(root, [asked("g.toml")])
+    write_records(root, [asked("h.toml").model_copy(update={"names": ("a",)})])
+    assert len(read_records(root)[0]) == 2
 
 
 def test_an_older_record_of_the_same_grid_goes_with_the_next(grid: Path, root: Path) -> None:
     Path("h.toml").write_text("")
-    note(root, [asked("g.toml"), asked("h.toml")])
+    write_records(root, [asked("g.toml"), asked("h.toml")])
     grid.unlink()
-    note(root, [asked("h.toml")])
+    write_records(root, [asked("h.toml")])
     assert kept(root) == asked("h.toml")
 
 
@@ -335,13 +339,13 @@ COPIES = [
 
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_of_a_record_doubles_no_grid(name: str, root: Path) -> None:
-    note(root, [asked()])
+    write_records(root, [asked()])
     (record,) = (root / ".grids").iterdir()
     copy = record.with_name(name.format(stem=record.stem))
     copy.write_bytes(seal(asked(command="another").model_dump()))
     assert kept(root) == asked()
     record.unlink()
-    assert read_asked(root) == (
+    assert read_records(root) == (
         [],
         [f"{copy}: is a copy of {record.name}, which is not there; it is not read"],
     )
@@ -349,10 +353,10 @@ def test_a_copy_of_a_record_doubles_no_grid(name: str, root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["._g-12345678.toml", ".#g-12345678.toml", ".DS_Store", "g.toml~"])
 def test_files_that_systems_leave_are_no_records(name: str, root: Path) -> None:
-    note(root, [asked()])
+    write_records(root, [asked()])
     (root / ".grids" / name).write_bytes(b"\0\5\x16\7")
     assert kept(root) == asked()
-    note(root, [asked(command="another")])
+    write_records(root, [asked(command="another")])
     assert (root / ".grids" / name).exists()
 
 
@@ -380,7 +384,7 @@ def test_a_hypothesis_that_nobody_can_have_stated_is_damage(
     folder = root / ".grids"
     folder.mkdir(parents=True)
     (folder / "g.toml").write_bytes(seal(record))
-    found, (told,) = read_asked(root)
+    found, (told,) = read_records(root)
     assert found == []
     (field,) = values
     assert f"does not fit this fmgrid: hypotheses.0.{field}" in told
@@ -397,7 +401,7 @@ def test_a_record_of_no_grid_is_damage(values: dict[str, object], root: Path) ->
     folder = root / ".grids"
     folder.mkdir(parents=True)
     (folder / "g.toml").write_bytes(seal({**record, "hypotheses": [], **values}))
-    assert "does not fit this fmgrid" in read_asked(root)[1][0]
+    assert "does not fit this fmgrid" in read_records(root)[1][0]
 
 
 # Several log folders
@@ -405,9 +409,11 @@ def test_a_record_of_no_grid_is_damage(values: dict[str, object], root: Path) ->
 
 def test_one_grid_in_two_log_folders_is_one_with_the_earliest_times(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    note(one, [asked("g.toml", stated(since=FRIDAY), command="run here")])
-    note(other, [asked("g.toml", stated(since=MONDAY), stated("added"), command="run there")])
-    (found,), unread = read_asked(tmp_path, one, other)
+    write_records(one, [asked("g.toml", stated(since=FRIDAY), command="run here")])
+    write_records(
+        other, [asked("g.toml", stated(since=MONDAY), stated("added"), command="run there")]
+    )
+    (found,), unread = read_records(tmp_path, one, other)
     assert found.hypotheses == (stated(since=MONDAY), stated("added"))
     assert (found.withdrawn, found.commands) == ((), ("run here", "run there"))
     assert unread == []
@@ -415,25 +421,25 @@ def test_one_grid_in_two_log_folders_is_one_with_the_earliest_times(tmp_path: Pa
 
 def test_a_hypothesis_that_one_of_two_folders_gave_up_is_still_stated(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    note(one, [asked("g.toml", stated(since=MONDAY))])
-    note(one, [asked("g.toml")])
-    note(other, [asked("g.toml", stated(since=FRIDAY))])
-    (found,), _ = read_asked(one, other)
+    write_records(one, [asked("g.toml", stated(since=MONDAY))])
+    write_records(one, [asked("g.toml")])
+    write_records(other, [asked("g.toml", stated(since=FRIDAY))])
+    (found,), _ = read_records(one, other)
     assert (found.hypotheses, found.withdrawn) == ((stated(since=MONDAY),), ())
 
 
 def test_a_grid_with_another_path_on_another_machine_is_the_same(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    note(one, [asked("/home/me/g.toml")])
-    note(other, [asked("C:/me/g.toml")])
-    assert [found.path for found in read_asked(one, other)[0]] == ["/home/me/g.toml"]
+    write_records(one, [asked("/home/me/g.toml")])
+    write_records(other, [asked("C:/me/g.toml")])
+    assert [found.path for found in read_records(one, other)[0]] == ["/home/me/g.toml"]
 
 
 def test_grids_of_one_path_with_other_experiments_are_two(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    note(one, [asked("g.toml")])
-    note(other, [asked("g.toml").model_copy(update={"names": ("c", "d")})])
-    assert len(read_asked(one, other)[0]) == 2
+    write_records(one, [asked("g.toml")])
+    write_records(other, [asked("g.toml").model_copy(update={"names": ("c", "d")})])
+    assert len(read_records(one, other)[0]) == 2
 
 
 @pytest.mark.usefixtures("grid")
@@ -441,18 +447,18 @@ def test_two_grids_of_one_folder_stay_two_beside_the_same_two_of_another(tmp_pat
     Path("h.toml").write_text("")
     one, other = tmp_path / "one", tmp_path / "other"
     for root in (one, other):
-        note(root, [asked("g.toml"), asked("h.toml")])
-    assert [found.path for found in read_asked(one, other)[0]] == ["g.toml", "h.toml"]
+        write_records(root, [asked("g.toml"), asked("h.toml")])
+    assert [found.path for found in read_records(one, other)[0]] == ["g.toml", "h.toml"]
 
 
 def test_records_that_cannot_be_listed_are_not_written_over(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note(root, [asked("g.toml", stated(since=MONDAY))])
+    write_records(root, [asked("g.toml", stated(since=MONDAY))])
     with monkeypatch.context() as patch:
         refuse(root / ".grids", errno.EACCES, patch)
         with pytest.raises(StoreError, match=r"\.grids: Permission denied"):
-            note(root, [asked("g.toml", stated(since=FRIDAY))])
+            write_records(root, [asked("g.toml", stated(since=FRIDAY))])
     assert kept(root).hypotheses == (stated(since=MONDAY),)
 
 
@@ -460,7 +466,7 @@ def test_records_that_cannot_be_listed_are_not_written_over(
 
 
 def of_project(
-    folder: Path, *hypotheses: RegisteredHypothesis, names: tuple[str, ...] = ("a", "b")
+    folder: Path, *hypotheses: Hypothesis, names: tuple[str, ...] = ("a", "b")
 ) -> GridRecord:
     """Return what a project's grid.toml asks, typed in the project's folder."""
     file = folder / "grid.toml"
@@ -476,9 +482,9 @@ def test_grids_of_one_name_in_two_projects_are_two(
     names: tuple[str, ...], root: Path, tmp_path: Path
 ) -> None:
     for _ in range(2):  # again, too
-        note(root, [of_project(tmp_path / "pa", stated("of a"))])
-        note(root, [of_project(tmp_path / "pb", stated("of b"), names=names)])
-    found, damaged = read_asked(root)
+        write_records(root, [of_project(tmp_path / "pa", stated("of a"))])
+        write_records(root, [of_project(tmp_path / "pb", stated("of b"), names=names)])
+    found, damaged = read_records(root)
     assert damaged == []
     assert {(one.file, one.hypotheses[0].claim) for one in found} == {
         (str((tmp_path / project / "grid.toml").resolve()), f"of {project[1]}")
@@ -492,28 +498,28 @@ def test_grids_of_one_name_in_two_projects_are_two(
 def test_a_project_that_moved_knows_its_grid_again(
     names: tuple[str, ...], root: Path, tmp_path: Path
 ) -> None:
-    note(root, [of_project(tmp_path / "old", stated(since=MONDAY))])
+    write_records(root, [of_project(tmp_path / "old", stated(since=MONDAY))])
     (tmp_path / "old").rename(tmp_path / "new")
-    note(root, [of_project(tmp_path / "new", stated(since=FRIDAY), names=names)])
+    write_records(root, [of_project(tmp_path / "new", stated(since=FRIDAY), names=names)])
     assert kept(root).hypotheses == (stated(since=MONDAY),)
 
 
 def test_a_project_that_was_copied_with_its_log_folder_knows_its_grid_again(
     tmp_path: Path,
 ) -> None:
-    note(tmp_path / "old" / "logs", [of_project(tmp_path / "old", stated(since=MONDAY))])
+    write_records(tmp_path / "old" / "logs", [of_project(tmp_path / "old", stated(since=MONDAY))])
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     changed = of_project(tmp_path / "new", stated(since=FRIDAY), names=("c",))
-    note(tmp_path / "new" / "logs", [changed])
+    write_records(tmp_path / "new" / "logs", [changed])
     assert kept(tmp_path / "new" / "logs").hypotheses == (stated(since=MONDAY),)
 
 
 def test_a_record_without_the_file_of_its_grid_is_recognised_by_its_path(
     root: Path, tmp_path: Path
 ) -> None:
-    note(root, [asked("grid.toml", stated(since=MONDAY))])
+    write_records(root, [asked("grid.toml", stated(since=MONDAY))])
     (record,) = (root / ".grids").iterdir()
-    note(root, [of_project(tmp_path / "project", stated(since=FRIDAY), names=("c",))])
+    write_records(root, [of_project(tmp_path / "project", stated(since=FRIDAY), names=("c",))])
     assert kept(root).hypotheses == (stated(since=MONDAY),)
     assert [*(root / ".grids").iterdir()] == [record]
 
@@ -531,7 +537,7 @@ def test_a_record_of_more_hypotheses_than_a_grid_may_have_is_named_and_left_out(
     (root / ".grids").mkdir(parents=True)
     many = [stated(f"{number}").model_dump() for number in range(MAX_HYPOTHESES + 1)]
     (root / ".grids" / "g.toml").write_bytes(seal(asked().model_dump() | {"hypotheses": many}))
-    found, (told,) = read_asked(root)
+    found, (told,) = read_records(root)
     assert found == []
     assert "hypotheses: Tuple should have at most 200 items" in told
 
@@ -551,7 +557,7 @@ def test_a_record_that_holds_expectations_as_text_keeps_its_times(root: Path) ->
     path.write_bytes(seal(values))
     assert kept(root) == record
     again = asked("g.toml", *(stated(text, FRIDAY, resolved=text) for text in EVERY_FORM))
-    assert unnoted(root, [again]) == []
+    assert changed_records(root, [again]) == []
 
 
 def test_an_expectation_is_stored_as_a_value(root: Path) -> None:
@@ -572,5 +578,5 @@ def test_a_long_list_is_written_as_a_short_one_is(root: Path) -> None:
     names = tuple(f'e{number} "\n' for number in range(2000))
     content = seal(asked().model_copy(update={"names": names}).model_dump())
     assert content.count(b"\n") == seal(asked().model_dump()).count(b"\n")
-    note(root, [asked().model_copy(update={"names": names})])
+    write_records(root, [asked().model_copy(update={"names": names})])
     assert kept(root).names == names

@@ -10,7 +10,7 @@ import pytest
 
 from fmgrid.analysis.comparisons import find_winners
 from fmgrid.analysis.study import Study
-from fmgrid.hypotheses.registry import GridRecord, RegisteredHypothesis
+from fmgrid.hypotheses.registry import GridRecord, Hypothesis
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.report import Reference, to_document, weigh
 from fmgrid.report.results import published_sections
@@ -24,7 +24,7 @@ FAILED = {"status": "failed", "error": "boom", "accuracy": None}
 
 def asked(names: str, *expectations: str) -> list[GridRecord]:
     hypotheses = tuple(
-        RegisteredHypothesis(
+        Hypothesis(
             claim=expect,
             expect=expect,
             resolved=expect,

@@ -26,9 +26,9 @@ from fmgrid.hypotheses.language import parse_expectation
 from fmgrid.hypotheses.registry import (
     FOLDER_OF_GRIDS,
     GridRecord,
-    RegisteredHypothesis,
-    note,
-    read_asked,
+    Hypothesis,
+    read_records,
+    write_records,
 )
 from fmgrid.report import to_document, weigh
 from fmgrid.results.results_file import read_results, seal, to_results
@@ -260,7 +260,7 @@ def test_whatever_a_results_file_says_no_command_ends_in_a_traceback(
     read_all(root)
 
 
-STATED = RegisteredHypothesis(
+STATED = Hypothesis(
     claim="a claim",
     expect="good > other",
     resolved="good > other",
@@ -277,7 +277,9 @@ def test_whatever_a_record_of_a_grid_says_no_report_ends_in_a_traceback(
 ) -> None:
     root = good_runs(tmp_path_factory.mktemp("logs"))
     names = ("good", "other", "missing")
-    note(root, [GridRecord(path="g.toml", names=names, hypotheses=(STATED,), withdrawn=(STATED,))])
+    write_records(
+        root, [GridRecord(path="g.toml", names=names, hypotheses=(STATED,), withdrawn=(STATED,))]
+    )
     (record,) = (root / FOLDER_OF_GRIDS).iterdir()
     values = tomllib.loads(record.read_text())
     for name in ("digest", "format"):
@@ -318,7 +320,7 @@ def test_a_record_with_a_path_that_no_system_takes_is_named_and_left_out(
     folder = tmp_path / FOLDER_OF_GRIDS
     folder.mkdir()
     (folder / "g.toml").write_bytes(seal(changed(values, place, "a\0b")))
-    found, unread = read_asked(tmp_path)
+    found, unread = read_records(tmp_path)
     assert found == []
     assert "g.toml: does not fit this fmgrid" in unread[0]
 
@@ -329,6 +331,8 @@ def test_a_record_that_resolves_another_expectation_than_it_shows_ends_no_report
 ) -> None:
     root = good_runs(tmp_path)
     hypothesis = STATED.model_copy(update={"resolved": parse_expectation(resolved)})
-    note(root, [GridRecord(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))])
+    write_records(
+        root, [GridRecord(path="g.toml", names=("good", "other"), hypotheses=(hypothesis,))]
+    )
     (verdict,) = weigh(load_study(root)).verdicts
     assert verdict.stated == hypothesis

@@ -11,7 +11,7 @@ import pytest
 from fmgrid.analysis.statistics import holm, p_positive
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, judge
-from fmgrid.hypotheses.registry import RegisteredHypothesis
+from fmgrid.hypotheses.registry import Hypothesis
 from made_up_studies import rows, study_of
 
 Values = Mapping[str, Sequence[float] | Mapping[int, float]]
@@ -33,8 +33,8 @@ def made(values: Values, metric: str = "accuracy") -> Study:
     )
 
 
-def claim(expect: str, metric: str = "accuracy", resolved: str = "") -> RegisteredHypothesis:
-    return RegisteredHypothesis(
+def claim(expect: str, metric: str = "accuracy", resolved: str = "") -> Hypothesis:
+    return Hypothesis(
         claim=expect,
         expect=expect,
         resolved=resolved or expect,

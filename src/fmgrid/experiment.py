@@ -148,11 +148,11 @@ class Experiment(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _let_images_replace_steps(cls, given: Any) -> Any:
+    def _let_images_replace_steps(cls, values: Any) -> Any:
         """Leave out the default of train_steps beside train_images: TOML cannot say None."""
-        if isinstance(given, dict) and given.get("train_images") is not None:
-            return {"train_steps": None, **given}
-        return given
+        if isinstance(values, dict) and values.get("train_images") is not None:
+            return {"train_steps": None, **values}
+        return values
 
     @model_validator(mode="after")
     def _check_length_of_epoch(self) -> Self:

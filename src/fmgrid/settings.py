@@ -60,9 +60,9 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     return value
 
 
-def is_same(value: Any, other: Any) -> bool:
+def is_same(first: Any, second: Any) -> bool:
     """Tell whether two values are one: true, 1 and 1.0 are three."""
-    return typed(value) == typed(other)
+    return typed(first) == typed(second)
 
 
 def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:

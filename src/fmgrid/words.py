@@ -1,12 +1,21 @@
-"""Words for people: near matches for what they mistyped, and text that is safe to print."""
+"""Words for people: near matches, text that is safe to print, durations such as "90s", sizes."""
 
+import math
 import os
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import count
 
 _LEAST_ROOM = 4  # characters for the part in which names differ
+_LARGEST = 1e15  # seconds or bytes
+_SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+_BYTES = {"": 1, "b": 1} | {
+    f"{letter}{unit}": base**power
+    for power, letter in enumerate("kmgt", 1)
+    for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
+}
 
 
 def or_near_match(word: str, known: Iterable[str], otherwise: str) -> str:
@@ -106,3 +115,45 @@ def _shell_word(text: str) -> str:
     )
     quoted = "".join(letters).replace("  ", r" \x20")
     return f"$'{quoted}'"
+
+
+def parse_seconds(value: object) -> float | None:
+    """Return the seconds of a number or a text such as "60s", None if it is no duration."""
+    return _parse(value, _SECONDS)
+
+
+def parse_bytes(value: object) -> int | None:
+    """Return the bytes of a number or a text such as "2GB", None if it is no size."""
+    size = _parse(value, _BYTES)
+    return None if size is None or size < 1 else int(size)
+
+
+def format_bytes(size: int) -> str:
+    """Return a size as people write it: 812 bytes, 20 kB, 1.5 GB."""
+    if size < 1000:  # noqa: PLR2004 - the unit is a thousand
+        return f"{size} bytes"
+    power = min(int(math.log(size, 1000)), 4)
+    return f"{size / 1000**power:.3g} {'kMGT'[power - 1]}B"
+
+
+def _parse(value: object, units: dict[str, int]) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if not isinstance(value, str):
+        return float(value) if 0 < value < _LARGEST else None
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]*)\s*", value)
+    if match is None or match[2].lower() not in units:
+        return None
+    quantity = float(match[1]) * units[match[2].lower()]
+    return quantity if 0 < quantity < _LARGEST else None
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people say it: 0.8 s, 42 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 10:  # noqa: PLR2004 - below, the tenths matter
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -47,7 +47,7 @@ from fmgrid.hypotheses.language import (
     parse_expectation,
     to_text,
 )
-from fmgrid.hypotheses.registry import RegisteredHypothesis
+from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
@@ -84,7 +84,7 @@ class PairTest:
 class Verdict:
     """The judgement of a hypothesis by its runs."""
 
-    stated: RegisteredHypothesis
+    stated: Hypothesis
     word: Word
     p: float  # Holm's, over the hypotheses of one grid
     compared: tuple[PairTest, ...] = ()  # link by link
@@ -99,7 +99,7 @@ class Verdict:
         return any(test.difference.sd is not None for test in self.compared)
 
 
-def judge(hypotheses: Sequence[RegisteredHypothesis], study: Study) -> list[Verdict]:
+def judge(hypotheses: Sequence[Hypothesis], study: Study) -> list[Verdict]:
     """Return the verdict on each hypothesis of one grid, corrected for all of them together.
 
     Those are not judged that come after too many comparisons: a record may be anybody's.
@@ -179,9 +179,7 @@ def _all_hold(links: Sequence[_Claim]) -> _Claim:
     return _Claim(_all(confirms), _any(rejects), links)
 
 
-def _verdict(
-    stated: RegisteredHypothesis, claim: _Claim, p: float, alpha: float, study: Study
-) -> Verdict:
+def _verdict(stated: Hypothesis, claim: _Claim, p: float, alpha: float, study: Study) -> Verdict:
     compared = tuple(_with_images(link.likelier, study) for link in claim.links)
     # The weakest link decides, or the one that speaks most against the claim.
     tests = [link.rejects if claim.is_contrary else link.confirms for link in claim.links]
@@ -207,7 +205,7 @@ def _with_images(test: PairTest, study: Study) -> PairTest:
 # A hypothesis -> its tests
 
 
-def _analyse(stated: RegisteredHypothesis, study: Study) -> _Claim:
+def _analyse(stated: Hypothesis, study: Study) -> _Claim:
     """Return the tests of a hypothesis. Raises `ExpectationError` with why there are none."""
     expectation, metric = stated.resolved, stated.metric
     if metric not in METRICS:  # in a record that may be anybody's
@@ -318,7 +316,7 @@ def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Ser
     return {experiment.name: experiment.series(metric) for experiment in distinct(experiments)}
 
 
-def is_late(stated: RegisteredHypothesis, study: Study) -> bool:
+def is_late(stated: Hypothesis, study: Study) -> bool:
     """Return whether a run of a hypothesis' experiments began before it was first seen.
 
     A run of the same configuration under another name counts, and so does a run of plain

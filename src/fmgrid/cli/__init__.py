@@ -4,7 +4,6 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -175,11 +174,11 @@ def report(
 ) -> None:
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
-    from fmgrid.grid import load_plan, to_asked
+    from fmgrid.grid import load_plan
     from fmgrid.report import read_reference
 
     published = read_reference(reference) if reference else None
-    records = to_asked(load_plan(grids), datetime.now(UTC)) if grids else None
+    records = load_plan(grids).records if grids else None
     study = reporting.load_study(logdir, records)
     command = report_command(logdir, output, reference, grids)
     evidence, files = reporting.write_report(study, published, logdir, output, command)

@@ -13,10 +13,9 @@ import typer
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError
-from fmgrid.quantities import parse_bytes, parse_seconds
 from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.memory import available_cores
-from fmgrid.words import command_line, printable
+from fmgrid.words import command_line, parse_bytes, parse_seconds, printable
 
 MAX_SEED = 2**31 - 1  # the largest that an experiment takes
 

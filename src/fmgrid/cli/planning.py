@@ -11,11 +11,10 @@ from fmgrid.cli.showing import flat_settings
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition, Plan
-from fmgrid.quantities import format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, Surveyed, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import counted, first_few
+from fmgrid.words import counted, first_few, format_seconds
 
 _NAMES_SHOWN = 3
 _REMEDY = "choose another name or --logdir, or set it aside with --replace"
@@ -145,7 +144,9 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
         }
         for definition, item in zip(plan.definitions, agenda.items, strict=True)
     ]
-    hypotheses = [hypothesis.model_dump(exclude={"resolved"}) for hypothesis in plan.hypotheses]
+    hypotheses = [
+        hypothesis.model_dump(exclude={"resolved", "since"}) for hypothesis in plan.hypotheses
+    ]
     totals = {"count": len(runs), "to_train": len(trained)}
     return {**totals, "runs": runs, "hypotheses": hypotheses}
 

@@ -17,7 +17,7 @@ from fmgrid.cli.showing import resolve
 from fmgrid.errors import FmgridError, InputError
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.language import to_text
-from fmgrid.hypotheses.registry import GridRecord, read_asked, recall
+from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
 from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
@@ -40,9 +40,9 @@ def load_study(logdir: Path, grids: Sequence[GridRecord] | None = None) -> Study
     """
     contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_asked(*dict.fromkeys([logdir, *contents.grids]))
+    noted, unread = read_records(*dict.fromkeys([logdir, *contents.grids]))
     contents.warnings += unread
-    study = to_study(contents, noted if grids is None else recall(grids, noted))
+    study = to_study(contents, noted if grids is None else merge_stored(grids, noted))
     if not study.scored:
         _refuse(logdir, study, contents)
     return study

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -32,17 +31,16 @@ from fmgrid.execution.inline import Inline
 from fmgrid.execution.processes import Processes
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
-from fmgrid.grid import Definition, Plan, to_asked
+from fmgrid.grid import Definition, Plan
 from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord
-from fmgrid.quantities import format_bytes, format_seconds
 from fmgrid.results.store import Store
 from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import command_line, counted, shortened
+from fmgrid.words import command_line, counted, format_bytes, format_seconds, shortened
 
 _FAILED = 1
 _FAILURES_SHOWN = 20
@@ -157,17 +155,16 @@ def run_grids(options: RunOptions, policy: Policy) -> int:
 
 def _note_afterwards(plan: Plan, store: Store) -> None:
     """Store the grid records of complete runs: their questions may have been added since."""
-    records = to_asked(plan, datetime.now(UTC))
     try:
-        if registry.unnoted(store.root, records):
+        if registry.changed_records(store.root, plan.records):
             with store.locked():
-                _note(records, store)
+                _note(plan.records, store)
     except StoreError as error:  # a folder that one may only read, or that another one uses
         warn(f"the questions of the grids were not noted, and no report has them: {error}")
 
 
 def _note(records: Sequence[GridRecord], store: Store) -> None:
-    for aside in registry.note(store.root, records):
+    for aside in registry.write_records(store.root, records):
         warn(f"the record of a grid was damaged, is now {aside}, and was written anew")
 
 
@@ -208,8 +205,8 @@ def _run_all(
         datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
         data = {name: prepare(name, options.data_dir, options.tell, warn) for name in datasets}
         _check_components(plan.definitions, agenda.trainings, executor, timeouts)
-        command = command_line(["fmgrid", *sys.argv[1:]])
-        _note(to_asked(plan, datetime.now(UTC), command, options.to_command()), store)
+        text, command = command_line(["fmgrid", *sys.argv[1:]]), options.to_command()
+        _note([record.with_command(text, command) for record in plan.records], store)
         _set_aside(agenda.set_aside, store)
         train = partial(train_one, data, _describe_commit())
 

@@ -12,11 +12,10 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.quantities import format_seconds
 from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, naming
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
-from fmgrid.words import command_line, counted, printable
+from fmgrid.words import command_line, counted, format_seconds, printable
 
 if TYPE_CHECKING:
     from fmgrid.analysis.experiments import ExperimentRuns

@@ -85,7 +85,7 @@ class Kind:
         component = getattr(module, class_name, None)
         if _is_derived(component, self.base):
             return component
-        known = [each for each, value in vars(module).items() if _is_derived(value, self.base)]
+        known = [name for name, value in vars(module).items() if _is_derived(value, self.base)]
         raise ComponentError(
             f'module {module_name} has no {self.noun} class "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"

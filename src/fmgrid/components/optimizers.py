@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fmgrid.components.kinds import Component, Kind, is_plugged_in
 from fmgrid.components.signatures import Signature, inspected, parsed, torch_sources
+from fmgrid.experiment import Experiment
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -76,11 +77,16 @@ def _objection(signature: Signature) -> str | None:
     return None
 
 
+def _component_of(experiment: Experiment) -> Component:
+    args = {"lr": experiment.learning_rate, **experiment.optimizer_args}
+    return Component(experiment.optimizer, args)
+
+
 OPTIMIZER = Kind(
     setting="optimizer",
     noun="optimizer",
     base="torch.optim:Optimizer",
-    of=lambda each: Component(each.optimizer, {"lr": each.learning_rate, **each.optimizer_args}),
+    of=_component_of,
     library="torch.optim",
     built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},
     read=_read,

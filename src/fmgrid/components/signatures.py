@@ -53,7 +53,9 @@ class Signature(Record):
         if not isinstance(value, list) or len(value) != len(accepted):
             return f"is not a list of {len(accepted)} numbers"
         objections = map(_objection_to_scalar, value, accepted)
-        return next((f"holds a value that {each}" for each in objections if each), None)
+        return next(
+            (f"holds a value that {objection}" for objection in objections if objection), None
+        )
 
     def as_taken(self, argument: str, value: Any) -> Any:
         """Return *value* as torch takes it, 0.0 for 0 where that is a float."""
@@ -134,12 +136,12 @@ def parsed(source: Path, name: str) -> Signature | None:
     if init is None:
         return None
     parameters = (*init.posonlyargs, *init.args, *init.kwonlyargs)
-    types = {each.arg: _accepted(each.annotation) for each in parameters if each.annotation}
+    types = {node.arg: _accepted(node.annotation) for node in parameters if node.annotation}
     required = step.args[1 : len(step.args) - len(step.defaults)] if step else []
     return Signature(
-        arguments=frozenset(each.arg for each in parameters) - {"self"},
+        arguments=frozenset(node.arg for node in parameters) - {"self"},
         takes_any=init.kwarg is not None,
-        step_needs=tuple(each.arg for each in required),
+        step_needs=tuple(node.arg for node in required),
         types={argument: accepted for argument, accepted in types.items() if accepted},
     )
 

@@ -23,7 +23,6 @@ from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Task, fail
 from fmgrid.execution.answers import LARGEST, AnswerError, checked, load
 from fmgrid.execution.child import STOP, attempt_task, serve
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
-from fmgrid.quantities import format_bytes
 from fmgrid.system.disk import last_lines, make_private_folder, read_end
 from fmgrid.system.memory import available_memory, count_kills_for_memory
 from fmgrid.system.processes import (
@@ -38,7 +37,7 @@ from fmgrid.system.processes import (
     was_killed,
 )
 from fmgrid.training.costs import memory_for
-from fmgrid.words import counted
+from fmgrid.words import counted, format_bytes
 
 T = TypeVar("T")
 

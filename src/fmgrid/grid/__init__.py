@@ -9,7 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
@@ -20,12 +20,11 @@ from fmgrid.grid.expansion import expand, with_seed
 from fmgrid.grid.hypotheses import read_hypotheses
 from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
-from fmgrid.hypotheses.commands import Command
-from fmgrid.hypotheses.registry import GridRecord, Hypothesis, RegisteredHypothesis
+from fmgrid.hypotheses.registry import GridRecord, Hypothesis
 from fmgrid.settings import changed_settings, describe_change
 from fmgrid.words import printable
 
-__all__ = ["MAX_RUNS", "Definition", "Plan", "load_plan", "to_asked"]
+__all__ = ["MAX_RUNS", "Definition", "Plan", "load_plan"]
 
 MAX_RUNS = 10_000
 
@@ -37,14 +36,13 @@ class Plan:
     """The experiments to run, and the records and hypotheses of their grids."""
 
     definitions: list[Definition]
-    # each grid as the log folder keeps it, and what it expects, in the order that they are read
-    files: list[tuple[GridRecord, tuple[Hypothesis, ...]]]
+    records: list[GridRecord]  # of the grids, in the order in which they are read
     unanswerable: list[Problem]  # what hypotheses are about and --set took away
 
     @property
     def hypotheses(self) -> list[Hypothesis]:
-        """The hypotheses of all files."""
-        return [hypothesis for _, hypotheses in self.files for hypothesis in hypotheses]
+        """The hypotheses of all grids."""
+        return [hypothesis for record in self.records for hypothesis in record.hypotheses]
 
 
 def load_plan(
@@ -75,7 +73,7 @@ def load_plan(
             clear.add(file)
     definitions = _distinct(chain.from_iterable(expanded.values()), problems)
     unanswerable: list[Problem] = []
-    files = []
+    records, now = [], datetime.now(UTC)
     for file, grid in grids.items():
         spelled_out = [
             definition.experiment
@@ -85,6 +83,7 @@ def load_plan(
         hypotheses = read_hypotheses(
             grid.hypotheses,
             spelled_out if clear.issuperset([*grid.members, file]) else None,
+            now,
             problems,
             unanswerable if settled else problems,
         )
@@ -92,12 +91,13 @@ def load_plan(
             path=printable(grid.path.as_posix()),
             question=grid.question,
             names=tuple({definition.experiment.name: None for definition in expanded[file]}),
+            hypotheses=hypotheses,
             file=printable(Path(file).as_posix()),
         )
-        files.append((record, hypotheses))
+        records.append(record)
     if problems:
         raise InputError(_thinned(problems))
-    return Plan(_selected(definitions, only), files, unanswerable)
+    return Plan(_selected(definitions, only), records, unanswerable)
 
 
 def _read_files(
@@ -122,7 +122,7 @@ def _read_files(
         written.problem(f"{written.value} takes in files itself; name those files here")
         for grid in read_grids.values()
         for member, written in grid.members.items()
-        if (other := read_grids.get(member)) and other.members
+        if (included := read_grids.get(member)) and included.members
     ]
     return read_grids
 
@@ -144,24 +144,6 @@ def _grid_files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path
             message = f"cannot be listed: {error.strerror or error}"
         if message:
             problems.append(Problem(Place(str(path)), "", message))
-
-
-def to_asked(
-    plan: Plan, since: datetime, command: str | None = None, values: Command | None = None
-) -> list[GridRecord]:
-    """Return the record of each grid, dated, with the command that runs it."""
-    return [
-        record.model_copy(
-            update={
-                "hypotheses": tuple(
-                    RegisteredHypothesis(**dict(each), since=since) for each in hypotheses
-                ),
-                "commands": (command,) if command else (),
-                "runs": (values,) if values else (),
-            }
-        )
-        for record, hypotheses in plan.files
-    ]
 
 
 def _over_limit(grids: Sequence[Grid], max_runs: int) -> Problem | None:
@@ -186,10 +168,10 @@ def _thinned(problems: Iterable[Problem]) -> list[Problem]:
         alike[problem.place, problem.setting].append(problem)
     kept: list[Problem] = []
     for group in alike.values():
-        *shown, last = group[:_SHOWN_PROBLEMS]
+        *first_few, last = group[:_SHOWN_PROBLEMS]
         if (more := len(group) - _SHOWN_PROBLEMS) > 0:
             last = replace(last, message=f"{last.message} (and {more:,} more like this)")
-        kept += [*shown, last]
+        kept += [*first_few, last]
     return kept
 
 
@@ -215,30 +197,30 @@ def _distinct(definitions: Iterable[Definition], problems: list[Problem]) -> lis
 
 
 def _clash(first: Definition, second: Definition) -> Problem:
-    one, other = first.experiment, second.experiment
-    if one.name == other.name:
-        same_seed = with_seed(other, one.seed)
+    earlier, later = first.experiment, second.experiment
+    if earlier.name == later.name:
+        same_seed = with_seed(later, earlier.seed)
         # A setting that one of them lacks would not do: no template may ask for it.
         in_both = [
             name
-            for name in changed_settings(one, same_seed)
-            if None not in (getattr(one, name), getattr(other, name))
+            for name in changed_settings(earlier, same_seed)
+            if None not in (getattr(earlier, name), getattr(later, name))
         ]
         hint = f", or put {{{in_both[0]}}} into it" if in_both else ""
         message = (
-            f'"{one.name}" is also made at {first.place}, and here with '
-            f"{describe_change(one, same_seed)}; choose another name{hint}"
+            f'"{earlier.name}" is also made at {first.place}, and here with '
+            f"{describe_change(earlier, same_seed)}; choose another name{hint}"
         )
-    elif one.name.casefold() == other.name.casefold():
+    elif earlier.name.casefold() == later.name.casefold():
         message = (
-            f'"{other.name}" is one folder with "{one.name}" at {first.place} on macOS and '
+            f'"{later.name}" is one folder with "{earlier.name}" at {first.place} on macOS and '
             "Windows; choose names that differ in more than case"
         )
     else:
         message = (
-            f'"{other.name}" with seed {other.seed} has the folder {other.run_name} of '
-            f'"{one.name}" with seed {one.seed} at {first.place}; choose a name that does not '
-            "end in _s and a number"
+            f'"{later.name}" with seed {later.seed} has the folder {later.run_name} of '
+            f'"{earlier.name}" with seed {earlier.seed} at {first.place}; choose a name that does '
+            "not end in _s and a number"
         )
     return Problem(second.place, "name", message)
 
@@ -258,5 +240,5 @@ def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Defini
     if not selected:
         names = ", ".join(definition.experiment.run_name for definition in definitions[:3])
         message = f"matches none of the {len(definitions)} runs, which begin with {names}"
-        raise InputError([Problem(Place(f"--only {' --only '.join(only)}"), "", message)])
+        raise InputError.at(f"--only {' --only '.join(only)}", message)
     return selected

@@ -1,41 +1,58 @@
 """[[hypothesis]] tables -> hypotheses about the experiments that a file spells out.
 
 A table is checked against the experiments when all of them are known, and before --only chooses
-some of them.
+some of them. An expectation that no results of these experiments can answer is refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from fnmatch import translate
+from itertools import pairwise
 from typing import Any
 
+from fmgrid.components import setting_as_taken
 from fmgrid.errors import Problem
-from fmgrid.experiment import Experiment
+from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Written
 from fmgrid.hypotheses.language import (
     MAX_HYPOTHESES,
+    Condition,
+    Constant,
+    Contrast,
+    Equivalence,
+    Expectation,
     ExpectationError,
+    Selection,
+    Side,
+    Term,
     TooManyError,
     check_size,
     count_comparisons,
     names_of,
+    number_text,
     parse_expectation,
+    selection_text,
+    shortened,
+    to_text,
 )
 from fmgrid.hypotheses.registry import Hypothesis
-from fmgrid.hypotheses.resolution import (
-    Experiments,
-    check_measured,
-    check_metric,
-    check_numbers,
-    resolve,
-)
-from fmgrid.settings import show_toml
-from fmgrid.words import or_near_match, printable
+from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.settings import show_toml, value_at
+from fmgrid.words import first_few, near_match, or_near_match, printable
 
 MAX_CLAIM = 200  # characters
+
+_SHOWN_VALUES = 8
+_SHOWN_NAMES = 3
 
 
 def read_hypotheses(
     tables: Sequence[Written],
     experiments: Sequence[Experiment] | None,
+    now: datetime,
     problems: list[Problem],
     unanswerable: list[Problem],
 ) -> tuple[Hypothesis, ...]:
@@ -66,7 +83,7 @@ def read_hypotheses(
             continue
         place = printable(str(table.place))
         texts = {**values, "expect": written["expect"].value}
-        hypotheses.append(Hypothesis(**texts, resolved=expectation, place=place))
+        hypotheses.append(Hypothesis(**texts, resolved=expectation, place=place, since=now))
     return tuple(hypotheses)
 
 
@@ -110,9 +127,165 @@ def _short(claim: str) -> str:
     raise ExpectationError(f"{message}; say it in one short sentence")
 
 
+def check_metric(metric: str) -> str:
+    """Return *metric*. Raises `ExpectationError` if no hypothesis may be about it."""
+    if metric in RANKABLE:
+        return metric
+    hint = or_near_match(metric, RANKABLE, "there are")
+    raise ExpectationError(f"{show_toml(metric)} is no metric{hint}")
+
+
+def check_numbers(metric: str, expectation: Expectation) -> None:
+    """Raise `ExpectationError` for a percentage where *metric* is a fraction."""
+    if isinstance(expectation, Equivalence):
+        numbers = [expectation.limit]
+    else:
+        numbers = [side.value for side in expectation.sides if isinstance(side, Constant)]
+        numbers.append(expectation.margin)
+    for number in numbers:
+        if METRICS[metric].is_fraction and abs(number) > 1:
+            raise ExpectationError(
+                f"{number_text(number)} is no {metric}, which is a fraction; "
+                f"write {number_text(number / 100)} for {number:g} %"
+            )
+
+
 # How each key is read, and what to write where it is missing.
 _KEYS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "metric": (check_metric, 'a metric, as in metric = "valid_loss"'),
     "claim": (_short, 'what you claim, as in claim = "More epochs help"'),
     "expect": (parse_expectation, 'what would show it, as in expect = "epochs_10 > epochs_5"'),
 }
+
+
+# Expectations -> the same with the exact names of experiments
+
+
+class Experiments:
+    """The experiments of a grid by name; every selection is looked up once."""
+
+    def __init__(self, experiments: Iterable[Experiment]) -> None:
+        self.by_name = {experiment.name: experiment for experiment in experiments}
+        self._optimizers = {experiment.optimizer for experiment in self.by_name.values()}
+        self._named: dict[str, set[str]] = {}
+        # By setting: the experiments that have it, by their optimizer and its value.
+        self._by_value: dict[str, dict[tuple[str, Hashable], list[Experiment]]] = {}
+
+    def select(self, selection: Selection) -> tuple[str, ...]:
+        """Return the names of the selected experiments, in the order of the grid.
+
+        Raises `ExpectationError` for a selection of nothing.
+        """
+        chosen = [
+            self._having(item) if isinstance(item, Condition) else self._called(item)
+            for item in selection
+        ]
+        are_conditions = isinstance(selection[0], Condition)
+        names = set.intersection(*chosen) if are_conditions else set.union(*chosen)
+        if not names:
+            text = shortened(selection_text(selection))
+            raise ExpectationError(f"no experiment has {text} at once; write fewer conditions")
+        return tuple(name for name in self.by_name if name in names)
+
+    def _called(self, name: str) -> set[str]:
+        """Return the names that a name with * and ? stands for."""
+        if name not in self._named:
+            pattern = re.compile(translate(name.replace("[", "[[]")))
+            matching = {name} & self.by_name.keys() or set(filter(pattern.match, self.by_name))
+            if not matching:
+                near = near_match(name, self.by_name)
+                there_are = f"there are {first_few(list(self.by_name), _SHOWN_NAMES)}"
+                hint = f"did you mean {near}?" if near else there_are
+                text = shortened(selection_text((name,)))
+                raise ExpectationError(f"no experiment is called {text}; {hint}")
+            self._named[name] = matching
+        return self._named[name]
+
+    def _having(self, condition: Condition) -> set[str]:
+        """Return the names of the experiments for which a condition holds.
+
+        A value that no experiment has is refused: it is more often a slip than meant.
+        """
+        keys = condition.setting.split(".")
+        if condition.setting not in self._by_value:
+            index = self._by_value[condition.setting] = defaultdict(list)
+            for experiment in self.by_name.values():
+                if (value := value_at(experiment, keys)) is not None:
+                    index[experiment.optimizer, typed(value)].append(experiment)
+        by_value = self._by_value[condition.setting]
+        names: set[str] = set()
+        for value in condition.values:
+            taken = [
+                (optimizer, typed(setting_as_taken(optimizer, keys, value)))
+                for optimizer in self._optimizers
+            ]
+            having = {experiment.name for key in taken for experiment in by_value.get(key, ())}
+            if not having:
+                text = shortened(selection_text((Condition(condition.setting, (value,)),)))
+                known = (value_at(holders[0], keys) for holders in by_value.values())
+                texts = list(dict.fromkeys(show_toml(value) for value in known))
+                hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
+                raise ExpectationError(f"no experiment has {text}; {hint}")
+            names |= having
+        return names
+
+
+def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
+    """Return *expectation* with the exact names of its selections, in the order of the grid.
+
+    Raises `ExpectationError` for an empty selection, for one of several experiments where one
+    number is needed, and for a comparison with itself.
+    """
+    if isinstance(expectation, Equivalence):
+        names = experiments.select(expectation.among)
+        if len(names) == 1:
+            text = shortened(selection_text(expectation.among))
+            raise ExpectationError(f"{text} is one experiment, which has nothing to differ from")
+        return replace(expectation, among=names)
+    sides = tuple(_resolve_side(side, experiments) for side in expectation.sides)
+    _check_not_itself(sides)
+    return replace(expectation, sides=sides)
+
+
+def _resolve_side(side: Side, experiments: Experiments) -> Side:
+    if isinstance(side, Constant):
+        return side
+    if isinstance(side, Contrast):
+        return Contrast(*(_resolve_term(term, experiments) for term in (side.upper, side.lower)))
+    return _resolve_term(side, experiments)
+
+
+def _resolve_term(term: Term, experiments: Experiments) -> Term:
+    names = experiments.select(term.of)
+    if term.quantifier == "one" and len(names) > 1:
+        raise ExpectationError(
+            f"{shortened(selection_text(term.of))} means {len(names)} experiments; "
+            'write "best of", "mean of" or "each of" before it'
+        )
+    return replace(term, of=names)
+
+
+def _check_not_itself(sides: Sequence[Side]) -> None:
+    """Refuse a claim that no results can confirm: that something exceeds itself."""
+    again = [to_text(side) for side, following in pairwise(sides) if side == following]
+    seen: set[str | Condition] = set()
+    for side in sides:
+        if isinstance(side, Contrast) and side.upper == side.lower:
+            again.append(to_text(side.upper))
+        if isinstance(side, Term) and side.quantifier in ("one", "each"):
+            again += [str(name) for name in side.of if name in seen]
+            seen.update(side.of)
+    if again:
+        text = shortened(again[0])
+        raise ExpectationError(f"compares {text} with itself; write two that differ")
+
+
+def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
+    """Raise `ExpectationError` unless all *experiments* will have *metric*."""
+    for experiment in experiments:
+        if METRICS[metric].is_of_test_images and experiment.validation == "test":
+            instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
+            raise ExpectationError(
+                f"{experiment.name} will have no {metric}, since it is validated on the test "
+                f"images; write {instead}, or hold images out as in validation = 10000"
+            )

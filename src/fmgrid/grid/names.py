@@ -53,8 +53,8 @@ def _objection_to_field(field: str | None, spec: str | None, conversion: str | N
     if setting == "seed":
         return "{seed} is not for names; runs of other seeds get _s<seed> by themselves"
     if setting not in FIELDS:
-        shown = printable(setting, 60)
-        return f"{{{shown}}} is no setting{or_near_match(setting, FIELDS, 'there are')}"
+        hint = or_near_match(setting, FIELDS, "there are")
+        return f"{{{printable(setting, 60)}}} is no setting{hint}"
     if index and not SETTINGS[setting].part:
         return f"{setting} is one value; write {{{setting}}}"
     return None

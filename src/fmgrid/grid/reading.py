@@ -14,9 +14,8 @@ from fmgrid.errors import Place, Problem
 from fmgrid.grid.blocks import KINDS, Block, Grid, Kind, RealPath, Written, is_whole, overlay
 from fmgrid.grid.documents import Document, TomlPath, UnreadableError, parse, read_document
 from fmgrid.grid.names import check_template
-from fmgrid.quantities import parse_seconds
 from fmgrid.settings import RIVALS, SETTINGS, Keys, objection_to, show_key, show_toml
-from fmgrid.words import or_near_match, printable
+from fmgrid.words import or_near_match, parse_seconds, printable
 
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
@@ -249,15 +248,15 @@ class _Reader:
         ]
 
     def _settings(
-        self, path: TomlPath, table: Mapping[str, Any], others: Collection[str] = ()
+        self, path: TomlPath, table: Mapping[str, Any], extra_keys: Collection[str] = ()
     ) -> dict[Keys, Written]:
-        """Return the settings of a table, flattened, and the *others* that may stand there."""
+        """Return the settings of a table, flattened, and the *extra_keys* that may stand there."""
         settings: dict[Keys, Written] = {}
         for key, value in table.items():
             for keys, leaf in _leaves((key,), value) if key in SETTINGS else [((key,), value)]:
                 written = self._written((*path, *keys), leaf)
                 rival = _RIVALS.get(key)
-                if key not in others and (objection := _objection_to_key(keys)):
+                if key not in extra_keys and (objection := _objection_to_key(keys)):
                     self._report(written.problem(objection))
                 elif (rival,) in settings:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))

@@ -67,15 +67,16 @@ def to_command(
 
     An option that is None, False or empty was not given; a list is one that was given repeatedly.
     """
-    lists = ((name, one if isinstance(one, list) else [one]) for name, one in options.items())
     pairs = tuple(
         (name, "" if value is True else str(value))
-        for name, values in lists
-        for value in values
+        for name, values in options.items()
+        for value in (values if isinstance(values, list) else [values])
         if value not in (None, False)
     )
     words, folder = tuple(grids), current_folder()
-    if any(printable(word) != word for word in (text, folder, *words, *(v for _, v in pairs))):
+    if any(
+        printable(word) != word for word in (text, folder, *words, *(value for _, value in pairs))
+    ):
         return None
     return Command(
         text=text,

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, TypeAdapter
 
@@ -63,12 +63,7 @@ class Hypothesis(Record):
     resolved: Annotated[Ordering | Equivalence, BeforeValidator(_to_resolved)]  # of exact names
     metric: Name
     place: ShortText  # file:line
-
-
-class RegisteredHypothesis(Hypothesis):
-    """A hypothesis, with the time at which a grid that was run first had it."""
-
-    since: AwareDatetime
+    since: AwareDatetime  # when its grid was read; once it is stored, the first time
 
     @property
     def meaning(self) -> Hashable:
@@ -83,15 +78,17 @@ class GridRecord(Record):
     question: ShortText = ""  # its first comment
     # of the experiments that it spells out itself
     names: Annotated[tuple[Name, ...], List, Field(max_length=_MOST_NAMES)] = ()
-    hypotheses: Annotated[
-        tuple[RegisteredHypothesis, ...], List, Field(max_length=MAX_HYPOTHESES)
-    ] = ()
+    hypotheses: Annotated[tuple[Hypothesis, ...], List, Field(max_length=MAX_HYPOTHESES)] = ()
     # stated before, and no longer
-    withdrawn: Annotated[tuple[RegisteredHypothesis, ...], List] = ()
+    withdrawn: Annotated[tuple[Hypothesis, ...], List] = ()
     commands: Annotated[tuple[LongText, ...], List] = ()  # that ran it, in order
     runs: Annotated[tuple[Command, ...], List] = ()  # those of the commands known as values
     file: Word = ""  # the grid's absolute path without links, "" where it is not known
     root: Word = ""  # the log folder's, to which the others are relative if all of it moves
+
+    def with_command(self, text: str, command: Command | None) -> Self:
+        """Return the record of a grid that a command runs, which is given as text and as values."""
+        return self.model_copy(update={"commands": (text,), "runs": (command,) if command else ()})
 
     @property
     def last_run(self) -> Command | None:
@@ -115,13 +112,13 @@ class GridRecord(Record):
         return typed if self.file in ("", _real(absolute(self.path, folder))) else self.file
 
 
-def unnoted(root: Path, grids: Sequence[GridRecord]) -> list[GridRecord]:
-    """Return the grid records that differ from the stored ones, as `note` would store them."""
+def changed_records(root: Path, grids: Sequence[GridRecord]) -> list[GridRecord]:
+    """Return the records that differ from the stored ones, as `write_records` would store them."""
     with naming(root):
         return [merged for merged, _ in _changes(root, grids, _read_folder(root)[0])]
 
 
-def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
+def write_records(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
     """Store the records of grids; return where damaged records of them are now.
 
     A hypothesis keeps the time at which it was first stored. Raises `StoreError` where that fails.
@@ -133,18 +130,19 @@ def note(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
         for record, former in _changes(root, grids, stored):
             folder.mkdir(parents=True, exist_ok=True)
             places = _places(folder, record)
-            path = next((one for one in places if one not in stored or one in former), places[-1])
+            free = (place for place in places if place not in stored or place in former)
+            path = next(free, places[-1])
             if path.exists() and path not in stored:
                 aside.append(_set_aside(path))
             write_whole(path, seal(record.model_dump()))
             stored[path] = record
-            for other in former - {path}:
-                del stored[other]
-                other.unlink()
+            for outdated in former - {path}:
+                del stored[outdated]
+                outdated.unlink()
     return aside
 
 
-def read_asked(*roots: Path) -> tuple[list[GridRecord], list[str]]:
+def read_records(*roots: Path) -> tuple[list[GridRecord], list[str]]:
     """Return the grid records of log folders, and the reasons why others cannot be read.
 
     Records of one grid in several folders, as from two machines, are made into one.
@@ -161,19 +159,19 @@ def read_asked(*roots: Path) -> tuple[list[GridRecord], list[str]]:
         unread += objections
         known = [*merged]
         for record in stored.values():
-            alike = [one for one in known if _is_alike(one, record)]
+            alike = [candidate for candidate in known if _is_alike(candidate, record)]
             if not alike:
                 merged.append(record)
                 continue
-            same = min(alike, key=lambda one: one.path != record.path)
+            same = min(alike, key=lambda candidate: candidate.path != record.path)
             known.remove(same)  # two records of one folder are two grids
             merged[merged.index(same)] = _joined(same, record)
     return merged, unread
 
 
-def recall(grids: Sequence[GridRecord], noted: Sequence[GridRecord]) -> list[GridRecord]:
-    """Return the records of grids, with the times and commands that are noted of them."""
-    return [_merged(grid, _records_of(grid, grids, noted)) for grid in grids]
+def merge_stored(grids: Sequence[GridRecord], stored: Sequence[GridRecord]) -> list[GridRecord]:
+    """Return the records of grids with the times and commands of the stored ones."""
+    return [_merged(grid, _records_of(grid, grids, stored)) for grid in grids]
 
 
 def _read_folder(root: Path) -> tuple[dict[Path, GridRecord], list[str]]:
@@ -269,62 +267,71 @@ def _changes(
 
 
 def _records_of(
-    grid: GridRecord, grids: Sequence[GridRecord], noted: Sequence[GridRecord]
+    grid: GridRecord, grids: Sequence[GridRecord], stored: Sequence[GridRecord]
 ) -> list[GridRecord]:
     """Return the records of a grid: of files that are gone, and last that of its own file."""
     files = set(map(_file_of, grids))
-    own = [one for one in noted if _file_of(one) == _file_of(grid)]
-    others = [one for one in noted if _file_of(one) not in files and _is_alike(one, grid)]
-    return [one for one in others if not _exists(_file_of(one))] + own
+    own, of_gone_files = [], []
+    for record in stored:
+        file = _file_of(record)
+        if file == _file_of(grid):
+            own.append(record)
+        elif file not in files and _is_alike(record, grid) and not _exists(file):
+            of_gone_files.append(record)
+    return of_gone_files + own
 
 
 def _file_of(record: GridRecord) -> str:
-    """Return the absolute path of a grid; fmgrid 0.1 noted the path that was typed."""
+    """Return the absolute path of a grid; fmgrid 0.1 stored the path that was typed."""
     return record.file or _real(record.path)
 
 
 def _is_alike(record: GridRecord, grid: GridRecord) -> bool:
     """Return whether two records are of one grid, or of one that was moved, renamed or changed."""
-    expected, wanted = (tuple(one.resolved for one in each.hypotheses) for each in (record, grid))
-    if (record.names or expected) == (grid.names or wanted):
+    before, now = (
+        tuple(hypothesis.resolved for hypothesis in version.hypotheses)
+        for version in (record, grid)
+    )
+    if (record.names or before) == (grid.names or now):
         return True
-    shared = {*record.names} & {*grid.names} or {*expected} & {*wanted}
+    shared = {*record.names} & {*grid.names} or {*before} & {*now}
     return record.path == grid.path and bool(shared)
 
 
 def _merged(grid: GridRecord, former: Sequence[GridRecord]) -> GridRecord:
     """Return the record of a grid now, with the times and commands that are known already."""
-    before = [one for each in former for one in (*each.withdrawn, *each.hypotheses)]
-    commands = tuple(dict.fromkeys(line for each in (*former, grid) for line in each.commands))
-    runs = [_with_path(command, each, grid) for each in former for command in each.runs]
+    before = [
+        hypothesis for record in former for hypothesis in (*record.withdrawn, *record.hypotheses)
+    ]
+    commands = tuple(dict.fromkeys(line for record in (*former, grid) for line in record.commands))
+    runs = [_with_path(command, record, grid) for record in former for command in record.runs]
     # The last command comes last, also where it was typed before.
     runs = [*(run for run in dict.fromkeys(runs) if run not in grid.runs), *grid.runs]
     latest = {"commands": commands[-_MOST_COMMANDS:], "runs": tuple(runs[-_MOST_COMMANDS:])}
     return grid.model_copy(update={**latest, **_with_times(grid.hypotheses, before)})
 
 
-def _joined(record: GridRecord, other: GridRecord) -> GridRecord:
+def _joined(first: GridRecord, second: GridRecord) -> GridRecord:
     """Return one record of a grid that was run in two log folders."""
-    both = record, other
     unions = {
-        key: tuple(dict.fromkeys(item for each in both for item in getattr(each, key)))
+        key: tuple(dict.fromkeys((*getattr(first, key), *getattr(second, key))))
         for key in ("names", "hypotheses")
     }
-    question = record.question or other.question
-    now = record.model_copy(update={**unions, "question": question, "commands": (), "runs": ()})
-    return _merged(now, both)
+    question = first.question or second.question
+    now = first.model_copy(update={**unions, "question": question, "commands": (), "runs": ()})
+    return _merged(now, [first, second])
 
 
 def _with_times(
-    stated: Sequence[RegisteredHypothesis], before: Sequence[RegisteredHypothesis]
-) -> dict[str, tuple[RegisteredHypothesis, ...]]:
-    """Return the stated hypotheses and the withdrawn ones, each once, with its earliest time."""
-    distinct: dict[Hashable, RegisteredHypothesis] = {}
-    for one in (*stated, *before):
-        first = distinct.setdefault(one.meaning, one)
-        since = min(first.since, one.since)
-        distinct[one.meaning] = first.model_copy(update={"since": since})
-    every, number = tuple(distinct.values()), len({one.meaning for one in stated})
+    now: Sequence[Hypothesis], before: Sequence[Hypothesis]
+) -> dict[str, tuple[Hypothesis, ...]]:
+    """Return the hypotheses of now and the withdrawn ones, each once, with its earliest time."""
+    distinct: dict[Hashable, Hypothesis] = {}
+    for hypothesis in (*now, *before):
+        first = distinct.setdefault(hypothesis.meaning, hypothesis)
+        since = min(first.since, hypothesis.since)
+        distinct[hypothesis.meaning] = first.model_copy(update={"since": since})
+    every, number = tuple(distinct.values()), len({hypothesis.meaning for hypothesis in now})
     return {"hypotheses": every[:number], "withdrawn": every[number:]}
 
 

@@ -12,7 +12,7 @@ from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, inconclusive_over_all, is_late
-from fmgrid.hypotheses.registry import RegisteredHypothesis
+from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.report.evidence import Evidence
@@ -203,7 +203,7 @@ def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
 
 
 def _hypothesis_row(
-    stated: RegisteredHypothesis, study: Study, verdict: Verdict | None = None
+    stated: Hypothesis, study: Study, verdict: Verdict | None = None
 ) -> dict[str, str]:
     """Return the row of a hypothesis, which has no verdict after it was withdrawn."""
     return {

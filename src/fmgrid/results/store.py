@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
+from fmgrid.errors import DamagedFileError, InputError, StoreError
 from fmgrid.experiment import Run
-from fmgrid.quantities import format_bytes
 from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
 from fmgrid.results.tensorboard import is_event_file, to_events
 from fmgrid.system.disk import UNFINISHED, may_move, move_folder, read_regular, write_whole
 from fmgrid.system.locks import Lock
-from fmgrid.words import without_middle
+from fmgrid.words import format_bytes, without_middle
 
 LOG = "run.log"
 FOLDER_OF_GRIDS = ".grids"  # holds the records of grids
@@ -237,7 +236,7 @@ def find_folders(root: Path) -> Listing:
             if error.errno not in NOT_THERE:
                 raise StoreError(reason) from error
             message = "no such folder; name the folder that fmgrid run wrote to"
-            raise InputError([Problem(Place(str(root)), "", message)]) from error
+            raise InputError.at(str(root), message) from error
         # A results file has the name of the real folder, whatever a link to that is called.
         is_real = folder != root and not folder.is_symlink()
         name = folder.name if is_real else Path(os.path.realpath(folder)).name
