@@ -130,17 +130,17 @@ def test_the_progress_names_runs_that_can_be_told_apart(width: int, running: int
     names = [f"experiment_units_{n}_batch_size_64_learning_rate_0.001" for n in range(running)]
     experiments = [Experiment(name=name) for name in names]
     progress = Progress(9, experiments, lambda: experiments)
-    line = progress.now(width)
+    line = progress.describe_running(width)
     assert len(line) <= width
     told, _, more = line.removeprefix("running: ").partition(" and ")
     shown = told.split(", ")
     assert len(set(shown)) == len(shown)
     assert len(shown) + int(more.removesuffix(" more") or 0) == running
     progress.add(make_run(experiments[0]))
-    assert "55.00%; running: " in progress.now(width)
+    assert "55.00%; running: " in progress.describe_running(width)
 
 
 def test_the_progress_has_whole_names_where_there_is_room() -> None:
     experiments = [Experiment(name=name) for name in ("a_name", "another_name")]
     progress = Progress(9, experiments, lambda: experiments)
-    assert progress.now(80) == "running: a_name, another_name"
+    assert progress.describe_running(80) == "running: a_name, another_name"

@@ -30,7 +30,7 @@ from fmgrid.cli.output import (
     ignore_signals,
     open_closed_streams,
     print_json,
-    reported,
+    report_errors,
     say,
     warn,
 )
@@ -42,7 +42,7 @@ class _Commands(TyperGroup):
     """The commands, with exit codes, and help that names an argument GRID..., not {GRID} <Path>."""
 
     def invoke(self, ctx: Any) -> Any:
-        with reported():
+        with report_errors():
             return super().invoke(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -69,7 +69,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        with reported():
+        with report_errors():
             catch_signals()
             open_closed_streams()
             app()
@@ -203,7 +203,7 @@ def compare(
     """
     from fmgrid.cli import comparing
 
-    comparing.show_comparison(*comparing.find_two([first, second], logdir), json=json)
+    comparing.show_comparison(*comparing.find_pair([first, second], logdir), json=json)
 
 
 @app.command()
@@ -230,8 +230,8 @@ def status(
         return
     warn(*contents.warnings)
     for state, names in sorted(states.items()):
-        named = "" if state == "complete" else first_few(names)
-        print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
+        listed = "" if state == "complete" else first_few(names)
+        print(printable(f"{state:12} {len(names):5}  {listed}".rstrip()))
     if not states:
         print("no runs")
 

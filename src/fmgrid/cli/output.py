@@ -108,7 +108,7 @@ def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn errors that a user can cause into a message and an exit code, without a traceback."""
     try:
         check_address_space()
@@ -146,9 +146,9 @@ def reported() -> Iterator[None]:
 
 def discard(stream: TextIO) -> None:
     """Send the rest of a stream to the null device; Python would complain of it at its exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, stream.fileno())
+    os.close(null_device)
 
 
 def catch_signals() -> None:

@@ -39,8 +39,8 @@ def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int
     titles = [head[0], *(title[:_SHORTEST_TITLE] for title in head[1:])]
 
     def rows_at(limit: int) -> Rows:
-        short = shortened(names, limit)
-        return [[printable(_shorten(cell, short)) for cell in row] for row in rows]
+        short_names = shortened(names, limit)
+        return [[printable(_shorten(cell, short_names)) for cell in row] for row in rows]
 
     def is_too_wide(limit: int) -> bool:
         return _total(_widths(titles, rows_at(limit), cell_len)) > width
