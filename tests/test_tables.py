@@ -9,13 +9,10 @@ import pytest
 
 from command import QUICK, Call, write
 from fmgrid.cli.running import Progress
-from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
 from fmgrid.results.store import Store
-from fmgrid.results.summary import Contents
 from loading import load_grids
 from made_up_runs import make_run
-from made_up_studies import row, run_of
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -94,22 +91,6 @@ def test_a_plan_that_names_another_training_shortens_both_names_alike(
     out = call("plan", "grid.toml")[1]
     first, *others = [line for line in plain(out).splitlines()[1:] if line[:1] != " "]
     assert all(f"with {first.split()[0]}" in " ".join(line.split()) for line in others)
-
-
-@pytest.mark.parametrize("width", [20, 40, 60, 80])
-def test_the_best_runs_can_be_told_apart(
-    width: int, narrow: Narrow, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = [f"experiment_with_units_{n}_and_batch_size_64_of_the_study" for n in range(5)]
-    narrow(width)
-    measured = {"accuracy": 0.81234, "valid_loss": 0.5, "train_loss": 0.5}
-    runs = [run_of(row(name, 0, measured, epochs=n)) for n, name in enumerate(names, 1)]
-    show_best(Contents(runs))
-    told = plain(capsys.readouterr().err)
-    assert told.count("81.23%") == 5
-    assert told.count("0.5000") == 10
-    rows = [line for line in told.splitlines() if line.startswith("exp")]
-    assert len({line.split()[0] for line in rows}) == 5
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80])

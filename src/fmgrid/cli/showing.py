@@ -23,29 +23,20 @@ if TYPE_CHECKING:
     from fmgrid.data.cache import Prepared
     from fmgrid.results.summary import Contents
 
-_BEST_SHOWN = 5
 _SETS_SHOWN = 2  # of images that judge experiments
 _LONGEST_HEADER = 100_000  # bytes
 
 
 def show_best(contents: "Contents") -> None:
-    """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
-    from fmgrid.analysis.experiments import best_by_images, images_of
+    """Name the experiments of highest mean accuracy, on a terminal only: they aren't the data."""
+    from fmgrid.analysis.experiments import best_by_images
     from fmgrid.analysis.study import to_study
 
     if not sys.stderr.isatty():
         return
     sets = best_by_images(to_study(contents, []).configurations, "accuracy")
-    for ranked in sets:
-        if len(sets) > 1:
-            say(f"scored on {images_of(ranked[0])}")
-        rows = []
-        for one in ranked[:_BEST_SHOWN]:
-            losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
-            figures = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-            rows.append([name_of(one), str(len(one.runs)), f"{one.mean('accuracy'):.2%}", *figures])
-        head = ("name", "seeds", "accuracy", "valid loss", "train loss")
-        print_rows(head, rows, [row[0] for row in rows], stderr=True)
+    if sets:
+        say(f"best: {describe_best([ranked[0] for ranked in sets])}")
 
 
 def describe_run(run: Run) -> str:

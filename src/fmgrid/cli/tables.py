@@ -1,6 +1,5 @@
 """Tables for a terminal of any width: names are shortened but stay distinct, figures are whole."""
 
-import sys
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
@@ -18,19 +17,17 @@ _SHORTEST_NAME = 12
 _SHORTEST_TITLE = 6
 
 
-def print_rows(
-    head: Sequence[str], rows: Rows, names: Collection[str] = (), *, stderr: bool = False
-) -> None:
+def print_rows(head: Sequence[str], rows: Rows, names: Collection[str] = ()) -> None:
     """Print rows as a table, or in blocks of lines where the terminal is too narrow.
 
     Each row begins with the name that it is about. The *names* in all cells are shortened as far
     as needed. Other cells may wrap at spaces, and are never cut.
     """
-    target = console(stderr=stderr)
+    target = console()
     with target.capture() as capture:
         target.print(_lay_out(head, rows, names, target.width), soft_wrap=True)
     lines = (line.rstrip() for line in capture.get().splitlines())  # filled up with spaces
-    print("\n".join(lines), file=sys.stderr if stderr else sys.stdout)
+    print("\n".join(lines))
 
 
 def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int) -> Table | str:

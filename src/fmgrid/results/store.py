@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
+from fmgrid.errors import DamagedFileError, InputError, StoreError
 from fmgrid.experiment import Run
 from fmgrid.quantities import format_bytes
 from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
@@ -237,7 +237,7 @@ def find_folders(root: Path) -> Listing:
             if error.errno not in NOT_THERE:
                 raise StoreError(reason) from error
             message = "no such folder; name the folder that fmgrid run wrote to"
-            raise InputError([Problem(Place(str(root)), "", message)]) from error
+            raise InputError.at(str(root), message) from error
         # A results file has the name of the real folder, whatever a link to that is called.
         is_real = folder != root and not folder.is_symlink()
         name = folder.name if is_real else Path(os.path.realpath(folder)).name

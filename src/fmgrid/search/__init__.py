@@ -135,15 +135,11 @@ class Agenda:
 def make_agenda(
     experiments: Iterable[Experiment], store: Store, policy: Policy = DEFAULT_POLICY
 ) -> Agenda:
-    """Look the experiments up in a log folder, and choose the trainings."""
-    return decide([_look_up(experiment, store) for experiment in experiments], store, policy)
-
-
-def decide(items: Sequence[AgendaItem], store: Store, policy: Policy) -> Agenda:
-    """Choose the trainings under a policy.
+    """Look the experiments up in a log folder, and choose the trainings under a policy.
 
     The other runs of the folder are read only if a training is left.
     """
+    items = [_look_up(experiment, store) for experiment in experiments]
     wanted = [item.experiment for item in items if policy.wants(item)]
     search = GridSearch(wanted)
     complete = (item.run for item in items if item.run and item.state == "complete")
