@@ -74,8 +74,8 @@ def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
         for seed, run in experiment.runs.items():
             if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
                 return replace(experiment, name=name, runs={seed: run}, failures=())
-    near = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {near}?" if near else f"there are {first_few(list(scored))}"
+    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
+    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
     message = f"no complete run or experiment in {root}; {hint}"
     raise InputError.at(f"fmgrid compare {name}", message)
 

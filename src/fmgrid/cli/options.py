@@ -29,7 +29,6 @@ Q = TypeVar("Q", int, float)
 
 
 def _read_path(text: str) -> Path:
-    """Return a path with a leading ~ expanded."""
     if not str(text):  # more often a variable that isn't set than the current folder
         raise typer.BadParameter("it is empty; name a file or a folder")
     try:

@@ -103,7 +103,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
     try:
         with translate_os_errors(folder):
-            linked = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
+            images = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
             for name, content in files.items():
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(content)
@@ -115,7 +115,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
                 move_file(staged / name, target / name)
             for path in target.glob(f"{_PICTURES}/*.png"):
                 name = f"{_PICTURES}/{path.name}"
-                if name not in files and any(line.endswith(f"]({name})") for line in linked):
+                if name not in files and any(line.endswith(f"]({name})") for line in images):
                     path.unlink()
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -137,7 +137,6 @@ def show_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
 
 
 def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
-    """Say why there is nothing to report on."""
     warn(*contents.warnings[:_WARNINGS_SHOWN])
     numbers = {
         "failed": sum(len(experiment.failures) for experiment in study.experiments.values()),
@@ -158,7 +157,6 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
 
 
 def _read(page: Path) -> str:
-    """Return the text of a page, "" if it is no file."""
     return read_regular(page, _MOST_BYTES).decode(errors="replace") if page.is_file() else ""
 
 

@@ -226,7 +226,7 @@ def _run_all(
         )
         max_failures = 1 if options.fail_fast else options.max_failures
         runs = []
-        with _shown_live(progress, is_wanted=bool(workers) and not options.quiet):
+        with _live_display(progress, is_wanted=bool(workers) and not options.quiet):
             for run in run_all(GridSearch(agenda.wanted), store, executor, to_task, agenda.sources):
                 runs.append(run)
                 _report(run, progress, options)
@@ -268,8 +268,7 @@ def _check_components(
 
 
 @contextmanager
-def _shown_live(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
-    """Show the progress on a terminal."""
+def _live_display(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
     if not is_wanted or not sys.stderr.isatty():
         yield
         return

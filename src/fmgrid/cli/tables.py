@@ -52,12 +52,12 @@ def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int
         return _to_blocks(head, whole)
     # Cells that need not wrap come before titles that need not be cut.
     for wanted in (_widths(titles, cells, cell_len), _widths(head, cells, cell_len)):
-        widths = _grown(widths, wanted, width)
+        widths = _widen(widths, wanted, width)
     return _to_table(head, cells, widths)
 
 
-def _shorten(cell: str, short: dict[str, str]) -> str:
-    return short.get(cell) or " ".join(short.get(word, word) for word in cell.split(" "))
+def _shorten(cell: str, names: dict[str, str]) -> str:
+    return names.get(cell) or " ".join(names.get(word, word) for word in cell.split(" "))
 
 
 def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()) -> Table:
@@ -71,11 +71,11 @@ def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()
 
 def _to_blocks(head: Sequence[str], rows: Rows) -> str:
     """Return a line with each row's name, and below it a line for every other cell."""
-    across = max(map(len, head))
+    title_width = max(map(len, head))
     lines = []
-    for first, *others in rows:
-        titled = zip(head[1:], others, strict=True)
-        lines += [first, *(f"  {title:{across}}  {cell}" for title, cell in titled if cell)]
+    for name, *cells in rows:
+        titled = zip(head[1:], cells, strict=True)
+        lines += [name, *(f"  {title:{title_width}}  {cell}" for title, cell in titled if cell)]
     return "\n".join(lines)
 
 
@@ -87,15 +87,15 @@ def _widths(titles: Sequence[str], rows: Rows, measure: Callable[[str], int]) ->
     ]
 
 
-def _grown(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
+def _widen(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
     """Give the room that is left to the columns that want least more."""
-    grown = list(widths)
+    widened = list(widths)
     room = width - _total(widths)
     for index in sorted(range(len(widths)), key=lambda index: wanted[index] - widths[index]):
         more = max(0, min(room, wanted[index] - widths[index]))
-        grown[index] += more
+        widened[index] += more
         room -= more
-    return grown
+    return widened
 
 
 def _total(widths: Sequence[int]) -> int:

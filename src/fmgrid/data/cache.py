@@ -165,7 +165,7 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         choice, folder = "--data-dir", data_dir.absolute()
     elif info.has_choice and (text := os.environ.get("FMGRID_DATA")):
         choice = "FMGRID_DATA"
-        folder = _expanded(choice, text, "name the folder with the four files")
+        folder = _expand(choice, text, "name the folder with the four files")
     else:
         return None, ""
     try:
@@ -202,15 +202,15 @@ def _cache_folder() -> Path:
     import platformdirs
 
     if path := os.environ.get("FMGRID_CACHE"):
-        return _expanded("FMGRID_CACHE", path, _REMEDY)
+        return _expand("FMGRID_CACHE", path, _REMEDY)
     try:
         default = platformdirs.user_cache_dir("fmgrid")
     except (OSError, RuntimeError) as error:  # no home folder is known
         raise DataError(f"the usual cache folder is not known: {error}; {_REMEDY}") from error
-    return _expanded("the usual cache folder", default, _REMEDY)
+    return _expand("the usual cache folder", default, _REMEDY)
 
 
-def _expanded(origin: str, text: str, remedy: str) -> Path:
+def _expand(origin: str, text: str, remedy: str) -> Path:
     """Return the absolute path that a variable means. Raises `DataError` if it means none."""
     try:
         return expand_home(text).absolute()
