@@ -23,7 +23,7 @@ UPSTREAM_NAMES = {"train": "train", "test": "t10k"}
 
 def make_files() -> dict[str, bytes]:
     """Return the unpacked idx files, by name."""
-    real = prepare("fashion-mnist", say=print).folder
+    real = prepare("fashion-mnist", inform=print).folder
     files = {}
     for split, every in EVERY.items():
         labels = np.load(real / f"{split}_labels.npy")

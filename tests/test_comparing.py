@@ -12,7 +12,7 @@ import pytest
 
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.cli import status
-from fmgrid.cli.comparing import find_two, show_comparison
+from fmgrid.cli.comparing import find_pair, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
@@ -132,9 +132,9 @@ def logs(tmp_path: Path) -> Path:
 
 
 def test_a_name_is_an_experiment_and_with_its_seed_a_run(logs: Path) -> None:
-    found = find_two(["few", "more_s0"], logs)
+    found = find_pair(["few", "more_s0"], logs)
     assert [list(one.runs) for one in found] == [[0, 1], [0]]
-    found = find_two([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
+    found = find_pair([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
     assert [list(one.runs) for one in found] == [[1], [0, 1]]
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_compared_is_refused(
 ) -> None:
     monkeypatch.chdir(logs.parent)
     with pytest.raises(InputError) as raised:
-        find_two(names, Path("logs"))
+        find_pair(names, Path("logs"))
     assert told in str(raised.value)
 
 
@@ -162,14 +162,14 @@ def test_a_hint_names_a_handful(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path, f"e{number}")
     with pytest.raises(InputError) as raised:
-        find_two(["zzz", "e1"], tmp_path)
+        find_pair(["zzz", "e1"], tmp_path)
     assert str(raised.value).endswith("there are e0, e1, e2, e3, e4, e5 and 14 more")
 
 
 @pytest.mark.parametrize("names", [("/", "/"), ("/usr", "/etc"), ("few", "/.."), ("//", "few")])
 def test_the_root_of_the_disk_is_no_log_folder(logs: Path, names: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="is no run: a log folder lies deeper"):
-        find_two(names, logs)
+        find_pair(names, logs)
 
 
 def test_the_folder_of_a_run_is_found_by_any_path_to_it(
@@ -178,7 +178,7 @@ def test_the_folder_of_a_run_is_found_by_any_path_to_it(
     (logs.parent / "link").symlink_to(logs / "few_s1")
     monkeypatch.chdir(logs / "more_s1")
     for path in (".", "../more_s1", str(logs / "few" / ".." / "more_s1")):
-        (one, other) = find_two([path, str(logs.parent / "link")], Path("nowhere"))
+        (one, other) = find_pair([path, str(logs.parent / "link")], Path("nowhere"))
         assert [list(found.runs) for found in (one, other)] == [[1], [1]]
 
 
@@ -186,7 +186,7 @@ def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
     logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
-    found = find_two(["few", "more"], logs)
+    found = find_pair(["few", "more"], logs)
     assert [list(one.runs) for one in found] == [[0], [0, 1]]
     assert f"{logs}/few_s1: cannot be listed: Permission denied" in capsys.readouterr().err
 

@@ -252,7 +252,7 @@ def test_importing_the_module_imports_neither_torch_nor_numpy() -> None:
 def test_the_cache_is_used_without_asking_any_source(cache: Path) -> None:
     first = data.prepare("fashion-mnist-sample")
     heard: list[str] = []
-    again = data.prepare("fashion-mnist-sample", say=heard.append)
+    again = data.prepare("fashion-mnist-sample", inform=heard.append)
     assert heard == []
     assert bits(again.folder) == bits(first.folder)
     assert str(cache) in again.source
@@ -485,7 +485,7 @@ def test_apt_get_downloads_the_package_where_nothing_else_works(
         f'cp -r "{published}" "$3/usr/share/datasets/fashion-mnist"',
     )
     heard: list[str] = []
-    prepared = data.prepare("fashion-mnist", say=heard.append)
+    prepared = data.prepare("fashion-mnist", inform=heard.append)
     assert "apt-get" in prepared.source
     assert bits(prepared.folder) == bits(real_data.folder)
     assert [line.rpartition("trying ")[2].split()[0] for line in heard] == [
@@ -617,7 +617,7 @@ def test_arrays_that_hold_other_numbers_are_made_again(
     numbers = change(np.load(folder / array))
     np.save(folder / array, numbers)
     heard: list[str] = []
-    assert bits(data.prepare("fashion-mnist-sample", say=heard.append).folder) == bits(
+    assert bits(data.prepare("fashion-mnist-sample", inform=heard.append).folder) == bits(
         sample_data.folder
     )
     assert f"{array}: damaged" in heard[0]
@@ -645,7 +645,7 @@ def test_a_damaged_cache_that_cannot_be_rebuilt_is_an_error(
     flip_a_byte(folder / ARRAYS[3])
     heard: list[str] = []
     with pytest.raises(DataError, match="no source has it"):
-        data.prepare("fashion-mnist", say=heard.append)
+        data.prepare("fashion-mnist", inform=heard.append)
     assert f"{ARRAYS[3]}: damaged" in heard[0]
 
 
@@ -848,7 +848,7 @@ def test_two_processes_take_turns_and_only_the_first_decodes(
     cache.mkdir()
     code = (
         "import functools\nfrom fmgrid.data import cache as data\n"
-        "data.prepare('fashion-mnist-sample', say=functools.partial(print, flush=True))"
+        "data.prepare('fashion-mnist-sample', inform=functools.partial(print, flush=True))"
     )
     with filelock.FileLock(cache / "fashion-mnist-sample.lock"):
         both = [

@@ -113,7 +113,7 @@ def test_an_owner_on_another_host_is_named_with_the_file_to_remove(
     marker.write_text("123\nfaraway\n")
     heard: list[str] = []
     with pytest.raises(DataError, match=rf"process 123 on faraway; if .* remove {marker}"):
-        cache.prepare("fashion-mnist-sample", say=heard.append)
+        cache.prepare("fashion-mnist-sample", inform=heard.append)
     assert str(marker) in heard[0]
     marker.unlink()
     cache.prepare("fashion-mnist-sample")

@@ -17,7 +17,7 @@ import pytest
 from check_report import objections
 from command import fmgrid, write
 from fmgrid.analysis.study import Study
-from fmgrid.cli.reporting import check_place, load_study, place, write_report
+from fmgrid.cli.reporting import check_output_folder, load_study, write_files, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
 from fmgrid.hypotheses.registry import GridRecord
@@ -325,7 +325,7 @@ def test_what_would_be_read_for_ever_is_no_page_of_a_report(
         page.touch()
         os.truncate(page, 10**12)
     with pytest.raises(FmgridError, match=r"which may be your own|larger than 100,000,000 bytes"):
-        check_place(tmp_path)
+        check_output_folder(tmp_path)
 
 
 def test_a_report_is_written_where_a_folder_cannot_be_renamed(
@@ -340,7 +340,7 @@ def test_a_report_is_written_where_a_folder_cannot_be_renamed(
 
     monkeypatch.setattr(os, "rename", refuse)
     files = {"report.md": b"words", "visualizations/a.png": b"picture"}
-    place(tmp_path / "r", files)
+    write_files(tmp_path / "r", files)
     found = {name: (tmp_path / "r" / name).read_bytes() for name in files}
     assert found == files
     assert [path.name for path in tmp_path.iterdir()] == ["r"]

@@ -9,7 +9,7 @@ from fmgrid.execution import Finished, Report
 from fmgrid.execution.inline import Inline
 from fmgrid.experiment import Experiment, Failure, Run
 from fmgrid.results.store import Store
-from fmgrid.search import Surveyed, make_agenda
+from fmgrid.search import AgendaItem, make_agenda
 from fmgrid.settings import describe_change
 from fmgrid.training.costs import estimate_seconds
 from made_up_grids import InTurn, run_agenda, run_made_up
@@ -60,7 +60,7 @@ def run(experiments: Iterable[Experiment], store: Store, train: Train) -> list[R
     return run_made_up(experiments, store, train)
 
 
-def survey(experiments: Iterable[Experiment], store: Store) -> list[Surveyed]:
+def survey(experiments: Iterable[Experiment], store: Store) -> list[AgendaItem]:
     return list(make_agenda(experiments, store).items)
 
 

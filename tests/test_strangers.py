@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from fmgrid.analysis.study import by_experiment
 from fmgrid.cli import app
-from fmgrid.cli.comparing import find_two, show_comparison
+from fmgrid.cli.comparing import find_pair, show_comparison
 from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
@@ -217,7 +217,7 @@ def read_all(logs: Path) -> None:
     by_experiment(study)
     to_document(weigh(study), (), logs, "fmgrid report")
     try:
-        pair = find_two(["odd", "good"], logs)
+        pair = find_pair(["odd", "good"], logs)
     except FmgridError:
         return
     for as_json in (False, True):

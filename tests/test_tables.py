@@ -9,13 +9,10 @@ import pytest
 
 from command import QUICK, Call, write
 from fmgrid.cli.running import Progress
-from fmgrid.cli.showing import show_best
 from fmgrid.experiment import Experiment
 from fmgrid.results.store import Store
-from fmgrid.results.summary import Contents
 from loading import load_grids
 from made_up_runs import make_run
-from made_up_studies import row, run_of
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -97,22 +94,6 @@ def test_a_plan_that_names_another_training_shortens_both_names_alike(
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80])
-def test_the_best_runs_can_be_told_apart(
-    width: int, narrow: Narrow, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = [f"experiment_with_units_{n}_and_batch_size_64_of_the_study" for n in range(5)]
-    narrow(width)
-    measured = {"accuracy": 0.81234, "valid_loss": 0.5, "train_loss": 0.5}
-    runs = [run_of(row(name, 0, measured, epochs=n)) for n, name in enumerate(names, 1)]
-    show_best(Contents(runs))
-    told = plain(capsys.readouterr().err)
-    assert told.count("81.23%") == 5
-    assert told.count("0.5000") == 10
-    rows = [line for line in told.splitlines() if line.startswith("exp")]
-    assert len({line.split()[0] for line in rows}) == 5
-
-
-@pytest.mark.parametrize("width", [20, 40, 60, 80])
 def test_no_figure_of_a_run_is_cut(width: int, call: Call, narrow: Narrow) -> None:
     store = Store(Path("modellogs"))
     store.begin("mlp")
@@ -130,17 +111,17 @@ def test_the_progress_names_runs_that_can_be_told_apart(width: int, running: int
     names = [f"experiment_units_{n}_batch_size_64_learning_rate_0.001" for n in range(running)]
     experiments = [Experiment(name=name) for name in names]
     progress = Progress(9, experiments, lambda: experiments)
-    line = progress.now(width)
+    line = progress.describe_running(width)
     assert len(line) <= width
     told, _, more = line.removeprefix("running: ").partition(" and ")
     shown = told.split(", ")
     assert len(set(shown)) == len(shown)
     assert len(shown) + int(more.removesuffix(" more") or 0) == running
     progress.add(make_run(experiments[0]))
-    assert "55.00%; running: " in progress.now(width)
+    assert "55.00%; running: " in progress.describe_running(width)
 
 
 def test_the_progress_has_whole_names_where_there_is_room() -> None:
     experiments = [Experiment(name=name) for name in ("a_name", "another_name")]
     progress = Progress(9, experiments, lambda: experiments)
-    assert progress.now(80) == "running: a_name, another_name"
+    assert progress.describe_running(80) == "running: a_name, another_name"

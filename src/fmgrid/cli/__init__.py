@@ -29,7 +29,7 @@ from fmgrid.cli.output import (
     ignore_signals,
     open_closed_streams,
     print_json,
-    reported,
+    report_errors,
     say,
     warn,
 )
@@ -41,7 +41,7 @@ class _Commands(TyperGroup):
     """The commands, with exit codes, and help that names an argument GRID..., not {GRID} <Path>."""
 
     def invoke(self, ctx: Any) -> Any:
-        with reported():
+        with report_errors():
             return super().invoke(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -68,7 +68,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        with reported():
+        with report_errors():
             catch_signals()
             open_closed_streams()
             app()
@@ -202,7 +202,7 @@ def compare(
     """
     from fmgrid.cli import comparing
 
-    comparing.show_comparison(*comparing.find_two([first, second], logdir), json=json)
+    comparing.show_comparison(*comparing.find_pair([first, second], logdir), json=json)
 
 
 @app.command()
@@ -229,8 +229,8 @@ def status(
         return
     warn(*contents.warnings)
     for state, names in sorted(states.items()):
-        named = "" if state == "complete" else first_few(names)
-        print(printable(f"{state:12} {len(names):5}  {named}".rstrip()))
+        listed = "" if state == "complete" else first_few(names)
+        print(printable(f"{state:12} {len(names):5}  {listed}".rstrip()))
     if not states:
         print("no runs")
 

@@ -26,7 +26,7 @@ from fmgrid.words import counted, first_few, near_match, printable
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
 
 
-def find_two(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
+def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     """Return two experiments or single runs of them, given by their names or folders.
 
     Raises `InputError` if one has no complete run, or if they are the same runs.
@@ -38,9 +38,8 @@ def find_two(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     pair = [_find(name, studies[root], root) for root, name in located]
     first, second = (experiment.runs.items() for experiment in pair)
     if first <= second or first >= second:
-        both = " ".join(names)
         message = "both are the same runs, or one is a part of the other"
-        raise InputError.at(f"fmgrid compare {both}", message)
+        raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
     return pair
 
 
@@ -59,29 +58,31 @@ def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool
     print()
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
     print_rows(("metric", *names, "difference", "95% interval", "p"), rows)
-    _say_how_sure(comparison)
+    _show_certainty(comparison)
     if are_confounded(first, second):
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
 
 
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    scored = {known: one for known, one in study.experiments.items() if one.runs}
+    scored = {
+        label: experiment for label, experiment in study.experiments.items() if experiment.runs
+    }
     if name in scored:
         return scored[name]
-    for one in scored.values():
-        for seed, run in one.runs.items():
-            if name in (run.run, run.folder, f"{one.name}_s{seed}"):
-                return replace(one, name=name, runs={seed: run}, failures=())
-    near = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {near}?" if near else f"there are {first_few(list(scored))}"
+    for experiment in scored.values():
+        for seed, run in experiment.runs.items():
+            if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
+                return replace(experiment, name=name, runs={seed: run}, failures=())
+    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
+    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
     message = f"no complete run or experiment in {root}; {hint}"
     raise InputError.at(f"fmgrid compare {name}", message)
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     label = METRICS[metric].label
-    values = (show_value(one.mean, metric) for one in (pair.first, pair.second))
+    values = (show_value(estimate.mean, metric) for estimate in (pair.first, pair.second))
     difference = pair.difference
     if difference is None:
         return [label, *values, "", "", ""]
@@ -90,22 +91,22 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
     return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
 
 
-def _say_how_sure(comparison: Comparison) -> None:
+def _show_certainty(comparison: Comparison) -> None:
     first, second, seeds = comparison.first, comparison.second, comparison.seeds
-    if other_images := _other_images(comparison):
-        say(other_images)
+    if reason := _explain_different_images(comparison):
+        say(reason)
     elif not seeds:
         means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
         say(f"they share no seed, and are not compared: {means}; {_REMEDY}")
     differences = [pair.difference for pair in comparison.metrics.values() if pair.difference]
     if not differences:
         return
-    alone = [
-        f"{len(one.runs) - len(seeds)} of {one.name}"
-        for one in (first, second)
-        if len(one.runs) > len(seeds)
+    unpaired = [
+        f"{len(experiment.runs) - len(seeds)} of {experiment.name}"
+        for experiment in (first, second)
+        if len(experiment.runs) > len(seeds)
     ]
-    left_out = f"; {' and '.join(alone)} left out" if alone else ""
+    left_out = f"; {' and '.join(unpaired)} left out" if unpaired else ""
     number = f"{counted(len(seeds), 'seed')} ({first_few(list(map(str, seeds)))})"
     order = f"differences are {second.name} minus {first.name}"
     say(f"over {number}, paired{left_out}; {order}")
@@ -117,12 +118,14 @@ def _say_how_sure(comparison: Comparison) -> None:
         say("p values are Holm's over the metrics")
 
 
-def _other_images(comparison: Comparison) -> str:
+def _explain_different_images(comparison: Comparison) -> str:
     """Return the reason why figures of two experiments are not compared; "" where they are."""
-    both = comparison.first, comparison.second
-    if are_scored_alike(both):
+    pair = comparison.first, comparison.second
+    if are_scored_alike(pair):
         return ""
-    images = ", ".join(f"{one.name} is scored on {images_of(one)}" for one in both)
+    images = ", ".join(
+        f"{experiment.name} is scored on {images_of(experiment)}" for experiment in pair
+    )
     return f"{images}: figures of different images are not compared"
 
 
@@ -133,7 +136,7 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
         "seeds": comparison.seeds,
         "settings": comparison.settings,
         "confounded": are_confounded(comparison.first, comparison.second),
-        "not_compared": _other_images(comparison),
+        "not_compared": _explain_different_images(comparison),
         "metrics": {
             metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}
             for metric, pair in comparison.metrics.items()

@@ -28,7 +28,6 @@ Q = TypeVar("Q", int, float)
 
 
 def _read_path(text: str) -> Path:
-    """Return a path with a leading ~ expanded."""
     if not str(text):  # more often a variable that isn't set than the current folder
         raise typer.BadParameter("it is empty; name a file or a folder")
     try:
@@ -148,7 +147,7 @@ class RunOptions(GridOptions):
     def __post_init__(self) -> None:
         _ = self.limits()
 
-    def tell(self, text: str) -> None:
+    def inform(self, text: str) -> None:
         """Say something, but not with --quiet."""
         if not self.quiet:
             say(text)
@@ -168,13 +167,13 @@ class RunOptions(GridOptions):
         typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
         text = command_line(["fmgrid", *sys.argv[1:]])
         words = [typed.get(grid, str(grid)) for grid in self.grids]
-        given = {
+        values = {
             parameter.opts[0]: getattr(self, parameter.name)
             for parameter in self.context.command.params
             if parameter.name and parameter.name not in _NOTED_APART
         }
         seeds = _parse_seeds(self.seeds) if self.seeds else ()
-        return to_command(text, words, self.logdir, given, seeds)
+        return to_command(text, words, self.logdir, values, seeds)
 
 
 _NOTED_APART = {"grids", "logdir", "seeds", "dry_run"}
@@ -185,8 +184,8 @@ def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable
 
     def decorate(command: Callable[[T], None]) -> Callable[..., None]:
         @wraps(command)
-        def wrapped(**given: Any) -> None:
-            command(options(**given))
+        def wrapped(**values: Any) -> None:
+            command(options(**values))
 
         wrapped.__signature__ = signature(options)  # type: ignore[attr-defined]
         return wrapped

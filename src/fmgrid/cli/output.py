@@ -75,14 +75,14 @@ def print_json(answer: object) -> None:
 
 def open_closed_streams() -> None:
     """Let a command run whose stdout or stderr was closed by its caller, or has few letters."""
-    codecs.register_error("fmgrid", _in_few_letters)
+    codecs.register_error("fmgrid", _replace_missing_letters)
     for name in ("stdout", "stderr"):
         # Python has None for a closed one; the null device stays open as long as the process.
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        setattr(sys, name, _lossless(stream))
+        setattr(sys, name, _make_lossless(stream))
 
 
-def _lossless(stream: TextIO) -> TextIO:
+def _make_lossless(stream: TextIO) -> TextIO:
     """Return a stream that writes all of a text, letters that it lacks too, or raises an error.
 
     A caller may have made its pipe non-blocking, or Python's streams unbuffered, as containers
@@ -100,7 +100,7 @@ def _lossless(stream: TextIO) -> TextIO:
     return stream
 
 
-def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+def _replace_missing_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     """Write what an encoding has no letters for: plainly where that can be, or else escaped."""
     if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
         return _PLAIN[error.object[error.start]], error.start + 1
@@ -108,7 +108,7 @@ def _in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn errors that a user can cause into a message and an exit code, without a traceback."""
     try:
         check_address_space()
@@ -146,9 +146,9 @@ def reported() -> Iterator[None]:
 
 def discard(stream: TextIO) -> None:
     """Send the rest of a stream to the null device; Python would complain of it at its exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, stream.fileno())
+    os.close(null_device)
 
 
 def catch_signals() -> None:

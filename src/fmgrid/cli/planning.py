@@ -12,7 +12,7 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError, Place, Problem, StoreError
 from fmgrid.grid import Definition, Plan
 from fmgrid.results.store import Store
-from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, Surveyed, make_agenda
+from fmgrid.search import DEFAULT_POLICY, Agenda, AgendaItem, Policy, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
 from fmgrid.words import counted, first_few, format_seconds
 
@@ -27,7 +27,7 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
     """
     plan, store, workers = options.load(), Store(options.logdir), options.count_workers()
     warn_of_unanswerable(plan)
-    agenda = make_agenda((one.experiment for one in plan.definitions), store, policy)
+    agenda = make_agenda((definition.experiment for definition in plan.definitions), store, policy)
     refusals = _find_refusals(plan.definitions, agenda, store)
     if options.json:
         estimate = {"estimated_seconds": _wall_seconds(agenda, workers), "workers": workers}
@@ -45,12 +45,12 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
 
 def make_checked_agenda(plan: Plan, store: Store, policy: Policy) -> Agenda:
     """Decide what run trains. Raises `StoreError` or `InputError` for runs that are in the way."""
-    agenda = make_agenda((one.experiment for one in plan.definitions), store, policy)
+    agenda = make_agenda((definition.experiment for definition in plan.definitions), store, policy)
     blocked = [item.note for item in agenda.items if item.state == "blocked"]
     if blocked:
         more = f" (and {len(blocked) - 1} more like this)" if len(blocked) > 1 else ""
         raise StoreError(f"{blocked[0]}{more}")
-    if problems := [*_in_the_way(plan.definitions, agenda, store)]:
+    if problems := [*_find_blocked(plan.definitions, agenda, store)]:
         raise InputError(problems)
     return agenda
 
@@ -84,7 +84,7 @@ def _find_refusals(
     definitions: Sequence[Definition], agenda: Agenda, store: Store
 ) -> list[Problem]:
     """Return everything that run would refuse, at once or later."""
-    problems = [*_in_the_way(definitions, agenda, store)]
+    problems = [*_find_blocked(definitions, agenda, store)]
     root = Place(f"--logdir {store.root}")
     if os.path.lexists(store.root) and not store.root.is_dir():
         problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
@@ -96,7 +96,7 @@ def _find_refusals(
     return problems
 
 
-def _in_the_way(
+def _find_blocked(
     definitions: Sequence[Definition], agenda: Agenda, store: Store
 ) -> Iterator[Problem]:
     """Yield a problem for all runs that are refused for one reason."""
@@ -118,11 +118,11 @@ def _in_the_way(
             yield Problem(definition.place, name, message)
         else:
             names = first_few([item.experiment.run_name for _, item in pairs], _NAMES_SHOWN)
-            every = f"so for {counted(len(pairs), 'run')}: {names}"
-            yield Problem(place, "".join(changed[:1]), f"{message}; {every}")
+            runs = f"so for {counted(len(pairs), 'run')}: {names}"
+            yield Problem(place, "".join(changed[:1]), f"{message}; {runs}")
 
 
-def _place_of(definition: Definition, item: Surveyed) -> Place:
+def _place_of(definition: Definition, item: AgendaItem) -> Place:
     """Return the place of the first changed setting; the file where none is written."""
     for setting in item.changed[:1]:
         if any(keys[0] == setting for keys in definition.written):
@@ -154,13 +154,16 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
 def _print_plan(agenda: Agenda) -> None:
     leaders = {experiment.prefix_key: experiment.run_name for experiment in agenda.trainings}
     costs = {
-        one.run_name: f"with {leaders.get(one.prefix_key, 'a finished run')}"
-        for one in agenda.wanted
+        experiment.run_name: f"with {leaders.get(experiment.prefix_key, 'a finished run')}"
+        for experiment in agenda.wanted
     }
-    costs |= {one.run_name: f"{estimate_seconds(one):.1f}" for one in agenda.trainings}
+    costs |= {
+        experiment.run_name: f"{estimate_seconds(experiment):.1f}"
+        for experiment in agenda.trainings
+    }
     settings = [flat_settings(item.experiment) for item in agenda.items]
-    every = dict.fromkeys(name for flat in settings for name in flat)
-    differing = [name for name in every if len({flat.get(name, "") for flat in settings}) > 1]
+    names = dict.fromkeys(name for flat in settings for name in flat)
+    differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
     rows = []
     for item, flat in zip(agenda.items, settings, strict=True):
         name = item.experiment.run_name

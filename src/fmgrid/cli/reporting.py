@@ -22,7 +22,7 @@ from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
 from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
 from fmgrid.report.overview import deciding_figures
-from fmgrid.results.store import naming
+from fmgrid.results.store import translate_os_errors
 from fmgrid.results.summary import Contents, read_runs
 from fmgrid.system.disk import move_file, move_folder, read_regular
 from fmgrid.words import command_line, counted, first_few
@@ -33,16 +33,16 @@ _MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a 
 _WARNINGS_SHOWN = 20
 
 
-def load_study(logdir: Path, grids: Sequence[GridRecord] | None = None) -> Study:
-    """Return the study in a folder; *asked* replaces the grids that are noted there.
+def load_study(logdir: Path, records: Sequence[GridRecord] | None = None) -> Study:
+    """Return the study in a folder; *records* replaces the grids that are stored there.
 
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     contents = read_runs(logdir, with_history=True)
     # The folder itself may only hold the log folders of several machines.
-    noted, unread = read_records(*dict.fromkeys([logdir, *contents.grids]))
+    stored, unread = read_records(*dict.fromkeys([logdir, *contents.grids]))
     contents.warnings += unread
-    study = to_study(contents, noted if grids is None else merge_stored(grids, noted))
+    study = to_study(contents, stored if records is None else merge_stored(records, stored))
     if not study.scored:
         _refuse(logdir, study, contents)
     return study
@@ -58,41 +58,41 @@ def write_report(
     """
     from fmgrid import plots
 
-    check_place(output)
+    check_output_folder(output)
     evidence = weigh(study, reference)
     pictures: list[tuple[str | None, Picture]] = []
     files: dict[str, bytes] = {}
-    for drawn in plots.draw_all(study, evidence.effects):
-        files[f"{_PICTURES}/{drawn.name}.png"] = plots.to_png(drawn.figure)
+    for picture in plots.draw_all(study, evidence.effects):
+        files[f"{_PICTURES}/{picture.name}.png"] = plots.to_png(picture.figure)
         # A caption is text, and holds names of any kind.
-        caption, svg = plain(drawn.caption), plots.to_svg(drawn.figure)
-        pictures.append((drawn.group, Picture(drawn.name, drawn.title, caption, svg)))
+        caption, svg = plain(picture.caption), plots.to_svg(picture.figure)
+        pictures.append((picture.group, Picture(picture.name, picture.title, caption, svg)))
     document = to_document(evidence, pictures, logdir, command)
     for name, text in zip(_PAGES, (to_markdown(document), to_html(document)), strict=True):
         files[name] = text.encode()
-    place(output, files)
+    write_files(output, files)
     return evidence, [output / name for name in files]
 
 
-def check_place(folder: Path) -> None:
+def check_output_folder(folder: Path) -> None:
     """Refuse a folder with pages or pictures that may not be fmgrid's.
 
     Raises `InputError`; `StoreError` where that cannot be told.
     """
-    with naming(folder):
+    with translate_os_errors(folder):
         is_file = folder.exists() and not folder.is_dir()
-        strangers = [  # a page says itself whose it is, and the first one whose pictures are there
+        foreign = [  # a page says itself whose it is, and the first one whose pictures are there
             name
             for name, page in zip((*_PAGES, _PICTURES), (*_PAGES, _PAGES[0]), strict=True)
             if (folder / name).exists() and MARK not in _read(folder / page)
         ]
-    if is_file or strangers:
-        names = first_few(strangers)
+    if is_file or foreign:
+        names = first_few(foreign)
         message = f"holds {names}, which may be your own; name another folder"
         raise InputError.at(f"-o {folder}", "is a file; name a folder" if is_file else message)
 
 
-def place(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder, by their paths in it, when all of them are there to be written.
 
     Pictures that only the older report has go. Raises `StoreError`, and then the folder is as it
@@ -102,8 +102,8 @@ def place(folder: Path, files: Mapping[str, bytes]) -> None:
     is_new = not target.exists()
     staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
     try:
-        with naming(folder):
-            linked = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
+        with translate_os_errors(folder):
+            images = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
             for name, content in files.items():
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(content)
@@ -115,7 +115,7 @@ def place(folder: Path, files: Mapping[str, bytes]) -> None:
                 move_file(staged / name, target / name)
             for path in target.glob(f"{_PICTURES}/*.png"):
                 name = f"{_PICTURES}/{path.name}"
-                if name not in files and any(line.endswith(f"]({name})") for line in linked):
+                if name not in files and any(line.endswith(f"]({name})") for line in images):
                     path.unlink()
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -137,7 +137,6 @@ def show_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> Non
 
 
 def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
-    """Say why there is nothing to report on."""
     warn(*contents.warnings[:_WARNINGS_SHOWN])
     numbers = {
         "failed": len(study.failures),
@@ -158,12 +157,11 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
 
 
 def _read(page: Path) -> str:
-    """Return the text of a page, "" if it is no file."""
     return read_regular(page, _MOST_BYTES).decode(errors="replace") if page.is_file() else ""
 
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
-    open_ = inconclusive_over_all(evidence.verdicts)
+    open_verdicts = inconclusive_over_all(evidence.verdicts)
     noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],
@@ -182,7 +180,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 **verdict.stated.model_dump(mode="json"),
                 "resolved": to_text(verdict.stated.resolved),
                 "verdict": verdict.word,
-                "verdict_over_all": "INCONCLUSIVE" if verdict in open_ else verdict.word,
+                "verdict_over_all": "INCONCLUSIVE" if verdict in open_verdicts else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,
                 "figures": deciding_figures(verdict),
                 "more_seeds": verdict.more_seeds,

@@ -36,7 +36,7 @@ from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.results.store import Store
-from fmgrid.search import Agenda, GridSearch, Policy, Surveyed, make_agenda
+from fmgrid.search import Agenda, AgendaItem, GridSearch, Policy, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
@@ -110,20 +110,20 @@ class Progress:
         bar = ProgressBar(total=max(self._cost, 1e-9), completed=self._spent, width=24)
         grid.add_row(bar, Text(", ".join(words), no_wrap=True, overflow="ellipsis"))
         yield grid
-        yield Text(self.now(options.max_width), no_wrap=True, overflow="ellipsis")
+        yield Text(self.describe_running(options.max_width), no_wrap=True, overflow="ellipsis")
 
-    def now(self, width: int) -> str:
+    def describe_running(self, width: int) -> str:
         """Return the best run, and as many of those that are running as fit into *width*."""
         running = [experiment.run_name for experiment in self.running()]
         names = [*running, *map(name_of, self.best)]
-        short = shortened(names, max(width // 5, _SHORTEST_NAME))
-        text = f"best so far: {describe_best(self.best, short)}" if self.best else ""
+        short_names = shortened(names, max(width // 5, _SHORTEST_NAME))
+        text = f"best so far: {describe_best(self.best, short_names)}" if self.best else ""
         if not running:
             return text or "starting"
-        begin = f"{text}; running: " if text else "running: "
+        beginning = f"{text}; running: " if text else "running: "
         for number in range(len(running), 0, -1):
             more = f" and {len(running) - number} more" if number < len(running) else ""
-            text = f"{begin}{', '.join(short[name] for name in running[:number])}{more}"
+            text = f"{beginning}{', '.join(short_names[name] for name in running[:number])}{more}"
             if len(text) <= width:
                 break
         return text
@@ -139,15 +139,17 @@ def run_grids(options: RunOptions, policy: Policy) -> int:
     warn_of_unanswerable(plan)
     with store.locked():
         agenda = make_checked_agenda(plan, store, policy)  # nobody else writes any more
-        store.check_room(len(agenda.wanted), sum(one.epochs for one in agenda.wanted))
+        store.check_room(len(agenda.wanted), sum(experiment.epochs for experiment in agenda.wanted))
         try:
             runs = _run_all(plan, agenda, store, workers, options)
         except KeyboardInterrupt:
             # The runs that are stored count: the signal may have come before a line told of one.
-            items = make_agenda((one.experiment for one in plan.definitions), store).items
+            items = make_agenda(
+                (definition.experiment for definition in plan.definitions), store
+            ).items
             done = sum(item.state == "complete" for item in items)
-            every = counted(len(items), "run")
-            say(f"interrupted; {done} of {every} done, the same command does the rest")
+            total = counted(len(items), "run")
+            say(f"interrupted; {done} of {total} done, the same command does the rest")
             ignore_signals()
             return INTERRUPTED
     return _conclude(agenda, runs, store, options)
@@ -164,15 +166,15 @@ def _note_afterwards(plan: Plan, store: Store) -> None:
 
 
 def _note(records: Sequence[GridRecord], store: Store) -> None:
-    for aside in registry.write_records(store.root, records):
-        warn(f"the record of a grid was damaged, is now {aside}, and was written anew")
+    for moved in registry.write_records(store.root, records):
+        warn(f"the record of a grid was damaged, is now {moved}, and was written anew")
 
 
-def _set_aside(items: Sequence[Surveyed], store: Store) -> None:
+def _set_aside(items: Sequence[AgendaItem], store: Store) -> None:
     """Move finished runs out of the way of those that are trained in their place."""
     for item in items:
-        aside = store.set_aside(item.experiment.run_name)
-        warn(f"{item.experiment.run_name} was {item.state} and is now {aside}: {item.note}")
+        moved = store.set_aside(item.experiment.run_name)
+        warn(f"{item.experiment.run_name} was {item.state} and is now {moved}: {item.note}")
 
 
 def _run_all(
@@ -190,12 +192,12 @@ def _run_all(
     }
     available = available_memory()
     workers = min(workers, len(agenda.trainings))
-    if workers > (fitting := workers_for(available)):
-        workers = fitting
+    if workers > (most_workers := workers_for(available)):
+        workers = most_workers
         warn(f"{format_bytes(available)} of memory are room for {counted(workers, 'worker')} only")
     if timeouts and not workers and agenda.trainings:
         warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
-    options.tell(describe_work(agenda, workers))
+    options.inform(describe_work(agenda, workers))
     with (
         Processes(workers, preload=[PRELOAD], warn=warn)
         if workers
@@ -203,7 +205,7 @@ def _run_all(
     ):
         # Meanwhile the workers' server imports torch.
         datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
-        data = {name: prepare(name, options.data_dir, options.tell, warn) for name in datasets}
+        data = {name: prepare(name, options.data_dir, options.inform, warn) for name in datasets}
         _check_components(plan.definitions, agenda.trainings, executor, timeouts)
         text, command = command_line(["fmgrid", *sys.argv[1:]]), options.to_command()
         _note([record.with_command(text, command) for record in plan.records], store)
@@ -212,20 +214,20 @@ def _run_all(
 
         def to_task(experiment: Experiment) -> Task:
             seconds = timeouts.get(experiment.run_name)
-            own = needs_own_process(experiment)
-            return Task(experiment, train, seconds, memory or available, own)
+            limits = seconds, memory or available
+            return Task(experiment, train, *limits, needs_own_process(experiment))
 
         complete = [item.run for item in agenda.items if item.run and item.state == "complete"]
         progress = Progress(
             len(agenda.wanted), agenda.trainings, lambda: executor.running, runs=complete
         )
-        most = 1 if options.fail_fast else options.max_failures
+        max_failures = 1 if options.fail_fast else options.max_failures
         runs = []
-        with _shown(progress, is_wanted=bool(workers) and not options.quiet):
+        with _live_display(progress, is_wanted=bool(workers) and not options.quiet):
             for run in run_all(GridSearch(agenda.wanted), store, executor, to_task, agenda.sources):
                 runs.append(run)
                 _report(run, progress, options)
-                if progress.failed == most:
+                if progress.failed == max_failures:
                     break
         return runs
 
@@ -263,8 +265,7 @@ def _check_components(
 
 
 @contextmanager
-def _shown(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
-    """Show the progress on a terminal."""
+def _live_display(progress: Progress, *, is_wanted: bool) -> Iterator[None]:
     if not is_wanted or not sys.stderr.isatty():
         yield
         return
@@ -293,33 +294,33 @@ def _report(run: Run, progress: Progress, options: RunOptions) -> None:
 
 def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOptions) -> int:
     """Say how things stand now, and return the exit code."""
-    known = {item.experiment.run_name: item.run for item in agenda.items if item.run}
-    known |= {run.experiment.run_name: run for run in runs}
-    complete = [run for run in known.values() if run.status == "complete"]
-    failed = [run for run in known.values() if run.status != "complete"]
-    missing = len(agenda.items) - len(known)
+    runs_by_name = {item.experiment.run_name: item.run for item in agenda.items if item.run}
+    runs_by_name |= {run.experiment.run_name: run for run in runs}
+    complete = [run for run in runs_by_name.values() if run.status == "complete"]
+    failed = [run for run in runs_by_name.values() if run.status != "complete"]
+    missing = len(agenda.items) - len(runs_by_name)
     root = as_argument(store.root)
     if not runs:
-        options.tell("nothing to do")
-    of_all = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
+        options.inform("nothing to do")
+    outcome = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
     best = best_of(complete)
-    options.tell(f"{of_all}; best: {describe_best(best)}" if best else of_all)
+    options.inform(f"{outcome}; best: {describe_best(best)}" if best else outcome)
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:_FAILURES_SHOWN]:
             say(f"  {run.experiment.run_name}: {describe_run(run)}")
         if (more := len(failed) - _FAILURES_SHOWN) > 0:
             say(f"  and {more} more; see {command_line(['fmgrid', 'status', root])}")
-        where = [] if store.root == Path("modellogs") else ["--logdir", root]
-        show = command_line(["fmgrid", "show", "RUN", *where])
+        logdir_option = [] if store.root == Path("modellogs") else ["--logdir", root]
+        show = command_line(["fmgrid", "show", "RUN", *logdir_option])
         say(f"{show} tells more of one; --retry-failed runs them again")
     if missing:
         command = "command without --retry-failed" if options.retry_failed else "same command"
-        options.tell(f"{missing} not run; the {command} does the rest")
+        options.inform(f"{missing} not run; the {command} does the rest")
     if failed or missing:
         return _FAILED
     steps = (command_line(["fmgrid", step, root]) for step in ("summarize", "report"))
-    options.tell(f"next: {' && '.join(steps)}")
+    options.inform(f"next: {' && '.join(steps)}")
     return 0
 
 

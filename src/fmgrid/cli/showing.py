@@ -12,7 +12,7 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, naming
+from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, translate_os_errors
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import write_whole
 from fmgrid.words import command_line, counted, format_seconds, printable
@@ -22,29 +22,20 @@ if TYPE_CHECKING:
     from fmgrid.data.cache import Prepared
     from fmgrid.results.summary import Contents
 
-_BEST_SHOWN = 5
 _SETS_SHOWN = 2  # of images that judge experiments
 _LONGEST_HEADER = 100_000  # bytes
 
 
 def show_best(contents: "Contents") -> None:
-    """Print the experiments of highest mean accuracy, on a terminal only: it isn't the data."""
-    from fmgrid.analysis.experiments import best_by_images, images_of
+    """Name the experiments of highest mean accuracy, on a terminal only: they aren't the data."""
+    from fmgrid.analysis.experiments import best_by_images
     from fmgrid.analysis.study import to_study
 
     if not sys.stderr.isatty():
         return
     sets = best_by_images(to_study(contents, []).configurations, "accuracy")
-    for ranked in sets:
-        if len(sets) > 1:
-            say(f"scored on {images_of(ranked[0])}")
-        rows = []
-        for one in ranked[:_BEST_SHOWN]:
-            losses = (one.mean(metric) for metric in ("valid_loss", "train_loss"))
-            figures = ("" if loss is None else f"{loss:.4f}" for loss in losses)
-            rows.append([name_of(one), str(len(one.runs)), f"{one.mean('accuracy'):.2%}", *figures])
-        head = ("name", "seeds", "accuracy", "valid loss", "train loss")
-        print_rows(head, rows, [row[0] for row in rows], stderr=True)
+    if sets:
+        say(f"best: {describe_best([ranked[0] for ranked in sets])}")
 
 
 def describe_run(run: Run) -> str:
@@ -59,26 +50,27 @@ def describe_run(run: Run) -> str:
 
 
 def describe_best(
-    best: "Sequence[ExperimentRuns]", short: Mapping[str, str] = MappingProxyType({})
+    best: "Sequence[ExperimentRuns]", short_names: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """Return the best experiments with their mean accuracies, of each set of images that judges.
 
-    *short* has shorter names.
+    *short_names* has shorter names.
     """
     from fmgrid.analysis.experiments import images_of
 
     texts = []
-    for one in best[:_SETS_SHOWN]:
-        name, number = name_of(one), len(one.runs)
-        text = f"{short.get(name, name)} {one.mean('accuracy') or 0.0:.2%}"
+    for experiment in best[:_SETS_SHOWN]:
+        name, number = name_of(experiment), len(experiment.runs)
+        text = f"{short_names.get(name, name)} {experiment.mean('accuracy') or 0.0:.2%}"
         text += f", the mean of {number} seeds" if number > 1 else ""
-        texts.append(f"{text} on {images_of(one)}" if len(best) > 1 else text)
+        texts.append(f"{text} on {images_of(experiment)}" if len(best) > 1 else text)
     return ", ".join(texts)
 
 
-def name_of(one: "ExperimentRuns") -> str:
+def name_of(experiment: "ExperimentRuns") -> str:
     """Return the name of a single run, or of an experiment of several."""
-    return next(iter(one.runs.values())).run if len(one.runs) == 1 else one.name
+    runs = list(experiment.runs.values())
+    return runs[0].run if len(runs) == 1 else experiment.name
 
 
 def show_run(run: Run, *, json: bool) -> None:
@@ -149,8 +141,8 @@ def show_data(prepared: "Prepared", *, json: bool) -> None:
     info = DATASETS[prepared.dataset]
     counts = class_counts(prepared.folder, info.classes)
     if json:
-        where = {"folder": str(prepared.folder), "source": prepared.source}
-        print_json({"dataset": prepared.dataset, **where, "counts": counts})
+        origin = {"folder": str(prepared.folder), "source": prepared.source}
+        print_json({"dataset": prepared.dataset, **origin, "counts": counts})
         return
     print(f"{prepared.dataset}: {info.description}")
     print(f"source   {prepared.source}")
@@ -165,17 +157,17 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
 
     Raises `InputError`; `StoreError` where that cannot be told.
     """
-    taken: dict[Path, str] = {}
+    writers: dict[Path, str] = {}
     problems = []
     for option, path in outputs.items():
         if path is None:
             continue
         is_stdout = str(path) == "-"
         target = path if is_stdout else resolve(path)
-        first = taken.setdefault(target, option)
-        if first != option:
-            where = "stdout" if is_stdout else path
-            objection = f"{first} writes to {where}, too; name another file"
+        first_option = writers.setdefault(target, option)
+        if first_option != option:
+            place = "stdout" if is_stdout else path
+            objection = f"{first_option} writes to {place}, too; name another file"
         else:
             objection = "" if is_stdout else _objection_to_target(target)
         if objection:
@@ -186,7 +178,7 @@ def check_outputs(outputs: Mapping[str, Path | None]) -> None:
 
 def _objection_to_target(target: Path) -> str:
     """Return why a table must not be written to this path, which is no link; "" if it may be."""
-    with naming(target):
+    with translate_os_errors(target):
         if target.is_dir():
             return "is a folder; name a file"
         if is_own_file(target) or target.parent.name == FOLDER_OF_GRIDS:
@@ -224,7 +216,7 @@ def write_csv(
         print(csv, end="")
         return
     target = resolve(path)  # where a link leads, which stays one
-    with naming(path):
+    with translate_os_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         # A device or a pipe is not to be replaced. Only /dev/stdout itself leads to a pipe: its
         # target is no path.

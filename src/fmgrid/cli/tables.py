@@ -1,6 +1,5 @@
 """Tables for a terminal of any width: names are shortened but stay distinct, figures are whole."""
 
-import sys
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
@@ -18,19 +17,17 @@ _SHORTEST_NAME = 12
 _SHORTEST_TITLE = 6
 
 
-def print_rows(
-    head: Sequence[str], rows: Rows, names: Collection[str] = (), *, stderr: bool = False
-) -> None:
+def print_rows(head: Sequence[str], rows: Rows, names: Collection[str] = ()) -> None:
     """Print rows as a table, or in blocks of lines where the terminal is too narrow.
 
     Each row begins with the name that it is about. The *names* in all cells are shortened as far
     as needed. Other cells may wrap at spaces, and are never cut.
     """
-    target = console(stderr=stderr)
+    target = console()
     with target.capture() as capture:
         target.print(_lay_out(head, rows, names, target.width), soft_wrap=True)
     lines = (line.rstrip() for line in capture.get().splitlines())  # filled up with spaces
-    print("\n".join(lines), file=sys.stderr if stderr else sys.stdout)
+    print("\n".join(lines))
 
 
 def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int) -> Table | str:
@@ -39,8 +36,8 @@ def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int
     titles = [head[0], *(title[:_SHORTEST_TITLE] for title in head[1:])]
 
     def rows_at(limit: int) -> Rows:
-        short = shortened(names, limit)
-        return [[printable(_shorten(cell, short)) for cell in row] for row in rows]
+        short_names = shortened(names, limit)
+        return [[printable(_shorten(cell, short_names)) for cell in row] for row in rows]
 
     def is_too_wide(limit: int) -> bool:
         return _total(_widths(titles, rows_at(limit), cell_len)) > width
@@ -55,12 +52,12 @@ def _lay_out(head: Sequence[str], rows: Rows, names: Collection[str], width: int
         return _to_blocks(head, whole)
     # Cells that need not wrap come before titles that need not be cut.
     for wanted in (_widths(titles, cells, cell_len), _widths(head, cells, cell_len)):
-        widths = _grown(widths, wanted, width)
+        widths = _widen(widths, wanted, width)
     return _to_table(head, cells, widths)
 
 
-def _shorten(cell: str, short: dict[str, str]) -> str:
-    return short.get(cell) or " ".join(short.get(word, word) for word in cell.split(" "))
+def _shorten(cell: str, names: dict[str, str]) -> str:
+    return names.get(cell) or " ".join(names.get(word, word) for word in cell.split(" "))
 
 
 def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()) -> Table:
@@ -74,11 +71,11 @@ def _to_table(head: Sequence[str], rows: Rows, widths: Sequence[int | None] = ()
 
 def _to_blocks(head: Sequence[str], rows: Rows) -> str:
     """Return a line with each row's name, and below it a line for every other cell."""
-    across = max(map(len, head))
+    title_width = max(map(len, head))
     lines = []
-    for first, *others in rows:
-        titled = zip(head[1:], others, strict=True)
-        lines += [first, *(f"  {title:{across}}  {cell}" for title, cell in titled if cell)]
+    for name, *cells in rows:
+        titled = zip(head[1:], cells, strict=True)
+        lines += [name, *(f"  {title:{title_width}}  {cell}" for title, cell in titled if cell)]
     return "\n".join(lines)
 
 
@@ -90,15 +87,15 @@ def _widths(titles: Sequence[str], rows: Rows, measure: Callable[[str], int]) ->
     ]
 
 
-def _grown(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
+def _widen(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
     """Give the room that is left to the columns that want least more."""
-    grown = list(widths)
+    widened = list(widths)
     room = width - _total(widths)
     for index in sorted(range(len(widths)), key=lambda index: wanted[index] - widths[index]):
         more = max(0, min(room, wanted[index] - widths[index]))
-        grown[index] += more
+        widened[index] += more
         room -= more
-    return grown
+    return widened
 
 
 def _total(widths: Sequence[int]) -> int:

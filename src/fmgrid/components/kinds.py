@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from fmgrid.components.signatures import Signature
 from fmgrid.errors import FmgridError, text_of
 from fmgrid.experiment import Experiment
-from fmgrid.system.processes import NoAnswerError, ask
+from fmgrid.system.processes import NoAnswerError, call_in_process
 from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
@@ -127,10 +127,12 @@ def _ask_for_signature(kind: Kind, name: str) -> Signature | str:
     """Return what somebody else's class takes, or why it cannot be used."""
     try:
         request = [kind.setting, name]
-        objection, takes = ask("fmgrid.components:inspect_class", request, _IMPORT_SECONDS)
+        objection, takes = call_in_process(
+            "fmgrid.components:inspect_class", request, _IMPORT_SECONDS
+        )
         return printable(objection) or Signature.model_validate_json(takes)
     except (NoAnswerError, TypeError, ValueError) as error:
-        reason = error if isinstance(error, NoAnswerError) else NoAnswerError.OTHER
+        reason = error if isinstance(error, NoAnswerError) else NoAnswerError.WRONG_ANSWER
         module_name = printable(name.rpartition(":")[0], 80)
         return f"module {module_name} cannot be imported ({reason})"
 

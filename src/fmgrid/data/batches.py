@@ -39,8 +39,8 @@ def class_counts(folder: Path, classes: Sequence[str]) -> dict[Split, dict[str, 
     counts = {}
     for split in SPLITS:
         labels = map_array(folder / f"{split}_labels.npy")
-        of_each = np.bincount(labels, minlength=len(classes)).tolist()
-        counts[split] = dict(zip(classes, of_each, strict=True))
+        numbers = np.bincount(labels, minlength=len(classes)).tolist()
+        counts[split] = dict(zip(classes, numbers, strict=True))
     return counts
 
 
@@ -84,9 +84,9 @@ def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
     train, test = load_split(folder, "train"), load_split(folder, "test")
     if validation == "test":
         return Parts(train, test, None)
-    kept = len(train.labels) - validation
-    held_out = Images(train.pixels[kept:], train.labels[kept:])
-    return Parts(Images(train.pixels[:kept], train.labels[:kept]), held_out, test)
+    train_images = len(train.labels) - validation
+    held_out = Images(train.pixels[train_images:], train.labels[train_images:])
+    return Parts(Images(train.pixels[:train_images], train.labels[:train_images]), held_out, test)
 
 
 def shuffled_batches(
@@ -107,14 +107,14 @@ def shuffled_batches(
 
     count = len(images.labels)
     # About a pass at a time, in whole batches: a portion may be too large for the memory.
-    most = batch_size * max(1, count // batch_size)
+    max_size = batch_size * max(1, count // batch_size)
     generator = torch.Generator().manual_seed(subseed(seed, "batches"))
     order = torch.empty(0, dtype=torch.int64)  # of the next images, as far as it is drawn
     while True:
-        left = portion or count
-        while left:
-            size = min(left, most)
-            left -= size
+        images_left = portion or count
+        while images_left:
+            size = min(images_left, max_size)
+            images_left -= size
             while order.numel() < size:
                 order = torch.cat([order, torch.randperm(count, generator=generator)])
             for index in torch.split(order[:size], batch_size):

@@ -40,36 +40,36 @@ class Prepared:
 def prepare(
     dataset: str,
     data_dir: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    inform: Callable[[str], None] = lambda _: None,
     warn: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Return the verified, decoded data set; find, fetch and decode it if need be.
 
     Wrong files in *data_dir*, or else in the environment variable FMGRID_DATA, are an error.
     Without such a choice the cache is read first, then the data set's own sources. One process at
-    a time makes a damaged cache again; the next call mends the traces of a kill. *say* gets
-    progress, and *warn* the damage; without *warn*, *say* gets both. Raises `DataError`.
+    a time makes a damaged cache again; the next call mends the traces of a kill. *inform* gets
+    progress, and *warn* the damage; without *warn*, *inform* gets both. Raises `DataError`.
     """
     info = DATASETS[dataset]
-    chosen, choice = _read_chosen(dataset, data_dir)
+    arrays, choice = _read_chosen(dataset, data_dir)
     cache = _cache_folder()
     folder = cache / dataset
     source = choice or f"the cache, {folder}"
     try:
-        with _workspace(cache, dataset, say) as workspace:
+        with _workspace(cache, dataset, inform) as workspace:
             facts, damage = _examine(folder, info)
             if damage:
                 if folder.exists():
-                    (warn or say)(f"{folder}: making it again, because of {'; '.join(damage)}")
-                if chosen is None:
-                    chosen, source = _fetch(dataset, workspace, say)
-                facts = _make_again(folder, chosen, workspace)
+                    (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
+                if arrays is None:
+                    arrays, source = _fetch(dataset, workspace, inform)
+                facts = _make_again(folder, arrays, workspace)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
         facts, damage = _examine(folder, info)
         if damage:
-            is_there = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
-            contents = f" and holds {'; '.join(damage)}" if is_there else ""
+            is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
+            contents = f" and holds {'; '.join(damage)}" if is_folder else ""
             reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
             raise DataError(
                 f"{cache}: cannot serve as the cache: "
@@ -99,8 +99,8 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
 def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    now, damage = _examine(folder, DATASETS[dataset])
-    if now != facts:
+    new_facts, damage = _examine(folder, DATASETS[dataset])
+    if new_facts != facts:
         damage.append("changed while it was verified")
     if damage:
         raise DataError(
@@ -113,7 +113,9 @@ def _examine(folder: Path, info: DatasetInfo) -> tuple[Facts, list[str]]:
     """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole."""
     facts = _look(folder)  # first, so that a later change shows
     checksums = zip(FILES.values(), info.sha256, strict=True)
-    problems = ((name, _objection_to(folder / name, info.shape, each)) for name, each in checksums)
+    problems = (
+        (name, _objection_to(folder / name, info.shape, sha256)) for name, sha256 in checksums
+    )
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
@@ -163,7 +165,7 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         choice, folder = "--data-dir", data_dir.absolute()
     elif info.has_choice and (text := os.environ.get("FMGRID_DATA")):
         choice = "FMGRID_DATA"
-        folder = _expanded(choice, text, "name the folder with the four files")
+        folder = _expand(choice, text, "name the folder with the four files")
     else:
         return None, ""
     try:
@@ -175,16 +177,16 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         ) from None
 
 
-def _fetch(dataset: str, workspace: Path, say: Callable[[str], None]) -> tuple[Arrays, str]:
+def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tuple[Arrays, str]:
     """Return the arrays of the first source that has them right, and its name."""
     info = DATASETS[dataset]
     failures = []
     for number, (name, find) in enumerate(info.sources.items()):
-        say(f"{dataset}: trying {name}")
-        private = workspace / str(number)
-        private.mkdir()
+        inform(f"{dataset}: trying {name}")
+        folder = workspace / str(number)
+        folder.mkdir()
         try:
-            return read_arrays(find(private), info.sha256), name
+            return read_arrays(find(folder), info.sha256), name
         except DataError as error:
             failures.append(f"{name}: {'; '.join(str(error).splitlines())}")
     raise DataError(
@@ -199,16 +201,16 @@ def _cache_folder() -> Path:
     """Return the cache's absolute path: workers may run in another folder."""
     import platformdirs
 
-    if chosen := os.environ.get("FMGRID_CACHE"):
-        return _expanded("FMGRID_CACHE", chosen, _REMEDY)
+    if path := os.environ.get("FMGRID_CACHE"):
+        return _expand("FMGRID_CACHE", path, _REMEDY)
     try:
-        usual = platformdirs.user_cache_dir("fmgrid")
+        default = platformdirs.user_cache_dir("fmgrid")
     except (OSError, RuntimeError) as error:  # no home folder is known
         raise DataError(f"the usual cache folder is not known: {error}; {_REMEDY}") from error
-    return _expanded("the usual cache folder", usual, _REMEDY)
+    return _expand("the usual cache folder", default, _REMEDY)
 
 
-def _expanded(origin: str, text: str, remedy: str) -> Path:
+def _expand(origin: str, text: str, remedy: str) -> Path:
     """Return the absolute path that a variable means. Raises `DataError` if it means none."""
     try:
         return expand_home(text).absolute()
@@ -217,7 +219,7 @@ def _expanded(origin: str, text: str, remedy: str) -> Path:
 
 
 @contextmanager
-def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterator[Path]:
+def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iterator[Path]:
     """Give an empty folder in the cache, and with it the sole right to change the data set.
 
     A killed process leaves its workspace behind; the next one clears it away.
@@ -226,7 +228,7 @@ def _workspace(cache: Path, dataset: str, say: Callable[[str], None]) -> Iterato
     lock = Lock(cache / f"{dataset}.lock")
     if not lock.acquire():
         owner = f"; {lock.owner}" if lock.owner else ""
-        say(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
+        inform(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
         # The system's lock dies with its owner; another one may wait for ever to be released.
         while not lock.acquire(_WAIT_SECONDS):
             if lock.owner:

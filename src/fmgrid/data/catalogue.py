@@ -122,13 +122,13 @@ def _to_array(numbers: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 def _read_verified(folder: Path, name: str, expected: str) -> bytes:
     """Read one file, gzipped or not, from *folder* or from torchvision's place within it."""
-    places = (
-        place / file
-        for place in (folder, folder / "FashionMNIST" / "raw")
+    paths = (
+        parent / file
+        for parent in (folder, folder / "FashionMNIST" / "raw")
         for file in (name, f"{name}.gz")
     )
     try:
-        path = next(filter(Path.is_file, places), None)
+        path = next(filter(Path.is_file, paths), None)
         if path is None:
             raise DataError(f"{name}: found neither with nor without .gz")
         content = read_regular(path, _LARGEST)

@@ -13,7 +13,7 @@ from fmgrid.experiment import EpochRecord, Run
 
 # Bytes: the run of a million epochs. Text that plugged-in code writes into the pipe passes for the
 # length of a message, and four tabs, the least that text can be, for one more than this.
-LARGEST = 0x09090909 - 1
+MAX_MESSAGE_BYTES = 0x09090909 - 1
 
 _ERRORS = {
     name

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 from fmgrid.errors import FmgridError, MachineError, RefusedError, explain_refusal
 from fmgrid.execution import ATTEMPTS, ENVIRONMENT, Finished, Report, Task, failed_run
-from fmgrid.execution.answers import LARGEST, AnswerError, checked, load
+from fmgrid.execution.answers import MAX_MESSAGE_BYTES, AnswerError, checked, load
 from fmgrid.execution.child import STOP, attempt_task, serve
 from fmgrid.experiment import EpochRecord, Experiment, Failure, Run, Status
 from fmgrid.system.disk import last_lines, make_private_folder, read_end
@@ -119,7 +119,7 @@ class Worker:
         is_late = time.monotonic() >= self.deadline and self.process.is_alive()
         try:
             has_message = self.pipe.poll()
-            message = load(self.pipe.recv_bytes(LARGEST)) if has_message else None
+            message = load(self.pipe.recv_bytes(MAX_MESSAGE_BYTES)) if has_message else None
         except (EOFError, OSError) as failure:
             raise _DeadError from failure
         if is_late and (not has_message or isinstance(message, EpochRecord)):
@@ -338,8 +338,8 @@ class Processes:
             worker.task = None
             raise
         except Exception as error:  # noqa: BLE001 - code of the task's own has spoiled the worker
-            is_ours = isinstance(error, AnswerError)
-            reason = str(error) if is_ours else Failure.of(error).message
+            is_wrong_answer = isinstance(error, AnswerError)
+            reason = str(error) if is_wrong_answer else Failure.of(error).message
             return self._end_task(worker, task, reason)
         if isinstance(answer, EpochRecord):
             return answer
@@ -423,8 +423,8 @@ class Processes:
         """
         if worker.server is not None and worker.process.exitcode == _SERVER_ENDED:
             return worker.server != self._server or has_ended(self._server, _END_SECONDS)
-        before, self._kills = self._kills, count_kills_for_memory()
-        if self._kills > before and self.workers > 1 and worker.process.exitcode == -_SIGKILL:
+        kills_before, self._kills = self._kills, count_kills_for_memory()
+        if self._kills > kills_before and self.workers > 1 and worker.process.exitcode == -_SIGKILL:
             self._go_on_with_fewer("the kernel killed a worker for lack of memory")
             return True
         return False

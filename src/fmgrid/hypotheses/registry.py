@@ -27,8 +27,8 @@ from fmgrid.hypotheses.language import (
     parse_expectation,
     selections,
 )
-from fmgrid.results.results_file import UNFIT, read_sealed, seal, why_unfit
-from fmgrid.results.store import FOLDER_OF_GRIDS, naming
+from fmgrid.results.results_file import BAD_RECORD, misfit_of, read_sealed, seal
+from fmgrid.results.store import FOLDER_OF_GRIDS, translate_os_errors
 from fmgrid.system.disk import move_file, move_folder, write_whole
 from fmgrid.words import printable
 
@@ -114,7 +114,7 @@ class GridRecord(Record):
 
 def changed_records(root: Path, grids: Sequence[GridRecord]) -> list[GridRecord]:
     """Return the records that differ from the stored ones, as `write_records` would store them."""
-    with naming(root):
+    with translate_os_errors(root):
         return [merged for merged, _ in _changes(root, grids, _read_folder(root)[0])]
 
 
@@ -125,7 +125,7 @@ def write_records(root: Path, grids: Sequence[GridRecord]) -> list[Path]:
     """
     folder = root / FOLDER_OF_GRIDS
     aside = []
-    with naming(folder):
+    with translate_os_errors(folder):
         stored, _ = _read_folder(root)
         for record, former in _changes(root, grids, stored):
             folder.mkdir(parents=True, exist_ok=True)
@@ -205,8 +205,8 @@ def _read_record(path: Path) -> GridRecord:
     values = read_sealed(path)
     try:
         return GridRecord(**{key: values[key] for key in GridRecord.model_fields if key in values})
-    except UNFIT as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
+    except BAD_RECORD as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {misfit_of(error)}") from error
 
 
 def _relocated(record: GridRecord, root: str) -> GridRecord:

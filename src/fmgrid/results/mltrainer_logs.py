@@ -112,17 +112,19 @@ def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
 
 def _to_settings(written: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     """Return the settings that fmgrid accepts, by their names in fmgrid."""
-    given = {name: {name: written[name]} for name in ("epochs", "train_steps") if name in written}
+    candidates = {
+        name: {name: written[name]} for name in ("epochs", "train_steps") if name in written
+    }
     settings: dict[str, Any] = {}
     arguments = written.get("optimizer_kwargs")
     if isinstance(arguments, dict):
         settings["optimizer_args"] = {}
         for name, value in arguments.items():
             if name == "lr":
-                given["optimizer_kwargs.lr"] = {"learning_rate": value}
+                candidates["optimizer_kwargs.lr"] = {"learning_rate": value}
             elif value != "None":  # as tomlserializer writes None: the optimizer's own default
-                given[f"optimizer_kwargs.{name}"] = {"optimizer_args": {name: value}}
-    for path, setting in given.items():
+                candidates[f"optimizer_kwargs.{name}"] = {"optimizer_args": {name: value}}
+    for path, setting in candidates.items():
         try:
             accepted = Experiment.model_validate({"name": "", **setting})
         except ValidationError as error:
@@ -143,7 +145,7 @@ def _to_hidden_units(network: dict[str, Any]) -> tuple[int, ...] | None:
     tables = list(_tables_in(network))
     if any(table.keys() & _OTHER_LAYERS for table in tables):
         return None
-    ends: list[tuple[Any, Any]] = [(t.get("in_features"), t.get("out_features")) for t in tables]
+    ends = ((table.get("in_features"), table.get("out_features")) for table in tables)
     sizes = [(left, right) for left, right in ends if _is_count(left) and _is_count(right)]
     if not sizes:
         units: Iterator[Any] = (network.get(f"units{layer}") for layer in count(1))
@@ -165,15 +167,17 @@ def _to_attributes(
 ) -> dict[str, Plain]:
     """Return the network's own attributes with plain values, but not its hidden units again."""
     layers = {f"units{layer}": units for layer, units in enumerate(hidden_units, 1)}
-    plain = {
+    attributes = {
         name: plain
         for name, value in network.items()
         if name != "training" and _ATTRIBUTE.fullmatch(name) and layers.get(name) != value
         if (plain := _to_plain(value)) is not None
     }
-    if len(plain) > _MOST_ATTRIBUTES:
-        warnings.append(f"model.toml: {len(plain)} attributes, {_MOST_ATTRIBUTES} of them are read")
-    return dict(islice(plain.items(), _MOST_ATTRIBUTES))
+    if len(attributes) > _MOST_ATTRIBUTES:
+        warnings.append(
+            f"model.toml: {len(attributes)} attributes, {_MOST_ATTRIBUTES} of them are read"
+        )
+    return dict(islice(attributes.items(), _MOST_ATTRIBUTES))
 
 
 def _to_plain(value: Any) -> Plain | None:
@@ -195,7 +199,7 @@ def _read_scalars(folder: Path, warnings: list[str]) -> Scalars:
     Raises `DamagedFileError` if the folder is another program's.
     """
     runs: list[Scalars] = []
-    strange: dict[str, None] = {}
+    other_tags: dict[str, None] = {}
     try:
         paths = sorted(path for path in folder.iterdir() if is_event_file(path.name))
     except OSError as error:
@@ -208,15 +212,15 @@ def _read_scalars(folder: Path, warnings: list[str]) -> Scalars:
         if any(map(scalars.points.get, TAGS)):
             runs.append(scalars)
         else:
-            strange |= dict.fromkeys(scalars.points)
+            other_tags |= dict.fromkeys(scalars.points)
     if len(runs) == 1:
         return runs[0]
-    if strange and not runs:  # the file of a run that has just begun has no tags
-        tags = first_few([printable(tag, 60) for tag in strange], _MOST_TAGS)
+    if other_tags and not runs:  # the file of a run that has just begun has no tags
+        tags = first_few([printable(tag, 60) for tag in other_tags], _MOST_TAGS)
         reason = f"no run of mltrainer's, because its event file has other tags: {tags}"
         raise DamagedFileError(f"{folder}: left out: {reason}")
-    several = f"{len(runs)} event files: several runs share this folder, none is read"
-    warnings.append(several if runs else "no event file with scalars")
+    problem = f"{len(runs)} event files: several runs share this folder, none is read"
+    warnings.append(problem if runs else "no event file with scalars")
     return Scalars({}, None)
 
 

@@ -23,7 +23,7 @@ from fmgrid.words import printable
 FORMAT = 1
 MOST_BYTES = 200_000_000  # of a file that is read: the results of a run of a million epochs
 # What a reader may raise when it makes a record of a document of any shape.
-UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+BAD_RECORD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 _HEADER = b"# Written by fmgrid; modellogs/README.md of its repository explains it.\n"
 _DIGEST = re.compile(rb'((?:#[^\n]*\n){0,20})digest = "sha256:([0-9a-f]{64})"\n(.*)', re.DOTALL)
@@ -69,11 +69,11 @@ def read_results(path: Path) -> Run:
         values["experiment"] = as_taken(Experiment(**settings))
         values["history"] = tuple(document.get("history", ()))
         return Run(**{name: values[name] for name in Run.model_fields if name in values})
-    except UNFIT as error:
-        raise DamagedFileError(f"{path}: does not fit this fmgrid: {why_unfit(error)}") from error
+    except BAD_RECORD as error:
+        raise DamagedFileError(f"{path}: does not fit this fmgrid: {misfit_of(error)}") from error
 
 
-def why_unfit(error: Exception) -> str:
+def misfit_of(error: Exception) -> str:
     """Return on one line why a document is no record of fmgrid's, with the field that is wrong."""
     if not isinstance(error, ValidationError):
         return printable(f"{type(error).__name__} {error}", _LONGEST_REASON)

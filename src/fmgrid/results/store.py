@@ -71,7 +71,7 @@ class Store:
         its folder cannot be read or holds somebody else's run.
         """
         folder, path = self.folder(run_name), self.results_file(run_name)
-        with naming(folder):
+        with translate_os_errors(folder):
             _check_folder(folder)
             try:
                 path.lstat()
@@ -88,7 +88,7 @@ class Store:
     def begin(self, run_name: str) -> None:
         """Remove the traces of an unfinished run of this name; from now on it counts as running."""
         folder = self.folder(run_name)
-        with naming(folder):
+        with translate_os_errors(folder):
             _check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.iterdir():
@@ -99,7 +99,7 @@ class Store:
     def save(self, run: Run, log: bytes = b"") -> None:
         """Store a run in the folder that `begin` made: log and events first, the results last."""
         name = run.experiment.run_name
-        with naming(self.folder(name)):
+        with translate_os_errors(self.folder(name)):
             self.log_file(name).write_bytes(log)
             # TensorBoard looks for "tfevents" in the name.
             events = f"events.out.tfevents.{int(run.started.timestamp()):010d}.fmgrid"
@@ -133,12 +133,12 @@ class Store:
         TensorBoard would still show it.
         """
         folder, aside = self.folder(run_name), self.root / ASIDE
-        with naming(self.root):
+        with translate_os_errors(self.root):
             _check_folder(folder)
             _check_folder(aside)
             aside.mkdir(exist_ok=True)
-            places = (aside / f"{run_name}.{number}" for number in count(1))
-            moved = next(place for place in places if may_move(folder, place))
+            candidates = (aside / f"{run_name}.{number}" for number in count(1))
+            moved = next(path for path in candidates if may_move(folder, path))
             move_folder(folder, moved, last=f"{run_name}{_RESULTS}")
             for path in list(moved.iterdir()):
                 if is_event_file(path.name):
@@ -147,14 +147,14 @@ class Store:
 
     def check_aside(self) -> None:
         """Raise `StoreError` if runs could not be set aside."""
-        with naming(self.root):
+        with translate_os_errors(self.root):
             _check_folder(self.root / ASIDE)
 
     def check_room(self, runs: int, epochs: int) -> None:
         """Raise `StoreError` if there is no room for *runs* with *epochs* in all."""
         needed = runs * _RUN_BYTES + epochs * _EPOCH_BYTES
         probe = self.root / f"{UNFINISHED}probe"
-        with naming(self.root):
+        with translate_os_errors(self.root):
             usage = None
             with suppress(OSError):  # a file system that does not say
                 usage = shutil.disk_usage(self.root)
@@ -173,7 +173,7 @@ class Store:
 
         Raises `StoreError` if another one is writing, or if the folder cannot be written.
         """
-        with naming(self.root):
+        with translate_os_errors(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise StoreError(f"{self.root}: is not a folder; choose another --logdir")
             self.root.mkdir(parents=True, exist_ok=True)
@@ -215,9 +215,9 @@ def find_folders(root: Path) -> Listing:
     """
     listing = Listing()
     seen: set[tuple[int, int] | str] = set()
-    for above in Path(os.path.realpath(root)).parents:  # to which a link may lead back
+    for parent in Path(os.path.realpath(root)).parents:  # to which a link may lead back
         with suppress(OSError):
-            seen.add(_identity(above))
+            seen.add(_identity(parent))
     waiting = deque([root])
     while waiting:
         folder = waiting.pop()
@@ -240,10 +240,10 @@ def find_folders(root: Path) -> Listing:
         # A results file has the name of the real folder, whatever a link to that is called.
         is_real = folder != root and not folder.is_symlink()
         name = folder.name if is_real else Path(os.path.realpath(folder)).name
-        for inner in _note_folder(folder, f"{name}{_RESULTS}", entries, listing):
+        for subfolder in _note_folder(folder, f"{name}{_RESULTS}", entries, listing):
             # Links come last, so that a run has its own path and not that of a link to it.
-            add = waiting.appendleft if inner.is_symlink() else waiting.append
-            add(folder / inner.name)
+            add_to_queue = waiting.appendleft if subfolder.is_symlink() else waiting.append
+            add_to_queue(folder / subfolder.name)
     listing.results.sort(key=lambda path: path.parent)
     listing.unfinished.sort()
     listing.foreign.sort()
@@ -343,7 +343,7 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def naming(folder: Path) -> Iterator[None]:
+def translate_os_errors(folder: Path) -> Iterator[None]:
     """Turn an error of the system into one that names the file, or else the folder."""
     try:
         yield

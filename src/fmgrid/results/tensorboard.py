@@ -136,9 +136,9 @@ def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
         "steps_per_epoch": workload_of(experiment).steps_per_epoch,
         **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
     }
-    for setting, about in SETTINGS.items():
+    for setting, entry in SETTINGS.items():
         value = getattr(experiment, setting)
-        if about.is_table:
+        if entry.is_table:
             for argument, item in value.items():
                 is_number = type(item) in (int, float) and abs(item) <= sys.float_info.max
                 name = f"{setting}.{argument}"
@@ -179,9 +179,9 @@ def read_scalars(path: Path) -> Scalars:
                     raise ValueError(f"{place}: not an event") from None
                 started = event.wall_time if started is None else started
                 for value in event.summary.value:
-                    of_tag = points.setdefault(value.tag, [])
+                    points_of_tag = points.setdefault(value.tag, [])
                     if value.WhichOneof("value") == "simple_value":
-                        of_tag.append(Point(event.step, value.simple_value, event.wall_time))
+                        points_of_tag.append(Point(event.step, value.simple_value, event.wall_time))
         damage = "empty" if started is None else None
     except ValueError as error:
         damage = str(error)
@@ -199,7 +199,7 @@ def _read_records(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
     size = os.fstat(file.fileno()).st_size
-    left = _MOST_BYTES
+    bytes_left = _MOST_BYTES
     for number in count(1):
         place = f"record {number} at byte {file.tell()}"
         header = file.read(_HEADER.size)
@@ -215,8 +215,8 @@ def _read_records(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         if length > _LARGEST_RECORD:
             file.seek(length + 4, SEEK_CUR)
             continue
-        left -= _HEADER.size + length + 4
-        if left < 0:
+        bytes_left -= _HEADER.size + length + 4
+        if bytes_left < 0:
             raise ValueError(f"{place}: not read, because it is beyond {_MOST_BYTES} bytes")
         data = file.read(length)
         if file.read(4) != struct.pack("<I", masked_crc32c(data)):

@@ -69,11 +69,13 @@ class GridSearch:
         """Return the runs of the other experiments that this one answers."""
         group = self._waiting.pop(run.experiment.prefix_key, [])
         answered = [experiment for experiment in group if run.answers(experiment)]
-        if rest := [experiment for experiment in group if not run.answers(experiment)]:
-            self._waiting[run.experiment.prefix_key] = rest
+        if unanswered := [experiment for experiment in group if not run.answers(experiment)]:
+            self._waiting[run.experiment.prefix_key] = unanswered
             if self._queue is not None:
-                insort(self._queue, _longest(rest), key=estimate_seconds)
-        return [run.shared_with(other) for other in answered if other != run.experiment]
+                insort(self._queue, _longest(unanswered), key=estimate_seconds)
+        return [
+            run.shared_with(experiment) for experiment in answered if experiment != run.experiment
+        ]
 
 
 def _longest(group: Iterable[Experiment]) -> Experiment:
@@ -81,7 +83,7 @@ def _longest(group: Iterable[Experiment]) -> Experiment:
 
 
 @dataclass(frozen=True)
-class Surveyed:
+class AgendaItem:
     """The state of an experiment in a log folder, under its name."""
 
     experiment: Experiment
@@ -98,13 +100,13 @@ class Policy:
     set_aside: bool = False  # those with other settings or of a newer format, too
     retry_failed: bool = False  # those that failed, and nothing else
 
-    def wants(self, item: Surveyed) -> bool:
+    def wants(self, item: AgendaItem) -> bool:
         """Return whether a run is to be trained, or to share another one's training."""
         if self.retry_failed:
             return item.state in ("failed", "timeout")
         return item.state == "pending" or self.sets_aside(item)
 
-    def sets_aside(self, item: Surveyed) -> bool:
+    def sets_aside(self, item: AgendaItem) -> bool:
         """Return whether a run's folder is moved out of the way, so that the run can be trained."""
         if self.retry_failed:
             return False
@@ -118,14 +120,14 @@ DEFAULT_POLICY = Policy()
 class Agenda:
     """The state of experiments in a log folder, and the trainings that they need."""
 
-    items: Sequence[Surveyed]  # of all experiments, in order
+    items: Sequence[AgendaItem]  # of all experiments, in order
     policy: Policy
     wanted: Sequence[Experiment]  # get a run
     trainings: Sequence[Experiment]  # those of them that are trained, unless one fails
     sources: Sequence[Run]  # finished runs that some of the others share
 
     @property
-    def set_aside(self) -> list[Surveyed]:
+    def set_aside(self) -> list[AgendaItem]:
         """The runs that are moved out of the way first."""
         return [item for item in self.items if self.policy.sets_aside(item)]
 
@@ -133,15 +135,11 @@ class Agenda:
 def make_agenda(
     experiments: Iterable[Experiment], store: Store, policy: Policy = DEFAULT_POLICY
 ) -> Agenda:
-    """Look the experiments up in a log folder, and choose the trainings."""
-    return decide([_look_up(experiment, store) for experiment in experiments], store, policy)
-
-
-def decide(items: Sequence[Surveyed], store: Store, policy: Policy) -> Agenda:
-    """Choose the trainings under a policy.
+    """Look the experiments up in a log folder, and choose the trainings under a policy.
 
     The other runs of the folder are read only if a training is left.
     """
+    items = [_look_up(experiment, store) for experiment in experiments]
     wanted = [item.experiment for item in items if policy.wants(item)]
     search = GridSearch(wanted)
     complete = (item.run for item in items if item.run and item.state == "complete")
@@ -152,18 +150,20 @@ def decide(items: Sequence[Surveyed], store: Store, policy: Policy) -> Agenda:
     return Agenda(items, policy, wanted, search.trainings, sources)
 
 
-def _look_up(experiment: Experiment, store: Store) -> Surveyed:
+def _look_up(experiment: Experiment, store: Store) -> AgendaItem:
     try:
         run = store.read(experiment.run_name)
     except NewerFormatError as error:
-        return Surveyed(experiment, "newer", note=str(error))
+        return AgendaItem(experiment, "newer", note=str(error))
     except DamagedFileError as error:
-        return Surveyed(experiment, "damaged", note=str(error))
+        return AgendaItem(experiment, "damaged", note=str(error))
     except StoreError as error:
-        return Surveyed(experiment, "blocked", note=str(error))
+        return AgendaItem(experiment, "blocked", note=str(error))
     if run is None:
-        return Surveyed(experiment, "pending")
+        return AgendaItem(experiment, "pending")
     if run.experiment.fingerprint == experiment.fingerprint:
-        return Surveyed(experiment, run.status, run)
+        return AgendaItem(experiment, run.status, run)
     note = describe_change(run.experiment, experiment)
-    return Surveyed(experiment, "changed", run, note, changed_settings(run.experiment, experiment))
+    return AgendaItem(
+        experiment, "changed", run, note, changed_settings(run.experiment, experiment)
+    )

@@ -67,20 +67,20 @@ def _put_current_folder_last() -> None:
     """
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        here = os.path.realpath(os.getcwd())
+        current = os.path.realpath(os.getcwd())
     except OSError:  # the folder is gone, and holds no modules
         return
-    if os.path.realpath(_SOURCE) == here:
+    if os.path.realpath(_SOURCE) == current:
         return  # a developer of fmgrid, in the folder of its source
     # Python's own modules and installed ones come last.
-    own = os.path.realpath(os.path.dirname(os.__file__))
+    standard_library = os.path.realpath(os.path.dirname(os.__file__))
     places = [os.path.realpath(folder) for folder in sys.path]
-    installed = places.index(own) if own in places else len(places)
-    sys.path[:installed] = _without(here, sys.path[:installed])
-    given = os.environ.pop("PYTHONPATH", "")
-    if kept := _without(here, given.split(os.pathsep)):
-        os.environ["PYTHONPATH"] = os.pathsep.join(kept)
+    installed = places.index(standard_library) if standard_library in places else len(places)
+    sys.path[:installed] = _without(current, sys.path[:installed])
+    python_path = os.environ.pop("PYTHONPATH", "")
+    if folders := _without(current, python_path.split(os.pathsep)):
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
 
-def _without(here: str, folders: list[str]) -> list[str]:
-    return [folder for folder in folders if os.path.realpath(folder) != here]
+def _without(current: str, folders: list[str]) -> list[str]:
+    return [folder for folder in folders if os.path.realpath(folder) != current]

@@ -26,8 +26,8 @@ def memory_ceiling(limit: int) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    known = [bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY]
-    ceiling = min(limit + _allocated_at_first(), sys.maxsize, *known)
+    bounds = [bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY]
+    ceiling = min(limit + _allocated_at_first(), sys.maxsize, *bounds)
     resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
     try:
         yield

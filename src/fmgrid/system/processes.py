@@ -1,6 +1,6 @@
 """Processes of this machine: how they end, and the server of `multiprocessing`.
 
-`ask` calls a function in a process of its own, because plugged-in code may end or change a process.
+`call_in_process` protects this process from plugged-in code, which may end or change its own.
 """
 
 import contextlib
@@ -31,17 +31,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LARGEST_ANSWER = 10_000_000  # characters
 _START = (
     "import sys; sys.path[:] = {!r}; "
-    "from fmgrid.system.processes import answer; answer(*sys.argv[1:])"
+    "from fmgrid.system.processes import answer_call; answer_call(*sys.argv[1:])"
 )
 
 
 class NoAnswerError(Exception):
     """A process gave no answer; the text says how it ended."""
 
-    OTHER = "its process gave another answer than fmgrid's"
+    WRONG_ANSWER = "its process gave another answer than fmgrid's"
 
 
-def ask(function: str, argument: Any, seconds: float) -> Any:
+def call_in_process(function: str, argument: Any, seconds: float) -> Any:
     """Return the result of a function of fmgrid, "module:name", for *argument*; both are JSON.
 
     Its output is lost. After *seconds* its process is killed with all that it has started. Raises
@@ -76,13 +76,13 @@ def ask(function: str, argument: Any, seconds: float) -> Any:
                 end = describe_exit(process.returncode)
                 raise NoAnswerError(f"it ended the process: {end}") from None
             except (ValueError, RecursionError):
-                raise NoAnswerError(NoAnswerError.OTHER) from None
+                raise NoAnswerError(NoAnswerError.WRONG_ANSWER) from None
     except OSError as error:
         reason = explain_refusal(error) or error
         raise MachineError(f"a process for plugged-in code cannot be started: {reason}") from error
 
 
-def answer(function: str, argument: str, file: str, parent: str) -> None:
+def answer_call(function: str, argument: str, file: str, parent: str) -> None:
     """Write what the function returns into *file*, and end the process."""
     die_with_parent(int(parent))
     adopt_orphans()
@@ -223,8 +223,8 @@ def was_killed(pid: int | None) -> bool:
     if sys.platform != "linux" or pid is None:
         return False
     with contextlib.suppress(ChildProcessError):
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return ended is not None and ended.si_status == signal.SIGKILL
+        status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return status is not None and status.si_status == signal.SIGKILL
     return False
 
 
@@ -275,12 +275,12 @@ def start_server() -> int | None:
     from multiprocessing import forkserver, resource_tracker
 
     make_private_folder(Path(util.get_temp_dir()))  # where it listens; a cleaner may remove it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    blocked_signals = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     resource_tracker.ensure_running()  # first, since it would lift the block
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         forkserver.ensure_running()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_signals)
     pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
     return pid

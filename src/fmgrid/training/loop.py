@@ -163,9 +163,9 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
 class _Trainer(mltrainer.Trainer):
     """mltrainer's loop with exact scores, and an end where the loss ceases to be a number."""
 
-    def __init__(self, keep: Callable[[EpochRecord], None], clock: float, **words: Any) -> None:
+    def __init__(self, keep: Callable[[EpochRecord], None], clock: float, **arguments: Any) -> None:
         """Give each epoch to *keep*; *clock* is `time.monotonic` at the start of the training."""
-        super().__init__(**words)
+        super().__init__(**arguments)
         self._keep = keep
         self._clock = clock
         self._steps = steps_for(self.model, self.loss_fn, self.optimizer)

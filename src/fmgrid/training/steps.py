@@ -96,7 +96,7 @@ class ByHand:
         self._layers = [_Layer(module) for module in network.layers if type(module) is nn.Linear]
         self._optimizer = optimizer
         self._step = self._first_step
-        self._one = torch.ones(())  # the gradient of the loss by itself
+        self._unit_grad = torch.ones(())  # the gradient of the loss by itself
         self._make_room(0)
 
     def loss(self, pixels: Tensor, labels: Tensor) -> float:
@@ -115,7 +115,7 @@ class ByHand:
     def update(self) -> None:
         """Change the weights by the gradient of the last loss."""
         logs = self._logs
-        grad = _nll_loss_backward(self._one, logs, self._labels, None, 1, -100, self._weight)
+        grad = _nll_loss_backward(self._unit_grad, logs, self._labels, None, 1, -100, self._weight)
         grad = _log_softmax_backward(grad, logs, 1, torch.float32)
         first, *others = self._layers
         for layer in reversed(others):
@@ -148,7 +148,10 @@ def _kernel_call(optimizer: Optimizer) -> Callable[[], None] | None:
         return None
     parameters = group["params"]
     state = [optimizer.state[parameter] for parameter in parameters]
-    tensors = [[each.detach() for each in parameters], [each.grad for each in parameters]]
+    tensors = [
+        [parameter.detach() for parameter in parameters],
+        [parameter.grad for parameter in parameters],
+    ]
     options = {name: group[name] for name in ("weight_decay", "maximize")}
     if type(optimizer) is SGD:
         tensors.append([entry["momentum_buffer"] for entry in state] if group["momentum"] else [])

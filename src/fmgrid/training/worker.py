@@ -38,8 +38,9 @@ def train_one(
     prepared = data[experiment.dataset]
     ceiling = nullcontext() if memory is None else memory_ceiling(memory)
     with unchanged(prepared):
-        for each in data.values():
-            load_images(each.folder, "test")  # mapped here: the images are not the run's to pay for
+        for dataset in data.values():
+            # Mapped here: the images are not the run's to pay for.
+            load_images(dataset.folder, "test")
         with ceiling:
             return train(experiment, prepared.folder, software, report)
 
