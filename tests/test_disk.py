@@ -126,6 +126,13 @@ def test_a_flush_that_fails_is_an_error(
         sync_folder(tmp_path)
 
 
+def test_a_file_that_cannot_be_written_is_named_as_the_caller_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "table.csv"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(path, b"")
+    assert caught.value.filename == str(path)
+
+
 @pytest.mark.parametrize("error", ["EACCES", "EPERM", "EBADF", "EISDIR", *NOT_OFFERED])
 def test_a_folder_that_cannot_be_opened_is_written_to_all_the_same(
     error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

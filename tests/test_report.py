@@ -328,6 +328,12 @@ def test_what_would_be_read_for_ever_is_no_page_of_a_report(
         check_output_folder(tmp_path)
 
 
+def test_a_report_that_cannot_be_written_names_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file/report: cannot be written: Not a directory"):
+        write_files(tmp_path / "file" / "report", {"report.md": b""})
+
+
 def test_a_report_is_written_where_a_folder_cannot_be_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

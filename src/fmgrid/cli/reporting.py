@@ -14,7 +14,7 @@ from fmgrid.analysis.study import Study, to_study
 from fmgrid.analysis.verdicts import inconclusive_over_all
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import resolve
-from fmgrid.errors import FmgridError, InputError
+from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.language import to_text
 from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
@@ -102,21 +102,22 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     is_new = not target.exists()
     staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
     try:
-        with translate_os_errors(folder):
-            images = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
-            for name, content in files.items():
-                (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                (staged / name).write_bytes(content)
-            if is_new:
-                move_folder(staged, target)
-                return
-            for name in files:
-                (target / name).parent.mkdir(exist_ok=True)
-                move_file(staged / name, target / name)
-            for path in target.glob(f"{_PICTURES}/*.png"):
-                name = f"{_PICTURES}/{path.name}"
-                if name not in files and any(line.endswith(f"]({name})") for line in images):
-                    path.unlink()
+        images = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
+        for name, content in files.items():
+            (staged / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).write_bytes(content)
+        if is_new:
+            move_folder(staged, target)
+            return
+        for name in files:
+            (target / name).parent.mkdir(exist_ok=True)
+            move_file(staged / name, target / name)
+        for path in target.glob(f"{_PICTURES}/*.png"):
+            name = f"{_PICTURES}/{path.name}"
+            if name not in files and any(line.endswith(f"]({name})") for line in images):
+                path.unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
