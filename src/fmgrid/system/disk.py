@@ -111,7 +111,7 @@ def _appearing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             beside.unlink()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.filename is not None:
             error.filename = str(path)  # nobody knows the other one
         raise
     sync_folder(path.parent)
