@@ -102,6 +102,19 @@ def test_mistakes_in_what_the_guide_adds_are_found_before_a_training() -> None:
     ]
 
 
+@pytest.mark.usefixtures("changed")
+def test_a_whole_number_stands_for_a_float_of_a_setting_that_the_guide_adds() -> None:
+    with GRID.open("a") as stream:
+        stream.write("\n[[exclude]]\nname = 'label_*'\nlabel_smoothing = 0\n")
+
+    answer = call("plan", str(GRID))
+
+    assert [line.split()[0] for line in answer.stdout.splitlines()[1:]] == [
+        "label_smoothing_0.1",
+        "cnn",
+    ]
+
+
 def test_a_search_is_added_as_the_guide_says(tmp_path: Path) -> None:
     (example,) = (text for _, text in EXAMPLES if text.startswith("# src/fmgrid/search/"))
     (tmp_path / "median.py").write_text(example)

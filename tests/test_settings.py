@@ -3,7 +3,8 @@
 import pytest
 
 from fmgrid.experiment import Experiment
-from fmgrid.metrics import COLUMNS, METRICS, finite
+from fmgrid.metrics import COLUMNS, METRICS, _best, _last, finite
+from fmgrid.results.mltrainer_logs import LoggedEpoch, LoggedRun
 from fmgrid.settings import (
     SETTINGS,
     is_same,
@@ -84,6 +85,13 @@ def test_values_are_shown_to_people_and_as_toml() -> None:
     assert show_toml(16**30) == str(16**30)
     assert show_toml(-(2**63)) == "-9223372036854775808"
     assert show_toml(16**5000).startswith("0x1000")
+
+
+def test_a_field_that_an_epoch_lacks_is_a_missing_metric() -> None:
+    logged = LoggedRun({}, (LoggedEpoch(1, 0.5, 0.5, 0.8, 1e-3, 1.0),))
+    for follow in (_last, _best):
+        assert follow("accuracy")(logged) == 0.8
+        assert follow("weight_norm")(logged) is None
 
 
 def test_every_metric_follows_from_a_run() -> None:
