@@ -112,7 +112,7 @@ def _appearing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             beside.unlink()
         if isinstance(error, OSError) and error.filename is not None:
-            error.filename = str(path)  # nobody knows the other one
+            error.filename = str(path)  # the user does not know the unfinished file
         raise
     sync_folder(path.parent)
 
