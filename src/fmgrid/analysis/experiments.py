@@ -14,7 +14,7 @@ from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
-from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.analysis.statistics import Estimate, Figures, estimate
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
@@ -61,6 +61,10 @@ class ExperimentRuns:
         values = ((seed, finite(run.metrics.get(metric))) for seed, run in self.runs.items())
         return {seed: value for seed, value in values if value is not None}
 
+    def figures(self, metric: str) -> Figures:
+        """Return the same with the configuration that they are of."""
+        return Figures(self.series(metric), {self.configuration: 1.0})
+
     def estimate(self, metric: str) -> Estimate | None:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
@@ -84,6 +88,11 @@ class ExperimentRuns:
     def evaluation_set(self) -> tuple[Any, ...]:
         """The images that judge it: figures on others are not compared with its own."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
+
+    def images_for(self, metric: str) -> tuple[Any, ...]:
+        """Return the images that give it its figures of a metric."""
+        # A data set has one set of test images, whichever others are held out for validation.
+        return self.evaluation_set[: 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)]
 
     @property
     def images_seen(self) -> int | None:
@@ -146,9 +155,7 @@ def _beginning(experiment: ExperimentRuns) -> tuple[Any, ...]:
 
 def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
     """Return whether the same images give all experiments their figures of a metric."""
-    # A data set has one set of test images, whichever others are held out for validation.
-    settings = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
-    return len({experiment.evaluation_set[:settings] for experiment in experiments}) <= 1
+    return len({experiment.images_for(metric) for experiment in experiments}) <= 1
 
 
 def images_of(experiment: ExperimentRuns) -> str:
