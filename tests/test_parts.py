@@ -42,10 +42,10 @@ GRIDS: dict[str, tuple[str, list[tuple[str, str, int]]]] = {
     ),
     "sweeps around a point of its own": (
         (
-            '[[point]]\nname = "base"\n[[grid]]\nname = "lr{learning_rate}"\nlearning_rate = [1, 2]\n'
+            '[[point]]\nname = "base"\n[[grid]]\nname = "e{epochs}"\nepochs = [1, 2]\n'
             '[[grid]]\nname = "b_{batch_size}"\nbatch_size = [8, 16]\n'
         ),
-        [("one axis", "learning_rate", 3), ("one axis", "batch_size", 3)],
+        [("one axis", "epochs", 3), ("one axis", "batch_size", 3)],
     ),
     "points along one setting": (
         "".join(f'[[point]]\nname = "b{size}"\nbatch_size = {size}\n' for size in (8, 16, 32)),
