@@ -352,8 +352,8 @@ def test_effects_of_every_kind_are_legible(case: str) -> None:
     ("shape", "kinds"),
     [
         ("one axis", {"levels", "steps_and_images"}),
-        ("two axes", {"heatmap"}),
-        ("two axes with words", {"heatmap", "steps_and_images"}),
+        ("two axes", {"heatmap", "levels"}),
+        ("two axes with words", {"heatmap", "levels", "steps_and_images"}),
         ("three axes", {"heatmap"}),
         ("four axes", {"levels"}),
         ("three axes of many levels", {"levels"}),
@@ -527,7 +527,7 @@ def test_one_configuration_stands_on_one_line_whatever_its_names(
     assert "batch_64 (+1 name)" in written
     assert "same" not in written
     winners = next(one.figure for one in drawn(case) if one.name == "winners_by_seed")
-    assert "Rank among 3 experiments; right: mean accuracy (%)" in texts_of(winners)
+    assert "Rank among 3; right: mean accuracy (%)" in texts_of(winners)
 
 
 def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> None:
@@ -537,7 +537,7 @@ def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> No
         if picture.name in ("configuration_summary", "winners_by_seed"):
             labels = [text for text in texts_of(picture.figure) if text.startswith("a_net")]
             assert len(set(labels)) == 3
-            assert all(len(label) <= 30 for label in labels)
+            assert all(len(label) <= 24 for label in labels)
 
 
 def test_sixty_one_names_are_legible() -> None:
@@ -602,7 +602,6 @@ def test_the_rows_of_winners_won_or_are_not_significantly_worse() -> None:
     written = texts_of(picture.figure)
     assert {"a", "b"} <= set(written)
     assert "c" not in written
-    assert "each of 3 experiments" in picture.caption
     assert "mean over 4 seeds" in picture.caption
 
 
@@ -672,7 +671,7 @@ def test_saving_twice_changes_nothing(
 def test_a_png_is_on_white_and_not_blank(samples: dict[str, tuple[str, bytes]]) -> None:
     for _, png in samples.values():
         pixels = imread(BytesIO(png))
-        assert pixels.shape[1] == 1080
+        assert pixels.shape[1] == 960
         assert np.allclose(pixels[0, 0], 1.0)
         assert (pixels[..., :3].min(axis=-1) < 0.5).mean() > 0.002
 
@@ -731,7 +730,7 @@ def test_a_label_is_short_on_one_line_and_in_characters_that_the_font_has() -> N
     assert to_label("网") == "\\u7f51"
     assert to_label("🙂", 40) == "\\U0001f642" or to_label("🙂") == "🙂"
     long = to_label("the_same_beginning_of_all_names_and_the_end_7")
-    assert len(long) == 30
+    assert len(long) == 24
     assert long.startswith("the_same")
     assert long.endswith("end_7")
     assert "…" in long
