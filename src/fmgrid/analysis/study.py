@@ -243,10 +243,17 @@ def _find_groups(study: Study) -> Iterator[Group]:
     claimed: set[Hashable] = set()
     for title, grid in zip(_titles(study.grids), study.grids, strict=True):
         members = distinct(study.scored[name] for name in grid.names if name in study.scored)
-        claimed |= {member.configuration for member in members}
+        by_configuration = {member.configuration: member for member in members}
+        claimed |= by_configuration.keys()
         missing = tuple(name for name in grid.names if name not in study.scored)
+        named = [[study.scored.get(name) for name in block] for block in grid.blocks]
+        blocks = [
+            tuple({by_configuration[each.configuration]: None for each in block if each})
+            for block in named
+        ]
         if members:
-            yield Group(title, grid.question, tuple(members), missing)
+            complete = tuple(filter(None, blocks))
+            yield Group(title, grid.question, tuple(members), missing, complete)
     others = [member for member in study.configurations if member.configuration not in claimed]
     if others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))
