@@ -117,6 +117,17 @@ def find_run(name: str, logdir: Path) -> Run:
     return run
 
 
+def find_unfinished(contents: "Contents", logdir: Path) -> dict[str, str]:
+    """Return the folders of runs without results, each "running" or "interrupted"."""
+    # Each log folder below this one has a lock of its own.
+    folders = {logdir, *((logdir / name).parent for name in contents.unfinished)}
+    locked = {folder for folder in folders if contents.unfinished and Store(folder).is_locked()}
+    return {
+        name: "interrupted" if locked.isdisjoint([logdir, (logdir / name).parent]) else "running"
+        for name in contents.unfinished
+    }
+
+
 def locate(name: str, logdir: Path) -> tuple[Path, str]:
     """Return the log folder and the name of a run or experiment, given by its name or folder.
 
