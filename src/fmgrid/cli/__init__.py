@@ -203,6 +203,7 @@ def list_experiments(options: ListOptions) -> None:
     listing.list_experiments(options)
 
 
+@app.command("diff", short_help="The same as compare.")
 @app.command()
 def compare(
     first: str = argument("FIRST", "An experiment or a run, by name or folder."),
@@ -251,10 +252,13 @@ def show(
     logdir: Path = LOGDIR,
     json: bool = JSON,
 ) -> None:
-    """Show the settings, epochs and software of one run."""
-    from fmgrid.cli import showing
+    """Show the settings, epochs and software of one run.
 
-    showing.show_run(showing.find_run(name, logdir), json=json)
+    The name of an experiment means its run of seed 0, and NAME_s1 that of seed 1.
+    """
+    from fmgrid.cli import finding, showing
+
+    showing.show_run(finding.find_run(name, logdir), json=json)
 
 
 @app.command()
