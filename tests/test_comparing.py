@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from command import Call
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study
 from fmgrid.cli import status
 from fmgrid.cli.comparing import find_pair, show_comparison
+from fmgrid.cli.finding import find_run
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord, write_records
@@ -199,6 +200,52 @@ def test_a_run_behind_a_link_is_shown(logs: Path) -> None:
     (logs / "inner").symlink_to(logs / "few_s1")
     for name in (str(logs.parent / "link"), "inner"):
         assert find_run(name, logs).experiment.run_name == "few_s1"
+
+
+def test_a_run_is_shown_by_the_names_that_compare_takes(logs: Path) -> None:
+    save(logs, "late", seed=4)
+    for name in ("few", "few_s0", "few_s1", str(logs / "more_s0"), "late", "late_s4"):
+        (compared,) = find_pair([name, "more_s1"], logs)[:1]
+        run = find_run(name, logs)
+        assert (run.experiment.run_name, run.experiment.seed) in {
+            (stored.run, seed) for seed, stored in compared.runs.items()
+        }
+    for name, seed in (("few", 0), ("few_s0", 0), ("late", 4)):
+        assert find_run(name, logs).experiment.seed == seed
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fwe", "fmgrid show fwe: no such run in logs; did you mean few?"),
+        ("few_s3", "no such run in logs; did you mean few_s1?"),
+        ("zzz", "no such run in logs; there are few, late, more"),
+        ("late", "fmgrid show late: means 2 runs; name one of them: late_s4, late_s5"),
+        ("late_s0", "no such run in logs; did you mean late_s5?"),
+        ("begun", "fmgrid show begun: is not finished; fmgrid status logs names it"),
+    ],
+)
+def test_a_run_that_is_none_is_named_with_what_was_probably_meant(
+    name: str, told: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (4, 5):
+        save(logs, "late", seed=seed)
+    Store(logs).begin("begun")
+    monkeypatch.chdir(logs.parent)
+    with pytest.raises(InputError) as raised:
+        find_run(name, Path("logs"))
+    assert told in str(raised.value)
+
+
+def test_the_run_of_a_log_folder_below_is_shown(logs: Path) -> None:
+    shutil.copytree(logs, logs.parent / "above" / "a")
+    assert find_run("few_s0", logs.parent / "above").experiment.run_name == "few"
+
+
+def test_diff_is_compare(logs: Path, call: Call) -> None:
+    compared = call("compare", "few", "more", "--logdir", logs)
+    assert compared[0] == 0
+    assert call("diff", "few", "more", "--logdir", logs) == compared
 
 
 def test_a_run_that_cannot_be_read_is_said_to_be_so(

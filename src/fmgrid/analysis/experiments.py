@@ -82,6 +82,12 @@ class ExperimentRuns:
         series = self.series(metric)
         return fmean(series.values()) if series else None
 
+    @property
+    def seconds(self) -> float | None:
+        """Mean seconds of its trainings, None if they are not known."""
+        known = [run.seconds for run in self.runs.values() if run.seconds is not None]
+        return fmean(known) if known else None
+
     @cached_property
     def configuration(self) -> Hashable:
         """Key shared by experiments with the same settings."""
@@ -141,11 +147,13 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     configurations = []
     for namesakes in by_configuration(experiments):
         first, *others = sorted(namesakes, key=_beginning)
-        runs: dict[int, StoredRun] = {}
-        for experiment in (*reversed(others), first):
-            runs.update(experiment.runs)
-        names = tuple(experiment.name for experiment in others)
-        configurations.append(replace(first, runs=dict(sorted(runs.items())), other_names=names))
+        if others:
+            runs: dict[int, StoredRun] = {}
+            for experiment in (*reversed(others), first):
+                runs.update(experiment.runs)
+            names = tuple(experiment.name for experiment in others)
+            first = replace(first, runs=dict(sorted(runs.items())), other_names=names)
+        configurations.append(first)
     return sorted(configurations, key=lambda experiment: natural_order(experiment.name))
 
 
@@ -161,13 +169,13 @@ def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accur
     return len({experiment.images_for(metric) for experiment in experiments}) <= 1
 
 
-def images_of(experiment: ExperimentRuns) -> str:
-    """Return in words which images judge an experiment."""
+def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
+    """Return in words which images judge an experiment, or give it a metric."""
     dataset, validation = experiment.evaluation_set
     if validation is None:
         return "unknown images"
     source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
-    if validation == "test":
+    if validation == "test" or METRICS[metric].is_of_test_images:
         return f"the test images{source}"
     return f"{validation:,} images{source} held out"
 
@@ -359,7 +367,7 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
             axis = Axis(name, (), is_text)
             levels = {level_of(member, axis) for member in members}
             if len(levels) > 1:
-                yield replace(axis, levels=tuple(sorted(levels, key=_level_order)))
+                yield replace(axis, levels=tuple(sorted(levels, key=level_order)))
 
 
 def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
@@ -387,7 +395,8 @@ def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
     return [f"units{layer}" for layer in range(1, depth + 1)]
 
 
-def _level_order(level: Any) -> tuple[Any, ...]:
+def level_order(level: Any) -> tuple[Any, ...]:
+    """Return a key that sorts values of any kind: none, numbers, networks, texts."""
     if level is None:
         return (0,)
     if isinstance(level, bool | int | float):

@@ -13,15 +13,15 @@ from fmgrid.analysis.experiments import (
     images_of,
 )
 from fmgrid.analysis.study import Study
+from fmgrid.cli.finding import find_runs, hint_at, locate
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import locate
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
-from fmgrid.words import counted, first_few, near_match, printable
+from fmgrid.words import counted, first_few, printable
 
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
 
@@ -68,19 +68,15 @@ def show_comparison(
 
 
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    scored = {
-        label: experiment for label, experiment in study.experiments.items() if experiment.runs
-    }
-    if name in scored:
-        return scored[name]
-    for experiment in scored.values():
-        for seed, run in experiment.runs.items():
-            if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
-                return replace(experiment, name=name, runs={seed: run}, failures=())
-    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
-    message = f"no complete run or experiment in {root}; {hint}"
-    raise InputError.at(f"fmgrid compare {name}", message)
+    runs = find_runs(name, study.runs)
+    if not runs:
+        message = f"no complete run or experiment in {root}; {hint_at(name, study.runs)}"
+        raise InputError.at(f"fmgrid compare {name}", message)
+    experiment = study.experiments[runs[0].name]
+    if name == experiment.name:
+        return experiment
+    single = {seed: run for seed, run in experiment.runs.items() if run is runs[0]}
+    return replace(experiment, name=name, runs=single, failures=())
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
