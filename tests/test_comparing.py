@@ -19,7 +19,7 @@ from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.rendering import to_markdown
-from fmgrid.report import to_document, weigh
+from fmgrid.reporting import to_document, weigh
 from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of

@@ -22,8 +22,8 @@ from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Section, Table
-from fmgrid.report import weigh
-from fmgrid.report.results import design_section, results_sections
+from fmgrid.reporting import weigh
+from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of

@@ -30,7 +30,7 @@ from fmgrid.hypotheses.registry import (
     read_records,
     write_records,
 )
-from fmgrid.report import to_document, weigh
+from fmgrid.reporting import to_document, weigh
 from fmgrid.results.results_file import read_results, seal, to_results
 from fmgrid.results.store import Store
 from fmgrid.results.summary import HISTORY_COLUMNS, read_runs, to_csv, to_history_rows, to_rows

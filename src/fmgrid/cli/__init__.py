@@ -175,7 +175,7 @@ def report(
     """Write a report on which settings matter, and which don't."""
     from fmgrid.cli import reporting
     from fmgrid.grid import load_plan
-    from fmgrid.report import read_reference
+    from fmgrid.reporting import read_reference
 
     published = read_reference(reference) if reference else None
     records = load_plan(grids).records if grids else None

@@ -19,7 +19,7 @@ from fmgrid.cli.showing import locate
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError
 from fmgrid.metrics import METRICS
-from fmgrid.report.phrases import show_difference, show_interval, show_p, show_value
+from fmgrid.reporting.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
 from fmgrid.words import counted, first_few, near_match, printable
 

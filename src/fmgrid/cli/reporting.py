@@ -20,8 +20,8 @@ from fmgrid.hypotheses.language import to_text
 from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
-from fmgrid.report import MARK, Evidence, Reference, to_document, weigh
-from fmgrid.report.overview import deciding_figures
+from fmgrid.reporting import MARK, Evidence, Reference, to_document, weigh
+from fmgrid.reporting.overview import deciding_figures
 from fmgrid.results.store import translate_os_errors
 from fmgrid.results.summary import Contents, read_runs
 from fmgrid.system.disk import move_file, move_folder, read_regular
