@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from fmgrid.analysis.loading import load_study
 from fmgrid.analysis.study import Study
 from fmgrid.cli import app
-from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import Command, current_folder, to_command

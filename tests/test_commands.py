@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from fmgrid.analysis.loading import load_study
 from fmgrid.cli import app
 from fmgrid.cli.options import RunOptions
-from fmgrid.cli.reporting import load_study
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError
 from fmgrid.grid import load_plan

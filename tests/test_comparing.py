@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.loading import find_pair, load_study
 from fmgrid.cli import status
-from fmgrid.cli.comparing import find_pair, show_comparison
-from fmgrid.cli.reporting import load_study
+from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
@@ -183,12 +183,13 @@ def test_the_folder_of_a_run_is_found_by_any_path_to_it(
 
 
 def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
-    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
-    found = find_pair(["few", "more"], logs)
+    warnings: list[str] = []
+    found = find_pair(["few", "more"], logs, warnings.append)
     assert [list(one.runs) for one in found] == [[0], [0, 1]]
-    assert f"{logs}/few_s1: cannot be listed: Permission denied" in capsys.readouterr().err
+    assert f"{logs}/few_s1: cannot be listed: Permission denied" in warnings[0]
 
 
 # Single runs
@@ -213,13 +214,14 @@ def test_a_run_that_cannot_be_read_is_said_to_be_so(
 
 
 def test_where_no_run_can_be_read_the_reason_is_told(
-    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    warnings: list[str] = []
     for folder in logs.iterdir():
         refuse(folder, errno.EACCES, monkeypatch)
     with pytest.raises(InputError, match="has no run that can be read: 4 warnings above"):
-        load_study(logs)
-    assert capsys.readouterr().err.count("cannot be listed: Permission denied") == 4
+        load_study(logs, warn=warnings.append)
+    assert "\n".join(warnings).count("cannot be listed: Permission denied") == 4
 
 
 def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> None:

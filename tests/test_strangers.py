@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from fmgrid.analysis.loading import find_pair, load_study
 from fmgrid.analysis.study import by_experiment
 from fmgrid.cli import app
-from fmgrid.cli.comparing import find_pair, show_comparison
-from fmgrid.cli.reporting import load_study
+from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
 from fmgrid.experiment import Experiment, Failure, Run

@@ -1,53 +1,22 @@
 """`fmgrid compare`: two experiments, or two runs, over the seeds that both have."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
-
 from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_experiments
-from fmgrid.analysis.experiments import (
-    ExperimentRuns,
-    are_confounded,
-    are_scored_alike,
-    images_of,
-)
-from fmgrid.analysis.study import Study
-from fmgrid.cli.output import print_json, say, warn
-from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import locate
+from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
-from fmgrid.errors import InputError
 from fmgrid.metrics import METRICS
 from fmgrid.reporting.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
-from fmgrid.words import counted, first_few, near_match, printable
+from fmgrid.words import counted, first_few, printable
 
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
-
-
-def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
-    """Return two experiments or single runs of them, given by their names or folders.
-
-    Raises `InputError` if one has no complete run, or if they are the same runs.
-    """
-    located = [locate(name, logdir) for name in names]
-    studies = {root: load_study(root, []) for root in dict.fromkeys(root for root, _ in located)}
-    for study in studies.values():
-        warn(*study.unread, *study.uncounted)
-    pair = [_find(name, studies[root], root) for root, name in located]
-    first, second = (experiment.runs.items() for experiment in pair)
-    if first <= second or first >= second:
-        message = "both are the same runs, or one is a part of the other"
-        raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
-    return pair
 
 
 def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
     comparison = compare_experiments(first, second)
     if json:
-        print_json(_to_json(comparison))
+        print_json(comparison.to_json())
         return
     names = printable(first.name), printable(second.name)
     if comparison.settings:
@@ -59,25 +28,9 @@ def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
     print_rows(("metric", *names, "difference", "95% interval", "p"), rows)
     _show_certainty(comparison)
-    if are_confounded(first, second):
+    if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
-
-
-def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    scored = {
-        label: experiment for label, experiment in study.experiments.items() if experiment.runs
-    }
-    if name in scored:
-        return scored[name]
-    for experiment in scored.values():
-        for seed, run in experiment.runs.items():
-            if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
-                return replace(experiment, name=name, runs={seed: run}, failures=())
-    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
-    message = f"no complete run or experiment in {root}; {hint}"
-    raise InputError.at(f"fmgrid compare {name}", message)
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
@@ -93,8 +46,8 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
 
 def _show_certainty(comparison: Comparison) -> None:
     first, second, seeds = comparison.first, comparison.second, comparison.seeds
-    if reason := _explain_different_images(comparison):
-        say(reason)
+    if comparison.objection:
+        say(comparison.objection)
     elif not seeds:
         means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
         say(f"they share no seed, and are not compared: {means}; {_REMEDY}")
@@ -116,29 +69,3 @@ def _show_certainty(comparison: Comparison) -> None:
         say(f"one seed: nothing can be concluded; {_REMEDY}")
     else:
         say("p values are Holm's over the metrics")
-
-
-def _explain_different_images(comparison: Comparison) -> str:
-    """Return the reason why figures of two experiments are not compared; "" where they are."""
-    pair = comparison.first, comparison.second
-    if are_scored_alike(pair):
-        return ""
-    images = ", ".join(
-        f"{experiment.name} is scored on {images_of(experiment)}" for experiment in pair
-    )
-    return f"{images}: figures of different images are not compared"
-
-
-def _to_json(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "first": comparison.first.name,
-        "second": comparison.second.name,
-        "seeds": comparison.seeds,
-        "settings": comparison.settings,
-        "confounded": are_confounded(comparison.first, comparison.second),
-        "not_compared": _explain_different_images(comparison),
-        "metrics": {
-            metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}
-            for metric, pair in comparison.metrics.items()
-        },
-    }

@@ -1,6 +1,5 @@
 """The output of the other commands: single runs, data sets, tables."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,15 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
 from fmgrid.experiment import Experiment, Run
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, translate_os_errors
+from fmgrid.results.store import (
+    FOLDER_OF_GRIDS,
+    Store,
+    is_own_file,
+    locate,
+    translate_os_errors,
+)
 from fmgrid.settings import SETTINGS, show
-from fmgrid.system.disk import write_whole
+from fmgrid.system.disk import resolve, write_whole
 from fmgrid.words import command_line, counted, format_seconds, printable
 
 if TYPE_CHECKING:
@@ -117,22 +122,6 @@ def find_run(name: str, logdir: Path) -> Run:
     return run
 
 
-def locate(name: str, logdir: Path) -> tuple[Path, str]:
-    """Return the log folder and the name of a run or experiment, given by its name or folder.
-
-    Raises `InputError` for a folder that lies in no log folder.
-    """
-    path = logdir / name
-    # Not Path.is_dir, which raises where it may not look.
-    if Path(name).name != name and os.path.isdir(Path(name).parent):  # noqa: PTH112
-        path = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
-        if path.parent == path.parent.parent:  # compare would read the whole disk
-            raise InputError.at(name, "is no run: a log folder lies deeper; name a run")
-    if os.path.islink(path):  # noqa: PTH114 - results have the name of the folder itself
-        path = Path(os.path.realpath(path))
-    return path.parent, path.name
-
-
 def show_data(prepared: "Prepared", *, json: bool) -> None:
     """Print where a data set is, and how many images of each class it holds."""
     from fmgrid.data.batches import class_counts
@@ -191,15 +180,6 @@ def _objection_to_target(target: Path) -> str:
             if header and not is_header_of_table(header.decode(errors="replace")):
                 return "was not written by fmgrid summarize, and would be lost; name another file"
     return ""
-
-
-def resolve(path: Path) -> Path:
-    """Return where a path leads in the end. Raises `StoreError` if that is back to itself."""
-    # Not Path.resolve, which some versions of Python let fail and others don't.
-    target = Path(os.path.realpath(path))
-    if os.path.islink(target):  # noqa: PTH114 - Path.is_symlink raises where it may not look
-        raise StoreError(f"{path}: is a link that leads back to itself")
-    return target
 
 
 def write_csv(
