@@ -5,7 +5,8 @@ seed 0, whose folder is NAME.
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from fmgrid.errors import DamagedFileError, InputError, StoreError
@@ -14,6 +15,8 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.results.store import Store
 from fmgrid.results.summary import StoredRun, read_runs
 from fmgrid.words import command_line, counted, first_few, near_match
+
+_WITH_SEED = re.compile(r"(.+)_s([1-9][0-9]{0,9})", re.DOTALL)  # the name of a run
 
 
 def locate(name: str, logdir: Path) -> tuple[Path, str]:
@@ -37,6 +40,16 @@ def find_runs(name: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
     of_experiment = [run for run in runs if run.name == name]
     others = (run for run in runs if name in (run.run, run.folder, f"{run.name}_s{run.seed}"))
     return of_experiment or [*others][:1]
+
+
+def split_name(folder: str, experiments: Container[str]) -> tuple[str, int]:
+    """Return the experiment and the seed of a run without results, by its folder.
+
+    *experiments* are known ones; one of them may have a name that ends like one with a seed.
+    """
+    name = folder.rpartition("/")[2]
+    match = _WITH_SEED.fullmatch(name)
+    return (match[1], int(match[2])) if match and name not in experiments else (name, 0)
 
 
 def hint_at(name: str, runs: Sequence[StoredRun]) -> str:
