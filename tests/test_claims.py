@@ -219,7 +219,7 @@ def test_what_may_hold_is_accepted(text: str) -> None:
                 "epochs_10 > epochs_5"
             ),
         ),
-        ("a > 20%", "% at character 7: write 0.2 for 20 %"),
+        ("a > 20%", "20% at character 5: write 0.2, a fraction"),
         (
             "a > b + 0.1",
             '+ at character 7: write a least difference at the end, as in "by 0.01"',
@@ -233,7 +233,10 @@ def test_what_may_hold_is_accepted(text: str) -> None:
                 "stands in quotes"
             ),
         ),
-        ("(a) > b", "( at character 1: there are no brackets; write one comparison"),
+        (
+            "(a) > b",
+            "( at character 1: there are no brackets; write one comparison, as in best of a, b > c",
+        ),
         ('a > "b', '" at character 5: close the quotes'),
         ('a > ""', '"" at character 5: a name is empty'),
         (
@@ -409,7 +412,7 @@ def test_a_percentage_is_no_accuracy(text: str) -> None:
 
     check_numbers("valid_loss", expectation)
     with pytest.raises(
-        ExpectationError, match=r"20 is no accuracy, which is a .*; write 0.2 for 20 %"
+        ExpectationError, match=r"20 is out of range: accuracy .*; write 0.2 for 20 %"
     ):
         check_numbers("accuracy", expectation)
 

@@ -26,10 +26,11 @@ from fmgrid.words import counted, first_few, printable
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
 
 
-def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
+def find_pair(names: Sequence[str], logdir: Path) -> tuple[ExperimentRuns, ExperimentRuns, Study]:
     """Return two experiments or single runs of them, given by their names or folders.
 
-    Raises `InputError` if one has no complete run, or if they are the same runs.
+    With them comes the study of the first. Raises `InputError` if one has no complete run, or if
+    they are the same runs.
     """
     located = [locate(name, logdir) for name in names]
     studies = {root: load_study(root, []) for root in dict.fromkeys(root for root, _ in located)}
@@ -40,12 +41,14 @@ def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     if first <= second or first >= second:
         message = "both are the same runs, or one is a part of the other"
         raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
-    return pair
+    return pair[0], pair[1], studies[located[0][0]]
 
 
-def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
+def show_comparison(
+    first: ExperimentRuns, second: ExperimentRuns, study: Study, *, json: bool
+) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    comparison = compare_experiments(first, second)
+    comparison = compare_experiments(first, second, study)
     if json:
         print_json(_to_json(comparison))
         return
@@ -84,7 +87,13 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
         return [label, *values, "", "", ""]
     unit = " points" if METRICS[metric].is_fraction else ""
     size = f"{show_difference(difference.mean, metric)}{unit}"
-    return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
+    return [
+        label,
+        *values,
+        size,
+        show_interval(difference, metric),
+        show_p(difference.p if difference.sd is not None else None),
+    ]
 
 
 def _show_certainty(comparison: Comparison) -> None:
@@ -111,7 +120,7 @@ def _show_certainty(comparison: Comparison) -> None:
     elif len(seeds) == 1:
         say(f"one seed: nothing can be concluded; {_REMEDY}")
     else:
-        say("p values are Holm's over the metrics")
+        say("each metric is compared by itself")
 
 
 def _explain_different_images(comparison: Comparison) -> str:

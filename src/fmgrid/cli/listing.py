@@ -16,7 +16,6 @@ from fmgrid.analysis.experiments import (
     group_by,
     images_of,
     level_order,
-    scored_on,
 )
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.cli.finding import split_name
@@ -128,7 +127,7 @@ def to_listing(entries: Sequence[Entry], options: ListOptions) -> Listing:
     if options.columns is None:
         columns = [column for column in columns if any(map(column.has_value, entries))]
     ranked, others = _in_order(entries, sort, reverse=options.reverse)
-    tables = group_by(ranked, lambda entry: scored_on(entry.experiment, metric))
+    tables = group_by(ranked, lambda entry: entry.experiment.images_for(metric))
     tables.sort(key=len, reverse=True)
     if len(tables) > 1:
         tables.append(others)
