@@ -18,6 +18,7 @@ from fmgrid.cli.options import (
     LOGDIR,
     GridOptions,
     ListOptions,
+    RemoveOptions,
     RunOptions,
     argument,
     option,
@@ -262,6 +263,19 @@ def show(
     from fmgrid.cli import finding, showing
 
     showing.show_run(finding.find_run(name, logdir), json=json)
+
+
+@app.command()
+@takes(RemoveOptions)
+def remove(options: RemoveOptions) -> None:
+    """Move runs out of the log folder, into .replaced/ in it.
+
+    The name of an experiment means all of its runs, NAME_s0 the run of seed 0. Results that other
+    runs share stay theirs. To undo it, move the folders back.
+    """
+    from fmgrid.cli.removing import remove_runs
+
+    raise typer.Exit(remove_runs(options))
 
 
 @app.command()

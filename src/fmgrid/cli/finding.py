@@ -4,6 +4,8 @@ The name of an experiment means all of its runs, NAME_s1 the run of seed 1, and 
 seed 0, whose folder is NAME.
 """
 
+import re
+from collections.abc import Container
 from pathlib import Path
 
 from fmgrid.analysis.loading import find_runs, hint_at
@@ -13,6 +15,18 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.results.store import Store, locate
 from fmgrid.results.summary import read_runs
 from fmgrid.words import command_line, counted, first_few
+
+_WITH_SEED = re.compile(r"(.+)_s([1-9][0-9]{0,9})", re.DOTALL)  # the name of a run
+
+
+def split_name(folder: str, experiments: Container[str]) -> tuple[str, int]:
+    """Return the experiment and the seed of a run without results, by its folder.
+
+    *experiments* are known ones; one of them may have a name that ends like one with a seed.
+    """
+    name = folder.rpartition("/")[2]
+    match = _WITH_SEED.fullmatch(name)
+    return (match[1], int(match[2])) if match and name not in experiments else (name, 0)
 
 
 def find_run(name: str, logdir: Path) -> Run:
