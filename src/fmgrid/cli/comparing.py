@@ -13,23 +13,24 @@ from fmgrid.analysis.experiments import (
     images_of,
 )
 from fmgrid.analysis.study import Study
+from fmgrid.cli.finding import find_runs, hint_at, locate
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.reporting import load_study
-from fmgrid.cli.showing import locate
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError
 from fmgrid.metrics import METRICS
 from fmgrid.report.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
-from fmgrid.words import counted, first_few, near_match, printable
+from fmgrid.words import counted, first_few, printable
 
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
 
 
-def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
+def find_pair(names: Sequence[str], logdir: Path) -> tuple[ExperimentRuns, ExperimentRuns, Study]:
     """Return two experiments or single runs of them, given by their names or folders.
 
-    Raises `InputError` if one has no complete run, or if they are the same runs.
+    With them comes the study of the first. Raises `InputError` if one has no complete run, or if
+    they are the same runs.
     """
     located = [locate(name, logdir) for name in names]
     studies = {root: load_study(root, []) for root in dict.fromkeys(root for root, _ in located)}
@@ -40,12 +41,14 @@ def find_pair(names: Sequence[str], logdir: Path) -> list[ExperimentRuns]:
     if first <= second or first >= second:
         message = "both are the same runs, or one is a part of the other"
         raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
-    return pair
+    return pair[0], pair[1], studies[located[0][0]]
 
 
-def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool) -> None:
+def show_comparison(
+    first: ExperimentRuns, second: ExperimentRuns, study: Study, *, json: bool
+) -> None:
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
-    comparison = compare_experiments(first, second)
+    comparison = compare_experiments(first, second, study)
     if json:
         print_json(_to_json(comparison))
         return
@@ -65,19 +68,15 @@ def show_comparison(first: ExperimentRuns, second: ExperimentRuns, *, json: bool
 
 
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    scored = {
-        label: experiment for label, experiment in study.experiments.items() if experiment.runs
-    }
-    if name in scored:
-        return scored[name]
-    for experiment in scored.values():
-        for seed, run in experiment.runs.items():
-            if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
-                return replace(experiment, name=name, runs={seed: run}, failures=())
-    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
-    message = f"no complete run or experiment in {root}; {hint}"
-    raise InputError.at(f"fmgrid compare {name}", message)
+    runs = find_runs(name, study.runs)
+    if not runs:
+        message = f"no complete run or experiment in {root}; {hint_at(name, study.runs)}"
+        raise InputError.at(f"fmgrid compare {name}", message)
+    experiment = study.experiments[runs[0].name]
+    if name == experiment.name:
+        return experiment
+    single = {seed: run for seed, run in experiment.runs.items() if run is runs[0]}
+    return replace(experiment, name=name, runs=single, failures=())
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
@@ -88,7 +87,13 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
         return [label, *values, "", "", ""]
     unit = " points" if METRICS[metric].is_fraction else ""
     size = f"{show_difference(difference.mean, metric)}{unit}"
-    return [label, *values, size, show_interval(difference, metric), show_p(pair.p_holm)]
+    return [
+        label,
+        *values,
+        size,
+        show_interval(difference, metric),
+        show_p(difference.p if difference.sd is not None else None),
+    ]
 
 
 def _show_certainty(comparison: Comparison) -> None:
@@ -115,7 +120,7 @@ def _show_certainty(comparison: Comparison) -> None:
     elif len(seeds) == 1:
         say(f"one seed: nothing can be concluded; {_REMEDY}")
     else:
-        say("p values are Holm's over the metrics")
+        say("each metric is compared by itself")
 
 
 def _explain_different_images(comparison: Comparison) -> str:

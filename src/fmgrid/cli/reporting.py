@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.analysis.verdicts import inconclusive_over_all
 from fmgrid.cli.output import print_json, say, warn
@@ -163,11 +164,13 @@ def _read(page: Path) -> str:
 
 def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
     open_verdicts = inconclusive_over_all(evidence.verdicts)
-    noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
-        "noise": noise and asdict(noise),
+        "noise": {
+            images_of(ranked[0]): asdict(evidence.study.noise(evidence.metric, ranked[0]))
+            for ranked in best_by_images(evidence.study.configurations, evidence.metric)
+        },
         "effects": [
             {
                 **asdict(effect),
@@ -184,7 +187,7 @@ def _to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 "verdict_over_all": "INCONCLUSIVE" if verdict in open_verdicts else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,
                 "figures": deciding_figures(verdict),
-                "more_seeds": verdict.more_seeds,
+                "seeds": verdict.seeds,
                 "reason": verdict.reason,
                 "compared": [
                     {

@@ -61,7 +61,8 @@ def read_hypotheses(
     Mistakes in a table go to *problems*, and claims that they cannot answer to *unanswerable*.
     """
     hypotheses = []
-    named = Experiments(experiments or ())
+    by_name = {experiment.name: experiment for experiment in experiments or ()}
+    named = Experiments(by_name)
     measured = [
         metric
         for metric in RANKABLE
@@ -80,7 +81,7 @@ def read_hypotheses(
             comparisons += count_comparisons(expectation)
             check_size(number, comparisons)
             key = "metric"
-            check_measured(values[key], [named.by_name[name] for name in names_of(expectation)])
+            check_measured(values[key], [by_name[name] for name in names_of(expectation)])
         except ExpectationError as error:
             unanswerable.append(written[key].problem(str(error)))
             if isinstance(error, TooManyError):
@@ -179,14 +180,14 @@ _KEYS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 
 
 class Experiments:
-    """The experiments of a grid by name; every selection is looked up once."""
+    """Experiments, or their settings, by name; every selection is looked up once."""
 
-    def __init__(self, experiments: Iterable[Experiment]) -> None:
-        self.by_name = {experiment.name: experiment for experiment in experiments}
-        self._optimizers = {experiment.optimizer for experiment in self.by_name.values()}
+    def __init__(self, by_name: Mapping[str, Experiment | Mapping[str, Any]]) -> None:
+        self._by_name = by_name
+        self._optimizers = set(map(_optimizer_of, by_name.values()))
         self._named: dict[str, set[str]] = {}
         # By setting: the experiments that have it, by their optimizer and its value.
-        self._by_value: dict[str, dict[tuple[str, Hashable], list[Experiment]]] = {}
+        self._by_value: dict[str, dict[tuple[str, Hashable], list[str]]] = {}
 
     def select(self, selection: Selection) -> tuple[str, ...]:
         """Return the names of the selected experiments, in the order of the grid.
@@ -202,16 +203,16 @@ class Experiments:
         if not names:
             text = shortened(selection_text(selection))
             raise ExpectationError(f"no experiment has {text} at once; write fewer conditions")
-        return tuple(name for name in self.by_name if name in names)
+        return tuple(name for name in self._by_name if name in names)
 
     def _called(self, name: str) -> set[str]:
         """Return the names that a name with * and ? stands for."""
         if name not in self._named:
             pattern = re.compile(translate(name.replace("[", "[[]")))
-            matching = {name} & self.by_name.keys() or set(filter(pattern.match, self.by_name))
+            matching = {name} & self._by_name.keys() or set(filter(pattern.match, self._by_name))
             if not matching:
-                near = near_match(name, self.by_name)
-                hint = f"there are {first_few(list(self.by_name), _SHOWN_NAMES)}"
+                near = near_match(name, self._by_name)
+                hint = f"there are {first_few(list(self._by_name), _SHOWN_NAMES)}"
                 if metric := ALIASES.get(name, name if name in RANKABLE else ""):
                     hint = f'write metric = "{metric}" beside expect, and here each of *'
                 elif near:
@@ -229,9 +230,9 @@ class Experiments:
         keys = condition.setting.split(".")
         if condition.setting not in self._by_value:
             index = self._by_value[condition.setting] = defaultdict(list)
-            for experiment in self.by_name.values():
+            for name, experiment in self._by_name.items():
                 if (value := value_at(experiment, keys)) is not None:
-                    index[experiment.optimizer, typed(value)].append(experiment)
+                    index[_optimizer_of(experiment), typed(value)].append(name)
         by_value = self._by_value[condition.setting]
         names: set[str] = set()
         for value in condition.values:
@@ -239,15 +240,19 @@ class Experiments:
                 (optimizer, typed(setting_as_taken(optimizer, keys, value)))
                 for optimizer in self._optimizers
             ]
-            having = {experiment.name for key in taken for experiment in by_value.get(key, ())}
+            having = {name for key in taken for name in by_value.get(key, ())}
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
-                known = (value_at(holders[0], keys) for holders in by_value.values())
+                known = (value_at(self._by_name[holders[0]], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
             names |= having
         return names
+
+
+def _optimizer_of(experiment: Experiment | Mapping[str, Any]) -> str:
+    return str(value_at(experiment, ("optimizer",)))
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:

@@ -231,6 +231,11 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
     return _Parser(text).expectation()
 
 
+def parse_selection(text: str) -> Selection:
+    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
+    return _Parser(text).selection()
+
+
 def to_text(part: Expectation | Side) -> str:
     """Write an expectation, or a side of one, so that `parse_expectation` reads the same again."""
     match part:
@@ -325,9 +330,14 @@ class _Parser:
         expectation = self._equivalence() if self._takes("no") else self._ordering()
         if self.next.text == "and":
             raise self.next.error("write a hypothesis for each of the two")
-        if self.next.kind != "end":
-            raise self._unexpected("nothing more is expected here")
+        self._require_end("nothing more is expected here")
         return expectation
+
+    def selection(self) -> Selection:
+        """Read all of the text as names or conditions."""
+        selection = self._selection()
+        self._require_end("write conditions such as batch_size = 64, joined by and")
+        return selection
 
     def _equivalence(self) -> Equivalence:
         for word in ("difference", "greater", "than"):
@@ -454,6 +464,10 @@ class _Parser:
         """Read this word or sign. Raises `ExpectationError` with the hint for another."""
         if not self._takes(text):
             raise self.next.error(hint)
+
+    def _require_end(self, hint: str) -> None:
+        if self.next.kind != "end":
+            raise self._unexpected(hint)
 
     def _unexpected(self, message: str) -> ExpectationError:
         return self.next.error(_HINTS.get(self.next.text, message))
