@@ -28,7 +28,7 @@ from fmgrid.reporting.overview import luck_section, summary_section
 from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, row, rows, run_of, study_of
+from made_up_studies import Row, evidence_of, row, rows, run_of, study_of
 from test_questions import stated
 
 
@@ -73,7 +73,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         )
     )
     evidence = weigh(study)
-    shown = rows_of(plot_winners(study))
+    shown = rows_of(plot_winners(evidence_of(study)))
     winners = find_winners(study)
     if shown:
         assert winners
@@ -82,7 +82,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         if len(winners.seeds) > 1:
             by_seed = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
             assert winners_in(luck_section(evidence, {})) == by_seed
-    ranking = rows_of(plot_experiments(study))
+    ranking = rows_of(plot_experiments(evidence_of(study)))
     best = [ranking[at + 1] for at, row in enumerate(ranking) if row.startswith("on ")]
     named = re.findall(r"Best mean.*?\*\*: (\w+),", said(summary_section(evidence, {})))
     assert named == (best or ranking[:1])
@@ -97,7 +97,7 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
         ]
     )
     assert winners_in(luck_section(weigh(study), {})) == [(seed, "w32") for seed in "012"]
-    plot = plot_winners(study)
+    plot = plot_winners(evidence_of(study))
     assert plot
     assert rows_of(plot)[0] == "w32"
     assert "best mean over 3 seeds. 3 more seeds left out." in plot.caption
@@ -212,7 +212,7 @@ def grid_of_images() -> Study:
 
 def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() -> None:
     study = grid_of_images()
-    assert {one.group for one in draw_all(study, [])} == {None}
+    assert {one.group for one in draw_all(evidence_of(study, []))} == {None}
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
@@ -222,7 +222,7 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
 
 
 def test_a_ranking_keeps_experiments_that_different_images_judge_apart() -> None:
-    shown = rows_of(plot_experiments(study_of(mixed())))
+    shown = rows_of(plot_experiments(evidence_of(study_of(mixed()))))
     assert shown == ["on 400 images held out:", "b", "on the test images:", "a"]
 
 
@@ -305,7 +305,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     )
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
-    assert rows_of(plot_experiments(study))[0] == first
+    assert rows_of(plot_experiments(evidence_of(study)))[0] == first
     assert [one.name for one in best_first(study.groups[0].members, "accuracy")][-2:] == [
         last,
         "low",
@@ -321,7 +321,7 @@ def test_equal_figures_are_told_as_equal() -> None:
     )
     evidence = weigh(study)
     assert winners_in(luck_section(evidence, {})) == [(seed, "e1, e2, e3") for seed in "01"]
-    assert rows_of(plot_winners(study)) == ["e1", "e2", "e3"]
+    assert rows_of(plot_winners(evidence_of(study))) == ["e1", "e2", "e3"]
 
 
 def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
@@ -329,7 +329,7 @@ def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
         one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
     )
     assert winners_in(luck_section(weigh(study), {})) == [("0", "a, bb"), ("1", "a")]
-    assert rows_of(plot_winners(study))[:2] == ["a", "bb"]
+    assert rows_of(plot_winners(evidence_of(study)))[:2] == ["a", "bb"]
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:

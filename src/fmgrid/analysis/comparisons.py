@@ -112,6 +112,17 @@ class Comparison:
         }
 
 
+PUBLISHED = ("accuracy", "valid_loss", "train_loss")  # metrics that a reference may have
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published figures, of one run per experiment."""
+
+    path: str
+    figures: Mapping[str, Mapping[str, float]]  # by experiment and metric
+
+
 @dataclass(frozen=True)
 class PublishedFigure:
     """A published figure beside our runs of the same experiment."""

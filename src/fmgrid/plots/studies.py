@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
 
-from fmgrid.analysis.comparisons import best_and_ties, find_winners
-from fmgrid.analysis.effects import Effect, EpochMean, epoch_means, find_gaps
-from fmgrid.analysis.experiments import ExperimentRuns, Group, best_by_images, images_of
+from fmgrid.analysis.effects import Effect, EpochMean, epoch_means
+from fmgrid.analysis.evidence import Evidence
+from fmgrid.analysis.experiments import ExperimentRuns, Group, images_of
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
@@ -37,11 +37,11 @@ _MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
 _MOST_PANELS = 24  # of learning curves
 
 
-def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
+def plot_effects(evidence: Evidence) -> style.Plot | None:
     """Plot the effect of every setting on accuracy, largest first, and what noise alone gives."""
     measured = [
         effect
-        for effect in effects
+        for effect in evidence.effects
         if effect.metric == METRIC and math.isfinite(effect.difference.mean)
     ]
     largest = sorted(measured, key=lambda effect: -effect.difference.mean)[:_MOST_EFFECTS]
@@ -108,11 +108,11 @@ def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
         yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
 
 
-def plot_experiments(study: Study) -> style.Plot | None:
+def plot_experiments(evidence: Evidence) -> style.Plot | None:
     """Plot the accuracy of every configuration with its interval, a row for each."""
-    sets = best_by_images(study.configurations, METRIC)
-    if not sets:
+    if evidence.metric != METRIC:
         return None
+    study, sets = evidence.study, [ranking.ranked for ranking in evidence.rankings]
     names = _configuration_labels(study)
     rows: list[tuple[str, ExperimentRuns | None]] = []
     for ranked in sets:
@@ -166,12 +166,12 @@ def _group_keys(study: Study) -> dict[Hashable, Key]:
     return keys
 
 
-def plot_winners(study: Study) -> style.Plot | None:
+def plot_winners(evidence: Evidence) -> style.Plot | None:
     """Plot the rank of the best experiments with each seed alone."""
-    winners = find_winners(study, METRIC)
+    winners = evidence.winners if evidence.metric == METRIC else None
     if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
         return None
-    ties = best_and_ties(winners.ranked, METRIC)
+    ties = evidence.rankings[0].ties
     notable = [rival for rival in winners.ranked if rival in ties or 1 in winners.ranks[rival.name]]
     rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
     title = "What one run of each experiment would have concluded"
@@ -187,7 +187,7 @@ def plot_winners(study: Study) -> style.Plot | None:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Seed")
     axes.set_title(f"Rank among {len(winners.ranked)}; right: mean accuracy (%)")
-    names = _configuration_labels(study)
+    names = _configuration_labels(evidence.study)
     means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
@@ -199,9 +199,9 @@ def plot_winners(study: Study) -> style.Plot | None:
     return style.Plot(figure, caption + style.left_out(hidden, "more seed"))
 
 
-def plot_learning_curves(study: Study) -> style.Plot | None:
+def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
     """Plot the validation loss after every epoch, a panel per group."""
-    panels = [(group, curves) for group in study.groups if (curves := _curves(group))]
+    panels = [(group, curves) for group in evidence.study.groups if (curves := _curves(group))]
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
@@ -258,12 +258,12 @@ def _draw_curves(axes: Axes, curves: Curves, *, log: bool) -> None:
     axes.set_ylim(bottom, min(top, highest + 0.2 * abs(highest)) or top)  # all may be zero
 
 
-def plot_overfitting(study: Study) -> style.Plot | None:
+def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     """Plot validation loss minus train loss against train loss, at the end of training."""
-    gaps = find_gaps(study)
+    gaps = evidence.gaps
     if not gaps:
         return None
-    names = _configuration_labels(study)
+    names = _configuration_labels(evidence.study)
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmgrid import __version__
+from fmgrid.analysis.comparisons import Reference
+from fmgrid.analysis.evidence import Evidence, weigh
 from fmgrid.pages.document import Document, Picture, plain
 from fmgrid.reporting import closing, overview, results
-from fmgrid.reporting.evidence import Evidence, Reference, read_reference, weigh
+from fmgrid.reporting.reference import read_reference
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]

@@ -6,16 +6,14 @@ Then the conclusions that single runs would have given.
 from collections.abc import Iterator, Mapping
 from statistics import NormalDist, median
 
-from fmgrid.analysis.comparisons import best_and_ties, find_winners
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import best_by_images, images_of
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, inconclusive_over_all, is_late
+from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, is_late
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
-from fmgrid.reporting.evidence import Evidence
 from fmgrid.reporting.phrases import (
     difference_cells,
     section,
@@ -84,7 +82,7 @@ def hypotheses_section(evidence: Evidence) -> Section:
     rows = [_hypothesis_row(verdict.stated, study, verdict) for verdict in verdicts]
     withdrawn = [hypothesis for grid in study.grids for hypothesis in grid.withdrawn]
     rows += [_hypothesis_row(hypothesis, study) for hypothesis in withdrawn]
-    weak = "; ".join(plain(verdict.stated.claim) for verdict in inconclusive_over_all(verdicts))
+    weak = "; ".join(plain(verdict.stated.claim) for verdict in evidence.inconclusive_over_all)
     return section(
         "Hypotheses",
         explanation,
@@ -109,7 +107,7 @@ def deciding_figures(verdict: Verdict) -> str:
 
 def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section | None:
     """Show the winner of each seed alone, None with fewer than two seeds."""
-    winners = find_winners(evidence.study, evidence.metric)
+    winners = evidence.winners
     if winners is None or len(winners.seeds) < 2:  # noqa: PLR2004
         return None
     rows = [{"seed": str(seed), "best": some(best)} for seed, best in winners.by_seed.items()]
@@ -123,15 +121,14 @@ def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section
 def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
     metric = evidence.metric
-    sets = best_by_images(evidence.study.configurations, metric)
-    for ranked in sets:
-        best = ranked[0]
-        scored = f", scored on {images_of(best)}" if len(sets) > 1 else ""
+    for ranking in evidence.rankings:
+        best = ranking.best
+        scored = f", scored on {ranking.images}" if len(evidence.rankings) > 1 else ""
         result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
-        if len(ranked) > 1 and len(best.series(metric)) == 1:
+        if len(ranking.ranked) > 1 and len(best.series(metric)) == 1:
             result += ", in a single run"
-        elif len(ranked) > 1:
-            rivals = [rival.name for rival in best_and_ties(ranked, metric)[1:]]
+        elif len(ranking.ranked) > 1:
+            rivals = [rival.name for rival in ranking.ties[1:]]
             result += f"; not significantly worse: {some(rivals) or 'none'}"
         yield f"**Best mean{scored}**: {result}."
 

@@ -10,10 +10,9 @@ from fmgrid.analysis.comparisons import (
     GroupComparison,
     PublishedFigure,
     by_name_in_tables,
-    compare_published,
-    compare_with,
 )
-from fmgrid.analysis.effects import GAP, find_gaps, find_loss_rises, find_nested, find_shares
+from fmgrid.analysis.effects import GAP, find_nested
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
@@ -28,7 +27,6 @@ from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, Table, code, plain
-from fmgrid.reporting.evidence import PUBLISHED, Evidence
 from fmgrid.reporting.phrases import (
     bold_if,
     difference_cells,
@@ -90,7 +88,7 @@ def results_sections(
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is above the train loss."""
-    gaps = find_gaps(evidence.study)
+    gaps = evidence.gaps
     if not gaps:
         return section("Overfitting", "No run has both a train loss and a validation loss.")
     alike = are_scored_alike(gap.experiment for gap in gaps)
@@ -105,7 +103,7 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         for gap in gaps
     ]
     signs = [gap.sign for gap in gaps]
-    past = find_loss_rises(evidence.study)
+    past = evidence.loss_rises
     rise = f"; the largest rise since is {past[0][1]:.4f}, of {code(past[0][0])}" if past else ""
     return section(
         "Overfitting",
@@ -157,8 +155,8 @@ def published_sections(evidence: Evidence) -> Iterator[Section]:
         "lies outside the 95 % prediction interval, into which one more run of ours would fall.",
         f"Not among our runs: {some(strangers)}." if strangers else None,
     )
-    for metric in PUBLISHED:
-        if pairs := compare_published(evidence.study, reference.figures, metric):
+    for metric, pairs in evidence.published.items():
+        if pairs:
             yield _metric_section(metric, pairs)
 
 
@@ -198,7 +196,7 @@ def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
 def _group_section(
     evidence: Evidence, group: Group, pictures: Sequence[tuple[str | None, Picture]]
 ) -> Section:
-    against = compare_with(evidence.study, group, evidence.metric)
+    against = evidence.comparisons.get(group.title)
     ranked = best_first(group.members, evidence.metric)
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
@@ -251,9 +249,9 @@ def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[
 
 
 def _variance(evidence: Evidence, group: Group) -> Table | None:
-    effects = {effect.setting: effect for effect in evidence.effects if effect.group == group.title}
+    effects = evidence.effects_of(group.title)
     rows = []
-    for component in find_shares(group, evidence.metric):
+    for component in evidence.shares.get(group.title, ()):
         effect = effects.get(component.source)
         rows.append(
             {
