@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fmgrid.analysis.comparisons import compare_with, find_winners
 from fmgrid.analysis.effects import find_shares
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import best_first, best_of
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
@@ -24,7 +25,7 @@ from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
 from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.reporting import weigh
-from fmgrid.reporting.overview import luck_section, summary_section
+from fmgrid.reporting.overview import luck_sections, summary_section
 from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
@@ -38,8 +39,9 @@ def said(*sections: Section | None) -> str:
     return to_markdown(document).replace("`", "")
 
 
-def winners_in(section: Section | None) -> list[tuple[str, str]]:
-    """Return the seeds in a section's table, each with the experiments that are best with it."""
+def winners_in(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return the seeds in a report's table, each with the experiments that are best with it."""
+    (section,) = luck_sections(evidence, {})
     return re.findall(r"^\| +(\d) \| (.*?) *\|$", said(section), re.MULTILINE)
 
 
@@ -81,7 +83,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         assert won <= set(shown)
         if len(winners.seeds) > 1:
             by_seed = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
-            assert winners_in(luck_section(evidence, {})) == by_seed
+            assert winners_in(evidence) == by_seed
     ranking = rows_of(plot_experiments(evidence_of(study)))
     best = [ranking[at + 1] for at, row in enumerate(ranking) if row.startswith("on ")]
     named = re.findall(r"Best mean.*?\*\*: (\w+),", said(summary_section(evidence, {})))
@@ -96,7 +98,7 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
             *rows("w32", [0.9] * 3, epochs=2),
         ]
     )
-    assert winners_in(luck_section(weigh(study), {})) == [(seed, "w32") for seed in "012"]
+    assert winners_in(weigh(study)) == [(seed, "w32") for seed in "012"]
     plot = plot_winners(evidence_of(study))
     assert plot
     assert rows_of(plot)[0] == "w32"
@@ -320,7 +322,7 @@ def test_equal_figures_are_told_as_equal() -> None:
         one for number in (1, 2, 3) for one in rows(f"e{number}", [0.5, 0.6], epochs=number)
     )
     evidence = weigh(study)
-    assert winners_in(luck_section(evidence, {})) == [(seed, "e1, e2, e3") for seed in "01"]
+    assert winners_in(evidence) == [(seed, "e1, e2, e3") for seed in "01"]
     assert rows_of(plot_winners(evidence_of(study))) == ["e1", "e2", "e3"]
 
 
@@ -328,7 +330,7 @@ def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
     study = study_of(
         one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
     )
-    assert winners_in(luck_section(weigh(study), {})) == [("0", "a, bb"), ("1", "a")]
+    assert winners_in(weigh(study)) == [("0", "a, bb"), ("1", "a")]
     assert rows_of(plot_winners(evidence_of(study)))[:2] == ["a", "bb"]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist, median
 
 from fmgrid.analysis.comparisons import (
     PUBLISHED,
@@ -25,7 +26,7 @@ from fmgrid.analysis.effects import (
     find_shares,
 )
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
-from fmgrid.analysis.statistics import VarianceComponent
+from fmgrid.analysis.statistics import ALPHA, CONFIDENCE, VarianceComponent
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, inconclusive_over_all, judge
 
@@ -49,12 +50,28 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How far apart single runs of one configuration are."""
+
+    typical: float  # standard deviation, the median over configurations
+    least: float
+    most: float
+    configurations: int
+
+    @property
+    def apart(self) -> float:
+        """The distance that two runs keep in 95 % of cases."""
+        return float(NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * self.typical)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A study with everything that it shows."""
 
     study: Study
     metric: str  # that experiments are ranked by
     rankings: Sequence[Ranking]  # of each set of images that judges some, the largest first
+    spread: Spread | None  # None where each configuration was run with one seed
     effects: Sequence[Effect]  # largest first
     gains: Sequence[StepEffect]
     verdicts: Sequence[Verdict]  # each corrected within its grid
@@ -66,6 +83,20 @@ class Evidence:
     loss_rises: Sequence[tuple[str, float]]  # runs whose loss has risen since its lowest, with that
     reference: Reference | None
     published: Mapping[str, Sequence[PublishedFigure]]  # by metric
+
+    @property
+    def disagreements(self) -> list[str]:
+        """The settings and claims of which a test by ranks would say something else."""
+        named = {effect.setting: effect.difference for effect in self.effects}
+        for verdict in self.verdicts:
+            if verdict.compared and not verdict.compared[verdict.deciding].margin:
+                named[verdict.stated.claim] = verdict.compared[verdict.deciding].difference
+        return [
+            name
+            for name, difference in named.items()
+            if difference.p_ranks is not None
+            and (difference.p <= ALPHA) != (difference.p_ranks <= ALPHA)
+        ]
 
     def effects_of(self, title: str) -> dict[str, Effect]:
         """Return the effects within a group, by setting."""
@@ -87,6 +118,7 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
             Ranking(ranked, best_and_ties(ranked, metric))
             for ranked in best_by_images(study.configurations, metric)
         ],
+        spread=_spread_of(study.scatter(metric)),
         effects=find_effects(study, metric),
         gains=find_gains(study, metric),
         verdicts=verdicts,
@@ -99,3 +131,7 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
         reference=reference,
         published={name: compare_published(study, figures, name) for name in PUBLISHED},
     )
+
+
+def _spread_of(scatter: Sequence[float]) -> Spread | None:
+    return Spread(median(scatter), scatter[0], scatter[-1], len(scatter)) if scatter else None

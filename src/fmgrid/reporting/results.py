@@ -4,7 +4,7 @@ Published figures stand beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from fmgrid.analysis.comparisons import (
     GroupComparison,
@@ -44,6 +44,7 @@ from fmgrid.settings import show
 from fmgrid.words import first_few
 
 LEVELS_SHOWN = 12
+AXES_SHOWN = 3  # in columns of their own
 SETS_SHOWN = 5  # of experiments that are alike
 
 
@@ -74,11 +75,11 @@ def results_sections(
 ) -> list[Section]:
     """Show every group's results; each of the pictures comes with the title of its group."""
     explanation = (
-        "Means over seeds with 95 % confidence intervals (Student). Differences are paired by "
-        "seed, as runs of one seed see the same images in the same order, and start from the same "
-        "weights where their shapes match; each has the interval that it would have alone. p is "
-        "corrected within each table (Holm); bold means p ≤ 0.05. A reference that is the table's "
-        "own winner was picked for its mean, which is optimistic; p is corrected for all pairs."
+        "Means over seeds with 95 % confidence intervals. Differences are paired by seed: runs of "
+        "one seed see the same images in the same order, and start from the same weights where "
+        "their shapes match. p and the interval beside it are corrected within each table (Holm); "
+        "bold means p ≤ 0.05. If the reference is the table's own winner, they are corrected for "
+        "all pairs, and its own mean is optimistic."
     )
     return [
         section("Results", explanation, of_all.get("configuration_summary")),
@@ -133,8 +134,7 @@ def returns_section(evidence: Evidence) -> Section:
         for gain in evidence.gains
     ]
     explanation = (
-        "Each gain has the 95 % confidence interval that it would have alone. p is corrected over "
-        "all steps (Holm); bold means p ≤ 0.05."
+        "p and the interval beside it are corrected over all steps (Holm); bold means p ≤ 0.05."
         if rows
         else "No two neighbouring levels of a setting with numbers share a seed."
     )
@@ -219,22 +219,36 @@ def _rows(
     rows = []
     for member in members:
         difference, p = (against and against.differences.get(member.name)) or (None, 1.0)
-        others = ("test_accuracy", "valid_loss", "train_loss")
+        levels = {axis.name: _show(level_of(member, axis)) for axis in group.axes}
+        if len(levels) > AXES_SHOWN:
+            levels = {
+                "settings": ", ".join(f"{code(name)} {level}" for name, level in levels.items())
+            }
+        seconds = [
+            run.seconds for run in member.runs.values() if run.seconds and not run.trained_as
+        ]
         rows.append(
             {
                 "experiment": code(member.name),
                 metric.replace("_", " "): with_interval(member.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(member, axis)) for axis in group.axes},
-                **{name.replace("_", " "): show_value(member.mean(name), name) for name in others},
+                **levels,
+                "test accuracy": show_value(member.mean("test_accuracy"), "test_accuracy"),
+                "valid loss": show_value(member.mean("valid_loss"), "valid_loss"),
+                "weights": _show_count(member.mean("weights")),
                 "seeds": str(len(member.runs)),
-                "images seen": f"{member.images_seen:,}" if member.images_seen else "",
+                "images seen": _show_count(member.images_seen),
+                "seconds": f"{fmean(seconds):.1f}" if seconds else "",
             }
         )
-    for column in ("seeds", "images seen"):  # which say nothing where all are alike
+    for column in ("seeds", "images seen", "weights"):  # which say nothing where all are alike
         if len({row[column] for row in rows}) == 1:
             rows[0].pop(column)
     return rows
+
+
+def _show_count(number: float | None) -> str:
+    return f"{number:,.0f}" if number else ""
 
 
 def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[str]:
