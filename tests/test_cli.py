@@ -700,7 +700,13 @@ def test_shells_are_offered_completion() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["plan", str(TINY)], ["status", "."], ["summarize", ".", "-o", "-"]],
+    [
+        ["--help"],
+        ["plan", str(TINY)],
+        ["status", "."],
+        ["list", "."],
+        ["summarize", ".", "-o", "-"],
+    ],
     ids=" ".join,
 )
 def test_commands_that_do_not_train_start_without_the_heavy_libraries(words: list[str]) -> None:

@@ -203,6 +203,11 @@ def test_only_experiments_for_which_all_conditions_hold_are_listed(
     [
         (["--sort", "accuray"], "--sort accuray: no such column; did you mean accuracy?"),
         (["--columns", "lr"], "--columns lr: no such column; did you mean learning_rate?"),
+        (["--sort", "val_loss"], "--sort val_loss: no such column; did you mean valid_loss?"),
+        (
+            ["--columns", "momentum"],
+            "--columns momentum: no such column; did you mean optimizer_args.momentum?",
+        ),
         (["--columns", "n, secnds"], "--columns secnds: no such column; did you mean seconds?"),
         (
             ["--sort", "optimizer_args.momentun"],

@@ -26,10 +26,10 @@ from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.language import ExpectationError, parse_selection
-from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.report.phrases import show_value
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
-from fmgrid.settings import SETTINGS, objection_to, show, value_at
+from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
 from fmgrid.words import counted, first_few, or_near_match, printable
 
 _NAMESAKES_SHOWN = 3
@@ -201,9 +201,9 @@ def _find_column(
     if name in axes or is_known:
         return column
     if objection is None or keys[0] not in SETTINGS:
-        meant = (setting for setting in SETTINGS if name.casefold() in SETTINGS[setting].aliases)
+        meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
         known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *_arguments(entries), "depth"}
-        objection = f"no such column{or_near_match(next(meant, name), known, 'there are')}"
+        objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 
 
