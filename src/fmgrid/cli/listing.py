@@ -27,7 +27,7 @@ from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.language import ExpectationError, parse_selection
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
-from fmgrid.report.phrases import show_value
+from fmgrid.reporting.phrases import show_value
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
 from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
 from fmgrid.words import counted, first_few, or_near_match, printable

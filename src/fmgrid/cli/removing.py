@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fmgrid.cli.finding import hint_at, split_name
+from fmgrid.analysis.loading import hint_at
+from fmgrid.cli.finding import split_name
 from fmgrid.cli.options import RemoveOptions
 from fmgrid.cli.output import INTERRUPTED, ignore_signals, print_json, say, warn
 from fmgrid.errors import InputError, Place, Problem

@@ -201,6 +201,22 @@ class Store:
         return Lock(self.root / LOCK).is_held()
 
 
+def locate(name: str, logdir: Path) -> tuple[Path, str]:
+    """Return the log folder and the name of a run or experiment, given by its name or folder.
+
+    Raises `InputError` for a folder that lies in no log folder.
+    """
+    path = logdir / name
+    # Not Path.is_dir, which raises where it may not look.
+    if Path(name).name != name and os.path.isdir(Path(name).parent):  # noqa: PTH112
+        path = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
+        if path.parent == path.parent.parent:  # compare would read the whole disk
+            raise InputError.at(name, "is no run: a log folder lies deeper; name a run")
+    if os.path.islink(path):  # noqa: PTH114 - results have the name of the folder itself
+        path = Path(os.path.realpath(path))
+    return path.parent, path.name
+
+
 @dataclass
 class Listing:
     """The run folders and log folders below a folder, in order of path."""
