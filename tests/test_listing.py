@@ -254,6 +254,12 @@ def test_a_part_of_a_setting_is_a_column(call: Call) -> None:
     ]
 
 
+def test_a_text_of_thousands_of_digits_is_in_an_order_too(call: Call) -> None:
+    for name in ("a", "b"):
+        save(name, [0.5], optimizer_args={"note": name + "7" * 9_000})
+    assert call("list", "--columns", "n", "--sort", "optimizer_args.note")[0] == 0
+
+
 def test_csv_has_the_figures_of_the_table_of_experiments(call: Call) -> None:
     for number, accuracies in enumerate(([0.5, 0.6, 0.65], [0.9], [0.1, 0.2])):
         save(f"e{number}", accuracies, batch_size=number + 1, validation=100)

@@ -248,7 +248,7 @@ def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
         if len(listing.tables) > 1:
             images = images_of(table[0].experiment, listing.metric)
             title = f"scored on {images}" if table[0].number else "without a complete run"
-            print("\n" * (number > 0) + title)
+            print("\n" * (number > 0) + printable(title))
         names = [entry.experiment.name for entry in table]
         cells = [names, *(_to_cells(column, table) for column in listing.columns)]
         head = ["experiment", *map(_to_title, listing.columns)]
@@ -261,7 +261,7 @@ def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
 
 
 def _to_title(column: Column) -> str:
-    return f"{column.name} ±95%" if column.name in RANKABLE else column.name
+    return f"{column.name} ±95%" if column.name in RANKABLE else printable(column.name)
 
 
 def _to_cells(column: Column, entries: Sequence[Entry]) -> list[str]:
