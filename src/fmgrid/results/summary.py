@@ -202,7 +202,8 @@ def natural_order(name: str) -> list[str | int]:
     """Return a key that sorts epochs_3, epochs_5, epochs_10 as people do."""
     # Text and numbers alternate, so that a key never compares one with the other.
     parts = re.split(r"([0-9]+)", name)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+    # Python reads no number of more than 4,300 digits, and a text may have them.
+    return [int(part[:4_000]) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _to_cell(value: Any) -> Any:
