@@ -213,11 +213,11 @@ def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[
     return sorted(sets, key=lambda ranked: -len(ranked))
 
 
-def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
-    """Return the best experiment of complete runs, for each set of images that judges some."""
+def rank_runs(runs: Iterable[Run]) -> list[list[ExperimentRuns]]:
+    """Return the experiments of complete runs, most accurate first, by the images that judge."""
     stored = (to_stored(run) for run in runs if run.status == "complete")
     experiments = map(ExperimentRuns.of, group_by(stored, lambda run: run.name))
-    return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]
+    return best_by_images(merged(experiments), "accuracy")
 
 
 @dataclass(frozen=True)
