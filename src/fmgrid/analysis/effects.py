@@ -44,6 +44,7 @@ from fmgrid.analysis.statistics import (
     mean_by_seed,
     mean_of,
     shares_of_variance,
+    without_rounding,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
@@ -124,7 +125,7 @@ class _Contrast(NamedTuple):
     @property
     def order(self) -> tuple[bool, float]:
         """Key by size; differences over several seeds come before those over one."""
-        return self.difference.n > 1, abs(self.difference.mean)
+        return self.difference.n > 1, without_rounding(abs(self.difference.mean))
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,9 @@ def _find_contrasts(
     for first, second, lead in pairs:
         if lead.by_seed:
             contrast = difference(lead, noise)
-            is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
+            is_better = (
+                sign * without_rounding(contrast.mean) >= 0
+            )  # of equals the first one stands for the best
             yield (
                 _Contrast(first, second, contrast)
                 if is_better

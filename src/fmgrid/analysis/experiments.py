@@ -14,7 +14,7 @@ from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from fmgrid.analysis.statistics import Estimate, Figures, estimate
+from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_rounding
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
@@ -200,7 +200,7 @@ def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[Experimen
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     sign = -1 if METRICS[metric].is_higher_better else 1
     scored = [(mean, member) for member in members if (mean := member.mean(metric)) is not None]
-    scored.sort(key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
+    scored.sort(key=lambda pair: (sign * without_rounding(pair[0]), natural_order(pair[1].name)))
     return [member for _, member in scored]
 
 
