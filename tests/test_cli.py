@@ -31,10 +31,11 @@ from command import (
     wait_for,
     write,
 )
-from fmgrid.cli.showing import check_outputs, resolve, write_csv
+from fmgrid.cli.showing import check_outputs, write_csv
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store
+from fmgrid.system.disk import resolve
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -66,6 +66,17 @@ GRIDS: dict[str, tuple[str, list[tuple[str, str, int]]]] = {
         ),
         [("factorial", "units1 units2", 9)],
     ),
+    "an optimizer with an argument of its own": (
+        (
+            '[grid]\noptimizer = ["Adam", "AdamW", "SGD"]\noptimizer_args.momentum = [0.0, 0.9]\n'
+            "learning_rate = [0.01, 0.1]\n"
+        ),
+        [("factorial", "learning_rate optimizer + momentum", 8)],
+    ),
+    "settings that vary together": (
+        '[[zip]]\nname = "b{batch_size}"\nbatch_size = [8, 16, 32]\nlearning_rate = [1, 2, 4]\n',
+        [("one axis", "batch_size + learning_rate", 3)],
+    ),
     "points that differ in everything": (
         "".join(f'[[point]]\nname = "b{n}"\nbatch_size = {n}\nepochs = {n}\n' for n in (1, 2, 3)),
         [],
@@ -137,3 +148,12 @@ def test_a_grid_in_two_log_folders_keeps_the_blocks_of_both(tmp_path: Path) -> N
         write_records(tmp_path / folder, [record])
     (joined,), _ = read_records(tmp_path / "a", tmp_path / "b")
     assert joined.blocks == record.blocks
+
+
+def test_levels_of_settings_that_vary_together_stand_in_their_order(tmp_path: Path) -> None:
+    plan = plan_of(GRIDS["an optimizer with an argument of its own"][0], tmp_path)
+    (part,) = group_of(plan, *plan.records).parts
+    levels = ("Adam", "AdamW", "SGD + 0.0", "SGD + 0.9")
+    assert part.axes[1].levels == levels
+    sizes = [len(members) for members in part.by_level(part.axes[1]).values()]
+    assert sizes == [2, 2, 2, 2]

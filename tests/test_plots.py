@@ -471,8 +471,8 @@ def test_two_axes_have_a_line_for_each_level_of_the_shorter(
 ) -> None:
     case = "groups of every shape"
     plot = next(one for one in drawn(case) if one.name == "two_axes_with_words_levels")
-    assert plot.title == "Accuracy by batch_size, a line for each optimizer"
-    assert {"optimizer", "Adam", "SGD", "some.package:Lion"} <= set(texts_of(plot.figure))
+    assert plot.title == "Accuracy by batch_size and optimizer"
+    assert {"optimizer", "Adam", "SGD", "Lion"} <= set(texts_of(plot.figure))
     (axes,) = plot.figure.axes
     lines = [
         line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "None"
@@ -509,7 +509,7 @@ def test_every_block_has_its_picture_and_alike_ones_say_in_what_they_differ() ->
     titles = {one.name: one.title for one in draw_all(study, []) if one.group}
     assert titles == {
         "g_heatmap": "Mean accuracy by units1 and units2",
-        "g_levels": "Accuracy by units1, a line for each units2",
+        "g_levels": "Accuracy by units1 and units2",
         "g_levels_2": "Accuracy by learning_rate; optimizer Adam",
         "g_levels_3": "Accuracy by learning_rate; optimizer SGD",
     }
@@ -695,9 +695,10 @@ def test_effects_begin_at_zero_and_lines_below_it_are_said_to_be_cut_off() -> No
 
 
 def test_an_effect_without_levels_has_the_name_of_its_settings_alone() -> None:
-    interaction = effect("units1 x units2", 0.01, best=None, worst=None)
+    interaction = effect("units1 x units2", 0.01, is_interaction=True)
     (picture,) = draw_all(STUDIES["no runs"](), [interaction])
     assert "units1 x units2" in texts_of(picture.figure)
+    assert "An interaction (x) is" in picture.caption
 
 
 def test_smaller_effects_that_have_no_room_are_counted() -> None:

@@ -19,12 +19,11 @@ from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, to_toml, value_at
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, show, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
-_LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 T = TypeVar("T")
 # Of all combinations of levels, an incomplete group has more than half, as a triangle does, and
 # more than one gets by changing one setting at a time; an irregular group has fewer.
@@ -228,6 +227,7 @@ class Axis:
     levels: tuple[Any, ...]
     # As TOML writes them: 1, 1.0 and true, which Python takes for one, may train to different bits.
     is_text: bool = False
+    tied: "tuple[Axis, ...]" = ()  # that vary together, in place of a setting
 
     @property
     def label(self) -> str:
@@ -239,14 +239,6 @@ class Axis:
         """Whether the levels are numbers."""
         return all(type(level) in (int, float) and math.isfinite(level) for level in self.levels)
 
-    @property
-    def is_logarithmic(self) -> bool:
-        """Whether the levels are numbers that span orders of magnitude, zero left aside."""
-        if not self.is_numeric or min(self.levels) < 0:
-            return False
-        above = [level for level in self.levels if level]
-        return len(above) > 1 and bool(max(above) / min(above) > _LOG_SPAN)
-
 
 @dataclass(frozen=True)
 class Group:
@@ -256,7 +248,8 @@ class Group:
     question: str
     members: tuple[ExperimentRuns, ...]  # each configuration once, in the order of the grid
     missing: tuple[str, ...] = ()  # of the grid's experiments, those without a complete run
-    blocks: tuple[tuple[ExperimentRuns, ...], ...] = ()  # members by block, where it has several
+    blocks: tuple[tuple[ExperimentRuns, ...], ...] = ()  # members by block of the grid
+    ties: tuple[tuple[str, ...], ...] = ()  # settings that vary together: an axis each
 
     @cached_property
     def parts(self) -> "tuple[Group, ...]":
@@ -264,9 +257,10 @@ class Group:
 
         A regular group is its own only part, unless one of its blocks spans more axes. Else each
         block is a part, together with the members that lie on its sweep or within its product. A
-        member may be in several parts, or in none.
+        block may be regular only if settings that vary together are one axis. A member may be in
+        several parts, or in none.
         """
-        blocks = [self._continued(replace(self, members=block, blocks=())) for block in self.blocks]
+        blocks = [self._part(block) for block in self.blocks]
         spanning = [block for block in blocks if block.axes and block.shape != "irregular"]
         most_axes = max((len(block.axes) for block in spanning), default=0)
         is_regular = self.shape in ("one axis", "factorial") and len(self.axes) >= most_axes
@@ -280,9 +274,13 @@ class Group:
             and members[number] not in members[:number]
         )
 
-    def _continued(self, block: "Group") -> "Group":
+    def _part(self, members: tuple[ExperimentRuns, ...]) -> "Group":
         """Return a block with the members that lie on its sweep, or within its product."""
-        if not block.axes:
+        is_all = len(members) == len(self.members)
+        block = self if is_all else replace(self, members=members, blocks=())
+        if block.shape == "irregular":
+            return block.tied
+        if is_all or not block.axes:
             return block
         varying = {
             "hidden_units" if setting not in SETTINGS else setting
@@ -298,15 +296,41 @@ class Group:
                 or all(level_of(member, axis) in axis.levels for axis in block.axes)
             )
 
-        members = [member for member in self.members if member in own or continues(member)]
-        larger = replace(block, members=tuple(members))
+        larger = replace(
+            block, members=tuple(each for each in self.members if each in own or continues(each))
+        )
         names = [[axis.name for axis in group.axes] for group in (block, larger)]
         return larger if names[0] == names[1] else block
+
+    @property
+    def tied(self) -> "Group":
+        """The group with one axis for an optimizer and its arguments, as for those of a [[zip]]."""
+
+        def pattern(axis: Axis) -> Hashable:
+            first: dict[Any, int] = {}
+            levels = (level_of(member, axis) for member in self.members)
+            return tuple(first.setdefault(level, at) for at, level in enumerate(levels))
+
+        def component(axis: Axis) -> Hashable:
+            return axis.name.partition(".")[0].removesuffix("_args")
+
+        groups = [self._with_ties(key) for key in (component, pattern)]
+        return next((group for group in groups if group.shape != "irregular"), self)
+
+    def _with_ties(self, key: Callable[[Axis], Hashable]) -> "Group":
+        names = (tuple(axis.name for axis in alike) for alike in group_by(self.axes, key))
+        return replace(self, ties=tuple(tied for tied in names if len(tied) > 1))
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The settings that vary; hidden_units by layer where all networks are equally deep."""
-        return tuple(find_axes(self.members))
+        axes = [*find_axes(self.members)]
+        for names in self.ties:
+            tied = tuple(axis for axis in axes if axis.name in names)
+            if len(tied) > 1:
+                axes[axes.index(tied[0])] = _tie(tied, self.members)
+                axes = [axis for axis in axes if axis not in tied]
+        return tuple(axes)
 
     @cached_property
     def shape(self) -> Shape:
@@ -370,8 +394,22 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
                 yield replace(axis, levels=tuple(sorted(levels, key=level_order)))
 
 
+def _tie(axes: tuple[Axis, ...], members: Iterable[ExperimentRuns]) -> Axis:
+    """Return the axis of settings that vary together, its levels in the order of theirs."""
+    axis = Axis(" + ".join(axis.name.rpartition(".")[2] for axis in axes), (), tied=axes)
+
+    def places(member: ExperimentRuns) -> list[int]:
+        return [each.levels.index(level_of(member, each)) for each in axes]
+
+    levels = dict.fromkeys(level_of(member, axis) for member in sorted(members, key=places))
+    return replace(axis, levels=tuple(levels))
+
+
 def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
+    if axis.tied:
+        levels = (level_of(experiment, each) for each in axis.tied)
+        return " + ".join(show(level) for level in levels if level is not None)
     value = value_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 

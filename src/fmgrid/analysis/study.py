@@ -252,7 +252,7 @@ def _find_groups(study: Study) -> Iterator[Group]:
             for block in named
         ]
         if members:
-            complete = tuple(filter(None, blocks))
+            complete = tuple(filter(None, blocks)) or (tuple(members),)
             yield Group(title, grid.question, tuple(members), missing, complete)
     others = [member for member in study.configurations if member.configuration not in claimed]
     if others:

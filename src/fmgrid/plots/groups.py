@@ -197,14 +197,13 @@ def _plot_interaction(group: Group, held: str, along: Axis, across: Axis) -> sty
         Line2D([], [], label=label, marker="D", **look)
         for label, look in zip(labels, looks, strict=True)
     ]
-    title = to_label(
-        f"Accuracy by {along.name}, a line for each {across.name}{held}", _LONGEST_TITLE
-    )
+    title = to_label(f"Accuracy by {along.name} and {across.name}{held}", _LONGEST_TITLE)
     figure = style.new_figure(title, 2.9, keys, across.name)
     axes = figure.subplots()
     estimates = [mean for member in group.members if (mean := member.estimate(METRIC))]
     low, high = style.limits_of(Estimate(1, mean.mean) for mean in estimates)
-    limits = low - (high - low) / 3, high + (high - low) / 3  # intervals may be long
+    free = (high - low) / 3  # for intervals
+    limits = max(low - free, min(low, 0.0)), min(high + free, max(high, 100.0))
     axes.set_ylim(limits)
     _prepare(axes, along)
     places = level_places(along)
@@ -341,7 +340,7 @@ def level_places(axis: Axis) -> dict[Any, float]:
 
     Zero, which has no logarithm, stands one step before the others.
     """
-    if axis.is_logarithmic:
+    if _is_logarithmic(axis):
         above = [math.log10(level) for level in axis.levels if level]
         before = min(above) - (max(above) - min(above)) / (len(above) - 1)
         return {level: math.log10(level) if level else before for level in axis.levels}
@@ -350,10 +349,16 @@ def level_places(axis: Axis) -> dict[Any, float]:
     return {level: float(number) for number, level in enumerate(axis.levels)}
 
 
+def _is_logarithmic(axis: Axis) -> bool:
+    """Return whether levels are best seen on a logarithmic axis, zero left aside."""
+    above = [level for level in axis.levels if level] if axis.is_numeric else []
+    return len(above) > 1 and min(axis.levels) >= 0 and style.is_wide(above)
+
+
 def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
     """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
     label = to_label(axis.label, 60)
-    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if axis.is_logarithmic else ""
+    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if _is_logarithmic(axis) else ""
     return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
 
 

@@ -66,6 +66,8 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     counts = (effect.difference.n for effect in largest)
     caption = f"A bar is an effect; {style.intervals(counts, 'lines are 95% intervals')}"
     caption += ", cut off at 0." if any((x.difference.low or 0) < 0 for x in largest) else "."
+    if any(effect.is_interaction for effect in largest):
+        caption += " An interaction (x) is a difference of two differences."
     hidden = len(measured) - len(largest)
     return style.Plot(figure, caption + style.left_out(hidden, "smaller effect"))
 
@@ -81,8 +83,9 @@ def _draw_effect(axes: Axes, y: int, effect: Effect, *, has_namesakes: bool) -> 
     if effect.noise is not None:
         axes.plot([100 * effect.noise] * 2, [y + 0.05, y + 0.35], **_NOISE)
     label = style.to_label(effect.setting, 30)
-    if effect.best is not None or effect.worst is not None:
-        label += ": {} over {}".format(*_levels(effect))
+    if not effect.is_interaction:
+        best, worst = (style.to_label(show(level), 16) for level in (effect.best, effect.worst))
+        label += f": {best} over {worst}"
     if has_namesakes:
         label += f", {style.to_label(effect.group, 16)}"
     text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
@@ -90,10 +93,6 @@ def _draw_effect(axes: Axes, y: int, effect: Effect, *, has_namesakes: bool) -> 
     place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
     axes.annotate(style.to_label(label, 62 - len(figures)), (0.005, y - 0.2), **place)
     axes.annotate(figures, (1, y - 0.2), ha="right", **place)
-
-
-def _levels(effect: Effect) -> list[str]:
-    return [style.to_label(show(level), 16) for level in (effect.best, effect.worst)]
 
 
 def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
@@ -104,7 +103,7 @@ def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
         yield Patch(color=style.COLOURS[0], label="not significant")
     if any(effect.noise is not None for effect in effects):
         tick: dict[str, Any] = {"marker": "|", "linestyle": "none", "markeredgewidth": 2.5}
-        yield Line2D([], [], label="noise stays below (95%)", color=INK, markersize=9, **tick)
+        yield Line2D([], [], label="significant from here on", color=INK, markersize=9, **tick)
     if any(effect.images for effect in effects):
         yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
 

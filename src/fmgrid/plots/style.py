@@ -55,7 +55,7 @@ _TITLE = 0.3  # inches above all else
 # Inches of a legend's mark, of a letter of its text, and of a line of it
 _KEY, _CHARACTER, _LINE = 0.55, 0.068, 0.18
 _MOST_TICKS = 6  # of an axis
-_LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
+_LOG_FROM = 5  # largest by smallest value, beyond which an axis is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
 _LEAST = 2.0  # points of accuracy: an axis shows at least so many
 _FAR = 10  # times the usual distance from the median, beyond which a value is clipped
