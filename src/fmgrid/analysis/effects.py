@@ -44,6 +44,7 @@ from fmgrid.analysis.statistics import (
     mean_by_seed,
     mean_of,
     shares_of_variance,
+    without_rounding,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
@@ -125,7 +126,7 @@ class _Contrast(NamedTuple):
     @property
     def order(self) -> tuple[bool, float]:
         """Key by size; differences over several seeds come before those over one."""
-        return self.difference.n > 1, abs(self.difference.mean)
+        return self.difference.n > 1, without_rounding(abs(self.difference.mean))
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ def _find_contrasts(
     sign = 1 if METRICS[metric].is_higher_better else -1
     for first, second, lead in pairs:
         contrast = difference(lead, noise)
-        is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
+        # Of equals the first one stands for the best.
+        is_better = sign * without_rounding(contrast.mean) >= 0
         yield (
             _Contrast(first, second, contrast)
             if is_better

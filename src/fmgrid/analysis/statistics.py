@@ -219,6 +219,11 @@ class VarianceComponent:
     share: float  # of the sum of squares
 
 
+def without_rounding(value: float) -> float:
+    """Return a figure by which equals are equal: sums of the same runs may differ in a last bit."""
+    return round(value, 12)
+
+
 def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimate:
     """Return the mean of at least one value with Student's interval for it."""
     values = list(values)
