@@ -34,7 +34,8 @@ _SHOWN = 40  # best, and worst, where there are more than twice as many
 _SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
 _MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
-_MOST_PANELS = 24  # of learning curves
+_MOST_PANELS = 16  # of learning curves
+_LONGEST_ROW = 36  # characters of a label left of a row
 
 
 def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
@@ -145,13 +146,15 @@ def plot_experiments(study: Study) -> style.Plot | None:
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
 
-def _configuration_labels(study: Study) -> dict[Hashable, str]:
+def _configuration_labels(study: Study, longest: int = _LONGEST_ROW) -> dict[Hashable, str]:
     """Return the label of each configuration: its first name, and how many more it has."""
-    labels = style.to_labels(experiment.name for experiment in study.configurations)
+    more = {
+        each.name: f" (+{counted(len(each.other_names), 'name')})" if each.other_names else ""
+        for each in study.configurations
+    }
+    labels = style.to_labels(more, longest - max(map(len, more.values()), default=0))
     return {
-        experiment.configuration: labels[experiment.name]
-        + (f" (+{counted(len(experiment.other_names), 'name')})" if experiment.other_names else "")
-        for experiment in study.configurations
+        each.configuration: labels[each.name] + more[each.name] for each in study.configurations
     }
 
 
@@ -186,12 +189,12 @@ def plot_winners(study: Study) -> style.Plot | None:
     axes.tick_params("x", length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Seed")
-    axes.set_title(f"Rank among {len(winners.ranked)}; right: mean accuracy (%)")
+    axes.set_title(f"Rank among {len(winners.ranked)}")
     names = _configuration_labels(study)
-    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
+    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}%" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
-        "Rows won with a seed, or are not significantly worse than the best mean "
+        "Rows won with a seed, or are not significantly worse than the best mean accuracy (right) "
         f"{style.over_seeds({len(winners.seeds)})}."
     )
     caption += style.left_out(len(notable) - len(rows), "more row")
@@ -205,7 +208,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.9 * len(drawn))
+    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.7 * len(drawn))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
@@ -263,7 +266,7 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     gaps = find_gaps(study)
     if not gaps:
         return None
-    names = _configuration_labels(study)
+    names = _configuration_labels(study, style.LONGEST)
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}
