@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.pages.document import plain
-from fmgrid.report.phrases import show_p
+from fmgrid.reporting.phrases import show_p
 from marks import ROOT, write_marked
 
 # What the study concluded, by the beginning of our words for it; what it did not say is ours.

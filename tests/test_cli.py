@@ -31,10 +31,11 @@ from command import (
     wait_for,
     write,
 )
-from fmgrid.cli.showing import check_outputs, resolve, write_csv
+from fmgrid.cli.showing import check_outputs, write_csv
 from fmgrid.errors import DataError, FmgridError, InputError, Place, Problem, StoreError
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store
+from fmgrid.system.disk import resolve
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -240,9 +241,9 @@ def test_plan_is_the_dry_run_and_writes_nothing() -> None:
     plan, dry = fmgrid("plan", TINY), fmgrid("run", TINY, "--dry-run")
     assert (plan.stdout, plan.stderr) == (dry.stdout, dry.stderr)
     assert plan.stdout.splitlines()[0].split() == [
-        *("run", "validation", "train_steps", "batch_size", "optimizer", "state", "seconds")
+        *("experiment", "validation", "train_steps", "batch_size", "optimizer", "state")
     ]
-    assert re.search(r"tiny_twin .* pending +with tiny_Adam_64\n", plan.stdout)
+    assert re.search(r"tiny_twin .* Adam +with tiny_Adam_64\n", plan.stdout)
     assert list(Path().iterdir()) == []
 
 

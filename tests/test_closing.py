@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from fmgrid.analysis.loading import load_study
 from fmgrid.analysis.study import Study
 from fmgrid.cli import app
-from fmgrid.cli.reporting import load_study
 from fmgrid.experiment import Failure
 from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import Command, current_folder, to_command
 from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.document import Code, Section
-from fmgrid.report import weigh
-from fmgrid.report.closing import left_out_section, next_section, reproduce_section
+from fmgrid.reporting import weigh
+from fmgrid.reporting.closing import left_out_section, next_section, reproduce_section
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store
 from fmgrid.words import command_line

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from fmgrid.analysis.loading import load_study
 from fmgrid.cli import app
 from fmgrid.cli.finding import find_run
 from fmgrid.cli.options import RunOptions
-from fmgrid.cli.reporting import load_study
 from fmgrid.errors import InputError
 from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import read_records, write_records
 from fmgrid.pages.document import Code
-from fmgrid.report import weigh
-from fmgrid.report.closing import next_section, reproduce_section
+from fmgrid.reporting import weigh
+from fmgrid.reporting.closing import next_section, reproduce_section
 from fmgrid.results.store import Store
 from fmgrid.words import command_line
 from made_up_runs import make_record, make_run

@@ -12,16 +12,16 @@ import pytest
 
 from command import Call
 from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.loading import find_pair, load_study
 from fmgrid.analysis.study import Study
 from fmgrid.cli import status
-from fmgrid.cli.comparing import find_pair, show_comparison
+from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.finding import find_run
-from fmgrid.cli.reporting import load_study
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.rendering import to_markdown
-from fmgrid.report import to_document, weigh
+from fmgrid.reporting import to_document, weigh
 from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of
@@ -184,12 +184,13 @@ def test_the_folder_of_a_run_is_found_by_any_path_to_it(
 
 
 def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
-    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
-    *found, _ = find_pair(["few", "more"], logs)
+    warnings: list[str] = []
+    *found, _ = find_pair(["few", "more"], logs, warnings.append)
     assert [list(one.runs) for one in found] == [[0], [0, 1]]
-    assert f"{logs}/few_s1: cannot be listed: Permission denied" in capsys.readouterr().err
+    assert f"{logs}/few_s1: cannot be listed: Permission denied" in warnings[0]
 
 
 # Single runs
@@ -260,13 +261,14 @@ def test_a_run_that_cannot_be_read_is_said_to_be_so(
 
 
 def test_where_no_run_can_be_read_the_reason_is_told(
-    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    warnings: list[str] = []
     for folder in logs.iterdir():
         refuse(folder, errno.EACCES, monkeypatch)
     with pytest.raises(InputError, match="has no run that can be read: 4 warnings above"):
-        load_study(logs)
-    assert capsys.readouterr().err.count("cannot be listed: Permission denied") == 4
+        load_study(logs, warn=warnings.append)
+    assert "\n".join(warnings).count("cannot be listed: Permission denied") == 4
 
 
 def test_a_folder_above_two_log_folders_loses_no_run_in_silence(logs: Path) -> None:

@@ -25,7 +25,7 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 ROOMS = [
     *("words", "errors", "system", "experiment", "settings", "metrics"),
     *("data", "components", "results", "hypotheses", "grid", "training", "search", "execution"),
-    *("analysis", "pages", "plots", "report", "cli"),
+    *("analysis", "pages", "plots", "reporting", "cli"),
 ]
 # Libraries whose words only one room speaks.
 OWNERS = {

@@ -29,7 +29,7 @@ def mistakes(text: str, tmp_path: Path) -> list[str]:
 
 def refusal(text: str) -> str:
     with pytest.raises(ExpectationError) as caught:
-        resolve(parse_expectation(text), Experiments(EXPERIMENTS))
+        resolve(parse_expectation(text), Experiments({one.name: one for one in EXPERIMENTS}))
     return str(caught.value)
 
 

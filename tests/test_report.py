@@ -16,14 +16,15 @@ import pytest
 
 from check_report import objections
 from command import fmgrid, write
+from fmgrid.analysis.loading import load_study
 from fmgrid.analysis.study import Study
-from fmgrid.cli.reporting import check_output_folder, load_study, write_files, write_report
 from fmgrid.errors import FmgridError, InputError, StoreError
 from fmgrid.experiment import Experiment, Failure
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Section, Table
-from fmgrid.report import weigh
-from fmgrid.report.results import design_section, results_sections
+from fmgrid.reporting import weigh
+from fmgrid.reporting.results import design_section, results_sections
+from fmgrid.reporting.writing import check_output_folder, write_files, write_report
 from fmgrid.results.store import Store
 from made_up_runs import make_run
 from made_up_studies import rows, study_of

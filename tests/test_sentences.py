@@ -12,8 +12,8 @@ from fmgrid.analysis.comparisons import find_winners
 from fmgrid.analysis.study import Study
 from fmgrid.hypotheses.registry import GridRecord, Hypothesis
 from fmgrid.pages.rendering import to_markdown
-from fmgrid.report import Reference, to_document, weigh
-from fmgrid.report.results import published_sections
+from fmgrid.reporting import Reference, to_document, weigh
+from fmgrid.reporting.results import published_sections
 from made_up_studies import row, rows, study_of
 
 HIGH, LOW = [0.80, 0.81, 0.79], [0.70, 0.712, 0.69]

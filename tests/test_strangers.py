@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from fmgrid.analysis.loading import find_pair, load_study
 from fmgrid.analysis.study import by_experiment
 from fmgrid.cli import app
-from fmgrid.cli.comparing import find_pair, show_comparison
-from fmgrid.cli.reporting import load_study
+from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
 from fmgrid.experiment import Experiment, Failure, Run
@@ -30,7 +30,7 @@ from fmgrid.hypotheses.registry import (
     read_records,
     write_records,
 )
-from fmgrid.report import to_document, weigh
+from fmgrid.reporting import to_document, weigh
 from fmgrid.results.results_file import read_results, seal, to_results
 from fmgrid.results.store import Store
 from fmgrid.results.summary import HISTORY_COLUMNS, read_runs, to_csv, to_history_rows, to_rows

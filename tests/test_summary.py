@@ -26,7 +26,7 @@ from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment, Failure, Run
-from fmgrid.report import read_reference
+from fmgrid.reporting import read_reference
 from fmgrid.results.store import Store
 from fmgrid.results.summary import (
     COLUMNS,

@@ -23,9 +23,9 @@ from fmgrid.pages.document import Document, Section
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
 from fmgrid.plots.studies import plot_experiments, plot_winners
-from fmgrid.report import weigh
-from fmgrid.report.overview import luck_section, summary_section
-from fmgrid.report.results import design_section, results_sections
+from fmgrid.reporting import weigh
+from fmgrid.reporting.overview import luck_section, summary_section
+from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
 from made_up_studies import Row, row, rows, run_of, study_of

@@ -4,17 +4,19 @@ Experiments that were scored on different images are not compared.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
     ExperimentRuns,
     Group,
+    are_confounded,
     are_scored_alike,
     best_by_images,
     best_first,
     distinct,
+    images_of,
 )
 from fmgrid.analysis.statistics import (
     ALPHA,
@@ -77,6 +79,37 @@ class Comparison:
     seeds: tuple[int, ...]  # that both have
     settings: Mapping[str, tuple[Any, Any]]  # that differ
     metrics: Mapping[str, MetricPair]  # that both have
+
+    @property
+    def is_confounded(self) -> bool:
+        """Whether they saw different numbers of training images."""
+        return are_confounded(self.first, self.second)
+
+    @property
+    def objection(self) -> str:
+        """The reason why their figures are not compared; "" where they are."""
+        pair = self.first, self.second
+        if are_scored_alike(pair):
+            return ""
+        images = ", ".join(
+            f"{experiment.name} is scored on {images_of(experiment)}" for experiment in pair
+        )
+        return f"{images}: figures of different images are not compared"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its values for a script."""
+        return {
+            "first": self.first.name,
+            "second": self.second.name,
+            "seeds": self.seeds,
+            "settings": self.settings,
+            "confounded": self.is_confounded,
+            "not_compared": self.objection,
+            "metrics": {
+                metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}
+                for metric, pair in self.metrics.items()
+            },
+        }
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ the other. Best and worst level are those whose means are furthest apart. The no
 the size from which on it would be significant.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations, pairwise
@@ -36,7 +36,6 @@ from fmgrid.analysis.statistics import (
     Noise,
     VarianceComponent,
     common_seeds,
-    compare,
     difference,
     estimate,
     holm,
@@ -183,23 +182,44 @@ def _find_contrasts(
     """Yield the differences between levels of an axis, or those that interact of two axes."""
     pairs: Iterable[tuple[Any, Any, Figures]]
     if len(axes) == 1:
-        figures = _by_level(group, axes[0], metric)
-        pairs = (
-            (level, other, figures[level].minus(figures[other]))
-            for level, other in combinations(figures, 2)
-        )
+        pairs = _leads(group, axes[0], metric, partial(combinations, r=2))
     else:
         pairs = _tetrads(group, axes[0], axes[1], metric)
     sign = 1 if METRICS[metric].is_higher_better else -1
     for first, second, lead in pairs:
-        if lead.by_seed:
-            contrast = difference(lead, noise)
-            is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
-            yield (
-                _Contrast(first, second, contrast)
-                if is_better
-                else _Contrast(second, first, contrast.turned)
-            )
+        contrast = difference(lead, noise)
+        is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
+        yield (
+            _Contrast(first, second, contrast)
+            if is_better
+            else _Contrast(second, first, contrast.turned)
+        )
+
+
+def _leads(
+    group: Group,
+    axis: Axis,
+    metric: str,
+    pairs_of: Callable[[Sequence[Any]], Iterable[tuple[Any, Any]]],
+) -> Iterator[tuple[Any, Any, Figures]]:
+    """Yield the first minus the second of pairs of levels that share a seed.
+
+    Where combinations are missing, a pair is compared over those that both levels have.
+    """
+    if group.shape == "incomplete":
+        lines = [
+            {level_of(member, axis): member.figures(metric) for member in line}
+            for line in group.lines(axis)
+        ]
+    else:
+        lines = [_by_level(group, axis, metric)]
+    levels = [level for level in axis.levels if any(level in line for line in lines)]
+    for first, second in pairs_of(levels):
+        differences = [
+            line[first].minus(line[second]) for line in lines if first in line and second in line
+        ]
+        if shared := [difference for difference in differences if difference.by_seed]:
+            yield first, second, mean_of(shared)
 
 
 def _tetrads(
@@ -218,18 +238,20 @@ def _tetrads(
             if level in by_row[other]
         }
         for first, second in combinations(leads, 2):
+            tetrad = leads[first].minus(leads[second])
             places = [f"{over}, {columns.name} {show(level)}" for level in (first, second)]
-            yield places[0], places[1], leads[first].minus(leads[second])
+            if tetrad.by_seed:
+                yield places[0], places[1], tetrad
 
 
 def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
     """Return the difference that each step along the ordered axes makes."""
     steps = [
-        (group.title, axes[0].name, before, after, difference)
+        (group.title, axes[0].name, before, after, difference(lead, noise).turned)
         for group, axes, _ in _comparable(study)
         if len(axes) == 1 and axes[0].is_numeric
-        for (before, low), (after, high) in pairwise(_by_level(group, axes[0], metric).items())
-        if (difference := compare(high, low, study.noise(metric, group.members[0])))
+        for noise in [study.noise(metric, group.members[0])]
+        for before, after, lead in _leads(group, axes[0], metric, pairwise)
     ]
     corrected = holm([difference.p for *_, difference in steps])
     return [StepEffect(*step, p) for step, p in zip(steps, corrected, strict=True)]
@@ -341,19 +363,26 @@ def _sources(study: Study, metric: str) -> Iterator[_Source]:
 def _comparable(study: Study) -> Iterator[tuple[Group, Sequence[Axis], str]]:
     """Yield the axes along which groups can be compared, with the members that show it.
 
-    In a group that is no product, those members count that differ in one setting only from the
-    study's baseline, or, where none do, from the member that most others are so close to. The
-    name of that comes with them. A contrast between the same configurations in two groups is one.
-    Two axes of a product can interact.
+    Sweeps and products show it whole. Of the other members those count that differ in one setting
+    only from the study's baseline, or, where none do, from the member that most others are so
+    close to. The name of that comes with them. A contrast between the same configurations in two
+    groups is one. Two axes of a product can interact.
     """
     keys: set[Hashable] = set()
     for group in study.groups:
-        sources = [(group, [axis], "") for axis in group.axes]
+        regular = [part for part in group.parts if part.shape != "irregular"]
+        sources = [(part, [axis], "") for part in regular for axis in part.axes]
+        sources += [
+            (part, [*pair], "")
+            for part in regular
+            if part.shape == "factorial" or len(part.axes) == 2  # noqa: PLR2004 -- cells of one each
+            for pair in combinations(part.axes, 2)
+        ]
         if group.shape == "irregular":
+            covered = {axes[0].name for _, axes, _ in sources if len(axes) == 1}
             slices = list(_slices(group, study.baseline)) if study.baseline else []
-            sources = slices or list(_slices(group, _middle(group)))
-        elif group.shape == "factorial":
-            sources += [(group, [*pair], "") for pair in combinations(group.axes, 2)]
+            slices = slices or list(_slices(group, _middle(group)))
+            sources += [line for line in slices if line[1][0].name not in covered]
         for part, axes, through in sources:
             names = tuple(axis.name for axis in axes)
             key = names, frozenset(member.configuration for member in part.members)

@@ -18,6 +18,7 @@ from fmgrid.cli.options import (
     LOGDIR,
     GridOptions,
     ListOptions,
+    RemoveOptions,
     RunOptions,
     argument,
     option,
@@ -173,16 +174,18 @@ def report(
     json: bool = JSON,
 ) -> None:
     """Write a report on which settings matter, and which don't."""
-    from fmgrid.cli import reporting
+    from fmgrid.analysis.loading import load_study
+    from fmgrid.cli.reporting import show_report
     from fmgrid.grid import load_plan
-    from fmgrid.report import read_reference
+    from fmgrid.reporting import read_reference
+    from fmgrid.reporting.writing import write_report
 
     published = read_reference(reference) if reference else None
     records = load_plan(grids).records if grids else None
-    study = reporting.load_study(logdir, records)
+    study = load_study(logdir, records, warn)
     command = report_command(logdir, output, reference, grids)
-    evidence, files = reporting.write_report(study, published, logdir, output, command)
-    reporting.show_report(evidence, files, json=json)
+    evidence, files = write_report(study, published, logdir, output, command)
+    show_report(evidence, files, json=json)
     if open_it:
         import webbrowser
 
@@ -215,9 +218,10 @@ def compare(
 
     Single runs can be compared, too: NAME_s0 is the run of seed 0.
     """
-    from fmgrid.cli import comparing
+    from fmgrid.analysis.loading import find_pair
+    from fmgrid.cli.comparing import show_comparison
 
-    comparing.show_comparison(*comparing.find_pair([first, second], logdir), json=json)
+    show_comparison(*find_pair([first, second], logdir, warn), json=json)
 
 
 @app.command()
@@ -259,6 +263,19 @@ def show(
     from fmgrid.cli import finding, showing
 
     showing.show_run(finding.find_run(name, logdir), json=json)
+
+
+@app.command()
+@takes(RemoveOptions)
+def remove(options: RemoveOptions) -> None:
+    """Move runs out of the log folder, into .replaced/ in it.
+
+    The name of an experiment means all of its runs, NAME_s0 the run of seed 0. Results that other
+    runs share stay theirs. To undo it, move the folders back.
+    """
+    from fmgrid.cli.removing import remove_runs
+
+    raise typer.Exit(remove_runs(options))
 
 
 @app.command()

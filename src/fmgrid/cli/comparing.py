@@ -1,47 +1,16 @@
 """`fmgrid compare`: two experiments, or two runs, over the seeds that both have."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
-
 from fmgrid.analysis.comparisons import Comparison, MetricPair, compare_experiments
-from fmgrid.analysis.experiments import (
-    ExperimentRuns,
-    are_confounded,
-    are_scored_alike,
-    images_of,
-)
+from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study
-from fmgrid.cli.finding import find_runs, hint_at, locate
-from fmgrid.cli.output import print_json, say, warn
-from fmgrid.cli.reporting import load_study
+from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
-from fmgrid.errors import InputError
 from fmgrid.metrics import METRICS
-from fmgrid.report.phrases import show_difference, show_interval, show_p, show_value
+from fmgrid.reporting.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
 from fmgrid.words import counted, first_few, printable
 
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
-
-
-def find_pair(names: Sequence[str], logdir: Path) -> tuple[ExperimentRuns, ExperimentRuns, Study]:
-    """Return two experiments or single runs of them, given by their names or folders.
-
-    With them comes the study of the first. Raises `InputError` if one has no complete run, or if
-    they are the same runs.
-    """
-    located = [locate(name, logdir) for name in names]
-    studies = {root: load_study(root, []) for root in dict.fromkeys(root for root, _ in located)}
-    for study in studies.values():
-        warn(*study.unread, *study.uncounted)
-    pair = [_find(name, studies[root], root) for root, name in located]
-    first, second = (experiment.runs.items() for experiment in pair)
-    if first <= second or first >= second:
-        message = "both are the same runs, or one is a part of the other"
-        raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
-    return pair[0], pair[1], studies[located[0][0]]
 
 
 def show_comparison(
@@ -50,7 +19,7 @@ def show_comparison(
     """Print the settings in which two experiments differ, and their metrics, paired by seed."""
     comparison = compare_experiments(first, second, study)
     if json:
-        print_json(_to_json(comparison))
+        print_json(comparison.to_json())
         return
     names = printable(first.name), printable(second.name)
     if comparison.settings:
@@ -62,21 +31,9 @@ def show_comparison(
     rows = [_to_cells(metric, pair) for metric, pair in comparison.metrics.items()]
     print_rows(("metric", *names, "difference", "95% interval", "p"), rows)
     _show_certainty(comparison)
-    if are_confounded(first, second):
+    if comparison.is_confounded:
         images = f"{first.images_seen:,} and {second.images_seen:,} images seen"
         say(f"confounded with the amount of data: {images}")
-
-
-def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    runs = find_runs(name, study.runs)
-    if not runs:
-        message = f"no complete run or experiment in {root}; {hint_at(name, study.runs)}"
-        raise InputError.at(f"fmgrid compare {name}", message)
-    experiment = study.experiments[runs[0].name]
-    if name == experiment.name:
-        return experiment
-    single = {seed: run for seed, run in experiment.runs.items() if run is runs[0]}
-    return replace(experiment, name=name, runs=single, failures=())
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
@@ -98,8 +55,8 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
 
 def _show_certainty(comparison: Comparison) -> None:
     first, second, seeds = comparison.first, comparison.second, comparison.seeds
-    if reason := _explain_different_images(comparison):
-        say(reason)
+    if comparison.objection:
+        say(comparison.objection)
     elif not seeds:
         means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
         say(f"they share no seed, and are not compared: {means}; {_REMEDY}")
@@ -121,29 +78,3 @@ def _show_certainty(comparison: Comparison) -> None:
         say(f"one seed: nothing can be concluded; {_REMEDY}")
     else:
         say("each metric is compared by itself")
-
-
-def _explain_different_images(comparison: Comparison) -> str:
-    """Return the reason why figures of two experiments are not compared; "" where they are."""
-    pair = comparison.first, comparison.second
-    if are_scored_alike(pair):
-        return ""
-    images = ", ".join(
-        f"{experiment.name} is scored on {images_of(experiment)}" for experiment in pair
-    )
-    return f"{images}: figures of different images are not compared"
-
-
-def _to_json(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "first": comparison.first.name,
-        "second": comparison.second.name,
-        "seeds": comparison.seeds,
-        "settings": comparison.settings,
-        "confounded": are_confounded(comparison.first, comparison.second),
-        "not_compared": _explain_different_images(comparison),
-        "metrics": {
-            metric: asdict(pair) | {"difference": pair.difference and pair.difference.to_json()}
-            for metric, pair in comparison.metrics.items()
-        },
-    }

@@ -4,47 +4,29 @@ The name of an experiment means all of its runs, NAME_s1 the run of seed 1, and 
 seed 0, whose folder is NAME.
 """
 
-import os
-from collections.abc import Sequence
+import re
+from collections.abc import Container
 from pathlib import Path
 
+from fmgrid.analysis.loading import find_runs, hint_at
 from fmgrid.errors import DamagedFileError, InputError, StoreError
 from fmgrid.experiment import Run
 from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import Store
-from fmgrid.results.summary import StoredRun, read_runs
-from fmgrid.words import command_line, counted, first_few, near_match
+from fmgrid.results.store import Store, locate
+from fmgrid.results.summary import read_runs
+from fmgrid.words import command_line, counted, first_few
+
+_WITH_SEED = re.compile(r"(.+)_s([1-9][0-9]{0,9})", re.DOTALL)  # the name of a run
 
 
-def locate(name: str, logdir: Path) -> tuple[Path, str]:
-    """Return the log folder and the name of a run or experiment, given by its name or folder.
+def split_name(folder: str, experiments: Container[str]) -> tuple[str, int]:
+    """Return the experiment and the seed of a run without results, by its folder.
 
-    Raises `InputError` for a folder that lies in no log folder.
+    *experiments* are known ones; one of them may have a name that ends like one with a seed.
     """
-    path = logdir / name
-    # Not Path.is_dir, which raises where it may not look.
-    if Path(name).name != name and os.path.isdir(Path(name).parent):  # noqa: PTH112
-        path = Path(os.path.abspath(name))  # noqa: PTH100 - without "." and "..", unlike pathlib's
-        if path.parent == path.parent.parent:  # compare would read the whole disk
-            raise InputError.at(name, "is no run: a log folder lies deeper; name a run")
-    if os.path.islink(path):  # noqa: PTH114 - results have the name of the folder itself
-        path = Path(os.path.realpath(path))
-    return path.parent, path.name
-
-
-def find_runs(name: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
-    """Return the runs of the experiment of this name, or else the run that it means, if any."""
-    of_experiment = [run for run in runs if run.name == name]
-    others = (run for run in runs if name in (run.run, run.folder, f"{run.name}_s{run.seed}"))
-    return of_experiment or [*others][:1]
-
-
-def hint_at(name: str, runs: Sequence[StoredRun]) -> str:
-    """Return the name of an experiment or a run that was probably meant, or those there are."""
-    experiments = list(dict.fromkeys(run.name for run in runs))
-    near = near_match(name, [*experiments, *(run.run for run in runs)])
-    there_are = f"there are {first_few(experiments)}" if experiments else "there are none"
-    return f"did you mean {near}?" if near else there_are
+    name = folder.rpartition("/")[2]
+    match = _WITH_SEED.fullmatch(name)
+    return (match[1], int(match[2])) if match and name not in experiments else (name, 0)
 
 
 def find_run(name: str, logdir: Path) -> Run:

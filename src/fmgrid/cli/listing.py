@@ -18,6 +18,7 @@ from fmgrid.analysis.experiments import (
     level_order,
 )
 from fmgrid.analysis.study import Study, to_study
+from fmgrid.cli.finding import split_name
 from fmgrid.cli.options import ListOptions
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import find_unfinished
@@ -26,7 +27,7 @@ from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.language import ExpectationError, parse_selection
 from fmgrid.metrics import METRICS, RANKABLE
-from fmgrid.report.phrases import show_value
+from fmgrid.reporting.phrases import show_value
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
 from fmgrid.settings import SETTINGS, objection_to, show, value_at
 from fmgrid.words import counted, first_few, or_near_match, printable
@@ -97,9 +98,9 @@ def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
     for run in study.failures:
         incomplete[run.name][run.status or "unknown"] += 1
     for folder, state in find_unfinished(contents, logdir).items():
-        incomplete[experiment_of(folder, study)][state] += 1
+        incomplete[split_name(folder, study.experiments)[0]][state] += 1
     for folder in contents.damaged:
-        incomplete[experiment_of(folder, study)]["damaged"] += 1
+        incomplete[split_name(folder, study.experiments)[0]]["damaged"] += 1
     entries = []
     for experiment in study.configurations:
         states = (incomplete.pop(name, Counter()) for name in experiment.names)
@@ -108,13 +109,6 @@ def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
         known = study.experiments.get(name, ExperimentRuns(name, {}, {}))
         entries.append(Entry(known, incomplete[name]))
     return entries
-
-
-def experiment_of(folder: str, study: Study) -> str:
-    """Return the name of the experiment of a run that has no results, given by its folder."""
-    name = folder.rpartition("/")[2]
-    beginning, _, seed = name.rpartition("_s")
-    return beginning if beginning and seed.isdecimal() and name not in study.experiments else name
 
 
 def to_listing(entries: Sequence[Entry], options: ListOptions) -> Listing:

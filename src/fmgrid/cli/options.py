@@ -205,6 +205,21 @@ class ListOptions:
     csv: bool = option("--csv", "Print CSV, with figures that are not rounded.")
 
 
+@dataclass(frozen=True)
+class RemoveOptions:
+    """The options of remove."""
+
+    patterns: list[str] | None = argument(
+        "PATTERN", "Names of runs or experiments; * is any text, ? any letter.", None
+    )
+    logdir: Path = LOGDIR
+    gone: bool = option(
+        "--gone", "Take runs that no grid asks for any more, by the records of the log folder."
+    )
+    yes: bool = option("-y, --yes", "Move them without asking.")
+    json: bool = JSON
+
+
 def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
     """Let a command take the fields of a dataclass as its parameters."""
 

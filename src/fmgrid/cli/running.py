@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,10 +41,11 @@ from fmgrid.search import Agenda, AgendaItem, GridSearch, Policy, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import command_line, counted, format_bytes, format_seconds, shortened
+from fmgrid.words import command_line, counted, first_few, format_bytes, format_seconds, shortened
 
 _FAILED = 1
 _FAILURES_SHOWN = 20
+_NAMES_SHOWN = 3
 _SHORTEST_NAME = 8  # characters, where a terminal is narrow
 
 
@@ -171,10 +173,24 @@ def _note(records: Sequence[GridRecord], store: Store) -> None:
 
 
 def _set_aside(items: Sequence[AgendaItem], store: Store) -> None:
-    """Move finished runs out of the way of those that are trained in their place."""
-    for item in items:
-        moved = store.set_aside(item.experiment.run_name)
-        warn(f"{item.experiment.run_name} was {item.state} and is now {moved}: {item.note}")
+    """Move finished runs out of the way of those that are trained in their place.
+
+    There is one warning for all runs with the same reason, also where a later one cannot be moved.
+    """
+    moved: dict[tuple[str, str], list[tuple[AgendaItem, Path]]] = defaultdict(list)
+    try:
+        for item in items:
+            reason = item.state, item.note if item.state == "changed" else ""
+            moved[reason].append((item, store.set_aside(item.experiment.run_name)))
+    finally:
+        for pairs in moved.values():
+            names = [item.experiment.run_name for item, _ in pairs]
+            item, folder = pairs[0]
+            text = f"{names[0]} was {item.state} and is now {folder}: {item.note}"
+            if len(pairs) > 1:
+                text = f"{counted(len(pairs), 'run')} were {item.state} and are now in "
+                text += f"{folder.parent} ({item.note}): {first_few(names, _NAMES_SHOWN)}"
+            warn(text)
 
 
 def _run_all(

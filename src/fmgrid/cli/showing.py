@@ -1,6 +1,5 @@
 """The output of the other commands: single runs, data sets, tables."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
-from fmgrid.errors import InputError, Place, Problem, StoreError
+from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, translate_os_errors
 from fmgrid.settings import SETTINGS, show
-from fmgrid.system.disk import write_whole
+from fmgrid.system.disk import resolve, write_whole
 from fmgrid.words import counted, format_seconds, printable
 
 if TYPE_CHECKING:
@@ -169,15 +168,6 @@ def _objection_to_target(target: Path) -> str:
             if header and not is_header_of_table(header.decode(errors="replace")):
                 return "was not written by fmgrid summarize, and would be lost; name another file"
     return ""
-
-
-def resolve(path: Path) -> Path:
-    """Return where a path leads in the end. Raises `StoreError` if that is back to itself."""
-    # Not Path.resolve, which some versions of Python let fail and others don't.
-    target = Path(os.path.realpath(path))
-    if os.path.islink(target):  # noqa: PTH114 - Path.is_symlink raises where it may not look
-        raise StoreError(f"{path}: is a link that leads back to itself")
-    return target
 
 
 def write_csv(

@@ -15,7 +15,7 @@ Rows: TypeAlias = Sequence[Sequence[str]]
 
 _GAP = 2  # columns of the terminal between two of a table
 _SHORTEST_NAME = 12
-_SHORTEST_TITLE = 6
+_SHORTEST_TITLE = 5
 
 
 def print_rows(head: Sequence[str], rows: Rows, names: Collection[str] = ()) -> None:

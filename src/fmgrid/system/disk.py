@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from fmgrid.errors import FmgridError, MachineError
+from fmgrid.errors import FmgridError, MachineError, StoreError
 from fmgrid.words import printable
 
 UNFINISHED = ".unfinished-"  # begins the name of a file until it is whole
@@ -178,6 +178,15 @@ def may_move(source: Path, target: Path) -> bool:
     return all(map(_is_real_folder, (source, target))) and all(
         may_move(path, target / path.name) for path in source.iterdir()
     )
+
+
+def resolve(path: Path) -> Path:
+    """Return where a path leads in the end. Raises `StoreError` if that is back to itself."""
+    # Not Path.resolve, which some versions of Python let fail and others don't.
+    target = Path(os.path.realpath(path))
+    if os.path.islink(target):  # noqa: PTH114 - Path.is_symlink raises where it may not look
+        raise StoreError(f"{path}: is a link that leads back to itself")
+    return target
 
 
 def _is_real_folder(path: Path) -> bool:

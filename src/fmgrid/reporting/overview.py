@@ -15,8 +15,8 @@ from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, inconclusive_over
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
-from fmgrid.report.evidence import Evidence
-from fmgrid.report.phrases import (
+from fmgrid.reporting.evidence import Evidence
+from fmgrid.reporting.phrases import (
     difference_cells,
     section,
     show_difference,

@@ -28,8 +28,8 @@ from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, Table, code, plain
-from fmgrid.report.evidence import PUBLISHED, Evidence
-from fmgrid.report.phrases import (
+from fmgrid.reporting.evidence import PUBLISHED, Evidence
+from fmgrid.reporting.phrases import (
     bold_if,
     difference_cells,
     section,

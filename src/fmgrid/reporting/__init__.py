@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fmgrid import __version__
 from fmgrid.pages.document import Document, Picture, plain
-from fmgrid.report import closing, overview, results
-from fmgrid.report.evidence import Evidence, Reference, read_reference, weigh
+from fmgrid.reporting import closing, overview, results
+from fmgrid.reporting.evidence import Evidence, Reference, read_reference, weigh
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]

@@ -11,8 +11,8 @@ from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import path_word
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Code, Section, code, plain
-from fmgrid.report.evidence import Evidence
-from fmgrid.report.phrases import section, some
+from fmgrid.reporting.evidence import Evidence
+from fmgrid.reporting.phrases import section, some
 from fmgrid.settings import show
 from fmgrid.words import command_line, counted
 

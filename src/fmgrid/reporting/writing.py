@@ -1,0 +1,153 @@
+"""A report as files, and its figures as JSON.
+
+A report appears with all of its files or none, and in the place of nobody else's.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fmgrid.analysis.experiments import best_by_images, images_of
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import inconclusive_over_all
+from fmgrid.errors import InputError, StoreError
+from fmgrid.hypotheses.language import to_text
+from fmgrid.pages.document import Picture, plain
+from fmgrid.pages.rendering import to_html, to_markdown
+from fmgrid.reporting import MARK, Evidence, Reference, to_document, weigh
+from fmgrid.reporting.overview import deciding_figures
+from fmgrid.results.store import translate_os_errors
+from fmgrid.system.disk import move_file, move_folder, read_regular, resolve
+from fmgrid.words import first_few
+
+_PAGES = ("report.md", "report.html")
+_PICTURES = "visualizations"
+_MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a few millions
+
+
+def write_report(
+    study: Study, reference: Reference | None, logdir: Path, output: Path, command: str
+) -> tuple[Evidence, list[Path]]:
+    """Write the report as Markdown, HTML and pictures; return its analysis, and the files.
+
+    All of them or none. Raises `InputError` where that would replace files that fmgrid did not
+    make.
+    """
+    from fmgrid import plots
+
+    check_output_folder(output)
+    evidence = weigh(study, reference)
+    pictures: list[tuple[str | None, Picture]] = []
+    files: dict[str, bytes] = {}
+    for picture in plots.draw_all(study, evidence.effects):
+        files[f"{_PICTURES}/{picture.name}.png"] = plots.to_png(picture.figure)
+        # A caption is text, and holds names of any kind.
+        caption, svg = plain(picture.caption), plots.to_svg(picture.figure)
+        pictures.append((picture.group, Picture(picture.name, picture.title, caption, svg)))
+    document = to_document(evidence, pictures, logdir, command)
+    for name, text in zip(_PAGES, (to_markdown(document), to_html(document)), strict=True):
+        files[name] = text.encode()
+    write_files(output, files)
+    return evidence, [output / name for name in files]
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse a folder with pages or pictures that may not be fmgrid's.
+
+    Raises `InputError`; `StoreError` where that cannot be told.
+    """
+    with translate_os_errors(folder):
+        is_file = folder.exists() and not folder.is_dir()
+        foreign = [  # a page says itself whose it is, and the first one whose pictures are there
+            name
+            for name, page in zip((*_PAGES, _PICTURES), (*_PAGES, _PAGES[0]), strict=True)
+            if (folder / name).exists() and MARK not in _read(folder / page)
+        ]
+    if is_file or foreign:
+        names = first_few(foreign)
+        message = f"holds {names}, which may be your own; name another folder"
+        raise InputError.at(f"-o {folder}", "is a file; name a folder" if is_file else message)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, by their paths in it, when all of them are there to be written.
+
+    Pictures that only the older report has go. Raises `StoreError`, and then the folder is as it
+    was.
+    """
+    target = resolve(folder)
+    is_new = not target.exists()
+    staged = (target.with_name if is_new else target.joinpath)(f".fmgrid-report-{os.getpid()}")
+    try:
+        images = [line for line in _read(target / _PAGES[0]).splitlines() if line[:2] == "!["]
+        for name, content in files.items():
+            (staged / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).write_bytes(content)
+        if is_new:
+            move_folder(staged, target)
+            return
+        for name in files:
+            (target / name).parent.mkdir(exist_ok=True)
+            move_file(staged / name, target / name)
+        for path in target.glob(f"{_PICTURES}/*.png"):
+            name = f"{_PICTURES}/{path.name}"
+            if name not in files and any(line.endswith(f"]({name})") for line in images):
+                path.unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
+    """Return the figures of a report for a script: effects, verdicts and what was left out."""
+    open_verdicts = inconclusive_over_all(evidence.verdicts)
+    return {
+        "files": [str(path) for path in files],
+        "metric": evidence.metric,
+        "noise": {
+            images_of(ranked[0]): asdict(evidence.study.noise(evidence.metric, ranked[0]))
+            for ranked in best_by_images(evidence.study.configurations, evidence.metric)
+        },
+        "effects": [
+            {
+                **asdict(effect),
+                "difference": effect.difference.to_json(),
+                "p": None if effect.difference.sd is None else effect.p,
+            }
+            for effect in evidence.effects
+        ],
+        "verdicts": [
+            {
+                **verdict.stated.model_dump(mode="json"),
+                "resolved": to_text(verdict.stated.resolved),
+                "verdict": verdict.word,
+                "verdict_over_all": "INCONCLUSIVE" if verdict in open_verdicts else verdict.word,
+                "p_holm": verdict.p if verdict.is_tested else None,
+                "figures": deciding_figures(verdict),
+                "seeds": verdict.seeds,
+                "reason": verdict.reason,
+                "compared": [
+                    {
+                        "greater": test.greater,
+                        "lesser": test.lesser,
+                        "difference": test.difference.to_json(),
+                        "margin": test.margin,
+                        "images": test.images,
+                        "alternatives": test.alternatives,
+                    }
+                    for test in verdict.compared
+                ],
+                "deciding": verdict.deciding,
+            }
+            for verdict in evidence.verdicts
+        ],
+        "left_out": list(evidence.study.left_out),
+    }
+
+
+def _read(page: Path) -> str:
+    return read_regular(page, _MOST_BYTES).decode(errors="replace") if page.is_file() else ""
