@@ -665,7 +665,7 @@ def test_the_rows_of_winners_won_or_are_not_significantly_worse() -> None:
     written = texts_of(picture.figure)
     assert {"a", "b"} <= set(written)
     assert "c" not in written
-    assert "mean accuracy (right) over 4 seeds" in picture.caption
+    assert "best mean over 4 seeds" in picture.caption
 
 
 @pytest.mark.parametrize(("smallest", "is_log"), [(0.02, True), (0.2, False)])

@@ -194,7 +194,7 @@ def plot_winners(study: Study) -> style.Plot | None:
     means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}%" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
-        "Rows won with a seed, or are not significantly worse than the best mean accuracy (right) "
+        "Rows won with a seed, or are not significantly worse than the best mean "
         f"{style.over_seeds({len(winners.seeds)})}."
     )
     caption += style.left_out(len(notable) - len(rows), "more row")
