@@ -208,7 +208,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.7 * len(drawn))
+    figure = style.new_figure("Validation loss by epoch", 0.6 + max(2.4, 1.7 * len(drawn)))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
