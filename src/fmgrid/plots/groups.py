@@ -181,9 +181,11 @@ def _plot_means(group: Group, held: str) -> style.Plot:
         if not others and _room(axes, level_places(axis), _WIDTH) > _FIGURE:
             _write_means(axes, level_places(axis), of_axis, runs)
     figure.supylabel("Accuracy (%)")
-    subject = " over all other settings" if others else ", dots runs" if runs else ""
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Diamonds are means{subject}; {bars}.{style.beyond(limits, values)}"
+    counts = [mean.n for mean in estimates]
+    caption = style.means("Diamonds", counts, more=", dots runs" if runs else "")
+    if others:
+        caption = f"Diamonds are means over all other settings; {style.intervals(counts)}."
+    caption += style.beyond(limits, values)
     if group.shape == "incomplete":
         caption += " Levels do not share all combinations: other settings differ, too."
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
@@ -218,8 +220,8 @@ def _plot_interaction(group: Group, held: str, along: Axis, across: Axis) -> sty
             style.draw_accuracy(axes, "y", x, Estimate(1, mean.mean), color=ink, marker="D")
     axes.set_ylabel("Accuracy (%)")
     label_levels(axes, places, _WIDTH)
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Diamonds are means; {bars}.{style.beyond(limits, estimates)}"
+    caption = style.means("Diamonds", (mean.n for mean in estimates))
+    caption += style.beyond(limits, estimates)
     missing = len(group.members) - len(estimates)
     return style.Plot(figure, caption + style.left_out(missing, "experiment", style.UNMEASURED))
 

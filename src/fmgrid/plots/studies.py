@@ -140,8 +140,8 @@ def plot_experiments(study: Study) -> style.Plot | None:
             style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
     figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Marks are means; {bars}.{style.beyond(limits, estimates)}"
+    caption = style.means("Marks", (mean.n for mean in estimates))
+    caption += style.beyond(limits, estimates)
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
@@ -217,8 +217,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
-    bands = style.intervals((point.estimate.n for point in points), "bands are 95% intervals")
-    caption = f"Curves are means; {bands}."
+    caption = style.means("Curves", (point.estimate.n for point in points), "bands")
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
@@ -292,10 +291,8 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     for gap in notable:
         ink = looks[gap]["color"]
         axes.plot([gap.train_loss] * 2, gap.estimate.span, color=ink, linewidth=1)
-    filled = (
-        "Filled marks are significantly above or below zero" if has_tests else "Marks are means"
-    )
-    caption = f"{filled}; {style.intervals(gap.estimate.n for gap in gaps)}."
+    filled = ", filled if significantly above or below zero"
+    caption = style.means("Marks", (gap.estimate.n for gap in gaps), more=filled)
     if len(notable) < len(gaps):
-        caption += " The widest and the narrowest have names and bars."
+        caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)

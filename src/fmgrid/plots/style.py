@@ -287,6 +287,14 @@ def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> st
     return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
 
 
+def means(marks: str, counts: Iterable[int], bars: str = "bars", more: str = "") -> str:
+    """Return a sentence on what marks are, and over how many seeds: "Diamonds", "Curves"."""
+    counts = set(counts)
+    if counts == {1}:
+        return f"{marks} are single runs: there are no intervals."
+    return f"{marks} are means{more}; {intervals(counts, f'{bars} are 95% intervals')}."
+
+
 def left_out(number: int, noun: str, which: str = "") -> str:
     """Return a sentence on what a picture leaves out, nothing where that is none."""
     return f" {counted(number, noun)}{which} left out." if number else ""
