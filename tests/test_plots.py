@@ -593,7 +593,7 @@ def test_one_configuration_stands_on_one_line_whatever_its_names(
     assert "batch_64 (+1 name)" in written
     assert "same" not in written
     winners = next(one.figure for one in drawn(case) if one.name == "winners_by_seed")
-    assert "Rank among 3; right: mean accuracy (%)" in texts_of(winners)
+    assert "Rank among 3" in texts_of(winners)
 
 
 def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> None:
@@ -603,7 +603,7 @@ def test_long_names_that_differ_in_their_middle_have_labels_of_their_own() -> No
         if picture.name in ("configuration_summary", "winners_by_seed"):
             labels = [text for text in texts_of(picture.figure) if text.startswith("a_net")]
             assert len(set(labels)) == 3
-            assert all(len(label) <= 24 for label in labels)
+            assert all(len(label) <= 36 for label in labels)
 
 
 def test_sixty_one_names_are_legible() -> None:
@@ -615,7 +615,7 @@ def test_sixty_one_names_are_legible() -> None:
         plot = plot_experiments(evidence_of(study_of(members[:30], members[20:])))
     assert plot
     written = assert_is_legible(plot.figure)
-    assert all(to_label(one.name) in written for one in members)
+    assert all(one.name in written for one in members)
 
 
 def test_of_five_hundred_experiments_the_best_and_worst_are_shown() -> None:
@@ -668,7 +668,7 @@ def test_the_rows_of_winners_won_or_are_not_significantly_worse() -> None:
     written = texts_of(picture.figure)
     assert {"a", "b"} <= set(written)
     assert "c" not in written
-    assert "mean over 4 seeds" in picture.caption
+    assert "best mean over 4 seeds" in picture.caption
 
 
 @pytest.mark.parametrize(("smallest", "is_log"), [(0.02, True), (0.2, False)])

@@ -34,7 +34,8 @@ _SHOWN = 40  # best, and worst, where there are more than twice as many
 _SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
 _MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
-_MOST_PANELS = 24  # of learning curves
+_MOST_PANELS = 16  # of learning curves
+_LONGEST_ROW = 36  # characters of a label left of a row
 
 
 def plot_effects(evidence: Evidence) -> style.Plot | None:
@@ -139,19 +140,21 @@ def plot_experiments(evidence: Evidence) -> style.Plot | None:
             style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
     figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Marks are means; {bars}.{style.beyond(limits, estimates)}"
+    caption = style.means("Marks", (mean.n for mean in estimates))
+    caption += style.beyond(limits, estimates)
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
 
-def _configuration_labels(study: Study) -> dict[Hashable, str]:
+def _configuration_labels(study: Study, longest: int = _LONGEST_ROW) -> dict[Hashable, str]:
     """Return the label of each configuration: its first name, and how many more it has."""
-    labels = style.to_labels(experiment.name for experiment in study.configurations)
+    more = {
+        each.name: f" (+{counted(len(each.other_names), 'name')})" if each.other_names else ""
+        for each in study.configurations
+    }
+    labels = style.to_labels(more, longest - max(map(len, more.values()), default=0))
     return {
-        experiment.configuration: labels[experiment.name]
-        + (f" (+{counted(len(experiment.other_names), 'name')})" if experiment.other_names else "")
-        for experiment in study.configurations
+        each.configuration: labels[each.name] + more[each.name] for each in study.configurations
     }
 
 
@@ -186,9 +189,9 @@ def plot_winners(evidence: Evidence) -> style.Plot | None:
     axes.tick_params("x", length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Seed")
-    axes.set_title(f"Rank among {len(winners.ranked)}; right: mean accuracy (%)")
+    axes.set_title(f"Rank among {len(winners.ranked)}")
     names = _configuration_labels(evidence.study)
-    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
+    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}%" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
         "Rows won with a seed, or are not significantly worse than the best mean "
@@ -205,7 +208,7 @@ def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.9 * len(drawn))
+    figure = style.new_figure("Validation loss by epoch", 0.6 + max(2.4, 1.7 * len(drawn)))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
@@ -214,8 +217,7 @@ def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
-    bands = style.intervals((point.estimate.n for point in points), "bands are 95% intervals")
-    caption = f"Curves are means; {bands}."
+    caption = style.means("Curves", (point.estimate.n for point in points), "bands")
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
@@ -263,7 +265,7 @@ def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     gaps = evidence.gaps
     if not gaps:
         return None
-    names = _configuration_labels(evidence.study)
+    names = _configuration_labels(evidence.study, style.LONGEST)
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}
@@ -289,10 +291,8 @@ def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     for gap in notable:
         ink = looks[gap]["color"]
         axes.plot([gap.train_loss] * 2, gap.estimate.span, color=ink, linewidth=1)
-    filled = (
-        "Filled marks are significantly above or below zero" if has_tests else "Marks are means"
-    )
-    caption = f"{filled}; {style.intervals(gap.estimate.n for gap in gaps)}."
+    filled = ", filled if significantly above or below zero"
+    caption = style.means("Marks", (gap.estimate.n for gap in gaps), more=filled)
     if len(notable) < len(gaps):
-        caption += " The widest and the narrowest have names and bars."
+        caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)
