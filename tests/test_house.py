@@ -199,6 +199,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "CONTRIBUTING.md",
         "docs/glossary.md",
         "docs/grids.md",
+        "docs/notebook.md",
         "docs/replication/README.md",
         "docs/replication/report.md",
         "docs/replication/beyond/report.md",
