@@ -90,7 +90,7 @@ def _to_markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _judged(one: dict[str, Any]) -> tuple[str, str, str]:
-    more = f", about {one['more_seeds']} more seeds" if one["more_seeds"] else ""
+    more = f", about {one['seeds']} fresh seeds" if one["seeds"] else ""
     figures = one["figures"] or plain(one["reason"])
     return f"**{one['verdict'].lower()}**{more}", figures, show_p(one["p_holm"])
 

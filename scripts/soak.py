@@ -51,7 +51,7 @@ def soak(seconds: float, seed: int, folder: Path) -> Counter[str]:
 
     Raises `BrokenPromiseError` at the first promise that is broken.
     """
-    random = Random(seed)  # noqa: S311 - it chooses faults
+    random = Random(seed)
     undisturbed = World(folder / "undisturbed").resume()
     told: Counter[str] = Counter({"runs lost": 0})
     world = World(folder / "disturbed")

@@ -49,6 +49,7 @@ EXPERIMENTS = [
     Experiment(name="lr=0.1", learning_rate=0.1, validation=10_000, seed=1),
 ]
 NAMES = list(dict.fromkeys(experiment.name for experiment in EXPERIMENTS))
+BY_NAME = {experiment.name: experiment for experiment in EXPERIMENTS}
 
 
 def one(*names: str) -> Term:
@@ -61,7 +62,7 @@ def such(setting: str, *values: Any) -> Selection:
 
 def refusal(text: str) -> str:
     with pytest.raises(ExpectationError) as caught:
-        resolve(parse_expectation(text), Experiments(EXPERIMENTS))
+        resolve(parse_expectation(text), Experiments(BY_NAME))
     return str(caught.value)
 
 
@@ -179,7 +180,7 @@ def test_the_guide_names_every_metric() -> None:
 def test_a_selection_becomes_names_in_the_order_of_the_grid(
     selection: str, names: list[str]
 ) -> None:
-    found = resolve(parse_expectation(f"each of {selection} > 0"), Experiments(EXPERIMENTS))
+    found = resolve(parse_expectation(f"each of {selection} > 0"), Experiments(BY_NAME))
 
     assert [list(selection) for selection in selections(found)] == [names]
 
@@ -194,7 +195,7 @@ def test_a_selection_becomes_names_in_the_order_of_the_grid(
     ],
 )
 def test_what_may_hold_is_accepted(text: str) -> None:
-    assert resolve(parse_expectation(text), Experiments(EXPERIMENTS))
+    assert resolve(parse_expectation(text), Experiments(BY_NAME))
 
 
 # Mistakes
@@ -218,7 +219,7 @@ def test_what_may_hold_is_accepted(text: str) -> None:
                 "epochs_10 > epochs_5"
             ),
         ),
-        ("a > 20%", "% at character 7: write 0.2 for 20 %"),
+        ("a > 20%", "20% at character 5: write 0.2, a fraction"),
         (
             "a > b + 0.1",
             '+ at character 7: write a least difference at the end, as in "by 0.01"',
@@ -232,7 +233,10 @@ def test_what_may_hold_is_accepted(text: str) -> None:
                 "stands in quotes"
             ),
         ),
-        ("(a) > b", "( at character 1: there are no brackets; write one comparison"),
+        (
+            "(a) > b",
+            "( at character 1: there are no brackets; write one comparison, as in best of a, b > c",
+        ),
         ('a > "b', '" at character 5: close the quotes'),
         ('a > ""', '"" at character 5: a name is empty'),
         (
@@ -408,7 +412,7 @@ def test_a_percentage_is_no_accuracy(text: str) -> None:
 
     check_numbers("valid_loss", expectation)
     with pytest.raises(
-        ExpectationError, match=r"20 is no accuracy, which is a .*; write 0.2 for 20 %"
+        ExpectationError, match=r"20 is out of range: accuracy .*; write 0.2 for 20 %"
     ):
         check_numbers("accuracy", expectation)
 
@@ -490,12 +494,12 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 
 @given(written)
 def test_any_expectation_is_resolved_or_refused_in_one_line(text: str) -> None:
-    found = outcome(lambda: resolve(parse_expectation(text), Experiments(EXPERIMENTS)))
+    found = outcome(lambda: resolve(parse_expectation(text), Experiments(BY_NAME)))
 
     if isinstance(found, str):
         assert found.isprintable()
         return
-    assert resolve(found, Experiments(EXPERIMENTS)) == found
+    assert resolve(found, Experiments(BY_NAME)) == found
     for selection in selections(found):
         assert selection
         assert [name for name in NAMES if name in selection] == list(selection)
@@ -518,5 +522,7 @@ def test_a_condition_means_values_of_its_own_type(
         for number, value in enumerate(values)
     ]
     text = f"best of optimizer_args.{argument} = {condition} > 0.5"
-    (selection,) = selections(resolve(parse_expectation(text), Experiments(experiments)))
+    (selection,) = selections(
+        resolve(parse_expectation(text), Experiments({one.name: one for one in experiments}))
+    )
     assert list(selection) == names

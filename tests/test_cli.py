@@ -241,9 +241,9 @@ def test_plan_is_the_dry_run_and_writes_nothing() -> None:
     plan, dry = fmgrid("plan", TINY), fmgrid("run", TINY, "--dry-run")
     assert (plan.stdout, plan.stderr) == (dry.stdout, dry.stderr)
     assert plan.stdout.splitlines()[0].split() == [
-        *("run", "validation", "train_steps", "batch_size", "optimizer", "state", "seconds")
+        *("experiment", "validation", "train_steps", "batch_size", "optimizer", "state")
     ]
-    assert re.search(r"tiny_twin .* pending +with tiny_Adam_64\n", plan.stdout)
+    assert re.search(r"tiny_twin .* Adam +with tiny_Adam_64\n", plan.stdout)
     assert list(Path().iterdir()) == []
 
 

@@ -13,8 +13,8 @@ from typer.main import get_command
 
 from fmgrid.analysis.loading import load_study
 from fmgrid.cli import app
+from fmgrid.cli.finding import find_run
 from fmgrid.cli.options import RunOptions
-from fmgrid.cli.showing import find_run
 from fmgrid.errors import InputError
 from fmgrid.grid import load_plan
 from fmgrid.hypotheses.commands import as_argument
@@ -255,8 +255,12 @@ def test_a_record_keeps_the_values_of_a_command_and_its_text(
     assert command.options == (("--set", "epochs=2"),)
 
 
-def test_a_log_folder_whose_name_begins_as_an_option_does_is_no_option_of_a_named_command() -> None:
+def test_a_log_folder_whose_name_begins_as_an_option_does_is_no_option_of_a_named_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert as_argument(Path("-logs")) == "./-logs"
     assert as_argument(Path("logs/-a")) == "logs/-a"
-    with pytest.raises(InputError, match=r"fmgrid status \./-logs names them"):
+    monkeypatch.chdir(tmp_path)
+    Store(Path("-logs")).begin("a")
+    with pytest.raises(InputError, match=r"is not finished; fmgrid status \./-logs names it"):
         find_run("a", Path("-logs"))

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from command import Call
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.loading import find_pair, load_study
+from fmgrid.analysis.study import Study
 from fmgrid.cli import status
 from fmgrid.cli.comparing import show_comparison
-from fmgrid.cli.showing import find_run
+from fmgrid.cli.finding import find_run
 from fmgrid.errors import InputError, StoreError
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord, write_records
@@ -28,15 +30,15 @@ from unlistable import refuse
 
 def two(
     first: Mapping[int, float], second: Mapping[int, float], **settings: Any
-) -> list[ExperimentRuns]:
+) -> tuple[ExperimentRuns, ExperimentRuns, Study]:
     """Return two experiments with accuracies by seed, of which the second has *settings*."""
     made = study_of([*rows("one", first), *rows("other", second, **(settings or {"epochs": 9}))])
-    return [made.experiments[name] for name in ("one", "other")]
+    return made.experiments["one"], made.experiments["other"], made
 
 
 @pytest.fixture
 def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    def show(pair: Iterable[ExperimentRuns], width: int = 0) -> tuple[str, str]:
+    def show(pair: Iterable[Any], width: int = 0) -> tuple[str, str]:
         if width:
             monkeypatch.setenv("COLUMNS", str(width))
             monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -89,7 +91,7 @@ def test_images_seen_confound_what_is_not_time(
 ) -> None:
     runs = [*rows("one", [0.5]), *rows("other", [0.6], **settings)]
     made = study_of(one | {"images_seen": 500 if one["name"] == "one" else 4000} for one in runs)
-    _, err = shown(made.experiments.values())
+    _, err = shown([*made.experiments.values(), made])
     assert ("confounded with the amount of data: 500 and 4,000 images seen" in err) is is_confounded
 
 
@@ -110,7 +112,6 @@ def test_json_has_the_seeds_and_no_p_value_of_a_single_difference(
     assert answer["seeds"] == [0]
     accuracy = answer["metrics"]["accuracy"]
     assert accuracy["difference"]["p"] is None
-    assert accuracy["p_holm"] is None
     assert accuracy["first"]["mean"] == 0.5
 
 
@@ -132,9 +133,9 @@ def logs(tmp_path: Path) -> Path:
 
 
 def test_a_name_is_an_experiment_and_with_its_seed_a_run(logs: Path) -> None:
-    found = find_pair(["few", "more_s0"], logs)
+    *found, _ = find_pair(["few", "more_s0"], logs)
     assert [list(one.runs) for one in found] == [[0, 1], [0]]
-    found = find_pair([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
+    *found, _ = find_pair([str(logs / "few_s1"), str(logs / "more")], Path("nowhere"))
     assert [list(one.runs) for one in found] == [[1], [0, 1]]
 
 
@@ -178,7 +179,7 @@ def test_the_folder_of_a_run_is_found_by_any_path_to_it(
     (logs.parent / "link").symlink_to(logs / "few_s1")
     monkeypatch.chdir(logs / "more_s1")
     for path in (".", "../more_s1", str(logs / "few" / ".." / "more_s1")):
-        (one, other) = find_pair([path, str(logs.parent / "link")], Path("nowhere"))
+        (one, other, _) = find_pair([path, str(logs.parent / "link")], Path("nowhere"))
         assert [list(found.runs) for found in (one, other)] == [[1], [1]]
 
 
@@ -187,7 +188,7 @@ def test_a_run_that_cannot_be_read_is_named_in_a_comparison(
 ) -> None:
     refuse(logs / "few_s1", errno.EACCES, monkeypatch)
     warnings: list[str] = []
-    found = find_pair(["few", "more"], logs, warnings.append)
+    *found, _ = find_pair(["few", "more"], logs, warnings.append)
     assert [list(one.runs) for one in found] == [[0], [0, 1]]
     assert f"{logs}/few_s1: cannot be listed: Permission denied" in warnings[0]
 
@@ -200,6 +201,52 @@ def test_a_run_behind_a_link_is_shown(logs: Path) -> None:
     (logs / "inner").symlink_to(logs / "few_s1")
     for name in (str(logs.parent / "link"), "inner"):
         assert find_run(name, logs).experiment.run_name == "few_s1"
+
+
+def test_a_run_is_shown_by_the_names_that_compare_takes(logs: Path) -> None:
+    save(logs, "late", seed=4)
+    for name in ("few", "few_s0", "few_s1", str(logs / "more_s0"), "late", "late_s4"):
+        (compared,) = find_pair([name, "more_s1"], logs)[:1]
+        run = find_run(name, logs)
+        assert (run.experiment.run_name, run.experiment.seed) in {
+            (stored.run, seed) for seed, stored in compared.runs.items()
+        }
+    for name, seed in (("few", 0), ("few_s0", 0), ("late", 4)):
+        assert find_run(name, logs).experiment.seed == seed
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fwe", "fmgrid show fwe: no such run in logs; did you mean few?"),
+        ("few_s3", "no such run in logs; did you mean few_s1?"),
+        ("zzz", "no such run in logs; there are few, late, more"),
+        ("late", "fmgrid show late: means 2 runs; name one of them: late_s4, late_s5"),
+        ("late_s0", "no such run in logs; did you mean late_s5?"),
+        ("begun", "fmgrid show begun: is not finished; fmgrid status logs names it"),
+    ],
+)
+def test_a_run_that_is_none_is_named_with_what_was_probably_meant(
+    name: str, told: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (4, 5):
+        save(logs, "late", seed=seed)
+    Store(logs).begin("begun")
+    monkeypatch.chdir(logs.parent)
+    with pytest.raises(InputError) as raised:
+        find_run(name, Path("logs"))
+    assert told in str(raised.value)
+
+
+def test_the_run_of_a_log_folder_below_is_shown(logs: Path) -> None:
+    shutil.copytree(logs, logs.parent / "above" / "a")
+    assert find_run("few_s0", logs.parent / "above").experiment.run_name == "few"
+
+
+def test_diff_is_compare(logs: Path, call: Call) -> None:
+    compared = call("compare", "few", "more", "--logdir", logs)
+    assert compared[0] == 0
+    assert call("diff", "few", "more", "--logdir", logs) == compared
 
 
 def test_a_run_that_cannot_be_read_is_said_to_be_so(

@@ -49,7 +49,7 @@ def figures_of(study: Study) -> dict[str, Any]:
                 group.shape,
                 len(group.members),
                 sorted(against.differences.values(), key=str) if against else None,
-                [(one.source, *map(rounded, (one.share, one.p))) for one in find_shares(group)],
+                [(one.source, rounded(one.share)) for one in find_shares(group)],
                 group.confounded,
             )
         )
@@ -65,7 +65,10 @@ def figures_of(study: Study) -> dict[str, Any]:
         "ranking": sorted(ranked, key=str),
         "equals": len(best_and_ties(study.configurations)),
         "winners": winners and (winners.seeds, sorted(winners.ranks.values())),
-        "noise": (study.noise("accuracy"), study.scatter("accuracy")),
+        "noise": [
+            sorted({str(study.noise("accuracy", one)) for one in study.configurations}),
+            study.scatter("accuracy"),
+        ],
         "baseline": study.baseline and study.baseline.configuration,
     }
 
@@ -166,7 +169,7 @@ def test_no_verdict_moves_when_an_experiment_is_there_under_a_second_name(expect
     for names, runs in ((NAMES, once), ((*NAMES, "z"), [*once, *copy])):
         text = expect.format(", ".join(names), others=", ".join(names[1:]))
         (verdict,) = judge([stated(expect=text, resolved=text)], study_of(runs))
-        figures.append((verdict.word, verdict.p, verdict.more_seeds, verdict.reason))
+        figures.append((verdict.word, verdict.p, verdict.seeds, verdict.reason))
     assert figures[0] == figures[1]
 
 

@@ -87,7 +87,7 @@ batch_size = "64"
 COMPLAINTS = """\
 g.toml:2: name: {epoch} is no setting; did you mean epochs?
 g.toml:3: sedes: no such key; did you mean seeds?
-g.toml:4: batch_size: stands outside of a table; write it below [base]
+g.toml:4: batch_size: stands outside of a table; write batch_size below [base]
 g.toml:7: base.epochs: "five" is not a whole number from 1
 g.toml:8: base.batchsize: no such setting; did you mean batch_size?
 g.toml:9: base.hidden_units: 256 is not a list of whole numbers from 1; write [256] for one layer
@@ -286,7 +286,7 @@ def test_what_is_no_file_is_refused_without_reading_it(
     [
         pytest.param(
             "seed = 1",
-            "1: seed: no such setting; write seeds = [0, 1, 2] at the top of the file",
+            "1: seed: no such key; write seeds = [0, 1, 2] at the top of the file",
             id="seed",
         ),
         pytest.param("depth = 1", "1: depth: follows from hidden_units; write those", id="depth"),

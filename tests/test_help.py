@@ -7,7 +7,18 @@ import pytest
 from command import fmgrid
 
 TEXTS = Path(__file__).parent / "help"
-COMMANDS = ("run", "plan", "summarize", "report", "compare", "status", "show", "data")
+COMMANDS = (
+    "run",
+    "plan",
+    "list",
+    "summarize",
+    "report",
+    "compare",
+    "diff",
+    "status",
+    "show",
+    "data",
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -34,7 +34,6 @@ OWNERS = {
     "tensorboard": {"results"},
     "pandas": {"results", "analysis"},
     "scipy": {"analysis"},
-    "statsmodels": {"analysis"},
     "matplotlib": {"plots"},
     "tomlkit": {"results"},
     "rich": {"cli"},
@@ -148,7 +147,10 @@ def test_the_columns_are_those_of_the_table() -> None:
 
 
 # Options in README's table that are not those of `run`.
-ELSEWHERE = {"--history", "--by-experiment", "--reference", "--open", "-o", "--install-completion"}
+ELSEWHERE = {
+    *("--history", "--by-experiment", "--reference", "--open", "-o", "--install-completion"),
+    *("--where", "--sort", "--columns", "--csv", "--gone"),
+}
 
 
 def test_the_commands_and_options_exist() -> None:

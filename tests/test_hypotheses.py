@@ -234,7 +234,7 @@ write it in quotes, and in \""" end each line with \\
 g.toml:23: hypothesis.expect: batchsize: no such setting; did you mean batch_size?
 g.toml:26: hypothesis.claim: "two\\u000alines" is not one line of text that can be seen; \
 write it in quotes, and in \""" end each line with \\
-g.toml:27: hypothesis.expect: 20 is no accuracy, which is a fraction; write 0.2 for 20 %
+g.toml:27: hypothesis.expect: 20 is out of range: accuracy is a fraction; write 0.2 for 20 %
 """
 
 

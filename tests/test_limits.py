@@ -121,7 +121,7 @@ def test_the_seeds_that_pairs_take_are_asked_for_once_and_are_the_most_of_all(
     assert len(asked) <= 1
     alone = [one for pair in pairs for one in judge([stated(resolved=pair)], study)]
     if verdict.word == "INCONCLUSIVE":
-        needs = [one.more_seeds or 1 for one in alone if one.word == "INCONCLUSIVE"]
-        assert verdict.more_seeds is None or verdict.more_seeds >= max(needs)
+        needs = [one.seeds or 1 for one in alone if one.word == "INCONCLUSIVE"]
+        assert verdict.seeds is None or verdict.seeds >= max(needs)
     else:
         assert verdict.p == pytest.approx(max(one.p for one in alone))

@@ -1,5 +1,6 @@
 """Options and variables: the texts and paths in them are checked as a whole, or refused."""
 
+import json
 import os
 from pathlib import Path
 
@@ -157,9 +158,10 @@ def test_a_seed_is_checked_as_a_whole(text: str, call: Call) -> None:
 
 @pytest.mark.parametrize("text", ["2147483647", "00000000000000000000007", "0,1, 2", "000"])
 def test_every_seed_that_an_experiment_takes_is_taken(text: str, call: Call) -> None:
-    code, out, _ = call("plan", write(QUICK), f"--seeds={text}")
+    code, out, _ = call("plan", write(QUICK), f"--seeds={text}", "--json")
     assert code == 0
-    assert out.count("pending") == len(text.split(","))
+    seeds = [run["settings"]["seed"] for run in json.loads(out)["runs"]]
+    assert seeds == list(map(int, text.split(",")))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 99999999999, True])

@@ -1,6 +1,7 @@
 """`fmgrid plan` and `fmgrid run` agree: on what is trained, and on what is refused."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -113,7 +114,43 @@ def test_a_damaged_result_is_to_be_trained_in_the_plan(call: Call) -> None:
     assert told.startswith("6 runs, 1 to train")
     (line,) = [line for line in out.splitlines() if "damaged" in line]
     assert line.startswith(first)
-    assert float(line.split()[-1]) >= 0
+    assert line.endswith(" damaged, 0.1 s")
+
+
+def test_an_experiment_is_one_line_with_the_states_of_its_seeds(call: Call) -> None:
+    text = f"seeds = [0, 1, 2]\n{WIDE}".replace("epochs = 5", "epochs = [1, 5]", 1)
+    text = text.replace("epochs = [1, 5]\n[grid]", "[grid]\nepochs = [1, 5]").replace(
+        "w_", "w{epochs}_"
+    )
+    train(text)
+    for name in ("w5_1_1_s1", "w1_1_1_s1", "w1_1_2", "w5_1_3", "w5_1_3_s1", "w5_1_3_s2"):
+        remove(name)
+    damage("w5_2_1_s2")
+    code, out, told = call("plan", "grid.toml")
+    assert code == 0
+    assert told.startswith("12 experiments with seeds 0-2: 36 runs, 5 to train, 2 part of another")
+    states = {line.split()[0]: line.split(maxsplit=4)[-1] for line in out.splitlines()[1:]}
+    assert len(states) == 12
+    assert {name: state for name, state in states.items() if state != "complete"} == {
+        "w5_1_1": "complete 2 of 3, 0.1 s",
+        "w1_1_1": "complete 2 of 3, with w5_1_1",
+        "w1_1_2": "complete 2 of 3, with a finished run",
+        "w5_1_3": "pending, 0.3 s",
+        "w5_2_1": "complete 2 of 3, damaged 1 of 3, 0.1 s",
+    }
+    runs = json.loads(call("plan", "grid.toml", "--json")[1])["runs"]
+    assert [run["run"] for run in runs if run["trained"]] == [
+        *("w5_1_1_s1", "w5_1_3", "w5_1_3_s1", "w5_1_3_s2", "w5_2_1_s2")
+    ]
+
+
+def test_seeds_that_differ_stand_in_the_lines(call: Call) -> None:
+    seeds = "[[point]]\nname = 'a'\nseeds = [0, 1, 2, 5]\n[[point]]\nname = 'b'\nseeds = [7]\n"
+    _, out, told = call("plan", write(QUICK + seeds))
+    assert [line.split()[:3] for line in out.splitlines()] == [
+        *(["experiment", "seed", "state"], ["a", "0-2,5", "pending,"], ["b", "7", "pending,"])
+    ]
+    assert told.startswith("5 runs, 5 to train")
 
 
 def test_a_damaged_result_is_taken_from_the_training_that_has_it(call: Call) -> None:
@@ -138,6 +175,26 @@ def test_one_changed_setting_of_many_runs_is_one_mistake_with_its_line(call: Cal
     assert told == (
         f"6 runs, 0 to train\nfmgrid run would refuse this, and train nothing:\n{problem}"
     )
+
+
+def test_runs_that_are_set_aside_for_one_reason_are_one_warning(call: Call) -> None:
+    grid = QUICK + "[grid]\nbatch_size = [8, 16, 32, 64, 128, 256]\n"
+    train(grid)
+    for name in ("batch_size_8", "batch_size_16"):
+        damage(name)
+    make_newer("batch_size_32")
+    write(grid.replace("steps = 3", "steps = 4"))
+    code, _, told = call("run", "grid.toml", "--replace", "-j", "0")
+    assert code == 0
+    warnings = [line.partition(": ")[2] for line in told.splitlines() if "warning" in line]
+    assert [re.sub(r"modellogs/batch.*toml: [^)]*", "...", line) for line in warnings] == [
+        "2 runs were damaged and are now in modellogs/.replaced (...): batch_size_8, batch_size_16",
+        "batch_size_32 was newer and is now modellogs/.replaced/batch_size_32.1: ...",
+        (
+            "3 runs were changed and are now in modellogs/.replaced (train_steps 3 -> 4): "
+            "batch_size_64, batch_size_128, batch_size_256"
+        ),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_figures_for_a_script_are_json(logs: Path, tmp_path: Path) -> None:
         "REJECTED",
         "INCONCLUSIVE",
     }
-    assert {one["setting"] for one in answer["effects"]} == {"units1", "epochs"}
+    assert {one["setting"] for one in answer["effects"]} == {"units1", "epochs", "epochs x units1"}
     assert all(Path(path).is_file() for path in answer["files"])
 
 

@@ -2,26 +2,29 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
 
 from fmgrid.analysis.statistics import (
+    ALPHA,
     MOST_SEEDS,
+    NO_NOISE,
+    Difference,
+    Figures,
+    Noise,
     compare,
     difference,
     estimate,
     holm,
-    p_positive,
+    holm_levels,
+    noise_of,
     prediction_interval,
     seeds_needed,
     shares_of_variance,
-    studentized_range_bound,
 )
 
 # Student's own example: hours of sleep that two drugs gave to ten patients (Biometrika 6, 1908).
@@ -41,8 +44,17 @@ YIELDS = [
 finite = st.floats(-1e6, 1e6)
 
 
+def of(values: Sequence[float]) -> Figures:
+    """Return values of a difference between two configurations."""
+    return Figures(dict(enumerate(values)), {"first": 1.0, "second": -1.0})
+
+
+def minus(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
+    return compare(Figures(first, {"first": 1.0}), Figures(second, {"second": 1.0}))
+
+
 def test_students_example_gives_the_published_interval_and_p_value() -> None:
-    found = compare(dict(enumerate(FIRST)), dict(enumerate(SECOND)))
+    found = minus(dict(enumerate(FIRST)), dict(enumerate(SECOND)))
     assert found is not None
     assert found.n == 10
     assert found.mean == pytest.approx(-1.58)
@@ -85,55 +97,117 @@ def test_the_analysis_of_variance_is_that_of_the_published_example() -> None:
             "N x K": 33.135,
             "P x K": 0.482,
             "seed": 343.295,
-            "noise": 185.287,
+            "other": 185.287,
         },
         abs=2e-3,
     )
-    # Published as 0.004372 and 0.028795; they are the smallest of six.
-    assert shares["N"].p == pytest.approx(6 * 0.004372, abs=1e-5)
-    assert shares["K"].p == pytest.approx(5 * 0.028795, abs=1e-5)
-    assert shares["noise"].p is None
-
-
-def test_the_swing_of_equals_is_tukeys() -> None:
-    rng = random.Random(5)
-    shifts = [rng.gauss(0, 3) for _ in range(6)]
-    series = [{n: level + shifts[n] + rng.gauss(0, 1) for n in range(6)} for level in range(3)]
-    rows = [(level, n, value) for level, one in enumerate(series) for n, value in one.items()]
-    table = pd.DataFrame(rows, columns=["level", "seed", "value"])
-    fit = ols("value ~ C(level) + C(seed)", table).fit()
-    # The table of the studentized range has 3.88 for 3 means and 10 degrees of freedom.
-    expected = 3.88 * math.sqrt(fit.mse_resid / 6)
-    assert studentized_range_bound(series) == pytest.approx(expected, rel=2e-3)
-    assert studentized_range_bound(series[:1]) is None
-    assert studentized_range_bound([{0: 1.0, 1: 2.0}, {1: 2.0, 2: 3.0}]) is None
 
 
 def test_one_value_says_nothing_of_how_values_vary() -> None:
     found = estimate([0.8])
     assert (found.n, found.mean, found.sd, found.low) == (1, 0.8, None, None)
     assert prediction_interval(found) is None
-    paired = compare({0: 0.8}, {0: 0.7})
+    paired = minus({0: 0.8}, {0: 0.7})
     assert paired is not None
     assert (paired.p, paired.low) == (1.0, None)
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
-    found = compare({0: 1.0, 1: 2.0, 2: 3.5}, {1: 1.0, 2: 2.0, 7: 9.0})
+    found = minus({0: 1.0, 1: 2.0, 2: 3.5}, {1: 1.0, 2: 2.0, 7: 9.0})
     assert found is not None
     assert (found.n, found.mean) == (2, 1.25)
-    assert compare({0: 1.0}, {1: 1.0}) is None
+    assert minus({0: 1.0}, {1: 1.0}) is None
 
 
 def test_differences_that_are_all_the_same_are_not_taken_for_certainty() -> None:
-    assert p_positive([0.01, 0.01]) == 0.25
-    assert p_positive([0.0] * 10) == 1.0
+    assert difference(of([0.01, 0.01])).p_above(0.0) == 0.25
+    assert difference(of([0.0] * 10)).p_above(0.0) == 1.0
     one_image = [(accuracy + 1) / 10_000 - accuracy / 10_000 for accuracy in range(8000, 8010)]
     assert len(set(one_image)) > 1  # by rounding alone
-    assert p_positive(one_image) == 0.5**10
-    assert p_positive([one - 1e-4 for one in one_image]) == 1.0
-    assert p_positive([1e-4 - one for one in one_image]) == 1.0
-    assert difference([0.0, 0.0, 0.0]).p == 1.0
+    assert difference(of(one_image)).p_above(0.0) == 0.5**10
+    assert difference(of(one_image)).p_above(1e-4) == 1.0
+    assert difference(of(one_image)).turned.p_above(-1e-4) == 1.0
+    assert difference(of([0.0, 0.0, 0.0])).p == 1.0
+
+
+# What a study knows of its noise
+
+TYPICAL = Noise(residual=1.0, seed=9.0, degrees=5.0)
+
+
+def test_a_test_takes_the_larger_variance_and_borrows_less_the_further_its_own_is_above() -> None:
+    calm = difference(of([2.9, 3.0, 3.1]), TYPICAL)
+    assert calm.error == pytest.approx(math.sqrt(2.0 / 3))  # of a difference of two runs
+    assert calm.degrees == 7.0
+    wild = difference(of([3.0 - 4 * 2**0.5, 3.0, 3.0 + 4 * 2**0.5]), TYPICAL)
+    assert wild.error == pytest.approx(math.sqrt(32.0 / 3))
+    assert wild.degrees == pytest.approx(2 + 5 / 4)  # it varies four times as much as is typical
+    alone = difference(of([2.9, 3.0, 3.1]))
+    assert (alone.error, alone.degrees) == (pytest.approx(0.1 / math.sqrt(3)), 2)
+
+
+def test_what_seeds_do_to_all_runs_cancels_out_of_differences_and_of_nothing_else() -> None:
+    assert TYPICAL.variance_of({"a": 1.0, "b": -1.0}) == pytest.approx(2.0)
+    assert TYPICAL.variance_of({"a": 1.0, "b": -0.5, "c": -0.5}) == pytest.approx(1.5)
+    assert TYPICAL.variance_of({"a": 1.0}) == pytest.approx(10.0)
+    assert TYPICAL.variance_of({"a": 0.5, "b": 0.5}) == pytest.approx(9.5)
+    first, second = Figures({0: 1.0}, {"a": 1.0}), Figures({0: 3.0}, {"a": 1.0, "b": 1.0})
+    assert TYPICAL.variance_of(second.minus(first).weights) == pytest.approx(10.0)  # b alone
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_the_noise_of_a_study_is_that_of_its_truth(seeds: int) -> None:
+    rng = random.Random(seeds)
+    residuals, shared = [], []
+    for _ in range(60):
+        shifts = [rng.gauss(0, 2) for _ in range(seeds)]
+        noise = noise_of(
+            {seed: level + shift + rng.gauss(0, 1) for seed, shift in enumerate(shifts)}
+            for level in range(40)
+        )
+        residuals.append(noise.residual)
+        shared.append(noise.seed)
+        assert noise.degrees == 5.0
+    assert sum(residuals) / 60 == pytest.approx(1.0, abs=0.1)
+    assert sum(shared) / 60 == pytest.approx(4.0, abs=1.5)
+
+
+def test_one_that_diverges_changes_the_noise_of_the_others_little() -> None:
+    rng = random.Random(1)
+    calm = [{seed: rng.gauss(0, 1) for seed in range(3)} for _ in range(20)]
+    astray = {0: -1e9, 1: 0.0, 2: 5.0}
+    assert noise_of([*calm, astray]).residual < 1.5 * noise_of(calm).residual
+
+
+def test_few_experiments_lend_little_and_two_lend_nothing() -> None:
+    rng = random.Random(2)
+    series = [{seed: rng.gauss(0, 1) for seed in range(3)} for _ in range(9)]
+    assert [noise_of(series[:count]).degrees for count in (0, 1, 2, 3, 4, 9)] == [0, 0, 0, 1, 2, 5]
+    assert noise_of([{0: 1.0}, {0: 2.0}]) == NO_NOISE
+    pair = of([1.0, 2.0, 3.5])
+    assert difference(pair, noise_of(series[:2])) == difference(pair)
+
+
+@given(st.lists(st.lists(finite, min_size=1, max_size=5), max_size=8))
+def test_any_study_has_a_noise_that_is_a_number(values: Sequence[Sequence[float]]) -> None:
+    noise = noise_of(dict(enumerate(series)) for series in values)
+    assert all(math.isfinite(part) and part >= 0 for part in vars(noise).values())
+    assert noise.degrees <= 5
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_a_p_value_reaches_its_level_where_holm_finds_it_significant(values: list[float]) -> None:
+    for p, level, corrected in zip(values, holm_levels(values), holm(values), strict=True):
+        assert (p <= level) == (corrected <= ALPHA) or abs(corrected - ALPHA) < 1e-12
+
+
+def test_a_test_by_ranks_stands_beside_from_six_seeds_on() -> None:
+    paired = [first - second for first, second in zip(FIRST, SECOND, strict=True)]
+    # All nine that are not zero have one sign.
+    assert difference(of(paired)).p_ranks == pytest.approx(2 / 2**9)
+    assert difference(of([1.0, 2.0, 3.0, 4.0, 5.0])).p_ranks is None
+    assert difference(of([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).p_ranks == pytest.approx(2 / 64)
+    assert difference(of([0.0] * 9)).p_ranks is None
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 50])
@@ -183,7 +257,7 @@ def test_an_interval_holds_its_mean(values: Sequence[float]) -> None:
 
 @given(st.lists(finite, min_size=2, max_size=50))
 def test_swapping_two_experiments_turns_the_sign_and_nothing_else(values: Sequence[float]) -> None:
-    one, other = difference(values), difference([-value for value in values])
+    one, other = difference(of(values)), difference(of([-value for value in values]))
     assert one.mean == pytest.approx(-other.mean, abs=1e-9)
     assert one.p == pytest.approx(other.p, abs=1e-9)
     assert 0 <= one.p <= 1
@@ -208,5 +282,5 @@ def _differ(rng: random.Random, n: int, effect: float) -> bool:
     shared = [rng.gauss(0, 3) for _ in range(n)]
     first = {seed: effect + value + rng.gauss(0, 0.5**0.5) for seed, value in enumerate(shared)}
     second = {seed: value + rng.gauss(0, 0.5**0.5) for seed, value in enumerate(shared)}
-    found = compare(first, second)
+    found = minus(first, second)
     return found is not None and found.p <= 0.05

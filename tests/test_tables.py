@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command import QUICK, Call, write
+from command import QUICK, ROOT, Call, write
 from fmgrid.cli.running import Progress
 from fmgrid.experiment import Experiment
 from fmgrid.results.store import Store
@@ -70,6 +70,16 @@ def test_plan_shows_names_that_can_be_told_apart(
     assert max(map(len, lines)) <= max(width, 0 if is_table else 80)
     figures = [str(number) for number in (16, 32, 64, 128)]
     assert all(figure in out for figure in figures)
+
+
+def test_the_study_is_a_line_for_each_experiment_on_80_columns(call: Call, narrow: Narrow) -> None:
+    narrow(80)
+    code, out, told = call("plan", ROOT / "configs", "--seeds", "0,1,2")
+    lines = plain(out).splitlines()
+    assert (code, len(lines)) == (0, 62)
+    assert max(map(len, lines)) <= 80
+    assert all("pending, " in line or line.endswith("with epochs_10") for line in lines[1:])
+    assert "61 experiments with seeds 0-2: 183 runs, 162 to train, " in told
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmgrid.words import command_line, shortened
+from fmgrid.words import command_line, shortened, show_ranges
 
 # Any bytes but zero, as Python has them of a command line
 typed = st.binary(max_size=20).map(lambda text: os.fsdecode(text.replace(b"\0", b"'\\\xff  a")))
@@ -34,6 +34,13 @@ def test_a_command_is_read_by_a_shell_as_it_was_meant(words: list[str]) -> None:
 )
 def test_only_what_a_shell_would_misread_is_quoted(folder: str, shown: str) -> None:
     assert command_line(["fmgrid", "report", folder]) == f"fmgrid report {shown}"
+
+
+@given(numbers=st.lists(st.integers(0, 30)))
+def test_ranges_name_every_number_once_and_no_other(numbers: list[int]) -> None:
+    ranges = [part.split("-") for part in show_ranges(numbers).split(",") if part]
+    named = [number for one in ranges for number in range(int(one[0]), int(one[-1]) + 1)]
+    assert named == sorted({*numbers})
 
 
 FAMILIES = {

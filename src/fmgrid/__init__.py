@@ -205,7 +205,7 @@ def compare(first: str, second: str, *, logdir: "AnyPath" = "modellogs") -> "Com
     >>> comparison.settings
     {'hidden_units': ((16,), (64,))}
     >>> sorted(comparison.to_json()["metrics"]["accuracy"])
-    ['difference', 'first', 'p_holm', 'second']
+    ['difference', 'first', 'second']
     """
     from fmgrid.analysis.comparisons import compare_experiments
     from fmgrid.analysis.loading import find_pair

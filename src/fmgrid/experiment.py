@@ -67,17 +67,17 @@ class About:
     """A field's entry in the table of settings, without its type and its default."""
 
     label: str  # of an axis, with its unit
-    aliases: tuple[str, ...] = ()  # words that people write for it
+    aliases: tuple[str, ...] = ()  # words that people write for it, or for a part of a table
     expects: str = "a whole number from 1"  # what to write, for error messages
     part: str = ""  # what to write for a part of it, "" if it has none
     is_table: bool = False  # of arguments
     is_length: bool = False  # a smaller value is the beginning of the same training
 
 
-def about_arguments(noun: str) -> About:
-    """Return the entry of the table for the arguments of a component."""
+def about_arguments(noun: str, names: tuple[str, ...] = ()) -> About:
+    """Return the entry of the table for the arguments of a component, whose usual *names* are."""
     part = "a finite number, true, false or text"
-    return About(f"{noun} arguments", (), "a table of arguments", part, is_table=True)
+    return About(f"{noun} arguments", names, "a table of arguments", part, is_table=True)
 
 
 def _check_size(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -122,7 +122,7 @@ class Experiment(Record):
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",
-            ("units", "layers"),
+            ("units", "layers", "hidden_size", "hidden_sizes", "num_layers", "neurons", "width"),
             "a list of whole numbers from 1",
             part="a whole number from 1",
         ),
@@ -140,7 +140,10 @@ class Experiment(Record):
         ),
     ] = "Adam"
     # what is absent takes the optimizer's own default
-    optimizer_args: Annotated[Arguments, about_arguments("optimizer")] = {}
+    optimizer_args: Annotated[
+        Arguments,
+        about_arguments("optimizer", ("momentum", "weight_decay", "nesterov", "betas", "eps")),
+    ] = {}
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[
         int, About("seed", expects="a whole number from 0 to 2147483647"), Field(ge=0, lt=2**31)

@@ -79,6 +79,11 @@ COLUMNS = tuple(metric.name for metric in _TABLE if metric.is_column)
 WITH_SPREAD = tuple(metric.name for metric in _TABLE if metric.has_spread)
 # What hypotheses may be about, and what runs are ranked by.
 RANKABLE = tuple(metric.name for metric in _TABLE if metric.is_higher_better is not None)
+# Other words for them.
+ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("acc", "val_acc", "val_accuracy", "validation_accuracy"), "accuracy"),
+    **dict.fromkeys(("loss", "val_loss", "validation_loss"), "valid_loss"),
+}
 
 
 def finite(value: Value) -> float | None:

@@ -5,7 +5,7 @@ axes and HParams are made from them. A test compares the docs' table with them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -30,6 +30,19 @@ DERIVED: Mapping[str, str] = {
     "units": "units in each hidden layer",
     "units1": "units in the first hidden layer",
     "units2": "units in the second hidden layer",
+}
+# Words that people write where there is no such setting, and what to tell them.
+_NO_SETTING: Mapping[str, tuple[str, ...]] = {
+    "every network is an MLP with ReLU, without dropout or batch normalization": (
+        *("activation", "batch_norm", "batchnorm", "dropout", "filters", "kernel_size"),
+        *("model", "model_type", "network"),
+    ),
+    "the learning rate stays the same during a training": ("lr_scheduler", "scheduler", "warmup"),
+    "every training runs to its last epoch": ("early_stopping", "patience"),
+    "the loss is cross-entropy": ("criterion", "loss", "loss_fn"),
+    "networks are trained on the CPU": ("device", "gpu"),
+    "the images stay as they are": ("augmentation", "transform", "transforms"),
+    "write seeds = [0, 1, 2] at the top of the file": ("random_seed", "random_state", "seed"),
 }
 # Two ways to say one thing, of which an experiment has one.
 RIVALS: Mapping[str, str] = {"train_steps": "train_images", "train_images": "train_steps"}
@@ -89,9 +102,7 @@ def objection_to(keys: Sequence[str]) -> str | None:
         return None
     setting = SETTINGS.get(first)
     if setting is None:
-        aliases = (name for name in SETTINGS if first.casefold() in SETTINGS[name].aliases)
-        meant = next(aliases, first)
-        return f"no such setting{or_near_match(meant, [*SETTINGS, 'depth'], 'there are')}"
+        return f"no such setting{or_meant(first)}"
     if not rest:
         return None
     if first == "hidden_units":
@@ -101,6 +112,27 @@ def objection_to(keys: Sequence[str]) -> str | None:
         return f"{first} is one value; write {first} = ..."
     is_argument = all(map(_ARGUMENT.fullmatch, rest))
     return None if is_argument else "is no name of an argument; write letters, digits and _"
+
+
+def meant_by(word: str) -> Keys:
+    """Return the keys of the setting or argument that is meant by a word, () if none is."""
+    lowered = word.casefold()
+    if layer := _LAYER.fullmatch(lowered):
+        return "hidden_units", str(int(layer[1]) - 1)
+    for name, setting in SETTINGS.items():
+        if lowered in setting.aliases:
+            return (name, lowered) if setting.is_table else (name,)
+    return ()
+
+
+def or_meant(word: str, known: Iterable[str] = (*SETTINGS, "depth")) -> str:
+    """Return "; did you mean X?" for a word that is not *known*, or another remedy."""
+    if meant := meant_by(word):
+        return f"; did you mean {'.'.join(meant)}?"
+    remedies = (remedy for remedy, words in _NO_SETTING.items() if word.casefold() in words)
+    return next((f"; {remedy}" for remedy in remedies), "") or or_near_match(
+        word, known, "there are"
+    )
 
 
 def label_of(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import count
+from itertools import count, groupby
 
 _LEAST_ROOM = 4  # characters for the part in which names differ
 _LARGEST = 1e15  # seconds or bytes
@@ -43,6 +43,17 @@ def first_few(names: Sequence[str], limit: int = 6) -> str:
     """Return the first *limit* names, and the number of the others."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def show_ranges(numbers: Iterable[int]) -> str:
+    """Return whole numbers in order, as "0-2,5"."""
+    ordered = sorted({*numbers})
+    # Of neighbours, the number less its place is the same.
+    ranges = (
+        [number for _, number in pairs]
+        for _, pairs in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
+    )
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in ranges)
 
 
 def printable(text: str, limit: int | None = None) -> str:

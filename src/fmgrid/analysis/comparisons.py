@@ -15,6 +15,7 @@ from fmgrid.analysis.experiments import (
     are_scored_alike,
     best_by_images,
     best_first,
+    distinct,
     images_of,
 )
 from fmgrid.analysis.statistics import (
@@ -25,6 +26,7 @@ from fmgrid.analysis.statistics import (
     compare,
     estimate,
     holm,
+    noise_of,
     prediction_interval,
 )
 from fmgrid.analysis.study import Study
@@ -70,7 +72,6 @@ class MetricPair:
     first: Estimate
     second: Estimate
     difference: Difference | None  # second minus first; None where they cannot be compared
-    p_holm: float | None = None  # over the metrics
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +110,7 @@ class Comparison:
     def to_frame(self) -> "pd.DataFrame":
         """Return a row for each metric: both means, their difference, its interval of 95 % and p.
 
-        The difference is second minus first, and p is corrected over the metrics (Holm).
+        The difference is second minus first. Each metric is compared by itself.
         """
         import pandas as pd
 
@@ -117,8 +118,9 @@ class Comparison:
         rows = []
         for pair in self.metrics.values():
             change = pair.difference
-            interval = [change.mean, change.low, change.high] if change else [None] * 3
-            rows.append([pair.first.mean, pair.second.mean, *interval, pair.p_holm])
+            test = [change.mean, change.low, change.high] if change else [None] * 3
+            p = change.p if change and change.sd is not None else None
+            rows.append([pair.first.mean, pair.second.mean, *test, p])
         index = pd.Index([*self.metrics], name="metric")
         return pd.DataFrame(rows, index=index, columns=columns, dtype="float64")
 
@@ -169,11 +171,12 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> GroupC
     if baseline and not (baseline.series(metric) and are_scored_alike([baseline, *leaders])):
         baseline = None
     reference = baseline or ranked[0]
+    noise = study.noise(metric, reference)
     differences = {
         member.name: difference
         for member in ranked
         if member.configuration != reference.configuration
-        if (difference := compare(member.series(metric), reference.series(metric)))
+        if (difference := compare(member.figures(metric), reference.figures(metric), noise))
     }
     if not differences:
         return None
@@ -219,34 +222,36 @@ def best_and_ties(
     (Bonferroni).
     """
     best, *rivals = best_first(members, metric)
-    differences = [compare(best.series(metric), rival.series(metric)) for rival in rivals]
+    noise = noise_of(member.series(metric) for member in distinct([best, *rivals]))
+    differences = [compare(best.figures(metric), rival.figures(metric), noise) for rival in rivals]
     p_values = _for_all_pairs([difference.p if difference else 1.0 for difference in differences])
     return [best, *(rival for rival, p in zip(rivals, p_values, strict=True) if p > ALPHA)]
 
 
-def compare_experiments(first: ExperimentRuns, second: ExperimentRuns) -> Comparison:
-    """Compare two experiments in their settings and metrics."""
+def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: Study) -> Comparison:
+    """Compare two experiments of a study in their settings and metrics, each metric by itself."""
     settings = {
         name: pair
         for name in {**first.settings, **second.settings}
         if not is_same(*(pair := (first.settings.get(name), second.settings.get(name))))
     }
     seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
+    both = [first, second]
+    if seeds:
+        both = [
+            replace(member, runs={seed: member.runs[seed] for seed in seeds}) for member in both
+        ]
     metrics: dict[str, MetricPair] = {}
-    p_values: dict[str, float] = {}  # of differences over several seeds
     for metric in (*WITH_SPREAD, "overfitting_gap"):
-        series = [first.series(metric), second.series(metric)]
-        if seeds:
-            series = [{seed: values[seed] for seed in seeds if seed in values} for values in series]
-        if all(series):
-            is_comparable = seeds and are_scored_alike([first, second], metric)
-            difference = compare(series[1], series[0]) if is_comparable else None
-            first_mean, second_mean = (estimate(values.values()) for values in series)
-            metrics[metric] = MetricPair(first_mean, second_mean, difference)
-            if difference and difference.sd is not None:
-                p_values[metric] = difference.p
-    for metric, p in zip(p_values, holm(list(p_values.values())), strict=True):
-        metrics[metric] = replace(metrics[metric], p_holm=p)
+        ours, theirs = (experiment.figures(metric) for experiment in both)
+        if ours.by_seed and theirs.by_seed:
+            is_comparable = seeds and are_scored_alike(both, metric)
+            noise = study.noise(metric, first)
+            metrics[metric] = MetricPair(
+                estimate(ours.by_seed.values()),
+                estimate(theirs.by_seed.values()),
+                compare(theirs, ours, noise) if is_comparable else None,
+            )
     return Comparison(first, second, seeds, settings, metrics)
 
 

@@ -1,19 +1,20 @@
-"""The effects of settings and epochs, steps, shares of variance, learning curves, gaps.
+"""The effects of settings, of their interactions and of steps; shares of variance, curves, gaps.
 
-The effect of a setting is the difference between its two levels that are furthest apart, over the
-seeds that both have. This pair is chosen after the results are known. Bonferroni corrects its
-interval and its p value for the number of pairs. Holm also corrects the p value for the number of
-settings. Tukey's range gives what noise alone would show. In a factorial grid a level stands for
-the mean over all levels of the other axes, per seed.
+Whether a setting matters is one question with one answer: whether any two of its levels differ. p
+is the smallest of its pairs of levels, corrected for their number (Bonferroni), and for all effects
+of the study (Holm). In a factorial grid a level stands for the mean over all levels of the other
+axes, per seed. Two settings interact if a difference between levels of one depends on the level of
+the other. Best and worst level are those whose means are furthest apart. The noise of an effect is
+the size from which on it would be significant.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise, permutations
-from math import comb, log2
+from functools import cached_property, partial
+from itertools import combinations, pairwise
+from math import comb, log2, prod
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from fmgrid.analysis.experiments import (
     SCORED_ON,
@@ -31,44 +32,46 @@ from fmgrid.analysis.statistics import (
     ALPHA,
     Difference,
     Estimate,
+    Figures,
+    Noise,
     VarianceComponent,
     common_seeds,
-    compare,
     difference,
     estimate,
     holm,
+    holm_levels,
     mean_by_seed,
-    minus,
+    mean_of,
     shares_of_variance,
-    studentized_range_bound,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
-from fmgrid.settings import DEFAULTS, is_same, to_toml
+from fmgrid.settings import DEFAULTS, is_same, show, to_toml
 
 GAP = "overfitting_gap"
-MOST_CELLS = 300  # of a factorial grid whose variance is analysed
+_MOST_CONTRASTS = 5_000  # of an interaction; more take seconds
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The range of a metric along one axis of a group."""
+    """The range of a metric along one axis of a group, or the interaction of two axes."""
 
     group: str  # title
-    setting: str  # name of the axis
-    best: Any  # level
+    setting: str  # name of the axis, "learning_rate x optimizer" of an interaction
+    best: Any  # level; of an interaction in words
     worst: Any
-    levels: int
+    levels: int  # of an interaction its cells
     difference: Difference  # best minus worst; its interval holds for all pairs of levels at once
-    p: float  # corrected for all pairs of levels, and by Holm's method for the effects
-    noise: float | None  # the range that noise alone stays below in 95 % of cases
-    images: tuple[int, int] | None  # fewest and most seen, where levels differ in it, time aside
+    p: float  # that any two levels differ: corrected for all pairs, and by Holm for all effects
+    noise: float | None = None  # the size from which on it is significant
+    images: tuple[int, int] | None = None  # fewest and most seen, where levels differ, time aside
     metric: str = "accuracy"
     through: str = ""  # the experiment that all others differ from in this setting only
+    is_interaction: bool = False
 
     @property
     def is_significant(self) -> bool:
-        """Whether best and worst differ significantly."""
+        """Whether any two levels differ significantly."""
         return self.p <= ALPHA
 
 
@@ -110,43 +113,145 @@ class Gap:
     sign: int  # 1: significantly above zero, -1: below, 0: neither
 
 
+class _Contrast(NamedTuple):
+    """A difference that may show an effect: better minus worse."""
+
+    best: Any  # level
+    worst: Any
+    difference: Difference
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """Key by size; differences over several seeds come before those over one."""
+        return self.difference.n > 1, abs(self.difference.mean)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The axis of a group, or two that may interact, with the contrasts that show an effect."""
+
+    group: Group
+    axes: Sequence[Axis]
+    through: str
+    contrasts: Sequence[_Contrast]
+
+    @cached_property
+    def surest(self) -> _Contrast:
+        """The contrast of the smallest p value."""
+        return min(self.contrasts, key=lambda x: (x.difference.p, -abs(x.difference.mean)))
+
+    @property
+    def p(self) -> float:
+        """The p value that any contrast is none, corrected for their number."""
+        return min(1.0, len(self.contrasts) * self.surest.difference.p)
+
+
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
-    """Return the effect of every setting that varies in a group, largest first."""
-    effects = []
-    for part, axis, through in _contrasts(study):
-        series = _series(part, axis, metric)
-        if furthest := _furthest_apart(series, metric):
-            best, worst, leads = furthest
-            pairs = comb(len(series), 2)
-            lead = difference(leads, confidence=1 - ALPHA / pairs)
-            effects.append(
-                Effect(
-                    group=part.title,
-                    setting=axis.name,
-                    best=best,
-                    worst=worst,
-                    levels=len(series),
-                    difference=lead,
-                    p=min(1.0, lead.p * pairs),
-                    noise=studentized_range_bound(list(series.values())),
-                    images=part.confounded.get(axis.name),
-                    metric=metric,
-                    through=through,
-                )
-            )
-    corrected = holm([effect.p for effect in effects])
-    effects = [replace(effect, p=p) for effect, p in zip(effects, corrected, strict=True)]
+    """Return the effects of all settings and interactions that groups can show, largest first."""
+    sources = [source for source in _sources(study, metric) if source.contrasts]
+    p_values = [source.p for source in sources]
+    corrected = zip(sources, holm(p_values), holm_levels(p_values), strict=True)
+    effects = [_to_effect(source, p, level, metric) for source, p, level in corrected]
     return sorted(effects, key=lambda effect: -abs(effect.difference.mean))
+
+
+def _to_effect(source: _Source, p: float, level: float, metric: str) -> Effect:
+    """Return the effect with its p value; it is significant if its own one is below the level."""
+    group, axes, number = source.group, source.axes, len(source.contrasts)
+    extreme = max(source.contrasts, key=lambda contrast: contrast.order)
+    deciding = (source.surest if p <= ALPHA else extreme).difference
+    return Effect(
+        group=group.title,
+        setting=" x ".join(axis.name for axis in axes),
+        best=extreme.best,
+        worst=extreme.worst,
+        levels=prod(len(axis.levels) for axis in axes),
+        difference=extreme.difference.widened(1 - ALPHA / number),
+        p=p,
+        noise=deciding.least_significant(level / number) if deciding.error else None,
+        images=group.confounded.get(axes[0].name) if len(axes) == 1 else None,
+        metric=metric,
+        through=source.through,
+        is_interaction=len(axes) > 1,
+    )
+
+
+def _find_contrasts(
+    group: Group, axes: Sequence[Axis], metric: str, noise: Noise
+) -> Iterator[_Contrast]:
+    """Yield the differences between levels of an axis, or those that interact of two axes."""
+    pairs: Iterable[tuple[Any, Any, Figures]]
+    if len(axes) == 1:
+        pairs = _leads(group, axes[0], metric, partial(combinations, r=2))
+    else:
+        pairs = _tetrads(group, axes[0], axes[1], metric)
+    sign = 1 if METRICS[metric].is_higher_better else -1
+    for first, second, lead in pairs:
+        contrast = difference(lead, noise)
+        is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
+        yield (
+            _Contrast(first, second, contrast)
+            if is_better
+            else _Contrast(second, first, contrast.turned)
+        )
+
+
+def _leads(
+    group: Group,
+    axis: Axis,
+    metric: str,
+    pairs_of: Callable[[Sequence[Any]], Iterable[tuple[Any, Any]]],
+) -> Iterator[tuple[Any, Any, Figures]]:
+    """Yield the first minus the second of pairs of levels that share a seed.
+
+    Where combinations are missing, a pair is compared over those that both levels have.
+    """
+    if group.shape == "incomplete":
+        lines = [
+            {level_of(member, axis): member.figures(metric) for member in line}
+            for line in group.lines(axis)
+        ]
+    else:
+        lines = [_by_level(group, axis, metric)]
+    levels = [level for level in axis.levels if any(level in line for line in lines)]
+    for first, second in pairs_of(levels):
+        differences = [
+            line[first].minus(line[second]) for line in lines if first in line and second in line
+        ]
+        if shared := [difference for difference in differences if difference.by_seed]:
+            yield first, second, mean_of(shared)
+
+
+def _tetrads(
+    group: Group, rows: Axis, columns: Axis, metric: str
+) -> Iterator[tuple[str, str, Figures]]:
+    """Yield how differences between levels of one axis depend on the level of another one."""
+    by_row = {
+        row: _by_level(replace(group, members=tuple(members)), columns, metric)
+        for row, members in group.by_level(rows).items()
+    }
+    for one, other in combinations(by_row, 2):
+        over = f"{show(one)} over {show(other)}"
+        leads = {
+            level: figures.minus(by_row[other][level])
+            for level, figures in by_row[one].items()
+            if level in by_row[other]
+        }
+        for first, second in combinations(leads, 2):
+            tetrad = leads[first].minus(leads[second])
+            places = [f"{over}, {columns.name} {show(level)}" for level in (first, second)]
+            if tetrad.by_seed:
+                yield places[0], places[1], tetrad
 
 
 def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
     """Return the difference that each step along the ordered axes makes."""
     steps = [
-        (part.title, axis.name, before, after, difference)
-        for part, axis, _ in _contrasts(study)
-        if axis.is_numeric
-        for (before, low), (after, high) in pairwise(_series(part, axis, metric).items())
-        if (difference := compare(high, low))
+        (group.title, axes[0].name, before, after, difference(lead, noise).turned)
+        for group, axes, _ in _comparable(study)
+        if len(axes) == 1 and axes[0].is_numeric
+        for noise in [study.noise(metric, group.members[0])]
+        for before, after, lead in _leads(group, axes[0], metric, pairwise)
     ]
     corrected = holm([difference.p for *_, difference in steps])
     return [StepEffect(*step, p) for step, p in zip(steps, corrected, strict=True)]
@@ -155,11 +260,11 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
 def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:
     """Return the contributions of a factorial group's axes and of their interactions.
 
-    Empty where the group isn't factorial, where different images judge its members, where these
-    have fewer than two seeds in common, or too many cells.
+    Empty where the group isn't factorial, where different images judge its members, or where
+    these have fewer than two seeds in common.
     """
     members = group.members
-    if group.shape != "factorial" or len(members) > MOST_CELLS or not are_scored_alike(members):
+    if group.shape != "factorial" or not are_scored_alike(members):
         return []
     series = [member.series(metric) for member in members]
     seeds = common_seeds(series)
@@ -220,7 +325,12 @@ def find_gaps(study: Study) -> list[Gap]:
         if (estimate := experiment.estimate(GAP))
         if (train_loss := experiment.mean("train_loss")) is not None
     ]
-    p_values = holm([difference([*gap.experiment.series(GAP).values()]).p for gap in gaps])
+    p_values = holm(
+        [
+            difference(gap.experiment.figures(GAP), study.noise(GAP, gap.experiment)).p
+            for gap in gaps
+        ]
+    )
     signed = [
         replace(gap, sign=0) if p > ALPHA else gap for gap, p in zip(gaps, p_values, strict=True)
     ]
@@ -243,25 +353,45 @@ def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRu
     return [snapshots for snapshots in sets if len(snapshots) > 1]
 
 
-def _contrasts(study: Study) -> Iterator[tuple[Group, Axis, str]]:
+def _sources(study: Study, metric: str) -> Iterator[_Source]:
+    for group, axes, through in _comparable(study):
+        noise = study.noise(metric, group.members[0])
+        contrasts = tuple(_find_contrasts(group, axes, metric, noise))
+        yield _Source(group, axes, through, contrasts)
+
+
+def _comparable(study: Study) -> Iterator[tuple[Group, Sequence[Axis], str]]:
     """Yield the axes along which groups can be compared, with the members that show it.
 
-    In a group that is no product, those members count that differ in one setting only from the
-    study's baseline, or, where none do, from the member that most others are so close to. The
-    name of that comes with them. A contrast between the same configurations in two groups is one.
+    Sweeps and products show it whole. Of the other members those count that differ in one setting
+    only from the study's baseline, or, where none do, from the member that most others are so
+    close to. The name of that comes with them. A contrast between the same configurations in two
+    groups is one. Two axes of a product can interact.
     """
     keys: set[Hashable] = set()
     for group in study.groups:
-        contrasts = [(group, axis, "") for axis in group.axes]
+        regular = [part for part in group.parts if part.shape != "irregular"]
+        sources = [(part, [axis], "") for part in regular for axis in part.axes]
+        sources += [
+            (part, [*pair], "")
+            for part in regular
+            if part.shape == "factorial" or len(part.axes) == 2  # noqa: PLR2004 -- cells of one each
+            for pair in combinations(part.axes, 2)
+        ]
         if group.shape == "irregular":
+            covered = {axes[0].name for _, axes, _ in sources if len(axes) == 1}
             slices = list(_slices(group, study.baseline)) if study.baseline else []
-            contrasts = slices or list(_slices(group, _middle(group)))
-        for part, axis, through in contrasts:
-            key = axis.name, frozenset(member.configuration for member in part.members)
+            slices = slices or list(_slices(group, _middle(group)))
+            sources += [line for line in slices if line[1][0].name not in covered]
+        for part, axes, through in sources:
+            names = tuple(axis.name for axis in axes)
+            key = names, frozenset(member.configuration for member in part.members)
+            contrasts = prod(comb(len(axis.levels), 2) for axis in axes)
+            is_short = len(axes) == 1 or contrasts <= _MOST_CONTRASTS
             # Figures of other images differ for that alone.
-            if axis.name not in SCORED_ON and key not in keys:
+            if is_short and not {*names} & {*SCORED_ON} and key not in keys:
                 keys.add(key)
-                yield part, axis, through
+                yield part, axes, through
 
 
 def _middle(group: Group) -> ExperimentRuns:
@@ -279,43 +409,24 @@ def _middle(group: Group) -> ExperimentRuns:
     return max(group.members, key=order)
 
 
-def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, Axis, str]]:
+def _slices(group: Group, middle: ExperimentRuns) -> Iterator[tuple[Group, list[Axis], str]]:
     """Yield the members that differ from *middle* along one axis only, for each axis."""
     whole = replace(group, members=tuple(distinct([middle, *group.members])))
     for axis in whole.axes:
         line = next(line for line in whole.lines(axis) if middle in line)
         part = replace(group, members=tuple(line))
         if part.shape == "one axis" and axis.name not in SCORED_ON:
-            yield part, part.axes[0], middle.name
+            yield part, [*part.axes], middle.name
 
 
-def _series(group: Group, axis: Axis, metric: str) -> dict[Any, dict[int, float]]:
+def _by_level(group: Group, axis: Axis, metric: str) -> dict[Any, Figures]:
     """Return the metric by level and seed, as a mean over the members of a level."""
-    return {
-        level: by_seed
+    means = {
+        level: mean_of([member.figures(metric) for member in members])
         for level, members in group.by_level(axis).items()
-        if (by_seed := mean_by_seed([member.series(metric) for member in members]))
+        if members
     }
-
-
-def _furthest_apart(
-    series: Mapping[Any, Mapping[int, float]], metric: str
-) -> tuple[Any, Any, Sequence[float]] | None:
-    """Return the best level, the worst, and their differences over the seeds that both have.
-
-    Levels that share several seeds come before those that share one.
-    """
-    sign = 1 if METRICS[metric].is_higher_better else -1
-    levels = list(series)
-    if len(set(map(frozenset, series.values()))) == 1:  # then the means alone tell, and soon
-        levels.sort(key=lambda level: -sign * fmean(series[level].values()))
-        del levels[1:-1]
-    pairs = (
-        (best, worst, list(minus(series[best], series[worst]).values()))
-        for best, worst in permutations(levels, 2)
-    )
-    sharing = (pair for pair in pairs if pair[2])
-    return max(sharing, key=lambda pair: (len(pair[2]) > 1, sign * fmean(pair[2])), default=None)
+    return {level: mean for level, mean in means.items() if mean.by_seed}
 
 
 def _mean_over(series: Iterable[Mapping[int, float]]) -> Estimate | None:

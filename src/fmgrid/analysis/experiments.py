@@ -12,20 +12,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from statistics import fmean
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.analysis.statistics import Estimate, Figures, estimate
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, to_toml, value_at
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, show, to_toml, value_at
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
-_LOG_SPAN = 10  # levels that span more than this factor stand on a logarithmic axis
 T = TypeVar("T")
+# Of all combinations of levels, an incomplete group has more than half, as a triangle does, and
+# more than one gets by changing one setting at a time; an irregular group has fewer.
+Shape: TypeAlias = Literal["single", "one axis", "factorial", "incomplete", "irregular"]
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
@@ -61,6 +63,10 @@ class ExperimentRuns:
         values = ((seed, finite(run.metrics.get(metric))) for seed, run in self.runs.items())
         return {seed: value for seed, value in values if value is not None}
 
+    def figures(self, metric: str) -> Figures:
+        """Return the same with the configuration that they are of."""
+        return Figures(self.series(metric), {self.configuration: 1.0})
+
     def estimate(self, metric: str) -> Estimate | None:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
@@ -75,6 +81,12 @@ class ExperimentRuns:
         series = self.series(metric)
         return fmean(series.values()) if series else None
 
+    @property
+    def seconds(self) -> float | None:
+        """Mean seconds of its trainings, None if they are not known."""
+        known = [run.seconds for run in self.runs.values() if run.seconds is not None]
+        return fmean(known) if known else None
+
     @cached_property
     def configuration(self) -> Hashable:
         """Key shared by experiments with the same settings."""
@@ -84,6 +96,11 @@ class ExperimentRuns:
     def evaluation_set(self) -> tuple[Any, ...]:
         """The images that judge it: figures on others are not compared with its own."""
         return tuple(self.settings.get(setting) for setting in SCORED_ON)
+
+    def images_for(self, metric: str) -> tuple[Any, ...]:
+        """Return the images that give it its figures of a metric."""
+        # A data set has one set of test images, whichever others are held out for validation.
+        return self.evaluation_set[: 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)]
 
     @property
     def images_seen(self) -> int | None:
@@ -129,11 +146,13 @@ def merged(experiments: Iterable[ExperimentRuns]) -> list[ExperimentRuns]:
     configurations = []
     for namesakes in by_configuration(experiments):
         first, *others = sorted(namesakes, key=_beginning)
-        runs: dict[int, StoredRun] = {}
-        for experiment in (*reversed(others), first):
-            runs.update(experiment.runs)
-        names = tuple(experiment.name for experiment in others)
-        configurations.append(replace(first, runs=dict(sorted(runs.items())), other_names=names))
+        if others:
+            runs: dict[int, StoredRun] = {}
+            for experiment in (*reversed(others), first):
+                runs.update(experiment.runs)
+            names = tuple(experiment.name for experiment in others)
+            first = replace(first, runs=dict(sorted(runs.items())), other_names=names)
+        configurations.append(first)
     return sorted(configurations, key=lambda experiment: natural_order(experiment.name))
 
 
@@ -146,18 +165,16 @@ def _beginning(experiment: ExperimentRuns) -> tuple[Any, ...]:
 
 def are_scored_alike(experiments: Iterable[ExperimentRuns], metric: str = "accuracy") -> bool:
     """Return whether the same images give all experiments their figures of a metric."""
-    # A data set has one set of test images, whichever others are held out for validation.
-    settings = 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)
-    return len({experiment.evaluation_set[:settings] for experiment in experiments}) <= 1
+    return len({experiment.images_for(metric) for experiment in experiments}) <= 1
 
 
-def images_of(experiment: ExperimentRuns) -> str:
-    """Return in words which images judge an experiment."""
+def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
+    """Return in words which images judge an experiment, or give it a metric."""
     dataset, validation = experiment.evaluation_set
     if validation is None:
         return "unknown images"
     source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
-    if validation == "test":
+    if validation == "test" or METRICS[metric].is_of_test_images:
         return f"the test images{source}"
     return f"{validation:,} images{source} held out"
 
@@ -210,6 +227,7 @@ class Axis:
     levels: tuple[Any, ...]
     # As TOML writes them: 1, 1.0 and true, which Python takes for one, may train to different bits.
     is_text: bool = False
+    tied: "tuple[Axis, ...]" = ()  # that vary together, in place of a setting
 
     @property
     def label(self) -> str:
@@ -221,14 +239,6 @@ class Axis:
         """Whether the levels are numbers."""
         return all(type(level) in (int, float) and math.isfinite(level) for level in self.levels)
 
-    @property
-    def is_logarithmic(self) -> bool:
-        """Whether the levels are numbers that span orders of magnitude, zero left aside."""
-        if not self.is_numeric or min(self.levels) < 0:
-            return False
-        above = [level for level in self.levels if level]
-        return len(above) > 1 and bool(max(above) / min(above) > _LOG_SPAN)
-
 
 @dataclass(frozen=True)
 class Group:
@@ -238,19 +248,101 @@ class Group:
     question: str
     members: tuple[ExperimentRuns, ...]  # each configuration once, in the order of the grid
     missing: tuple[str, ...] = ()  # of the grid's experiments, those without a complete run
+    blocks: tuple[tuple[ExperimentRuns, ...], ...] = ()  # members by block of the grid
+    ties: tuple[tuple[str, ...], ...] = ()  # settings that vary together: an axis each
+
+    @cached_property
+    def parts(self) -> "tuple[Group, ...]":
+        """The sweeps and products that the group consists of, complete or for the most part.
+
+        A regular group is its own only part, unless one of its blocks spans more axes. Else each
+        block is a part, together with the members that lie on its sweep or within its product. A
+        block may be regular only if settings that vary together are one axis. A member may be in
+        several parts, or in none.
+        """
+        blocks = [self._part(block) for block in self.blocks]
+        spanning = [block for block in blocks if block.axes and block.shape != "irregular"]
+        most_axes = max((len(block.axes) for block in spanning), default=0)
+        is_regular = self.shape in ("one axis", "factorial") and len(self.axes) >= most_axes
+        if is_regular or (self.shape == "incomplete" and not spanning):
+            return (self,)
+        members = [frozenset(part.members) for part in spanning]
+        return tuple(
+            part
+            for number, part in enumerate(spanning)
+            if not any(members[number] < other for other in members)
+            and members[number] not in members[:number]
+        )
+
+    def _part(self, members: tuple[ExperimentRuns, ...]) -> "Group":
+        """Return a block with the members that lie on its sweep, or within its product."""
+        is_all = len(members) == len(self.members)
+        block = self if is_all else replace(self, members=members, blocks=())
+        if block.shape == "irregular":
+            return block.tied
+        if is_all or not block.axes:
+            return block
+        varying = {
+            "hidden_units" if setting not in SETTINGS else setting
+            for setting in (axis.name.partition(".")[0] for axis in block.axes)
+        }
+        constant = {name: block.members[0].settings.get(name) for name in SETTINGS.keys() - varying}
+        own = {*block.members}
+
+        def continues(member: ExperimentRuns) -> bool:
+            settings = member.settings
+            return all(settings.get(name) == value for name, value in constant.items()) and (
+                len(block.axes) == 1
+                or all(level_of(member, axis) in axis.levels for axis in block.axes)
+            )
+
+        larger = replace(
+            block, members=tuple(each for each in self.members if each in own or continues(each))
+        )
+        names = [[axis.name for axis in group.axes] for group in (block, larger)]
+        return larger if names[0] == names[1] else block
+
+    @property
+    def tied(self) -> "Group":
+        """The group with one axis for an optimizer and its arguments, as for those of a [[zip]]."""
+
+        def pattern(axis: Axis) -> Hashable:
+            first: dict[Any, int] = {}
+            levels = (level_of(member, axis) for member in self.members)
+            return tuple(first.setdefault(level, at) for at, level in enumerate(levels))
+
+        def component(axis: Axis) -> Hashable:
+            return axis.name.partition(".")[0].removesuffix("_args")
+
+        groups = [self._with_ties(key) for key in (component, pattern)]
+        return next((group for group in groups if group.shape != "irregular"), self)
+
+    def _with_ties(self, key: Callable[[Axis], Hashable]) -> "Group":
+        names = (tuple(axis.name for axis in alike) for alike in group_by(self.axes, key))
+        return replace(self, ties=tuple(tied for tied in names if len(tied) > 1))
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The settings that vary; hidden_units by layer where all networks are equally deep."""
-        return tuple(find_axes(self.members))
+        axes = [*find_axes(self.members)]
+        for names in self.ties:
+            tied = tuple(axis for axis in axes if axis.name in names)
+            if len(tied) > 1:
+                axes[axes.index(tied[0])] = _tie(tied, self.members)
+                axes = [axis for axis in axes if axis not in tied]
+        return tuple(axes)
 
     @cached_property
-    def shape(self) -> Literal["single", "one axis", "factorial", "irregular"]:
+    def shape(self) -> Shape:
         """The shape that the members span together."""
         if len(self.axes) < 2:  # noqa: PLR2004 -- a product needs two
             return "one axis" if self.axes else "single"
-        cells = math.prod(len(axis.levels) for axis in self.axes)
-        return "factorial" if cells == len(self.members) else "irregular"
+        counts = [len(axis.levels) for axis in self.axes]
+        cells, one_by_one = math.prod(counts), 1 + sum(count - 1 for count in counts)
+        if cells == len(self.members):
+            return "factorial"
+        has_most = max(cells / 2, one_by_one) < len(self.members)
+        return "incomplete" if has_most else "irregular"
 
     def by_level(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
         """Return the members by their level on an axis, in its order."""
@@ -299,11 +391,25 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
             axis = Axis(name, (), is_text)
             levels = {level_of(member, axis) for member in members}
             if len(levels) > 1:
-                yield replace(axis, levels=tuple(sorted(levels, key=_level_order)))
+                yield replace(axis, levels=tuple(sorted(levels, key=level_order)))
+
+
+def _tie(axes: tuple[Axis, ...], members: Iterable[ExperimentRuns]) -> Axis:
+    """Return the axis of settings that vary together, its levels in the order of theirs."""
+    axis = Axis(" + ".join(axis.name.rpartition(".")[2] for axis in axes), (), tied=axes)
+
+    def places(member: ExperimentRuns) -> list[int]:
+        return [each.levels.index(level_of(member, each)) for each in axes]
+
+    levels = dict.fromkeys(level_of(member, axis) for member in sorted(members, key=places))
+    return replace(axis, levels=tuple(levels))
 
 
 def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
+    if axis.tied:
+        levels = (level_of(experiment, each) for each in axis.tied)
+        return " + ".join(show(level) for level in levels if level is not None)
     value = value_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
@@ -327,7 +433,8 @@ def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
     return [f"units{layer}" for layer in range(1, depth + 1)]
 
 
-def _level_order(level: Any) -> tuple[Any, ...]:
+def level_order(level: Any) -> tuple[Any, ...]:
+    """Return a key that sorts values of any kind: none, numbers, networks, texts."""
     if level is None:
         return (0,)
     if isinstance(level, bool | int | float):

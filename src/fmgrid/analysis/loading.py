@@ -1,4 +1,4 @@
-"""A folder -> its study, and the two experiments of a comparison.
+"""A folder -> its study, and the experiments or runs that people name.
 
 A caller gives the function that shows warnings.
 """
@@ -14,7 +14,7 @@ from fmgrid.errors import FmgridError, InputError
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
 from fmgrid.results.store import locate
-from fmgrid.results.summary import Contents, read_runs
+from fmgrid.results.summary import Contents, StoredRun, read_runs
 from fmgrid.words import command_line, counted, first_few, near_match
 
 _WARNINGS_SHOWN = 20
@@ -49,10 +49,11 @@ def read_grids(logdir: Path, contents: Contents) -> list[GridRecord]:
 
 def find_pair(
     names: Sequence[str], logdir: Path, warn: Callable[[str], None] = lambda _: None
-) -> list[ExperimentRuns]:
+) -> tuple[ExperimentRuns, ExperimentRuns, Study]:
     """Return two experiments or single runs of them, given by their names or folders.
 
-    Raises `InputError` if one has no complete run, or if they are the same runs.
+    With them comes the study of the first. Raises `InputError` if one has no complete run, or if
+    they are the same runs.
     """
     located = [locate(name, logdir) for name in names]
     roots = dict.fromkeys(root for root, _ in located)
@@ -65,23 +66,34 @@ def find_pair(
     if first <= second or first >= second:
         message = "both are the same runs, or one is a part of the other"
         raise InputError.at(f"fmgrid compare {' '.join(names)}", message)
-    return pair
+    return pair[0], pair[1], studies[located[0][0]]
+
+
+def find_runs(name: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """Return the runs of the experiment of this name, or else the run that it means, if any."""
+    of_experiment = [run for run in runs if run.name == name]
+    others = (run for run in runs if name in (run.run, run.folder, f"{run.name}_s{run.seed}"))
+    return of_experiment or [*others][:1]
+
+
+def hint_at(name: str, runs: Sequence[StoredRun]) -> str:
+    """Return the name of an experiment or a run that was probably meant, or those there are."""
+    experiments = list(dict.fromkeys(run.name for run in runs))
+    near = near_match(name, [*experiments, *(run.run for run in runs)])
+    there_are = f"there are {first_few(experiments)}" if experiments else "there are none"
+    return f"did you mean {near}?" if near else there_are
 
 
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
-    scored = {
-        label: experiment for label, experiment in study.experiments.items() if experiment.runs
-    }
-    if name in scored:
-        return scored[name]
-    for experiment in scored.values():
-        for seed, run in experiment.runs.items():
-            if name in (run.run, run.folder, f"{experiment.name}_s{seed}"):
-                return replace(experiment, name=name, runs={seed: run}, failures=())
-    suggestion = near_match(name, [*scored, *(run.run for run in study.runs)])
-    hint = f"did you mean {suggestion}?" if suggestion else f"there are {first_few(list(scored))}"
-    message = f"no complete run or experiment in {root}; {hint}"
-    raise InputError.at(f"fmgrid compare {name}", message)
+    runs = find_runs(name, study.runs)
+    if not runs:
+        message = f"no complete run or experiment in {root}; {hint_at(name, study.runs)}"
+        raise InputError.at(f"fmgrid compare {name}", message)
+    experiment = study.experiments[runs[0].name]
+    if name == experiment.name:
+        return experiment
+    single = {seed: run for seed, run in experiment.runs.items() if run is runs[0]}
+    return replace(experiment, name=name, runs=single, failures=())
 
 
 def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:

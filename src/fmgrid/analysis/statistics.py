@@ -1,20 +1,23 @@
 """Repeated runs -> intervals, paired comparisons, and corrections for many comparisons.
 
-The method is Student's paired t test over seeds (Biometrika 6, 1908). Two experiments with one
-seed share their initial weights, where shapes match, and the order of their images, so the seed's
-influence on both cancels out. Differences should be roughly normal; from five seeds on little
-depends on that. Holm's method corrects many comparisons (Scandinavian Journal of Statistics 6,
-1979). The chance of any false finding is at most 5 %, whatever the dependence of the tests.
+The method is a paired t test over seeds that borrows strength from the study. Two experiments with
+one seed share their initial weights, where shapes match, and the order of their images, so the
+seed's influence on both cancels out. Three differences say little of how differences vary, and a
+study knows more: of its own variance and the variance that is typical of the study a test takes
+the larger, with up to five more degrees of freedom. docs/statistics.md has the simulations.
+Holm's method corrects many comparisons (Scandinavian Journal of Statistics 6, 1979). The chance of
+any false finding is at most 5 %, whatever the dependence of the tests.
 
-scipy and statsmodels do the mathematics, and are imported when they are needed.
+scipy does the mathematics, and is imported when it is needed.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev, variance
 from typing import Any
 
 CONFIDENCE = 0.95
@@ -23,6 +26,8 @@ POWER = 0.8  # the usual chance that an effect of the size that was seen is foun
 _LARGEST = 10.0  # effect in standard deviations; beyond it the formula of the power fails
 ROUNDING = 1e-12  # of figures of about one; what is measured differs by more, or not at all
 MOST_SEEDS = 1_000  # beyond them a question is not worth asking
+_MOST_BORROWED = 5.0  # degrees of freedom; with more, three seeds find more than there is
+_FEWEST_RANKED = 6  # differences, below which no test by ranks can be significant
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,110 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """A weighted sum of configurations' results, for each seed that all of them have."""
+
+    by_seed: Mapping[int, float]
+    weights: Mapping[Hashable, float]  # by configuration
+
+    def minus(self, other: "Figures") -> "Figures":
+        """Return the difference to another sum, over the seeds that both have."""
+        return self._plus(other, -1.0)
+
+    def _plus(self, other: "Figures", factor: float) -> "Figures":
+        weights: dict[Hashable, float] = defaultdict(float, self.weights)
+        for configuration, weight in other.weights.items():
+            weights[configuration] += factor * weight
+        by_seed = {
+            seed: value + factor * other.by_seed[seed]
+            for seed, value in self.by_seed.items()
+            if seed in other.by_seed
+        }
+        return Figures(by_seed, weights)
+
+
+def mean_of(parts: Sequence[Figures]) -> Figures:
+    """Return the mean of at least one sum, for each seed that all of them have."""
+    weights: dict[Hashable, float] = defaultdict(float)
+    for part in parts:
+        for configuration, weight in part.weights.items():
+            weights[configuration] += weight / len(parts)
+    return Figures(mean_by_seed([part.by_seed for part in parts]), weights)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How runs vary that differ in nothing but their seed: what is typical of a study."""
+
+    residual: float = 0.0  # variance that a run has for itself
+    seed: float = 0.0  # variance that runs of one seed share
+    degrees: float = 0.0  # of freedom that a test may borrow
+
+    def variance_of(self, weights: Mapping[Hashable, float]) -> float:
+        """Return the typical variance of a weighted sum of runs of one seed."""
+        squares = sum(weight * weight for weight in weights.values())
+        return self.residual * squares + self.seed * round(sum(weights.values()), 9) ** 2
+
+
+NO_NOISE = Noise()
+
+
+def noise_of(series: Iterable[Mapping[int, float]]) -> Noise:
+    """Return what is typical of experiments, each given by its results by seed.
+
+    Half of them vary more. The median of few differences is too small, and is divided by the
+    median that the chi-squared distribution gives. It knows about half as much as a mean would.
+    """
+    repeated = [by_seed for by_seed in series if len(by_seed) > 1]
+    centred = [_minus_mean(by_seed) for by_seed in repeated]
+    variances = [_mean_square(by_seed) for by_seed in centred]
+    usual = median(variances) if variances else 0.0
+    if usual <= ROUNDING**2:
+        return NO_NOISE
+    # A seed's influence: an experiment that varies more than others says less of it.
+    totals: dict[int, float] = defaultdict(float)
+    sums: dict[int, float] = defaultdict(float)
+    for by_seed, own in zip(centred, variances, strict=True):
+        for seed, value in by_seed.items():
+            totals[seed] += value / max(own, usual)
+            sums[seed] += 1 / max(own, usual)
+    count = len(repeated)
+    shifts = {seed: total / sums[seed] for seed, total in totals.items()} if count > 1 else {}
+    inflated = count / (count - 1) if count > 1 else 1.0  # as the shifts follow the values
+    left = [{seed: x - shifts.get(seed, 0.0) for seed, x in values.items()} for values in centred]
+    residual = inflated * median(
+        _mean_square(values) / _median_of_chi_squared(len(values) - 1) for values in left
+    )
+    shared = _mean_square(shifts) - residual / count if len(shifts) > 1 else 0.0
+    others = sum(len(values) - 1 for values in repeated) * (count - 2) / count
+    return Noise(residual, max(0.0, shared), min(_MOST_BORROWED, max(0.0, others / 2)))
+
+
+def _minus_mean(by_seed: Mapping[int, float]) -> dict[int, float]:
+    mean = fmean(by_seed.values())
+    return {seed: value - mean for seed, value in by_seed.items()}
+
+
+def _mean_square(centred: Mapping[int, float]) -> float:
+    return sum(value * value for value in centred.values()) / (len(centred) - 1)
+
+
+@lru_cache
+def _median_of_chi_squared(degrees: int) -> float:
+    """Return the median of an estimate of a variance of 1 with so many degrees of freedom."""
+    from scipy.special import chdtri
+
+    return float(chdtri(degrees, 0.5)) / degrees
+
+
+@dataclass(frozen=True)
 class Difference(Estimate):
-    """The mean difference between two experiments, paired by seed; n are the seeds of both."""
+    """The mean of differences between experiments, paired by seed; n are the seeds of both."""
 
     p: float = 1.0  # two-sided, for no difference at all
+    error: float = 0.0  # standard error of the mean, with the larger variance
+    degrees: float = 0.0  # of freedom
+    values: tuple[float, ...] = ()  # for each seed
 
     @property
     def is_none(self) -> bool:
@@ -58,20 +163,60 @@ class Difference(Estimate):
     def turned(self) -> "Difference":
         """The second experiment minus the first."""
         low, high = (None if bound is None else -bound for bound in (self.high, self.low))
-        return replace(self, mean=-self.mean, low=low, high=high)
+        values = tuple(-value for value in self.values)
+        return replace(self, mean=-self.mean, low=low, high=high, values=values)
+
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p value of the claim that the mean is above *bound*.
+
+        Where all values are the same, which happens to accuracies of few images, Student's test
+        would be certain of it from two of them; the sign test is not.
+        """
+        if self.n < 2:  # noqa: PLR2004 -- nothing is known of how differences vary
+            return 1.0
+        lead = self.mean - bound
+        if self.error == 0.0:
+            rounding = ROUNDING * max(1.0, abs(bound), *map(abs, self.values))
+            return 0.5**self.n if lead > rounding else 1.0
+        from scipy.special import stdtr
+
+        # Student's survival function: `scipy.stats.t.sf` gives the same bits in 50 times the time.
+        return float(stdtr(self.degrees, -lead / self.error))
+
+    @cached_property
+    def p_ranks(self) -> float | None:
+        """The p value of Wilcoxon's signed-rank test; None of fewer seeds than it needs."""
+        if self.n < _FEWEST_RANKED or self.is_none:
+            return None
+        from scipy.stats import wilcoxon
+
+        return float(wilcoxon(self.values).pvalue)
+
+    def widened(self, confidence: float) -> "Difference":
+        """Return it with another interval."""
+        if self.low is None:
+            return self
+        half = _t_quantile(confidence, self.degrees) * self.error
+        return replace(self, low=self.mean - half, high=self.mean + half)
+
+    def least_significant(self, alpha: float) -> float:
+        """Return the size of the smallest mean that would be significant at this level."""
+        return _t_quantile(1 - alpha, self.degrees) * self.error if self.degrees else math.inf
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a script; one difference has no p value."""
-        return asdict(self) | {"p": self.p if self.sd is not None else None}
+        fields = asdict(self) | {"p": self.p if self.sd is not None else None}
+        return {name: value for name, value in fields.items() if name != "values"} | {
+            "p_ranks": self.p_ranks
+        }
 
 
 @dataclass(frozen=True)
 class VarianceComponent:
     """The contribution of a part of a factorial grid to the variance of its results."""
 
-    source: str  # "units1", "units1 x units2", "seed", "noise"
+    source: str  # "units1", "units1 x units2", "seed", "other"
     share: float  # of the sum of squares
-    p: float | None  # of an F test against the noise, None where that makes no sense
 
 
 def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -93,40 +238,33 @@ def prediction_interval(mean: Estimate) -> tuple[float, float] | None:
     return mean.mean - half, mean.mean + half
 
 
-def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
+def compare(first: Figures, second: Figures, noise: Noise = NO_NOISE) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
-    values = list(minus(first, second).values())
-    return difference(values) if values else None
+    minus = first.minus(second)
+    return difference(minus, noise) if minus.by_seed else None
 
 
-def minus(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
-    """Return first minus second for each seed that both have."""
-    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
+def difference(figures: Figures, noise: Noise = NO_NOISE) -> Difference:
+    """Return the mean of at least one paired difference with its interval and its test.
 
-
-def difference(values: Sequence[float], confidence: float = CONFIDENCE) -> Difference:
-    """Return the mean of at least one paired difference with its test."""
-    mean = estimate(values, confidence)
-    p = 2 * p_positive(values if mean.mean > 0 else [-value for value in values])
-    return Difference(**vars(mean), p=min(1.0, p))
-
-
-def p_positive(values: Sequence[float]) -> float:
-    """Return the one-sided p value for values with a mean above zero.
-
-    Where all values are the same, which happens to accuracies of few images, Student's test
-    would be certain of it from two of them; the sign test is not.
+    The variance is the larger of its own and the study's. The further its own is above that, the
+    fewer degrees of freedom it borrows.
     """
-    n, mean = len(values), fmean(values) if values else 0.0
-    if n < 2:  # noqa: PLR2004 -- one difference says nothing of how differences vary
-        return 1.0
-    rounding = ROUNDING * max(1.0, *map(abs, values))
-    if max(values) - min(values) <= rounding:
-        return 0.5**n if mean > rounding else 1.0
-    from scipy.special import stdtr
-
-    # Student's survival function: `scipy.stats.t.sf` gives the same bits in 50 times the time.
-    return float(stdtr(n - 1, -mean / (stdev(values) / math.sqrt(n))))
+    values = tuple(figures.by_seed.values())
+    n, mean = len(values), fmean(values)
+    if n == 1:  # one difference says nothing of how differences vary
+        return Difference(n, mean, values=values)
+    own = variance(values, mean)
+    if max(values) - min(values) <= ROUNDING * max(1.0, *map(abs, values)):
+        own = 0.0
+    typical = noise.variance_of(figures.weights) if noise.degrees else 0.0
+    larger = max(own, typical)
+    borrowed = noise.degrees * math.sqrt(typical / larger) if larger else 0.0
+    error, degrees = math.sqrt(larger / n), n - 1 + borrowed
+    half = _t_quantile(CONFIDENCE, degrees) * error
+    interval = mean - half, mean + half
+    tested = Difference(n, mean, math.sqrt(own), *interval, 1.0, error, degrees, values)
+    return replace(tested, p=min(1.0, 2 * min(tested.p_above(0.0), tested.turned.p_above(0.0))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -142,6 +280,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
+    """Return the level that each p value must reach so that Holm's correction leaves it at 5 %."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    levels = [0.0] * len(p_values)
+    level = 0.0
+    for rank, index in enumerate(order):
+        if not rank or p_values[order[rank - 1]] <= level:  # otherwise the first failure stands
+            level = alpha / (len(p_values) - rank)
+        levels[index] = level
+    return levels
+
+
 def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | None:
     """Return the seeds with which an effect of this size is significant in 80 % of cases.
 
@@ -153,13 +303,13 @@ def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | N
     if sd <= ROUNDING:  # all differences are the same, which a sign test judges
         return math.ceil(math.log2(2 / alpha))
     import numpy as np
-    from statsmodels.stats.power import TTestPower
+    from scipy.special import nctdtr, stdtrit
 
-    # One side of a two-sided test: finding the contrary would be no success. The formula fails
-    # (nan) far beyond the number that is looked for, which is the first that suffices.
+    # One side of a two-sided test: finding the contrary would be no success.
     seeds = np.arange(2, MOST_SEEDS + 1)
     effect = min(abs(mean) / sd, _LARGEST)
-    power = TTestPower().power(effect, seeds, alpha / 2, alternative="larger")
+    least = stdtrit(seeds - 1, 1 - alpha / 2)
+    power = 1 - nctdtr(seeds - 1, effect * np.sqrt(seeds), least)
     enough = np.flatnonzero(power >= POWER)
     return int(seeds[enough[0]]) if enough.size else None
 
@@ -175,66 +325,41 @@ def mean_by_seed(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
     return {seed: fmean(by_seed[seed] for by_seed in series) for seed in common_seeds(series)}
 
 
-def studentized_range_bound(series: Sequence[Mapping[int, float]]) -> float | None:
-    """Return the best-to-worst range that noise alone stays below in 95 % of cases.
-
-    Tukey's studentized range, over the seeds that all have, with the scatter that is left when
-    each series and each seed has its mean taken away. None of fewer than two series or seeds.
-    """
-    seeds = common_seeds(series)
-    if len(series) < 2 or len(seeds) < 2:  # noqa: PLR2004 -- nothing is left of them
-        return None
-    means = [fmean(by_seed[seed] for seed in seeds) for by_seed in series]
-    shifts = mean_by_seed(series)
-    squares = sum(
-        (by_seed[seed] - mean - shifts[seed] + fmean(means)) ** 2
-        for by_seed, mean in zip(series, means, strict=True)
-        for seed in seeds
-    )
-    degrees = (len(series) - 1) * (len(seeds) - 1)
-    sd = math.sqrt(squares / degrees)
-    return _range_quantile(len(series), degrees) * sd / math.sqrt(len(seeds))
-
-
 def shares_of_variance(
     axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], values: Sequence[float]
 ) -> list[VarianceComponent]:
-    """Return the analysis of variance of a complete factorial grid, the seed as a block.
+    """Return the shares in the variance of a complete factorial grid, the seed as a block.
 
     The i-th value has the level *axes*[name][i] on each axis, and the seed *seeds*[i]. Main
-    effects come first, then interactions of two axes, then the seed and what is left. p values
-    are Holm's over all of them.
+    effects come first, then interactions of two axes, then the seed and all the rest.
     """
-    import pandas as pd
-    from statsmodels.formula.api import ols
-    from statsmodels.stats.anova import anova_lm
+    grand = fmean(values)
 
-    names = {f"axis{number}": name for number, name in enumerate(axes)}
-    sources = names | {
-        ":".join(pair): " x ".join(names[key] for key in pair) for pair in combinations(names, 2)
-    }
-    columns = {key: list(map(str, axes[name])) for key, name in names.items()}
-    table = pd.DataFrame({**columns, "seed": list(map(str, seeds)), "value": list(values)})
-    fitted = ols(f"value ~ {' + '.join(['seed', *sources])}", table).fit()
-    anova = anova_lm(fitted)
-    total = float(anova["sum_sq"].sum()) or 1.0
-    p_values = holm([float(anova["PR(>F)"][key]) for key in sources])
-    corrected = dict(zip(sources, p_values, strict=True))
+    def effects_of(*keys: Sequence[Any]) -> list[float]:
+        """Return for each value the mean of those that have the same levels, less the grand one."""
+        groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        cells = list(zip(*(map(str, key) for key in keys), strict=True))
+        for cell, value in zip(cells, values, strict=True):
+            groups[cell].append(value)
+        means = {cell: fmean(group) - grand for cell, group in groups.items()}
+        return [means[cell] for cell in cells]
+
+    effects = {name: effects_of(levels) for name, levels in axes.items()}
+    for first, second in combinations(axes, 2):
+        both = effects_of(axes[first], axes[second])
+        mains = zip(both, effects[first], effects[second], strict=True)
+        effects[f"{first} x {second}"] = [cell - one - other for cell, one, other in mains]
+    effects["seed"] = effects_of(seeds)
+    squares = {source: sum(x * x for x in parts) for source, parts in effects.items()}
+    total = sum((value - grand) ** 2 for value in values)
+    squares["other"] = max(0.0, total - sum(squares.values()))
     return [
-        VarianceComponent(source, float(anova["sum_sq"][key]) / total, corrected.get(key))
-        for key, source in {**sources, "seed": "seed", "Residual": "noise"}.items()
+        VarianceComponent(source, square / (total or 1.0)) for source, square in squares.items()
     ]
 
 
-def _t_quantile(confidence: float, degrees: int) -> float:
+def _t_quantile(confidence: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
-    # As in `p_positive`: `scipy.stats.t.ppf` took 1.3 of a report's 14 s.
+    # `scipy.stats.t.ppf` gives the same bits and took 1.3 of a report's 14 s.
     return float(stdtrit(degrees, (1 + confidence) / 2))
-
-
-@lru_cache  # an integral over an integral, about 0.1 s
-def _range_quantile(levels: int, degrees: int) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(CONFIDENCE, levels, degrees))

@@ -10,7 +10,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
-from math import sqrt
 from pathlib import PurePosixPath
 from statistics import stdev
 from typing import Any
@@ -26,6 +25,7 @@ from fmgrid.analysis.experiments import (
     merged,
     settings_key,
 )
+from fmgrid.analysis.statistics import NO_NOISE, Noise, noise_of
 from fmgrid.experiment import typed
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
@@ -42,14 +42,6 @@ COLUMNS = (
     *(f"{metric}_{part}" for metric in WITH_SPREAD for part in _PARTS),
     "group",
 )
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The standard deviation of single runs of one experiment."""
-
-    sd: float
-    degrees: int  # of freedom: repeats beyond the first, over all experiments
 
 
 @dataclass(frozen=True)
@@ -115,20 +107,25 @@ class Study:
                 return first
         return None
 
-    def noise(self, metric: str) -> Noise | None:
-        """Return how much single runs of one configuration vary, None where all have one run."""
-        repeats = self._repeats(metric)
-        degrees = sum(len(values) - 1 for values in repeats)
-        squares = sum((len(values) - 1) * stdev(values) ** 2 for values in repeats)
-        return Noise(sqrt(squares / degrees), degrees) if degrees else None
+    def noise(self, metric: str, experiment: ExperimentRuns) -> Noise:
+        """Return how a metric varies that the same images give as that of *experiment*."""
+        if metric not in self._noise:
+            by_images = group_by(self.configurations, lambda member: member.images_for(metric))
+            self._noise[metric] = {
+                members[0].images_for(metric): noise_of(member.series(metric) for member in members)
+                for members in by_images
+            }
+        return self._noise[metric].get(experiment.images_for(metric), NO_NOISE)
 
     def scatter(self, metric: str) -> list[float]:
         """Return the standard deviation of the runs of each configuration, least first."""
-        return sorted(map(stdev, self._repeats(metric)))
-
-    def _repeats(self, metric: str) -> list[list[float]]:
         series = (experiment.series(metric) for experiment in self.configurations)
-        return [list(by_seed.values()) for by_seed in series if len(by_seed) > 1]
+        return sorted(stdev(by_seed.values()) for by_seed in series if len(by_seed) > 1)
+
+    @cached_property
+    def _noise(self) -> dict[str, dict[Hashable, Noise]]:
+        """What `noise` has computed, by metric and images."""
+        return {}
 
 
 def is_header_of_table(line: str) -> bool:
@@ -137,12 +134,12 @@ def is_header_of_table(line: str) -> bool:
         names = next(csv.reader([line]), [])
     except csv.Error:  # of a file that is no text
         return False
-    for columns in (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS):
-        first = [name for name in columns if name not in summary.COLUMNS_SINCE_0_2]
-        others = [name for name in names[len(first) :] if not summary.is_argument_column(name)]
-        if names[: len(first)] == first and {*others} <= {*columns}:
-            return True
-    return False
+    fixed = [name for name in names if not summary.is_argument_column(name)]
+    tables = [[*columns] for columns in (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS)]
+    old_tables = [
+        [name for name in columns if name not in summary.COLUMNS_SINCE_0_2] for columns in tables
+    ]
+    return fixed in (*tables, *old_tables)
 
 
 def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
@@ -263,10 +260,17 @@ def _find_groups(study: Study) -> Iterator[Group]:
     claimed: set[Hashable] = set()
     for title, grid in zip(_titles(study.grids), study.grids, strict=True):
         members = distinct(study.scored[name] for name in grid.names if name in study.scored)
-        claimed |= {member.configuration for member in members}
+        by_configuration = {member.configuration: member for member in members}
+        claimed |= by_configuration.keys()
         missing = tuple(name for name in grid.names if name not in study.scored)
+        named = [[study.scored.get(name) for name in block] for block in grid.blocks]
+        blocks = [
+            tuple({by_configuration[each.configuration]: None for each in block if each})
+            for block in named
+        ]
         if members:
-            yield Group(title, grid.question, tuple(members), missing)
+            complete = tuple(filter(None, blocks)) or (tuple(members),)
+            yield Group(title, grid.question, tuple(members), missing, complete)
     others = [member for member in study.configurations if member.configuration not in claimed]
     if others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))

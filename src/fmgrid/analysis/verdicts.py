@@ -1,17 +1,17 @@
 """Hypotheses and runs -> verdicts: confirmed, rejected, or not settled yet.
 
-Every comparison of a hypothesis is a paired t test over seeds. If all parts of a claim must hold,
-the claim has the p value of its weakest part (an intersection-union test). If one of several is
-enough, Bonferroni corrects p for their number. Holm corrects the p values of all hypotheses of a
-grid: the chance of any false finding among them is at most 5 %. Other runs of the folder change no
-verdict. A claim is rejected by evidence for the contrary, never by lack of evidence for it.
+Every comparison of a hypothesis is a paired test over seeds, that of `statistics`. If all parts of
+a claim must hold, the claim has the p value of its weakest part (an intersection-union test). If
+one of several is enough, Bonferroni corrects p for their number. Holm corrects the p values of all
+hypotheses of a grid: the chance of any false finding among them is at most 5 %. Of the other runs
+of the folder only the noise counts. A claim is rejected by evidence for the contrary, never by lack
+of evidence for it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from statistics import fmean
 from typing import Literal, TypeAlias, get_args
 
 from fmgrid.analysis.experiments import (
@@ -24,11 +24,11 @@ from fmgrid.analysis.experiments import (
 from fmgrid.analysis.statistics import (
     ALPHA,
     Difference,
+    Figures,
+    Noise,
     difference,
     holm,
-    mean_by_seed,
-    minus,
-    p_positive,
+    mean_of,
     seeds_needed,
 )
 from fmgrid.analysis.study import Study
@@ -52,8 +52,7 @@ from fmgrid.metrics import METRICS
 
 Word: TypeAlias = Literal["CONFIRMED", "REJECTED", "INCONCLUSIVE"]
 WORDS: tuple[Word, ...] = get_args(Word)
-Series: TypeAlias = Mapping[int, float]
-Figures: TypeAlias = tuple[Mapping[str, Series], bool]  # by name; whether only the best counts
+_Parts: TypeAlias = tuple[Mapping[str, Figures], bool]  # of a side; whether only the best counts
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class PairTest:
 
     greater: str  # the side that is claimed to be greater, in words
     lesser: str
-    values: Sequence[float]  # greater minus lesser, for each seed that both have
+    difference: Difference  # greater minus lesser; of no seeds where they share none
     margin: float
     p: float  # corrected for the alternatives
     lead: float  # by which it holds in the mean
@@ -74,11 +73,6 @@ class PairTest:
         """How weak it is: by p, and among equal p by the lead."""
         return self.p, -self.lead
 
-    @property
-    def difference(self) -> Difference:
-        """The mean of the differences; they are none of a pair that shares no seed."""
-        return difference(self.values) if self.values else Difference(0, 0.0)
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -89,7 +83,7 @@ class Verdict:
     p: float  # Holm's, over the hypotheses of one grid
     compared: tuple[PairTest, ...] = ()  # link by link
     deciding: int = 0  # which of them is the weakest, or speaks most against the claim
-    more_seeds: int | None = None  # that would settle it, estimated; None if not within reason
+    seeds: int | None = None  # of a fresh comparison that would settle it, None beyond reason
     reason: str = ""  # why nothing can be said, where that isn't for lack of seeds
     alone: float = 1.0  # p before it was corrected
 
@@ -133,13 +127,16 @@ def inconclusive_over_all(verdicts: Sequence[Verdict]) -> list[Verdict]:
 # The tests for a claim and for its contrary
 
 
-def _test(pair: tuple[str, str], values: Sequence[float], margin: float, sign: int) -> PairTest:
+def _test(pair: tuple[str, str], difference: Difference, margin: float, sign: int) -> PairTest:
     """Test that differences exceed the margin, or with *sign* -1 that they fall short of it."""
-    leads = [sign * (value - margin) for value in values]
-    lead = fmean(leads) if leads else 0.0
+    lead = sign * (difference.mean - margin) if difference.n else 0.0
     # Twice the one-sided p value: the interval of 95 % decides.
-    p = min(1.0, 2 * p_positive(leads)) if lead > 0 else 1.0
-    return PairTest(*pair, values, margin, p, lead)
+    one_sided = (difference if sign > 0 else difference.turned).p_above(sign * margin)
+    return PairTest(*pair, difference, margin, min(1.0, 2 * one_sided) if lead > 0 else 1.0, lead)
+
+
+def _difference(figures: Figures, noise: Noise) -> Difference:
+    return difference(figures, noise) if figures.by_seed else Difference(0, 0.0)
 
 
 def _all(tests: Iterable[PairTest]) -> PairTest:
@@ -190,9 +187,9 @@ def _verdict(stated: Hypothesis, claim: _Claim, p: float, alpha: float, study: S
     if p <= ALPHA:
         return replace(verdict, word="REJECTED" if claim.is_contrary else "CONFIRMED")
     result = test.difference
-    needed = seeds_needed(result.mean - test.margin, result.sd, alpha / test.alternatives)
-    repeats = min(len(test.values) for test in compared)
-    return replace(verdict, more_seeds=needed and max(1, needed - repeats))
+    sd = None if result.sd is None else result.error * result.n**0.5
+    level = alpha / test.alternatives
+    return replace(verdict, seeds=seeds_needed(result.mean - test.margin, sd, level))
 
 
 def _with_images(test: PairTest, study: Study) -> PairTest:
@@ -223,7 +220,13 @@ def _analyse(stated: Hypothesis, study: Study) -> _Claim:
     ]
     falls = expectation.sign == ">"
     pairs = [pair if falls else pair[::-1] for pair in pairwise(sides)]
-    return _all_hold([_link(*pair, expectation.margin, metric) for pair in pairs])
+    noise = _noise_of(expectation, study, metric)
+    return _all_hold([_link(*pair, expectation.margin, metric, noise) for pair in pairs])
+
+
+def _noise_of(expectation: Expectation, study: Study, metric: str) -> Noise:
+    """Return how the results vary that an expectation is about."""
+    return study.noise(metric, study.scored[names_of(expectation)[0]])
 
 
 def _refuse_other_images(expectation: Expectation, study: Study, metric: str) -> None:
@@ -252,20 +255,22 @@ def _equivalence(equivalence: Equivalence, study: Study, metric: str) -> _Claim:
     is_one = len(series) == 1  # one training under several names: more runs show nothing else
     if is_one:
         series = {name: runs for runs in series.values() for name in names}
-    pairs = []
-    for greater, lesser in combinations(series, 2):
-        if sum(minus(series[greater], series[lesser]).values()) < 0:
-            greater, lesser = lesser, greater  # noqa: PLW2901
-        values = list(minus(series[greater], series[lesser]).values())
-        pair, limit = (greater, lesser), equivalence.limit
-        pairs.append(_Claim(_test(pair, values, limit, -1), _test(pair, values, limit, 1)))
+    pairs, noise = [], _noise_of(equivalence, study, metric)
+    for pair in combinations(series, 2):
+        result = _difference(series[pair[0]].minus(series[pair[1]]), noise)
+        names_of_pair = pair
+        if result.mean < 0:
+            names_of_pair, result = pair[::-1], result.turned
+        limit = equivalence.limit
+        within, beyond = (_test(names_of_pair, result, limit, sign) for sign in (-1, 1))
+        pairs.append(_Claim(within, beyond))
     claim = _all_hold(pairs)
     if is_one:
         claim = replace(claim, confirms=replace(claim.confirms, p=0.0))
     return _all_hold([claim])
 
 
-def _link(greater: Figures, lesser: Figures, margin: float, metric: str) -> _Claim:
+def _link(greater: _Parts, lesser: _Parts, margin: float, metric: str, noise: Noise) -> _Claim:
     """Return the tests that one side exceeds the other by more than *margin*."""
     # "Best of" is the greatest of accuracies and the least of losses. The greatest exceeds what
     # some one of them exceeds; the least does if all of them do; and with "each of" all must.
@@ -274,46 +279,49 @@ def _link(greater: Figures, lesser: Figures, margin: float, metric: str) -> _Cla
     (highs, is_best_above), (lows, is_best_below) = greater, lesser
     any_above = is_best_above and is_higher_better
     any_below = is_best_below and not is_higher_better
+    differences = {
+        (above, below): _difference(high.minus(low), noise)
+        for above, high in highs.items()
+        for below, low in lows.items()
+    }
 
     def test(sign: int) -> PairTest:
         alternatives: dict[tuple[str, str], list[PairTest]] = defaultdict(list)
-        for above, high in highs.items():
-            for below, low in lows.items():
-                one_of_above = above if any_above == (sign > 0) else ""
-                one_of_below = below if any_below == (sign > 0) else ""
-                leads = list(minus(high, low).values())
-                tested = _test((above, below), leads, margin, sign)
-                alternatives[one_of_above, one_of_below].append(tested)
+        for (above, below), result in differences.items():
+            one_of_above = above if any_above == (sign > 0) else ""
+            one_of_below = below if any_below == (sign > 0) else ""
+            tested = _test((above, below), result, margin, sign)
+            alternatives[one_of_above, one_of_below].append(tested)
         return _any([_all(tests) for tests in alternatives.values()])
 
     return _Claim(test(1), test(-1))
 
 
-def _to_figures(side: Side, text: str, study: Study, metric: str) -> Figures:
+def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Parts:
     """Return the figures of a side; *text* is how it was written."""
     if isinstance(side, Constant):
-        return {text: dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value)}, False
+        return {text: Figures(dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value), {})}, False
     if isinstance(side, Contrast):
         upper, lower = (_mean_of(term, study, metric) for term in (side.upper, side.lower))
-        return {text: minus(upper, lower)}, False
+        return {text: upper.minus(lower)}, False
     if side.quantifier == "mean":
         return {text: _mean_of(side, study, metric)}, False
     return _series_of(names_of(side), study, metric), side.quantifier == "best"
 
 
-def _mean_of(term: Term, study: Study, metric: str) -> Series:
+def _mean_of(term: Term, study: Study, metric: str) -> Figures:
     """Return a term that is one series: an experiment, or the mean of several per seed."""
-    return mean_by_seed(list(_series_of(names_of(term), study, metric).values()))
+    return mean_of(list(_series_of(names_of(term), study, metric).values()))
 
 
-def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Series]:
+def _series_of(names: Iterable[str], study: Study, metric: str) -> dict[str, Figures]:
     """Return the runs of experiments by name; what was trained once counts once."""
     experiments = []
     for name in names:
         if name not in study.scored or not study.scored[name].series(metric):
             raise ExpectationError(f"{name} has no complete run with {metric}")
         experiments.append(study.scored[name])
-    return {experiment.name: experiment.series(metric) for experiment in distinct(experiments)}
+    return {experiment.name: experiment.figures(metric) for experiment in distinct(experiments)}
 
 
 def is_late(stated: Hypothesis, study: Study) -> bool:

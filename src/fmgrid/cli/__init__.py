@@ -15,10 +15,11 @@ from fmgrid import __version__
 from fmgrid.cli.options import (
     DATA_DIR,
     FOLDER,
-    FOLDER_OR_DEFAULT,
     JSON,
     LOGDIR,
     GridOptions,
+    ListOptions,
+    RemoveOptions,
     RunOptions,
     argument,
     option,
@@ -193,6 +194,21 @@ def report(
         webbrowser.open(written.page.resolve().as_uri())
 
 
+@app.command("list")
+@takes(ListOptions)
+def list_experiments(options: ListOptions) -> None:
+    """List the experiments, best first, by their mean over seeds.
+
+    ± is half of the 95 % interval. A configuration with several names is listed once.
+    """
+    from fmgrid.cli import listing
+
+    if options.json and options.csv:
+        raise InputError.at("--csv", "--json is given, too; write one of them")
+    listing.list_experiments(options)
+
+
+@app.command("diff", short_help="The same as compare.")
 @app.command()
 def compare(
     first: str = argument("FIRST", "An experiment or a run, by name or folder."),
@@ -212,23 +228,19 @@ def compare(
 
 @app.command()
 def status(
-    logdir: Path = FOLDER_OR_DEFAULT,
+    logdir: Path = FOLDER,
     json: bool = JSON,
 ) -> None:
     """Count runs by state, and name those not complete."""
-    from fmgrid.results.store import Store
+    from fmgrid.cli.showing import find_unfinished
     from fmgrid.results.summary import read_runs
 
     contents = read_runs(logdir)
     states: dict[str, list[str]] = {}
     for run in contents.runs:
         states.setdefault(run.status or "unknown", []).append(run.folder)
-    # Each log folder below this one has a lock of its own.
-    folders = {logdir, *((logdir / name).parent for name in contents.unfinished)}
-    locked = {folder for folder in folders if contents.unfinished and Store(folder).is_locked()}
-    for name in contents.unfinished:
-        is_running = not locked.isdisjoint([logdir, (logdir / name).parent])
-        states.setdefault("running" if is_running else "interrupted", []).append(name)
+    for name, state in find_unfinished(contents, logdir).items():
+        states.setdefault(state, []).append(name)
     if json:
         print_json({"states": states, "warnings": contents.warnings})
         return
@@ -246,10 +258,26 @@ def show(
     logdir: Path = LOGDIR,
     json: bool = JSON,
 ) -> None:
-    """Show the settings, epochs and software of one run."""
-    from fmgrid.cli import showing
+    """Show the settings, epochs and software of one run.
 
-    showing.show_run(showing.find_run(name, logdir), json=json)
+    The name of an experiment means its run of seed 0, and NAME_s1 that of seed 1.
+    """
+    from fmgrid.cli import finding, showing
+
+    showing.show_run(finding.find_run(name, logdir), json=json)
+
+
+@app.command()
+@takes(RemoveOptions)
+def remove(options: RemoveOptions) -> None:
+    """Move runs out of the log folder, into .replaced/ in it.
+
+    The name of an experiment means all of its runs, NAME_s0 the run of seed 0. Results that other
+    runs share stay theirs. To undo it, move the folders back.
+    """
+    from fmgrid.cli.removing import remove_runs
+
+    raise typer.Exit(remove_runs(options))
 
 
 @app.command()

@@ -64,8 +64,7 @@ def option(form: str, text: str, default: object = None, **more: Any) -> Any:
 
 _RUNS = "The folder that holds the runs."
 _MODELLOGS = Path("modellogs")
-FOLDER = argument("LOGDIR", _RUNS)
-FOLDER_OR_DEFAULT = argument("LOGDIR", _RUNS, _MODELLOGS)
+FOLDER = argument("LOGDIR", _RUNS, _MODELLOGS)
 LOGDIR = option("--logdir LOGDIR", _RUNS, _MODELLOGS)
 DATA_DIR = option("--data-dir FOLDER", "Read the four files of Fashion-MNIST from this folder.")
 JSON = option("--json", "Print JSON for scripts.")
@@ -199,6 +198,48 @@ class RunOptions(GridOptions):
 
 
 _NOTED_APART = {"logdir", "seeds", "dry_run"}
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """The options of list."""
+
+    logdir: Path = FOLDER
+    sort: str | None = option(
+        "--sort COLUMN",
+        "Sort by this metric, setting or other column, metrics best first; default: accuracy, "
+        "or valid_loss where no run has one.",
+    )
+    reverse: bool = option("--reverse", "Sort the other way round.")
+    where: list[str] | None = option(
+        "--where CONDITION",
+        "List only experiments for which this holds, such as 'learning_rate = 0.001' or "
+        "'epochs in [5, 10] and optimizer = \"SGD\"', or whose name matches, such as "
+        "'units_512_*' (repeatable).",
+    )
+    columns: str | None = option(
+        "--columns A,B",
+        "Show these columns: any metric or setting, a part of one such as "
+        "optimizer_args.momentum, n, seconds, incomplete, images, other_names.",
+    )
+    limit: int | None = option("--limit N", "Show the first N only; default: all.", min=1)
+    json: bool = option("--json", "Print JSON for scripts, with all settings and metrics.")
+    csv: bool = option("--csv", "Print CSV, with figures that are not rounded.")
+
+
+@dataclass(frozen=True)
+class RemoveOptions:
+    """The options of remove."""
+
+    patterns: list[str] | None = argument(
+        "PATTERN", "Names of runs or experiments; * is any text, ? any letter.", None
+    )
+    logdir: Path = LOGDIR
+    gone: bool = option(
+        "--gone", "Take runs that no grid asks for any more, by the records of the log folder."
+    )
+    yes: bool = option("-y, --yes", "Move them without asking.")
+    json: bool = JSON
 
 
 def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:

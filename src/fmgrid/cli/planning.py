@@ -1,5 +1,7 @@
 """`fmgrid plan`: the trainings of `run`, their estimated time, and the refusals of `run`."""
 
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fmgrid.cli.options import GridOptions
@@ -8,11 +10,12 @@ from fmgrid.cli.showing import flat_settings
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError
 from fmgrid.execution.refusals import find_refusals
+from fmgrid.experiment import Experiment
 from fmgrid.grid import Plan
 from fmgrid.results.store import Store
-from fmgrid.search import DEFAULT_POLICY, Agenda, Policy, make_agenda
+from fmgrid.search import DEFAULT_POLICY, Agenda, AgendaItem, Policy, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import counted, format_seconds
+from fmgrid.words import counted, format_seconds, show_ranges
 
 
 def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
@@ -31,7 +34,7 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
         _print_plan(agenda)
         number = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
         hypotheses = f", {number}" if plan.hypotheses else ""
-        say(f"{describe_work(agenda, workers)}{hypotheses}")
+        say(f"{_describe_seeds(agenda)}{describe_work(agenda, workers)}{hypotheses}")
         if refusals:
             say("fmgrid run would refuse this, and train nothing:")
     if refusals:
@@ -48,6 +51,15 @@ def describe_work(agenda: Agenda, workers: int) -> str:
         where = f"on {counted(workers, 'worker')}" if workers else "in one process"
         parts.append(f"about {format_seconds(_wall_seconds(agenda, workers))} {where}")
     return ", ".join(parts)
+
+
+def _describe_seeds(agenda: Agenda) -> str:
+    """Return how many experiments there are if all of them have the same several seeds."""
+    experiments = _by_name(agenda)
+    seeds = {_show_seeds(items) for items in experiments.values()}
+    if len(seeds) > 1 or seeds == {"0"}:
+        return ""
+    return f"{counted(len(experiments), 'experiment')} with seeds {seeds.pop()}: "
 
 
 def _wall_seconds(agenda: Agenda, workers: int) -> float:
@@ -85,21 +97,57 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
 
 
 def _print_plan(agenda: Agenda) -> None:
-    leaders = {experiment.prefix_key: experiment.run_name for experiment in agenda.trainings}
-    costs = {
-        experiment.run_name: f"with {leaders.get(experiment.prefix_key, 'a finished run')}"
-        for experiment in agenda.wanted
-    }
-    costs |= {
-        experiment.run_name: f"{estimate_seconds(experiment):.1f}"
-        for experiment in agenda.trainings
-    }
-    settings = [flat_settings(item.experiment) for item in agenda.items]
-    names = dict.fromkeys(name for flat in settings for name in flat)
-    differing = [name for name in names if len({flat.get(name, "") for flat in settings}) > 1]
-    rows = []
-    for item, flat in zip(agenda.items, settings, strict=True):
-        name = item.experiment.run_name
-        values = (flat.get(setting, "") for setting in differing)
-        rows.append([name, *values, item.state, costs.get(name, "")])
-    print_rows(("run", *differing, "state", "seconds"), rows, [row[0] for row in rows])
+    """Print a row for each experiment: the settings that differ, the state of its runs."""
+    experiments = _by_name(agenda)
+    settings = [
+        {**flat_settings(items[0].experiment), "seed": _show_seeds(items)}
+        for items in experiments.values()
+    ]
+    titles = dict.fromkeys(title for flat in settings for title in flat)
+    differing = [title for title in titles if len({flat.get(title, "") for flat in settings}) > 1]
+    trained = {experiment.prefix_key: experiment for experiment in agenda.trainings}
+    wanted = set(map(id, agenda.wanted))
+    rows = [
+        [
+            name,
+            *(flat.get(title, "") for title in differing),
+            _describe_state(items, trained, wanted),
+        ]
+        for (name, items), flat in zip(experiments.items(), settings, strict=True)
+    ]
+    print_rows(("experiment", *differing, "state"), rows, list(experiments))
+
+
+def _by_name(agenda: Agenda) -> dict[str, list[AgendaItem]]:
+    """Return the items of each experiment, one for each seed."""
+    experiments = defaultdict(list)
+    for item in agenda.items:
+        experiments[item.experiment.name].append(item)
+    return experiments
+
+
+def _show_seeds(items: Sequence[AgendaItem]) -> str:
+    return show_ranges(item.experiment.seed for item in items)
+
+
+def _describe_state(
+    items: Sequence[AgendaItem], trained: Mapping[str, Experiment], wanted: Collection[int]
+) -> str:
+    """Return the state of an experiment's runs: "complete 2 of 3, 1.3 s", "with epochs_10"."""
+    states = Counter(item.state for item in items)
+    seconds = 0.0
+    shares = []
+    for experiment in (item.experiment for item in items if id(item.experiment) in wanted):
+        leader = trained.get(experiment.prefix_key)
+        if leader is experiment:
+            seconds += estimate_seconds(experiment)
+        else:
+            shares.append(f"with {leader.name if leader else 'a finished run'}")
+    if len(shares) == states["pending"] or len(states) > 1:
+        del states["pending"]
+    parts = [
+        state if count == len(items) else f"{state} {count} of {len(items)}"
+        for state, count in states.items()
+    ]
+    parts += [format_seconds(seconds)] if seconds else []
+    return ", ".join([*parts, *dict.fromkeys(shares)])

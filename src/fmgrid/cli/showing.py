@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
-from fmgrid.errors import DamagedFileError, InputError, Place, Problem, StoreError
+from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment, Run
-from fmgrid.hypotheses.commands import as_argument
-from fmgrid.results.store import (
-    FOLDER_OF_GRIDS,
-    Store,
-    is_own_file,
-    locate,
-    translate_os_errors,
-)
+from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, translate_os_errors
 from fmgrid.settings import SETTINGS, show
 from fmgrid.system.disk import resolve, write_whole
-from fmgrid.words import command_line, counted, format_seconds, printable
+from fmgrid.words import counted, format_seconds, printable
 
 if TYPE_CHECKING:
     from fmgrid.analysis.experiments import ExperimentRuns
@@ -106,20 +99,15 @@ def show_run(run: Run, *, json: bool) -> None:
         print("", *map(printable, text.splitlines()), sep="\n")
 
 
-def find_run(name: str, logdir: Path) -> Run:
-    """Return the run of this name, or in this folder. Raises `InputError` if there is none."""
-    root, run_name = locate(name, logdir)
-    store = Store(root)
-    try:
-        run = store.read(run_name)
-    except DamagedFileError as error:
-        raise StoreError(str(error)) from error
-    if run is None:
-        is_there = store.folder(run_name).is_dir()
-        missing = "is not finished" if is_there else f"no such run in {root}"
-        status = command_line(["fmgrid", "status", as_argument(root)])
-        raise InputError.at(f"fmgrid show {name}", f"{missing}; {status} names them")
-    return run
+def find_unfinished(contents: "Contents", logdir: Path) -> dict[str, str]:
+    """Return the folders of runs without results, each "running" or "interrupted"."""
+    # Each log folder below this one has a lock of its own.
+    folders = {logdir, *((logdir / name).parent for name in contents.unfinished)}
+    locked = {folder for folder in folders if contents.unfinished and Store(folder).is_locked()}
+    return {
+        name: "interrupted" if locked.isdisjoint([logdir, (logdir / name).parent]) else "running"
+        for name in contents.unfinished
+    }
 
 
 def show_data(prepared: "Prepared", *, json: bool) -> None:

@@ -5,6 +5,7 @@ A listener is told how the work goes on; here nothing is printed.
 
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ from fmgrid.system.memory import available_memory
 from fmgrid.system.processes import own_environment
 from fmgrid.training.costs import workers_for
 from fmgrid.training.worker import PRELOAD, train_one
-from fmgrid.words import counted, format_bytes
+from fmgrid.words import counted, first_few, format_bytes
+
+_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,24 @@ def _note(records: Sequence[GridRecord], store: Store, listener: Listener) -> No
 
 
 def set_aside(items: Sequence[AgendaItem], store: Store, warn: Callable[[str], None]) -> None:
-    """Move finished runs out of the way of those that are trained in their place."""
-    for item in items:
-        moved = store.set_aside(item.experiment.run_name)
-        warn(f"{item.experiment.run_name} was {item.state} and is now {moved}: {item.note}")
+    """Move finished runs out of the way of those that are trained in their place.
+
+    There is one warning for all runs with the same reason, also where a later one cannot be moved.
+    """
+    moved: dict[tuple[str, str], list[tuple[AgendaItem, Path]]] = defaultdict(list)
+    try:
+        for item in items:
+            reason = item.state, item.note if item.state == "changed" else ""
+            moved[reason].append((item, store.set_aside(item.experiment.run_name)))
+    finally:
+        for pairs in moved.values():
+            names = [item.experiment.run_name for item, _ in pairs]
+            item, folder = pairs[0]
+            text = f"{names[0]} was {item.state} and is now {folder}: {item.note}"
+            if len(pairs) > 1:
+                text = f"{counted(len(pairs), 'run')} were {item.state} and are now in "
+                text += f"{folder.parent} ({item.note}): {first_few(names, _NAMES_SHOWN)}"
+            warn(text)
 
 
 def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:

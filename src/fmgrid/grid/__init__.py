@@ -90,7 +90,8 @@ def load_plan(
         record = GridRecord(  # which a file can hold, though the name of a grid may be no Unicode
             path=printable(grid.path.as_posix()),
             question=grid.question,
-            names=tuple({definition.experiment.name: None for definition in expanded[file]}),
+            names=_names(expanded[file]),
+            blocks=_names_by_block(expanded[file]),
             hypotheses=hypotheses,
             file=printable(Path(file).as_posix()),
         )
@@ -223,6 +224,18 @@ def _clash(first: Definition, second: Definition) -> Problem:
             "not end in _s and a number"
         )
     return Problem(second.place, "name", message)
+
+
+def _names(definitions: Iterable[Definition]) -> tuple[str, ...]:
+    return tuple({definition.experiment.name: None for definition in definitions})
+
+
+def _names_by_block(definitions: Iterable[Definition]) -> tuple[tuple[str, ...], ...]:
+    """Return the names that each block spells out, nothing where there is one block only."""
+    by_block: dict[Place, list[Definition]] = defaultdict(list)
+    for definition in definitions:
+        by_block[definition.place].append(definition)
+    return tuple(map(_names, by_block.values())) if len(by_block) > 1 else ()
 
 
 def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Definition]:

@@ -6,7 +6,7 @@ some of them. An expectation that no results of these experiments can answer is 
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import translate
@@ -39,7 +39,7 @@ from fmgrid.hypotheses.language import (
     to_text,
 )
 from fmgrid.hypotheses.registry import Hypothesis
-from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.settings import show_toml, value_at
 from fmgrid.words import first_few, near_match, or_near_match, printable
 
@@ -61,12 +61,18 @@ def read_hypotheses(
     Mistakes in a table go to *problems*, and claims that they cannot answer to *unanswerable*.
     """
     hypotheses = []
-    named = Experiments(experiments or ())
+    by_name = {experiment.name: experiment for experiment in experiments or ()}
+    named = Experiments(by_name)
+    measured = [
+        metric
+        for metric in RANKABLE
+        if not experiments or any(is_measured(metric, experiment) for experiment in experiments)
+    ]
     comparisons = 0
     for number, table in enumerate(tables[: MAX_HYPOTHESES + 1], start=1):
         metric = Written("accuracy", table.place, f"{table.setting}.metric")
         written: dict[str, Written] = {"metric": metric, **table.value}
-        values = _read(table, written, problems)
+        values = _read(table, written, measured, problems)
         if values is None or experiments is None:
             continue
         key = "expect"
@@ -75,7 +81,7 @@ def read_hypotheses(
             comparisons += count_comparisons(expectation)
             check_size(number, comparisons)
             key = "metric"
-            check_measured(values[key], [named.by_name[name] for name in names_of(expectation)])
+            check_measured(values[key], [by_name[name] for name in names_of(expectation)])
         except ExpectationError as error:
             unanswerable.append(written[key].problem(str(error)))
             if isinstance(error, TooManyError):
@@ -88,7 +94,10 @@ def read_hypotheses(
 
 
 def _read(
-    table: Written, written: Mapping[str, Written], problems: list[Problem]
+    table: Written,
+    written: Mapping[str, Written],
+    measured: Sequence[str],
+    problems: list[Problem],
 ) -> dict[str, Any] | None:
     """Return the value of each key of a table, None where one of them is wrong."""
     before = len(problems)
@@ -103,7 +112,8 @@ def _read(
             problems.append(table.problem(f"has no {key}; write {wanted}"))
             continue
         try:
-            values[key] = read(_line(written[key].value))
+            text = _line(written[key].value)
+            values[key] = check_metric(text, measured) if key == "metric" else read(text)
             if key == "expect" and "metric" in values:
                 check_numbers(values["metric"], values[key])
         except ExpectationError as error:
@@ -127,27 +137,35 @@ def _short(claim: str) -> str:
     raise ExpectationError(f"{message}; say it in one short sentence")
 
 
-def check_metric(metric: str) -> str:
-    """Return *metric*. Raises `ExpectationError` if no hypothesis may be about it."""
+def check_metric(metric: str, measured: Collection[str] = RANKABLE) -> str:
+    """Return *metric*. Raises `ExpectationError` if no hypothesis may be about it.
+
+    Only metrics that are *measured* are proposed in its place.
+    """
     if metric in RANKABLE:
         return metric
-    hint = or_near_match(metric, RANKABLE, "there are")
+    meant = ALIASES.get(metric.casefold()) or near_match(metric, RANKABLE)
+    hint = f"; did you mean {meant}?" if meant else f"; there are {', '.join(sorted(measured))}"
+    if meant and meant not in measured:
+        hint = f"; {_instead_of(meant)}"
     raise ExpectationError(f"{show_toml(metric)} is no metric{hint}")
 
 
 def check_numbers(metric: str, expectation: Expectation) -> None:
     """Raise `ExpectationError` for a percentage where *metric* is a fraction."""
     if isinstance(expectation, Equivalence):
-        numbers = [expectation.limit]
+        numbers, difference = [], expectation.limit
     else:
         numbers = [side.value for side in expectation.sides if isinstance(side, Constant)]
-        numbers.append(expectation.margin)
-    for number in numbers:
-        if METRICS[metric].is_fraction and abs(number) > 1:
-            raise ExpectationError(
-                f"{number_text(number)} is no {metric}, which is a fraction; "
-                f"write {number_text(number / 100)} for {number:g} %"
-            )
+        difference = expectation.margin
+    numbers = [number for number in numbers if abs(number) > 1]
+    numbers += [difference] if difference >= 1 else []
+    if numbers and METRICS[metric].is_fraction:
+        number = numbers[0]
+        raise ExpectationError(
+            f"{number_text(number)} is out of range: {metric} is a fraction; "
+            f"write {number / 100:.12g} for {number:g} %"
+        )
 
 
 # How each key is read, and what to write where it is missing.
@@ -162,14 +180,14 @@ _KEYS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 
 
 class Experiments:
-    """The experiments of a grid by name; every selection is looked up once."""
+    """Experiments, or their settings, by name; every selection is looked up once."""
 
-    def __init__(self, experiments: Iterable[Experiment]) -> None:
-        self.by_name = {experiment.name: experiment for experiment in experiments}
-        self._optimizers = {experiment.optimizer for experiment in self.by_name.values()}
+    def __init__(self, by_name: Mapping[str, Experiment | Mapping[str, Any]]) -> None:
+        self._by_name = by_name
+        self._optimizers = set(map(_optimizer_of, by_name.values()))
         self._named: dict[str, set[str]] = {}
         # By setting: the experiments that have it, by their optimizer and its value.
-        self._by_value: dict[str, dict[tuple[str, Hashable], list[Experiment]]] = {}
+        self._by_value: dict[str, dict[tuple[str, Hashable], list[str]]] = {}
 
     def select(self, selection: Selection) -> tuple[str, ...]:
         """Return the names of the selected experiments, in the order of the grid.
@@ -185,17 +203,20 @@ class Experiments:
         if not names:
             text = shortened(selection_text(selection))
             raise ExpectationError(f"no experiment has {text} at once; write fewer conditions")
-        return tuple(name for name in self.by_name if name in names)
+        return tuple(name for name in self._by_name if name in names)
 
     def _called(self, name: str) -> set[str]:
         """Return the names that a name with * and ? stands for."""
         if name not in self._named:
             pattern = re.compile(translate(name.replace("[", "[[]")))
-            matching = {name} & self.by_name.keys() or set(filter(pattern.match, self.by_name))
+            matching = {name} & self._by_name.keys() or set(filter(pattern.match, self._by_name))
             if not matching:
-                near = near_match(name, self.by_name)
-                there_are = f"there are {first_few(list(self.by_name), _SHOWN_NAMES)}"
-                hint = f"did you mean {near}?" if near else there_are
+                near = near_match(name, self._by_name)
+                hint = f"there are {first_few(list(self._by_name), _SHOWN_NAMES)}"
+                if metric := ALIASES.get(name, name if name in RANKABLE else ""):
+                    hint = f'write metric = "{metric}" beside expect, and here each of *'
+                elif near:
+                    hint = f"did you mean {near}?"
                 text = shortened(selection_text((name,)))
                 raise ExpectationError(f"no experiment is called {text}; {hint}")
             self._named[name] = matching
@@ -209,9 +230,9 @@ class Experiments:
         keys = condition.setting.split(".")
         if condition.setting not in self._by_value:
             index = self._by_value[condition.setting] = defaultdict(list)
-            for experiment in self.by_name.values():
+            for name, experiment in self._by_name.items():
                 if (value := value_at(experiment, keys)) is not None:
-                    index[experiment.optimizer, typed(value)].append(experiment)
+                    index[_optimizer_of(experiment), typed(value)].append(name)
         by_value = self._by_value[condition.setting]
         names: set[str] = set()
         for value in condition.values:
@@ -219,15 +240,19 @@ class Experiments:
                 (optimizer, typed(setting_as_taken(optimizer, keys, value)))
                 for optimizer in self._optimizers
             ]
-            having = {experiment.name for key in taken for experiment in by_value.get(key, ())}
+            having = {name for key in taken for name in by_value.get(key, ())}
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
-                known = (value_at(holders[0], keys) for holders in by_value.values())
+                known = (value_at(self._by_name[holders[0]], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
             names |= having
         return names
+
+
+def _optimizer_of(experiment: Experiment | Mapping[str, Any]) -> str:
+    return str(value_at(experiment, ("optimizer",)))
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
@@ -280,12 +305,22 @@ def _check_not_itself(sides: Sequence[Side]) -> None:
         raise ExpectationError(f"compares {text} with itself; write two that differ")
 
 
+def is_measured(metric: str, experiment: Experiment) -> bool:
+    """Return whether an experiment will have a metric."""
+    return not METRICS[metric].is_of_test_images or experiment.validation != "test"
+
+
 def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
     """Raise `ExpectationError` unless all *experiments* will have *metric*."""
     for experiment in experiments:
-        if METRICS[metric].is_of_test_images and experiment.validation == "test":
-            instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
+        if not is_measured(metric, experiment):
             raise ExpectationError(
                 f"{experiment.name} will have no {metric}, since it is validated on the test "
-                f"images; write {instead}, or hold images out as in validation = 10000"
+                f"images; {_instead_of(metric)}"
             )
+
+
+def _instead_of(metric: str) -> str:
+    """Return what to write where no images are held out for a metric of the test images."""
+    instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
+    return f"write {instead}, or hold images out as in validation = 10000"

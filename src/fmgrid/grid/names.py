@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, SETTINGS, show_toml, value_at
-from fmgrid.words import or_near_match, printable
+from fmgrid.settings import RIVALS, SETTINGS, meant_by, or_meant, show_toml, value_at
+from fmgrid.words import printable
 
 MAX_LENGTH = 100
 FIELDS = sorted({*SETTINGS, "depth"})
@@ -53,8 +53,9 @@ def _objection_to_field(field: str | None, spec: str | None, conversion: str | N
     if setting == "seed":
         return "{seed} is not for names; runs of other seeds get _s<seed> by themselves"
     if setting not in FIELDS:
-        hint = or_near_match(setting, FIELDS, "there are")
-        return f"{{{printable(setting, 60)}}} is no setting{hint}"
+        first, *keys = meant_by(setting) or [setting]
+        part = f"; write {{{first}{''.join(f'[{key}]' for key in keys)}}}" if keys else ""
+        return f"{{{printable(setting, 60)}}} is no setting{part or or_meant(setting, FIELDS)}"
     if index and not SETTINGS[setting].part:
         return f"{setting} is one value; write {{{setting}}}"
     return None

@@ -15,8 +15,17 @@ from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import KINDS, Block, Grid, Kind, RealPath, Written, is_whole, overlay
 from fmgrid.grid.documents import Document, TomlPath, UnreadableError, parse, read_document
 from fmgrid.grid.names import check_template
-from fmgrid.settings import RIVALS, SETTINGS, Keys, objection_to, show_key, show_toml
-from fmgrid.words import or_near_match, parse_seconds, printable
+from fmgrid.settings import (
+    RIVALS,
+    SETTINGS,
+    Keys,
+    meant_by,
+    objection_to,
+    or_meant,
+    show_key,
+    show_toml,
+)
+from fmgrid.words import parse_seconds, printable
 
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
@@ -310,20 +319,20 @@ def _objection_to_member(folder: Path, name: Any) -> str | None:
 
 
 def _unknown_at_top(key: str) -> str:
-    if key in SETTINGS:
-        return "stands outside of a table; write it below [base]"
-    if key in ("seed", "depth"):
+    if meant := (key,) if key in SETTINGS else meant_by(key):
+        return f"stands outside of a table; write {'.'.join(meant)} below [base]"
+    if objection_to((key,)) is None:
         return str(_objection_to_key((key,)))
-    return f"no such key{or_near_match(key, _TOP_LEVEL, 'there are')}"
+    return f"no such key{or_meant(key, _TOP_LEVEL)}"
 
 
 def _objection_to_key(keys: Keys) -> str | None:
     """Return the objection to a setting's dotted key."""
-    if keys[0] == "seed":
-        return "no such setting; write seeds = [0, 1, 2] at the top of the file"
     if keys[0] in _HEADER:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
     objection = objection_to(keys)
-    if keys[0] not in SETTINGS and not objection:
-        return "follows from hidden_units; write those"
-    return objection
+    if keys[0] in SETTINGS:
+        return objection
+    if objection:
+        return f"no such setting{or_meant(keys[0], SETTINGS)}"
+    return f"follows from hidden_units; write {'.'.join(meant_by(keys[0])) or 'those'}"

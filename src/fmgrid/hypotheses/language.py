@@ -22,7 +22,7 @@ place, and a remedy.
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias, cast
@@ -161,12 +161,13 @@ _BARE = rf"[A-Za-z0-9_*?](?:{_LETTER}*[A-Za-z0-9_.+*?])?(?!{_LETTER})"
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _NUMBER = rf"[+-]?(?:0|[1-9](?:_?[0-9])*)(?:\.{_DIGITS})?(?:[eE][+-]?{_DIGITS})?(?!{_LETTER})"
 _TOKEN = re.compile(
-    rf"""\s*(?:(?P<sign>[<>=](?!=)|[,\[\]]|[+-](?!{_LETTER}))
+    rf"""\s*(?:(?P<sign>[<>=](?![<=>])|[,\[\]]|[+-](?!{_LETTER}))
+    | (?P<percent>{_NUMBER}\s*%)
     | (?P<number>{_NUMBER})
     | (?P<word>{_BARE})
     | (?P<text>"(?:[^"\\]|\\.)*"|'[^']*')
     | (?P<end>\Z)
-    | (?P<wrong>[<>=!]=|{_LETTER}+|.))""",
+    | (?P<wrong>[<>=!~][<=>]+|{_LETTER}+|.))""",
     re.VERBOSE | re.DOTALL,
 )
 _AFTER_VALUE = ("and", "by", "<", ">", "-")
@@ -174,22 +175,49 @@ _SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
 _QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
 _EXAMPLE = "as in epochs_10 > epochs_5"
 _JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
+_BEFORE_OF = 'write "best of", "mean of" or "each of", or a name alone'
+_SAME = "write no difference greater than 0.01 among a, b"
+_ONE_SIGN = 'write ">" for more or "<" for less; a better loss is less'
+_BEST = 'write "best of", the highest of accuracies and the lowest of losses, or "each of" for all'
+_FILLERS = ("is", "are", "the", "significantly", "clearly")
+
+
+def _by_word(hints: Mapping[str, str]) -> dict[str, str]:
+    """Return the hint for each word, of those by words with spaces between them."""
+    return {word: hint for words, hint in hints.items() for word in words.split()}
+
+
 # What stands where it doesn't belong, and what was probably meant.
-_HINTS = {
-    ">=": 'write ">"',
-    "<=": 'write "<"',
-    "==": 'write "="',
-    "!=": "there is no such comparison; write > or <",
-    "%": "write 0.2 for 20 %",
-    "+": 'write a least difference at the end, as in "by 0.01"',
-    '"': "close the quotes",
-    "'": "close the quotes",
-    "(": "there are no brackets; write one comparison",
-    "-": "write one difference of two experiments, as in epochs_10 - epochs_5",
-    "and": _JOINTS,
-    ",": _JOINTS,
-    "seed =": "no such setting; a claim is about all seeds of an experiment",
-    "name =": "no such setting; write the name alone, as in epochs_5",
+_HINTS = _by_word(
+    {
+        ">= => >> ≥": 'write ">"',
+        "<= =< ≤": 'write "<"',
+        "==": f'write "=" for the value of a setting; for experiments {_SAME}',
+        "≈ ~ ~= same equal equals similar matches": _SAME,
+        "better greater higher larger more beats outperforms exceeds over above vs": _ONE_SIGN,
+        "worse less lower smaller below under": _ONE_SIGN,
+        "!= <> ≠": "there is no such comparison; write > or <",
+        "% percent point points pp": "write a fraction, as in 0.01 for 1 %",
+        "+ ±": 'write a least difference at the end, as in "by 0.01"',
+        "\" '": "close the quotes",
+        "( )": "there are no brackets; write one comparison, as in best of a, b > c",
+        "-": "write one difference of two experiments, as in epochs_10 - epochs_5",
+        "and ,": _JOINTS,
+        "or": 'write "best of a, b" if one of them is enough, "each of a, b" if all must hold',
+    }
+)
+# What stands before "of".
+_HINTS_OF = _by_word(
+    {
+        "average avg": 'write "mean of"',
+        "all every": 'write "each of"',
+        "any": 'write "best of"',
+        "max maximum min minimum highest lowest top worst": _BEST,
+    }
+)
+_NO_SETTINGS = {
+    "seed": "a claim is about all seeds of an experiment",
+    "name": "write the name alone, as in epochs_5",
 }
 
 
@@ -201,6 +229,11 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
             "split it into several hypotheses"
         )
     return _Parser(text).expectation()
+
+
+def parse_selection(text: str) -> Selection:
+    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
+    return _Parser(text).selection()
 
 
 def to_text(part: Expectation | Side) -> str:
@@ -272,6 +305,9 @@ def _tokens(text: str) -> Iterator[_Token]:
     for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
         token = _Token(kind, match[kind], match.start(kind) + 1)
+        if kind == "percent":
+            number = float(token.text.rstrip("% "))
+            raise token.error(f"write {number / 100:.12g}, a fraction")
         if kind == "wrong":
             is_minus = "-" in (token.text[0], token.text[-1])
             raise token.error(_HINTS.get(token.text, _SPACES if is_minus else _QUOTES))
@@ -292,13 +328,20 @@ class _Parser:
     def expectation(self) -> Expectation:
         """Read all of the text."""
         expectation = self._equivalence() if self._takes("no") else self._ordering()
-        if self.next.kind != "end":
-            raise self._unexpected("nothing more is expected here")
+        if self.next.text == "and":
+            raise self.next.error("write a hypothesis for each of the two")
+        self._require_end("nothing more is expected here")
         return expectation
+
+    def selection(self) -> Selection:
+        """Read all of the text as names or conditions."""
+        selection = self._selection()
+        self._require_end("write conditions such as batch_size = 64, joined by and")
+        return selection
 
     def _equivalence(self) -> Equivalence:
         for word in ("difference", "greater", "than"):
-            self._require(word, "write no difference greater than 0.01 among a, b")
+            self._require(word, _SAME)
         limit = self._number("than")
         self._require("among", "write among, and which experiments")
         return Equivalence(self._selection(), limit)
@@ -307,6 +350,8 @@ class _Parser:
         sides = [self._side()]
         sign = self.next.text
         if sign not in (">", "<"):
+            while self.next.text in _FILLERS:
+                self.rest.pop()
             raise self._unexpected(f"write what it is compared with, {_EXAMPLE}")
         while self.next.text in (">", "<"):
             token = self.rest.pop()
@@ -337,6 +382,8 @@ class _Parser:
                 hint = f'write "{quantifier} of"; a name that is {quantifier} stands in quotes'
                 self._require("of", hint)
                 return Term(quantifier, self._selection())
+        if len(self.rest) > 1 and self.rest[-2].text == "of":
+            raise self.next.error(_HINTS_OF.get(self.next.text.casefold(), _BEFORE_OF))
         return Term("one", self._selection())
 
     def _selection(self) -> Selection:
@@ -353,10 +400,13 @@ class _Parser:
 
     def _condition(self) -> Condition:
         setting, joint = self.rest.pop().text, self.rest.pop().text
-        if objection := objection_to(setting.split(".")):
-            objection = _HINTS.get(f"{setting} =", objection)
-            raise ExpectationError(f"{shortened(setting)}: {objection}")
         start = self.next
+        if objection := objection_to(setting.split(".")):
+            if setting in _NO_SETTINGS:
+                objection = f"no such setting; {_NO_SETTINGS[setting]}"
+            elif start.kind == "word" and start.text not in ("true", "false"):
+                objection = f"no such setting; for two experiments {_SAME}"
+            raise ExpectationError(f"{shortened(setting)}: {objection}")
         value = self._value()
         if joint == "=":
             return Condition(setting, (value,))
@@ -366,12 +416,18 @@ class _Parser:
 
     def _value(self) -> Any:
         """Read a value as TOML has it; lists are tuples."""
-        start, texts, depth = self.next, [], 0
-        while self.next.kind != "end" and (depth or self.next.text not in _AFTER_VALUE):
+        start, depth = self.next, 0
+        texts: list[str] = []
+        while self.next.kind != "end" and (depth or not self._ends_value(texts)):
             texts.append(self.rest.pop().text)
             depth += (texts[-1] == "[") - (texts[-1] == "]")
         hint = 'write a value as TOML has it, as in batch_size = 64 or optimizer = "Adam"'
         return _with_tuples(start.value(" ".join(texts), hint))
+
+    def _ends_value(self, texts: Sequence[str]) -> bool:
+        """Return whether the next token comes after the value that *texts* began."""
+        is_next_word = bool(texts) and self.next.kind == "word"
+        return is_next_word or self.next.text in _AFTER_VALUE
 
     def _name(self) -> str:
         token = self.next
@@ -408,6 +464,10 @@ class _Parser:
         """Read this word or sign. Raises `ExpectationError` with the hint for another."""
         if not self._takes(text):
             raise self.next.error(hint)
+
+    def _require_end(self, hint: str) -> None:
+        if self.next.kind != "end":
+            raise self._unexpected(hint)
 
     def _unexpected(self, message: str) -> ExpectationError:
         return self.next.error(_HINTS.get(self.next.text, message))

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import AwareDatetime, BeforeValidator, Field, TypeAdapter
 
@@ -35,6 +35,7 @@ from fmgrid.words import printable
 _MOST_COMMANDS = 20  # that are remembered of a grid
 _MOST_NAMES = 1_000_000
 _MOST_CHARACTERS = 1_000_000
+_Names: TypeAlias = Annotated[tuple[Name, ...], List, Field(max_length=_MOST_NAMES)]
 _EXPECTATION: TypeAdapter[Expectation] = TypeAdapter(
     Ordering | Equivalence, config={"defer_build": True}
 )
@@ -77,7 +78,9 @@ class GridRecord(Record):
     path: Annotated[Word, Field(max_length=10_000)]  # as it was named, with forward slashes
     question: ShortText = ""  # its first comment
     # of the experiments that it spells out itself
-    names: Annotated[tuple[Name, ...], List, Field(max_length=_MOST_NAMES)] = ()
+    names: _Names = ()
+    # the same by [grid], [[zip]] and [[point]], where it has several; absent from older records
+    blocks: Annotated[tuple[_Names, ...], List, Field(max_length=_MOST_NAMES)] = ()
     hypotheses: Annotated[tuple[Hypothesis, ...], List, Field(max_length=MAX_HYPOTHESES)] = ()
     # stated before, and no longer
     withdrawn: Annotated[tuple[Hypothesis, ...], List] = ()
@@ -315,7 +318,7 @@ def _joined(first: GridRecord, second: GridRecord) -> GridRecord:
     """Return one record of a grid that was run in two log folders."""
     unions = {
         key: tuple(dict.fromkeys((*getattr(first, key), *getattr(second, key))))
-        for key in ("names", "hypotheses")
+        for key in ("names", "blocks", "hypotheses")
     }
     question = first.question or second.question
     now = first.model_copy(update={**unions, "question": question, "commands": (), "runs": ()})

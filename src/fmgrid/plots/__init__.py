@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import fmgrid.plots.library  # noqa: F401 -- before all that uses matplotlib
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import Group, are_scored_alike
+from fmgrid.analysis.experiments import Group, are_scored_alike, level_of
 from fmgrid.analysis.study import Study
 from fmgrid.plots.groups import plot_heatmap, plot_levels, plot_steps_and_images
 from fmgrid.plots.studies import (
@@ -22,6 +22,7 @@ from fmgrid.plots.studies import (
     plot_winners,
 )
 from fmgrid.plots.style import Plot, in_style, to_png, to_svg
+from fmgrid.settings import show
 
 __all__ = ["Plot", "draw_all", "to_png", "to_svg"]
 
@@ -32,7 +33,7 @@ _OF_STUDY: dict[str, Callable[[Study], Plot | None]] = {
     "learning_curves": plot_learning_curves,
     "overfitting_gap": plot_overfitting,
 }
-_OF_GROUP: dict[str, Callable[[Group], Plot | None]] = {
+_OF_PART: dict[str, Callable[[Group, str], Plot | None]] = {
     "heatmap": plot_heatmap,
     "levels": plot_levels,
     "steps_and_images": plot_steps_and_images,
@@ -62,8 +63,21 @@ def _draw(study: Study, effects: Sequence[Effect]) -> Iterator[tuple[str, Plot]]
         if plot := draw(study):
             yield name, plot
     for group in study.groups:
-        if are_scored_alike(group.members):  # figures of different images are not compared
-            stem = re.sub(r"[^A-Za-z0-9.-]+", "_", group.title).strip("._")[:_LONGEST_STEM]
-            for kind, draw_group in _OF_GROUP.items():
-                if plot := draw_group(group):
-                    yield f"{stem or 'group'}_{kind}", replace(plot, group=group.title)
+        stem = re.sub(r"[^A-Za-z0-9.-]+", "_", group.title).strip("._")[:_LONGEST_STEM]
+        for part in group.parts:
+            if are_scored_alike(part.members):  # figures of different images are not compared
+                for kind, draw_part in _OF_PART.items():
+                    if plot := draw_part(part, _held(group, part)):
+                        yield f"{stem or 'group'}_{kind}", replace(plot, group=group.title)
+
+
+def _held(group: Group, part: Group) -> str:
+    """Return what a part has in common and others of its group with the same axes have not."""
+    names = {axis.name for axis in part.axes}
+    alike = [other for other in group.parts if {axis.name for axis in other.axes} == names]
+    held = [
+        f"; {axis.name} {show(level_of(part.members[0], axis))}"
+        for axis in group.axes
+        if axis.name not in names and len({level_of(other.members[0], axis) for other in alike}) > 1
+    ]
+    return "".join(held)

@@ -1,14 +1,18 @@
-"""Pictures of a group: a heat map, the levels of each axis, accuracy by steps and images seen."""
+"""Pictures of a part of a group: a heat map, its levels, accuracy by steps and images seen.
+
+What sets a part apart from others with the same axes is given as *held*, and stands in the title.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -21,23 +25,25 @@ from fmgrid.settings import show
 from fmgrid.words import counted
 
 _MOST_PLANES = 6
-_ROOM = 5.4  # inches for cells
-_WIDE, _NARROW = 0.6, 0.36  # inches of a cell that has room for two lines of text, for one
+_ROOM = 3.2  # inches for cells
+_WIDE, _NARROW = 0.42, 0.36  # inches of a cell that has room for two lines of text, for one
 _HIGH, _LOW = 0.46, 0.2
 _TALLEST = 8.0  # inches of a heat map
 _LEAST_HEIGHT = 1.5  # inches that the label of the colours takes
 _MOST_ROW_LABELS = 50
 
-_WIDTH = 6.3  # inches of all panels of levels, about
-_MOST_FIGURES = 12  # levels; more have no room for figures beside them
+_LONGEST_TITLE = 56  # characters
+_WIDTH = 4.1  # inches of all panels of levels, about
+_FIGURE = 0.34  # inches that a figure above a mark takes
 _DIGITS = (4, 6, 9, 17)  # of a level; the fewest that keep all levels apart
+_COLUMNS = 2  # of panels
 _CHARACTER = 0.074  # inches of a tick's label, on the safe side
 _LONGEST_LEVEL = 20  # characters
 _SLANTED = 0.18  # inches that a slanted label takes of an axis
 
 
-def plot_heatmap(group: Group) -> style.Plot | None:
-    """Plot the mean accuracy of every cell of a factorial group of two axes, or three."""
+def plot_heatmap(group: Group, held: str) -> style.Plot | None:
+    """Plot the mean accuracy of every cell of a product of two axes, or three."""
     if not (planes := _planes(group)):
         return None
     row, column, maps = planes
@@ -46,7 +52,7 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     height = min(_HIGH if width >= _WIDE else 0.6 * _HIGH, _TALLEST / len(row.levels))
     lines = (width >= _NARROW and height >= _LOW) + (width >= _WIDE and height >= _HIGH)
     *names, last = (axis.name for axis in group.axes)
-    title = to_label(f"Mean accuracy by {', '.join(names)} and {last}", 76)
+    title = to_label(f"Mean accuracy by {', '.join(names)} and {last}{held}", _LONGEST_TITLE)
     room = math.ceil(len(maps) / across) * (0.3 + height * len(row.levels))
     figure = style.new_figure(title, 1.1 + max(_LEAST_HEIGHT, room))
     grid = style.panels(figure, len(maps), across, share="xy")
@@ -79,18 +85,20 @@ def plot_heatmap(group: Group) -> style.Plot | None:
     bars = style.over_seeds(counts)
     if lines > 1:
         bars = style.intervals(counts, "± is half the 95% interval")
-    caption = f"A cell is the mean accuracy in %, {bars}. A frame: the highest."
+    caption = f"Mean accuracy in %, {bars}. A frame: the highest."
     without = len(group.members) - len(means)
-    grey = f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
-    return style.Plot(figure, caption + grey)
+    caption += f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
+    absent = math.prod(len(axis.levels) for axis in group.axes) - len(group.members)
+    caption += f" Empty: {counted(absent, 'combination')} without a run." if absent else ""
+    return style.Plot(figure, caption)
 
 
 def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRuns]]]] | None:
     """Return the rows and the columns of the heat maps of a group, and their titles and members.
 
-    None where the group has another shape, or too many axes.
+    None where the group has one axis, or too many.
     """
-    if group.shape == "factorial" and best_first(group.members, METRIC):
+    if best_first(group.members, METRIC):
         match group.axes:
             case [row, column]:
                 return row, column, [("", list(group.members))]
@@ -135,77 +143,155 @@ def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
     axes.add_patch(frame)
 
 
-def plot_levels(group: Group) -> style.Plot | None:
-    """Plot the mean accuracy at each level of each axis, where no heat map shows it."""
-    if group.shape == "irregular" or _planes(group):
+def plot_levels(group: Group, held: str) -> style.Plot | None:
+    """Plot the mean accuracy at each level of one axis, for each level of a second one if any.
+
+    The lines of two settings that do not interact are parallel. More axes have a panel each, where
+    no heat map shows them.
+    """
+    if len(group.axes) > 2:  # noqa: PLR2004
+        return None if _planes(group) else _plot_each_axis(group, held)
+    ways = [
+        (along, across)
+        for along, *across in permutations(group.axes)
+        if all(len(axis.levels) <= style.MOST_CURVES for axis in across)
+    ]
+    if not ways or not best_first(group.members, METRIC):
         return None
+    along, across = max(ways, key=lambda way: (way[0].is_numeric, len(way[0].levels)))
+    if across:
+        return _plot_interaction(group, held, along, *across)
+    return _plot_one_axis(group, held, along)
+
+
+def _plot_one_axis(group: Group, held: str, axis: Axis) -> style.Plot:
+    """Plot the mean at each level, with every run."""
+    figure = style.new_figure(to_label(f"Accuracy by {axis.name}{held}", _LONGEST_TITLE), 2.9)
+    axes = figure.subplots()
+    means = level_means(group, axis, METRIC)
+    runs = _runs(group, axis)
+    estimates = [*means.values(), *(run for _, run in runs)]
+    limits = style.limits_of(estimates)
+    axes.set_ylim(limits)
+    places = level_places(axis)
+    for level, run in runs:
+        blue = style.COLOURS[4]
+        style.draw_accuracy(axes, "y", places[level], run, color=blue, marker="o", alpha=0.6)
+    _draw_levels(axes, axis, means)
+    axes.set_ylabel("Accuracy (%)")
+    label_levels(axes, places, _WIDTH)
+    if _room(axes, places, _WIDTH) > _FIGURE:
+        _write_means(axes, places, means, runs)
+    bars = style.intervals(mean.n for mean in means.values())
+    caption = f"Diamonds are means{', dots runs' if runs else ''}; {bars}."
+    caption += style.beyond(limits, estimates)
+    missing = len(axis.levels) - len(means)
+    return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
+
+
+def _plot_interaction(group: Group, held: str, along: Axis, across: Axis) -> style.Plot:
+    """Plot the mean at each level of an axis, a line for each level of another."""
+    labels = level_labels(across.levels)
+    looks = style.looks_in_order(len(labels))
+    keys = [
+        Line2D([], [], label=label, marker="D", **look)
+        for label, look in zip(labels, looks, strict=True)
+    ]
+    title = to_label(f"Accuracy by {along.name} and {across.name}{held}", _LONGEST_TITLE)
+    figure = style.new_figure(title, 2.9, keys, across.name)
+    axes = figure.subplots()
+    estimates = [mean for member in group.members if (mean := member.estimate(METRIC))]
+    low, high = style.limits_of(Estimate(1, mean.mean) for mean in estimates)
+    free = (high - low) / 3  # for intervals
+    limits = max(low - free, min(low, 0.0)), min(high + free, max(high, 100.0))
+    axes.set_ylim(limits)
+    _prepare(axes, along)
+    places = level_places(along)
+    for look, members in zip(looks, group.by_level(across).values(), strict=True):
+        means = {level_of(member, along): member.estimate(METRIC) for member in members}
+        line = [(places[level], mean) for level in along.levels if (mean := means.get(level))]
+        axes.plot(*zip(*((x, 100 * mean.mean) for x, mean in line), strict=True), **look)
+        for x, mean in line:
+            ink = look["color"]
+            axes.plot([x, x], style.percent_span(mean), color=ink, linewidth=0.8, alpha=0.6)
+            style.draw_accuracy(axes, "y", x, Estimate(1, mean.mean), color=ink, marker="D")
+    axes.set_ylabel("Accuracy (%)")
+    label_levels(axes, places, _WIDTH)
+    bars = style.intervals(mean.n for mean in estimates)
+    caption = f"Diamonds are means; {bars}.{style.beyond(limits, estimates)}"
+    missing = len(group.members) - len(estimates)
+    return style.Plot(figure, caption + style.left_out(missing, "experiment", style.UNMEASURED))
+
+
+def _plot_each_axis(group: Group, held: str) -> style.Plot | None:
+    """Plot the mean accuracy at each level of each axis, over all others."""
     means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
     estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
     if not estimates:
         return None
-    first, *others = group.axes
-    title, height, columns = f"Accuracy by {to_label(first.label, 60)}", 3.1, 1
-    if others:  # so many columns that no panel is alone in its row
-        title = "Mean accuracy at each level of each axis"
-        height, columns = 2.5, 2 if len(means) == 4 else 3  # noqa: PLR2004
-    figure = style.new_figure(title, 0.7 + height * math.ceil(len(means) / columns))
-    grid = style.panels(figure, len(means), columns, share="y")
-    runs: dict[Any, list[Estimate]] = {}
-    if not others and any(mean.n > 1 for mean in estimates):
-        runs = {
-            level: [
-                Estimate(1, run) for member in members for run in member.series(METRIC).values()
-            ]
-            for level, members in group.by_level(first).items()
-        }
-    values = [*estimates, *(run for of_level in runs.values() for run in of_level)]
-    limits = style.limits_of(values)
+    title = to_label(f"Mean accuracy at each level of each axis{held}", _LONGEST_TITLE)
+    figure = style.new_figure(title, 0.7 + 2.0 * math.ceil(len(means) / _COLUMNS))
+    grid = style.panels(figure, len(means), _COLUMNS, share="y")
+    limits = style.limits_of(estimates)
     grid[0].set_ylim(limits)
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
-        has_figures = not others and len(estimates) <= _MOST_FIGURES
-        _draw_levels(axes, axis, of_axis, runs, has_figures=has_figures)
-        label_levels(axes, level_places(axis), _WIDTH / columns)
+        _draw_levels(axes, axis, of_axis)
+        label_levels(axes, level_places(axis), _WIDTH / _COLUMNS)
     figure.supylabel("Accuracy (%)")
-    subject = "all experiments that share the level" if others else "a level"
-    subject += ", a dot is a run" if runs else ""
-    missing = sum(len(axis.levels) for axis in means) - len(estimates)
     bars = style.intervals(mean.n for mean in estimates)
-    caption = f"A diamond is the mean of {subject}; {bars}."
-    caption += style.beyond(limits, values)
+    caption = f"Diamonds are means over all other settings; {bars}."
+    if group.shape == "incomplete":
+        caption += " Levels do not share all combinations: other settings differ, too."
+    missing = sum(len(axis.levels) for axis in means) - len(estimates)
+    caption += style.beyond(limits, estimates)
     return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 
 
-def _draw_levels(
-    axes: Axes,
-    axis: Axis,
-    means: Mapping[Any, Estimate],
-    runs: Mapping[Any, list[Estimate]],
-    *,
-    has_figures: bool,
-) -> None:
-    places = level_places(axis)
-    axes.margins(x=max(0.1, 0.5 / len(places)))
-    axes.set_xlabel(axis_label(axis))
-    axes.grid(axis="y")
-    orange, blue = style.COLOURS[1], style.COLOURS[4]
+def _runs(group: Group, axis: Axis) -> list[tuple[Any, Estimate]]:
+    """Return the accuracy of every run with its level, nothing where each level has one."""
+    runs = [
+        (level_of(member, axis), Estimate(1, value))
+        for member in group.members
+        for value in member.series(METRIC).values()
+    ]
+    return runs if len(runs) > len({level for level, _ in runs}) else []
+
+
+def _draw_levels(axes: Axes, axis: Axis, means: Mapping[Any, Estimate]) -> None:
+    """Draw the means of an axis's levels with their intervals, and a line through numbers."""
+    _prepare(axes, axis)
+    places, orange = level_places(axis), style.COLOURS[1]
     if axis.is_numeric:
         line = [100 * mean.mean for mean in means.values()]
         axes.plot([places[level] for level in means], line, color=orange, linewidth=0.8)
-    bottom, ceiling = axes.get_ylim()
     for level, mean in means.items():
-        x, dots = places[level], runs.get(level, [])
-        for run in dots:
-            style.draw_accuracy(axes, "y", x, run, color=blue, marker="o", alpha=0.6)
-        style.draw_accuracy(axes, "y", x, mean, color=orange, marker="D")
-        if has_figures:
-            top = max(style.percent_span(estimate)[1] for estimate in [mean, *dots])
-            y = min(max(top, bottom), ceiling)
-            look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL}
-            text = f"{100 * mean.mean:.1f}"
-            axes.annotate(text, (x, y), (0, 5), textcoords="offset points", **look)
+        style.draw_accuracy(axes, "y", places[level], mean, color=orange, marker="D")
 
 
-def plot_steps_and_images(group: Group) -> style.Plot | None:
+def _prepare(axes: Axes, axis: Axis) -> None:
+    axes.margins(x=max(0.1, 0.5 / len(axis.levels)))
+    axes.set_xlabel(axis_label(axis))
+    axes.grid(axis="y")
+
+
+def _write_means(
+    axes: Axes,
+    places: Mapping[Any, float],
+    means: Mapping[Any, Estimate],
+    runs: Sequence[tuple[Any, Estimate]],
+) -> None:
+    """Write the mean of each level above everything that is drawn there."""
+    bottom, ceiling = axes.get_ylim()
+    look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL}
+    for level, mean in means.items():
+        drawn = [mean, *(run for of_level, run in runs if of_level == level)]
+        top = max(style.percent_span(estimate)[1] for estimate in drawn)
+        place = places[level], min(max(top, bottom), ceiling)
+        text = f"{100 * mean.mean:.1f}"
+        axes.annotate(text, place, (0, 5), textcoords="offset points", **look)
+
+
+def plot_steps_and_images(group: Group, held: str) -> style.Plot | None:
     """Plot accuracy against steps and against images seen, a curve for each batch size.
 
     Nothing where the length of training varies, too, or without a history.
@@ -216,21 +302,20 @@ def plot_steps_and_images(group: Group) -> style.Plot | None:
     images = {size: [float(mean.images or 0) for mean in means] for size, means in curves.items()}
     steps = {size: [math.ceil(count / size) for count in line] for size, line in images.items()}
     values = {size: [100 * mean.estimate.mean for mean in means] for size, means in curves.items()}
-    figure = style.new_figure("Accuracy by optimizer steps, and by training images seen", 3.7)
+    looks = dict(zip(curves, style.looks_in_order(len(curves)), strict=True))
+    keys = [Line2D([], [], label=f"{size}", marker="o", **look) for size, look in looks.items()]
+    title = to_label(f"Accuracy by steps, and by training images seen{held}", _LONGEST_TITLE)
+    figure = style.new_figure(title, 2.8, keys, "batch_size")
     lines: dict[str, Mapping[int, Sequence[float]]]
-    lines = {"Optimizer steps": steps, "Training images seen": images}
+    lines = {"Optimizer steps": steps, "Images seen": images}
     grid = style.panels(figure, len(lines), len(lines), share="y")
-    looks = style.looks_in_order(len(curves))
-    artists = {}
     for axes, (label, x) in zip(grid, lines.items(), strict=True):
-        style.scale_x(axes, label, [place for line in x.values() for place in line])
+        style.scale_x(axes, label, [place for line in x.values() for place in line], ticks=3)
         axes.grid(axis="y")
-        for size, look in zip(curves, looks, strict=True):
-            (artists[size],) = axes.plot(x[size], values[size], label=f"{size}", marker="o", **look)
+        for size, look in looks.items():
+            axes.plot(x[size], values[size], marker="o", **look)
     grid[0].set_ylim(style.padded(*grid[0].dataLim.intervaly))
     grid[0].set_ylabel("Accuracy (%)")
-    downwards = sorted(curves, key=lambda size: -values[size][-1])
-    style.name_curves(grid[-1], [artists[size] for size in downwards], "batch size")
     seeds = style.over_seeds(mean.estimate.n for means in curves.values() for mean in means)
     caption = f"A curve is the mean of a batch size {seeds}, a mark the end of an epoch."
     return style.Plot(figure, caption)
@@ -240,7 +325,7 @@ def _by_batch_size(group: Group) -> dict[int, list[EpochMean]]:
     """Return the accuracy after each epoch, over all experiments that share a batch size."""
     axes = {axis.name: axis for axis in group.axes}
     axis = axes.get("batch_size")
-    if axis is None or not axis.is_numeric or group.shape == "irregular" or axes.keys() & TIME:
+    if axis is None or not axis.is_numeric or group.shape == "incomplete" or axes.keys() & TIME:
         return {}
     curves = {size: epoch_means(members, METRIC) for size, members in group.by_level(axis).items()}
     return {
@@ -255,7 +340,7 @@ def level_places(axis: Axis) -> dict[Any, float]:
 
     Zero, which has no logarithm, stands one step before the others.
     """
-    if axis.is_logarithmic:
+    if _is_logarithmic(axis):
         above = [math.log10(level) for level in axis.levels if level]
         before = min(above) - (max(above) - min(above)) / (len(above) - 1)
         return {level: math.log10(level) if level else before for level in axis.levels}
@@ -264,10 +349,16 @@ def level_places(axis: Axis) -> dict[Any, float]:
     return {level: float(number) for number, level in enumerate(axis.levels)}
 
 
+def _is_logarithmic(axis: Axis) -> bool:
+    """Return whether levels are best seen on a logarithmic axis, zero left aside."""
+    above = [level for level in axis.levels if level] if axis.is_numeric else []
+    return len(above) > 1 and min(axis.levels) >= 0 and style.is_wide(above)
+
+
 def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
     """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
     label = to_label(axis.label, 60)
-    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if axis.is_logarithmic else ""
+    log = (LOG + (" but for 0" if 0 in axis.levels else "")) if _is_logarithmic(axis) else ""
     return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
 
 
@@ -287,10 +378,16 @@ def level_labels(levels: Iterable[Any]) -> list[str]:
 def label_levels(axes: Axes, places: Mapping[Any, float], inches: float) -> None:
     """Write levels below an axis of so many inches, slanted or not all where room is scarce."""
     labels, ticks = level_labels(places), list(places.values())
-    low, high = axes.get_xlim()
-    room = min(after - before for before, after in pairwise(ticks)) * inches / (high - low)
+    room = _room(axes, places, inches)
     every, slant = 1, dict[str, Any]()
     if room < _CHARACTER * (1 + max(map(len, labels))):
         every = math.ceil(_SLANTED / room)
         slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(ticks[::every], labels[::every], **slant)
+
+
+def _room(axes: Axes, places: Mapping[Any, float], inches: float) -> float:
+    """Return the inches between the closest two levels of an axis of so many inches."""
+    low, high = axes.get_xlim()
+    closest = min(after - before for before, after in pairwise(places.values()))
+    return closest * inches / (high - low)

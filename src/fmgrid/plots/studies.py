@@ -27,20 +27,18 @@ Key: TypeAlias = tuple[str, dict[str, Any]]  # of a legend: its text, and the lo
 _MOST_EFFECTS = 40
 _LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
 _TICKS = (1, 2, 5, 10, 20, 50, 100)
-_NOISE: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": ":"}
+_EFFECT = "Accuracy of the best level minus the worst (points)"
+_NOISE: dict[str, Any] = {"color": INK, "linewidth": 2.5, "solid_capstyle": "butt"}
 
 _SHOWN = 40  # best, and worst, where there are more than twice as many
 _SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
-_MOST_RANKED, _MOST_SEEDS = 30, 20  # rows and columns of it
+_MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
 _MOST_PANELS = 24  # of learning curves
 
 
 def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
-    """Plot the effect of every setting on accuracy, largest first.
-
-    It is the best level minus the worst, beside what noise alone gives.
-    """
+    """Plot the effect of every setting on accuracy, largest first, and what noise alone gives."""
     measured = [
         effect
         for effect in effects
@@ -49,40 +47,52 @@ def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
     largest = sorted(measured, key=lambda effect: -effect.difference.mean)[:_MOST_EFFECTS]
     if not largest:
         return None
-    height = 1.1 + 0.42 * len(largest)
+    height = 0.9 + 0.42 * len(largest)
     figure = style.new_figure("What each setting changes", height, list(_effect_keys(largest)))
     axes = figure.subplots()
-    axes.set_xlabel("Accuracy of the best level minus the worst (points)")
+    axes.set(xlabel=_EFFECT, ylim=(len(largest) - 0.5, -0.5), yticks=[])
     axes.grid(axis="x")
-    axes.axvline(0, color=style.GREY, linewidth=0.8)
     settings = Counter(effect.setting for effect in largest)
-    labels, figures = [], []
     for y, effect in enumerate(largest):
-        ends = effect.difference.mean, effect.difference.low, effect.difference.high
-        mean, *interval = points = [100 * end for end in ends if end is not None]
-        ink = style.COLOURS[1 if effect.is_significant else 0]
-        fill = "none" if effect.images else ink
-        axes.barh([y], [mean], height=0.5, facecolor=fill, edgecolor=ink, linewidth=1.2)
-        axes.plot(interval, [y] * len(interval), color=INK, linewidth=1.2)
-        if effect.noise is not None:
-            axes.plot([100 * effect.noise] * 2, [y - 0.4, y + 0.4], **_NOISE)
-        of_group = f" in {style.to_label(effect.group, 20)}" if settings[effect.setting] > 1 else ""
-        best, worst = (style.to_label(show(level), 20) for level in (effect.best, effect.worst))
-        labels.append(f"{style.to_label(effect.setting)}{of_group}\n{best} over {worst}")
-        text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
-        figures.append(f"{text} ({' to '.join(bounds)})" if bounds else text)
-    style.write_rows(axes, labels, figures)
-    _, highest = axes.get_xlim()
+        _draw_effect(axes, y, effect, has_namesakes=settings[effect.setting] > 1)
+    highest = max(axes.get_xlim()[1], _LINEAR)
     above = [100 * effect.difference.mean for effect in largest if effect.difference.mean > 0]
     if highest > 2 * _LINEAR and style.is_wide([*above, highest]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
-        axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in _TICKS), 0, *_TICKS]))
+        axes.xaxis.set_major_locator(FixedLocator([0, *_TICKS]))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel(f"{axes.get_xlabel()}, log scale beyond {_LINEAR:g}")
-    lines = style.intervals((effect.difference.n for effect in largest), "lines are 95% intervals")
-    caption = f"A bar is the accuracy of a setting's best level minus its worst; {lines}."
+        axes.set_xlabel(f"{_EFFECT}, log scale beyond {_LINEAR:g}")
+    axes.set_xlim(0, highest)
+    counts = (effect.difference.n for effect in largest)
+    caption = f"A bar is an effect; {style.intervals(counts, 'lines are 95% intervals')}"
+    caption += ", cut off at 0." if any((x.difference.low or 0) < 0 for x in largest) else "."
+    if any(effect.is_interaction for effect in largest):
+        caption += " An interaction (x) is a difference of two differences."
     hidden = len(measured) - len(largest)
     return style.Plot(figure, caption + style.left_out(hidden, "smaller effect"))
+
+
+def _draw_effect(axes: Axes, y: int, effect: Effect, *, has_namesakes: bool) -> None:
+    """Draw the bar of an effect with its interval, and above it its name and figures."""
+    ends = effect.difference.mean, effect.difference.low, effect.difference.high
+    mean, *interval = points = [100 * end for end in ends if end is not None]
+    ink = style.COLOURS[1 if effect.is_significant else 0]
+    fill = "none" if effect.images else ink
+    axes.barh([y + 0.2], [mean], height=0.4, facecolor=fill, edgecolor=ink, linewidth=1.2)
+    axes.plot(interval, [y + 0.2] * len(interval), color=INK, linewidth=0.9)
+    if effect.noise is not None:
+        axes.plot([100 * effect.noise] * 2, [y + 0.05, y + 0.35], **_NOISE)
+    label = style.to_label(effect.setting, 30)
+    if not effect.is_interaction:
+        best, worst = (style.to_label(show(level), 16) for level in (effect.best, effect.worst))
+        label += f": {best} over {worst}"
+    if has_namesakes:
+        label += f", {style.to_label(effect.group, 16)}"
+    text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
+    figures = f"{text} ({' to '.join(bounds)})" if bounds else text
+    place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
+    axes.annotate(style.to_label(label, 62 - len(figures)), (0.005, y - 0.2), **place)
+    axes.annotate(figures, (1, y - 0.2), ha="right", **place)
 
 
 def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
@@ -92,7 +102,8 @@ def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
     if False in tested:
         yield Patch(color=style.COLOURS[0], label="not significant")
     if any(effect.noise is not None for effect in effects):
-        yield Line2D([], [], label="noise alone stays below this in 95%", **_NOISE)
+        tick: dict[str, Any] = {"marker": "|", "linestyle": "none", "markeredgewidth": 2.5}
+        yield Line2D([], [], label="significant from here on", color=INK, markersize=9, **tick)
     if any(effect.images for effect in effects):
         yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
 
@@ -106,14 +117,14 @@ def plot_experiments(study: Study) -> style.Plot | None:
     rows: list[tuple[str, ExperimentRuns | None]] = []
     for ranked in sets:
         if len(sets) > 1:
-            rows.append((style.to_label(f"on {images_of(ranked[0])}:", 40), None))
+            rows.append((style.to_label(f"on {images_of(ranked[0])}:", 32), None))
         rows += [(names[experiment.configuration], experiment) for experiment in ranked]
         if (hidden := len(ranked) - 2 * _SHOWN) > 1:
             rows[_SHOWN - len(ranked) : -_SHOWN] = [(f"… {hidden} more …", None)]
     keys = _group_keys(study)
     looks = dict(keys.values())
     legend = [Line2D([], [], label=label, **look) for label, look in looks.items()]
-    height = 1.5 + 0.165 * len(rows)
+    height = 1.0 + 0.165 * len(rows)
     legend = legend if len(legend) > 1 else []
     figure = style.new_figure("All experiments by accuracy", height, legend)
     axes = figure.subplots()
@@ -129,7 +140,7 @@ def plot_experiments(study: Study) -> style.Plot | None:
     figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
     bars = style.intervals(mean.n for mean in estimates)
-    caption = f"A mark is the mean of an experiment; {bars}.{style.beyond(limits, estimates)}"
+    caption = f"Marks are means; {bars}.{style.beyond(limits, estimates)}"
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
@@ -175,13 +186,12 @@ def plot_winners(study: Study) -> style.Plot | None:
     axes.tick_params("x", length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Seed")
-    axes.set_title(f"Rank among {len(winners.ranked)} experiments; right: mean accuracy (%)")
+    axes.set_title(f"Rank among {len(winners.ranked)}; right: mean accuracy (%)")
     names = _configuration_labels(study)
     means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
-        f"A column ranks one run of each of {len(winners.ranked)} experiments; rows won with a "
-        "seed, or are not significantly worse than the best mean "
+        "Rows won with a seed, or are not significantly worse than the best mean "
         f"{style.over_seeds({len(winners.seeds)})}."
     )
     caption += style.left_out(len(notable) - len(rows), "more row")
@@ -195,8 +205,8 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 2.15 * math.ceil(len(drawn) / 2))
-    grid = style.panels(figure, len(drawn), min(2, len(drawn)))
+    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.9 * len(drawn))
+    grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
     for axes, (group, curves) in zip(grid, drawn, strict=True):
@@ -204,9 +214,8 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
-    bands = "bands are 95% intervals, cut off where long,"
-    caption = "A curve is the mean of an experiment; "
-    caption += f"{style.intervals((point.estimate.n for point in points), bands)}."
+    bands = style.intervals((point.estimate.n for point in points), "bands are 95% intervals")
+    caption = f"Curves are means; {bands}."
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
@@ -254,31 +263,36 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     gaps = find_gaps(study)
     if not gaps:
         return None
-    figure = style.new_figure("Validation loss minus train loss, at the end of training", 4.1)
+    names = _configuration_labels(study)
+    half = style.MOST_CURVES // 2
+    notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
+    looks = {gap: style.look(number) for number, gap in enumerate(notable)}
+    has_tests = any(gap.estimate.n > 1 for gap in gaps)
+    for gap in gaps:
+        look = looks.setdefault(gap, {"color": style.GREY, "marker": "o", "zorder": 2})
+        look |= {"fillstyle": "full" if gap.sign or not has_tests else "none", "linestyle": "none"}
+    keys = [
+        Line2D([], [], label=names[gap.experiment.configuration], **looks[gap]) for gap in notable
+    ]
+    title = "Validation loss minus train loss, at the end of training"
+    figure = style.new_figure(title, 3.3, keys)
     axes = figure.subplots()
     label = "Train loss (nats), mean of the last epoch's batches"
     style.scale_x(axes, label, [gap.train_loss for gap in gaps])
     axes.set_ylabel("Validation loss minus train loss (nats)")
     axes.axhline(0, color=style.GREY, linewidth=1)
     axes.grid(axis="y")
-    names = _configuration_labels(study)
-    half = style.MOST_CURVES // 2
-    notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
-    looks = {gap: style.look(number) for number, gap in enumerate(notable)}
-    has_tests = any(gap.estimate.n > 1 for gap in gaps)
-    legend = []
     for gap in gaps:
-        look = looks.get(gap, {"color": style.GREY, "marker": "o", "alpha": 0.6})
-        fill = "full" if gap.sign or not has_tests else "none"
-        look |= {"fillstyle": fill, "zorder": 3 if gap in looks else 2}
-        x, label = gap.train_loss, names[gap.experiment.configuration]
-        axes.plot([x, x], gap.estimate.span, color=look["color"], linewidth=1, alpha=0.6)
-        mark = axes.plot([x], [gap.estimate.mean], linestyle="none", label=label, **look)
-        legend += mark if gap in looks else []
-    style.name_curves(axes, legend)
-    filled = ", filled if significantly above or below zero" if has_tests else ""
-    caption = f"A mark is the mean of an experiment{filled}; "
-    caption += f"{style.intervals(gap.estimate.n for gap in gaps)}."
-    if len(legend) < len(gaps):
-        caption += " The widest and the narrowest have names."
+        axes.plot([gap.train_loss], [gap.estimate.mean], **{"zorder": 3} | looks[gap])
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - (high - low) / 3, high + (high - low) / 3)
+    for gap in notable:
+        ink = looks[gap]["color"]
+        axes.plot([gap.train_loss] * 2, gap.estimate.span, color=ink, linewidth=1)
+    filled = (
+        "Filled marks are significantly above or below zero" if has_tests else "Marks are means"
+    )
+    caption = f"{filled}; {style.intervals(gap.estimate.n for gap in gaps)}."
+    if len(notable) < len(gaps):
+        caption += " The widest and the narrowest have names and bars."
     return style.Plot(figure, caption)

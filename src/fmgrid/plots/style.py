@@ -23,7 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from fmgrid.analysis.statistics import Estimate
 from fmgrid.words import counted, shortened
@@ -42,17 +42,20 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4a9ad4", "#8a3ffc", "#d
 MARKERS = ("o", "s", "^", "D", "v", "P", "d", "X", "p", "h")
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)))
 COLOUR_MAP = "cividis"  # perceptually uniform, and the same to the colour-blind
-SMALL = 7.5  # points of text beside marks
+SMALL = 8.0  # points of text beside marks
 MOST_LOOKS = 2 * len(MARKERS)  # filled, then hollow: the shape alone tells so many things apart
 MOST_CURVES = 8  # that a legend names
 
 _SHEET = Path(__file__).with_name("fmgrid.mplstyle")
-_WIDTH = 7.2  # inches
-_LONGEST = 30  # characters of a label
+WIDTH = 4.8  # inches: where a phone shrinks a picture to its screen, text stays legible
+_LONGEST = 24  # characters of a label
 _LIGHT = 0.48  # of the colour map, where black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
-_LOG_FROM = 5  # largest by smallest value, beyond which an axis of measured values is logarithmic
+# Inches of a legend's mark, of a letter of its text, and of a line of it
+_KEY, _CHARACTER, _LINE = 0.55, 0.068, 0.18
+_MOST_TICKS = 6  # of an axis
+_LOG_FROM = 5  # largest by smallest value, beyond which an axis is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
 _LEAST = 2.0  # points of accuracy: an axis shows at least so many
 _FAR = 10  # times the usual distance from the median, beyond which a value is clipped
@@ -79,17 +82,21 @@ def in_style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(fname=_SHEET)
 
 
-def new_figure(title: str, height: float, keys: Sequence[Artist] = ()) -> Figure:
-    """Return an empty figure of the usual width; *height* is in inches.
+def new_figure(title: str, height: float, keys: Sequence[Artist] = (), of: str = "") -> Figure:
+    """Return an empty figure of the usual width; *height* is in inches, its legend aside.
 
-    Its legend, if any, stands in four columns between the title and all axes.
+    The legend, if any, stands between the title and all axes; *of* says what its keys are.
     """
-    figure = Figure(figsize=(_WIDTH, height))
+    longest = max((len(str(key.get_label())) for key in keys), default=0)
+    columns = max(1, int(WIDTH / (_KEY + _CHARACTER * longest)))
+    height += _LINE * (math.ceil(len(keys) / columns) + bool(of))
+    figure = Figure(figsize=(WIDTH, height))
     figure.suptitle(title, x=0.006, y=1 - 0.06 / height, ha="left", va="top")
     top = 1 - _TITLE / height
     if keys:
-        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top), "ncols": 4}
-        legend = figure.legend(handles=list(keys), **place)
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, top)}
+        look: dict[str, Any] = {"title": of or None, "alignment": "left", "ncols": columns}
+        legend = figure.legend(handles=list(keys), **place, **look)
         top = legend.get_window_extent().y0 / figure.bbox.height
     figure.set_layout_engine("constrained", rect=(0, 0, 1, top))
     return figure
@@ -104,10 +111,9 @@ def panels(figure: Figure, count: int, columns: int, share: str = "") -> list[Ax
     return axes[:count]
 
 
-def name_curves(axes: Axes, curves: Sequence[Artist], title: str = "") -> None:
+def name_curves(axes: Axes, curves: Sequence[Artist]) -> None:
     """Name curves right of the axes, in the given order."""
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    axes.legend(handles=list(curves), title=title or None, alignment="left", **place)
+    axes.legend(handles=list(curves), loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def write_rows(axes: Axes, labels: Sequence[str], figures: Sequence[str]) -> None:
@@ -243,19 +249,26 @@ def is_wide(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) > _LOG_FROM * min(values)
 
 
-def scale_x(axes: Axes, label: str, values: Sequence[float]) -> None:
-    """Label the horizontal axis, which is logarithmic if its values are best seen so."""
+def scale_x(axes: Axes, label: str, values: Sequence[float], ticks: int = _MOST_TICKS) -> None:
+    """Label the horizontal axis, which is logarithmic, with few ticks, if its values need it."""
     log = is_wide(values)
     axes.set_xlabel(label + (LOG if log else ""))
     if log:
         axes.set_xscale("log")
-        set_log_ticks(axes.xaxis, values)
+        set_log_ticks(axes.xaxis, values, ticks)
 
 
-def set_log_ticks(axis: Axis, values: Sequence[float]) -> None:
-    """Write plain numbers beside a logarithmic axis."""
-    has_few = max(values) < 10 * min(values)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if has_few else (1, 3)))
+def set_log_ticks(axis: Axis, values: Sequence[float], most: int = _MOST_TICKS) -> None:
+    """Write plain numbers beside a logarithmic axis: up to *most* round ones."""
+    low, high = min(values), max(values)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = [10.0**power for power in range(first, last + 1)]
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [power * digit for power in powers for digit in digits]
+        ticks = [tick for tick in ticks if low / 1.1 <= tick <= 1.1 * high]
+        if len(ticks) <= most:
+            break
+    axis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / most)]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:,.10g}")
 

@@ -240,6 +240,6 @@ def _to_settle(verdict: Verdict) -> str:
     shared = min(test.difference.n for test in verdict.compared)
     if shared < 2:  # noqa: PLR2004
         return "a second seed, at least" if shared else "seeds that both sides have"
-    if verdict.more_seeds is None:
+    if verdict.seeds is None:
         return "no number of seeds within reason"
-    return f"about {counted(verdict.more_seeds, 'more seed')}"
+    return f"about {counted(verdict.seeds, 'fresh seed')}"

@@ -209,7 +209,7 @@ def _group_section(
             f"{plain(group.title)}, best first{reference}",
             _rows(ranked, group, against, evidence.metric),
         ),
-        _variance(group, evidence.metric),
+        _variance(evidence, group),
         level=3,
     )
 
@@ -250,20 +250,19 @@ def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[
             )
 
 
-def _variance(group: Group, metric: str) -> Table | None:
-    rows = [
-        {
-            "source": code(component.source) if component.p is not None else component.source,
-            "share of variance": f"{component.share:.1%}",
-            "p": show_p(component.p),
-        }
-        for component in find_shares(group, metric)
-    ]
-    return table(
-        "Analysis of variance with seeds as blocks: p is corrected (Holm), and interactions of "
-        "three settings and more count as noise",
-        rows,
-    )
+def _variance(evidence: Evidence, group: Group) -> Table | None:
+    effects = {effect.setting: effect for effect in evidence.effects if effect.group == group.title}
+    rows = []
+    for component in find_shares(group, evidence.metric):
+        effect = effects.get(component.source)
+        rows.append(
+            {
+                "source": code(component.source) if effect else component.source,
+                "share of variance": f"{component.share:.1%}",
+                "p": bold_if(effect.is_significant, show_p(effect.p)) if effect else "",
+            }
+        )
+    return table("Shares in the variance of the results; p as in the table of all settings", rows)
 
 
 def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:

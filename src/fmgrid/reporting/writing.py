@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fmgrid.analysis.experiments import best_by_images, images_of
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import inconclusive_over_all
 from fmgrid.errors import InputError, StoreError
@@ -123,11 +124,13 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
     """Return the figures of a report for a script: effects, verdicts and what was left out."""
     open_verdicts = inconclusive_over_all(evidence.verdicts)
-    noise = evidence.study.noise(evidence.metric)
     return {
         "files": [str(path) for path in files],
         "metric": evidence.metric,
-        "noise": noise and asdict(noise),
+        "noise": {
+            images_of(ranked[0]): asdict(evidence.study.noise(evidence.metric, ranked[0]))
+            for ranked in best_by_images(evidence.study.configurations, evidence.metric)
+        },
         "effects": [
             {
                 **asdict(effect),
@@ -144,7 +147,7 @@ def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
                 "verdict_over_all": "INCONCLUSIVE" if verdict in open_verdicts else verdict.word,
                 "p_holm": verdict.p if verdict.is_tested else None,
                 "figures": deciding_figures(verdict),
-                "more_seeds": verdict.more_seeds,
+                "seeds": verdict.seeds,
                 "reason": verdict.reason,
                 "compared": [
                     {

@@ -129,7 +129,7 @@ class Store:
     def set_aside(self, run_name: str) -> Path:
         """Move a run's folder to the first free number in `ASIDE`; return its new path.
 
-        The same call continues an interrupted move. The event file is renamed, because
+        The same call continues an interrupted move. The event file is renamed first, because
         TensorBoard would still show it.
         """
         folder, aside = self.folder(run_name), self.root / ASIDE
@@ -137,13 +137,19 @@ class Store:
             _check_folder(folder)
             _check_folder(aside)
             aside.mkdir(exist_ok=True)
+            for path in list(folder.iterdir()):
+                if is_event_file(path.name):
+                    path.rename(folder / path.name.replace("tfevents", "aside"))
             candidates = (aside / f"{run_name}.{number}" for number in count(1))
             moved = next(path for path in candidates if may_move(folder, path))
             move_folder(folder, moved, last=f"{run_name}{_RESULTS}")
-            for path in list(moved.iterdir()):
-                if is_event_file(path.name):
-                    path.rename(moved / path.name.replace("tfevents", "aside"))
             return moved
+
+    def names_aside(self) -> list[str]:
+        """Return the names of the runs that were set aside."""
+        with suppress(OSError):
+            return [path.stem for path in (self.root / ASIDE).iterdir()]
+        return []
 
     def check_aside(self) -> None:
         """Raise `StoreError` if runs could not be set aside."""

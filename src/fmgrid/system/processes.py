@@ -308,7 +308,7 @@ def own_server() -> Iterator[None]:
     from multiprocessing import forkserver
 
     before = {name: getattr(forkserver, name) for name in _SERVER_NAMES}
-    server = forkserver.ForkServer()
+    server: Any = forkserver.ForkServer()
     vars(forkserver).update({name: getattr(server, name, server) for name in before})
     try:
         yield
@@ -317,7 +317,7 @@ def own_server() -> Iterator[None]:
         if pid := getattr(server, "_forkserver_pid", None):
             with contextlib.suppress(OSError):  # it has ended, or its socket was removed
                 os.kill(pid, signal.SIGKILL)
-                server._stop()  # type: ignore[attr-defined]
+                server._stop()
 
 
 def start_server() -> int | None:

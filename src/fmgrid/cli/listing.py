@@ -1,0 +1,334 @@
+"""`fmgrid list`: the experiments of a folder, each with its mean over seeds, best first.
+
+Experiments that different images judge are ranked apart. Those without a complete run come last.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from fmgrid.analysis.experiments import (
+    ExperimentRuns,
+    find_axes,
+    group_by,
+    images_of,
+    level_order,
+)
+from fmgrid.analysis.study import Study, to_study
+from fmgrid.cli.finding import split_name
+from fmgrid.cli.options import ListOptions
+from fmgrid.cli.output import print_json, say, warn
+from fmgrid.cli.showing import find_unfinished
+from fmgrid.cli.tables import count_fitting, print_rows
+from fmgrid.errors import InputError
+from fmgrid.grid.hypotheses import Experiments
+from fmgrid.hypotheses.language import ExpectationError, parse_selection
+from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.reporting.phrases import show_value
+from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
+from fmgrid.settings import SETTINGS, objection_to, show, value_at
+from fmgrid.words import counted, first_few, or_near_match, printable
+
+_NAMESAKES_SHOWN = 3
+_PARTS = ("mean", "low", "high")  # of a metric in CSV
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A configuration with its runs: a row of the table."""
+
+    experiment: ExperimentRuns
+    incomplete: Mapping[str, int]  # how many runs are not complete, by state
+
+    @property
+    def number(self) -> int:
+        """The complete runs, one per seed."""
+        return len(self.experiment.runs)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A property of entries, by which they can be sorted."""
+
+    name: str  # "accuracy", "n", "optimizer_args.momentum"
+    value: Callable[[Entry], Any]  # None where an entry has none
+    show: Callable[[Any], str] = str
+    is_largest_first: bool = False
+
+    def has_value(self, entry: Entry) -> bool:
+        """Tell whether an entry has a value here."""
+        return self.value(entry) is not None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Entries in their order, with the columns that are shown."""
+
+    metric: str
+    columns: Sequence[Column]  # all but the name
+    entries: Sequence[Entry]
+    tables: Sequence[Sequence[Entry]]  # by the images that judge them, and cut to the limit
+
+
+def list_experiments(options: ListOptions) -> None:
+    """Print the experiments of a folder as a table, or as JSON or CSV.
+
+    Raises `InputError` for a column or a condition that is none.
+    """
+    contents = read_runs(options.logdir)
+    study = to_study(contents, [])
+    warn(*contents.warnings, *study.uncounted)
+    listing = to_listing(_to_entries(study, contents, options.logdir), options)
+    if options.json:
+        rows = [_to_json(entry, listing.metric) for entry in chain(*listing.tables)]
+        print_json({"metric": listing.metric, "experiments": rows})
+    elif options.csv:
+        _print_csv(listing)
+    else:
+        _print_tables(listing, may_leave_out=options.columns is None)
+        _say_totals(listing)
+
+
+def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
+    """Return each configuration with a complete run, and after them all other experiments."""
+    incomplete: dict[str, Counter[str]] = defaultdict(Counter)
+    for run in study.failures:
+        incomplete[run.name][run.status or "unknown"] += 1
+    for folder, state in find_unfinished(contents, logdir).items():
+        incomplete[split_name(folder, study.experiments)[0]][state] += 1
+    for folder in contents.damaged:
+        incomplete[split_name(folder, study.experiments)[0]]["damaged"] += 1
+    entries = []
+    for experiment in study.configurations:
+        states = (incomplete.pop(name, Counter()) for name in experiment.names)
+        entries.append(Entry(experiment, sum(states, Counter())))
+    for name in sorted(incomplete, key=natural_order):
+        known = study.experiments.get(name, ExperimentRuns(name, {}, {}))
+        entries.append(Entry(known, incomplete[name]))
+    return entries
+
+
+def to_listing(entries: Sequence[Entry], options: ListOptions) -> Listing:
+    """Return the entries that the options choose, in their order."""
+    entries = _choose(entries, options.where or ())
+    has_accuracy = any(entry.experiment.series("accuracy") for entry in entries)
+    metric = "accuracy" if has_accuracy else "valid_loss"
+    if options.sort in RANKABLE:
+        metric = options.sort
+    axes = [axis.name for axis in find_axes(entry.experiment for entry in entries)]
+    sort = _find_column("--sort", options.sort or metric, entries, axes)
+    names = dict.fromkeys((metric, "n", "incomplete", sort.name, *axes, "weights", "seconds"))
+    if options.columns is not None:
+        names = dict.fromkeys(filter(None, map(str.strip, options.columns.split(","))))
+    columns = [_find_column("--columns", name, entries, axes) for name in names if name != "name"]
+    if options.columns is None:
+        columns = [column for column in columns if any(map(column.has_value, entries))]
+    ranked, others = _in_order(entries, sort, reverse=options.reverse)
+    tables = group_by(ranked, lambda entry: entry.experiment.images_for(metric))
+    tables.sort(key=len, reverse=True)
+    if len(tables) > 1:
+        tables.append(others)
+    else:
+        tables = [[*ranked, *others]]
+    return Listing(metric, columns, entries, [table[: options.limit] for table in tables if table])
+
+
+def _choose(entries: Sequence[Entry], conditions: Sequence[str]) -> Sequence[Entry]:
+    """Return the entries for which all conditions hold, by any of their names."""
+    by_name = {
+        name: entry.experiment.settings for entry in entries for name in entry.experiment.names
+    }
+    named, chosen = Experiments(by_name), set(by_name)
+    for text in conditions:
+        try:
+            chosen &= set(named.select(parse_selection(text)))
+        except ExpectationError as error:
+            raise InputError.at(f"--where {printable(text, 80)}", str(error)) from error
+    if entries and not chosen:
+        place = " ".join(f"--where {printable(text, 80)}" for text in conditions)
+        raise InputError.at(place, "no experiment has all of this at once; write fewer conditions")
+    return [entry for entry in entries if not chosen.isdisjoint(entry.experiment.names)]
+
+
+def _in_order(
+    entries: Sequence[Entry], column: Column, *, reverse: bool
+) -> tuple[list[Entry], list[Entry]]:
+    """Return those with a complete run, by a column, and all others.
+
+    Those that have nothing in the column are the last of the first.
+    """
+    named = sorted(entries, key=lambda entry: natural_order(entry.experiment.name))
+    complete = [entry for entry in named if entry.number]
+    ranked = sorted(
+        filter(column.has_value, complete),
+        key=lambda entry: level_order(column.value(entry)),
+        reverse=column.is_largest_first != reverse,
+    )
+    missing = [entry for entry in complete if not column.has_value(entry)]
+    return [*ranked, *missing], [entry for entry in named if not entry.number]
+
+
+# Columns
+
+_OTHER_COLUMNS: Mapping[str, Column] = {
+    column.name: column
+    for column in (
+        Column("name", lambda entry: entry.experiment.name),
+        Column("n", lambda entry: entry.number, is_largest_first=True),
+        Column("seconds", lambda entry: entry.experiment.seconds, "{:.1f}".format),
+        Column("incomplete", lambda entry: _describe(entry.incomplete)),
+        Column("other_names", lambda entry: " ".join(entry.experiment.other_names) or None),
+        Column("images", lambda entry: images_of(entry.experiment)),
+    )
+}
+
+
+def _find_column(
+    option: str, name: str, entries: Sequence[Entry], axes: Sequence[str] = ()
+) -> Column:
+    """Return a column by its name. Raises `InputError` if there is none, with a near match."""
+    if name in METRICS:
+        return _metric_column(name)
+    if name in _OTHER_COLUMNS:
+        return _OTHER_COLUMNS[name]
+    keys = name.split(".")
+    column = Column(name, lambda entry: value_at(entry.experiment.settings, keys), show)
+    objection = objection_to(keys)
+    is_known = objection is None and (len(keys) == 1 or any(map(column.has_value, entries)))
+    if name in axes or is_known:
+        return column
+    if objection is None or keys[0] not in SETTINGS:
+        meant = (setting for setting in SETTINGS if name.casefold() in SETTINGS[setting].aliases)
+        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *_arguments(entries), "depth"}
+        objection = f"no such column{or_near_match(next(meant, name), known, 'there are')}"
+    raise InputError.at(f"{option} {printable(name, 80)}", objection)
+
+
+def _metric_column(name: str) -> Column:
+    if name in RANKABLE:
+        return Column(
+            name,
+            lambda entry: entry.experiment.mean(name),
+            lambda mean: show_value(mean, name),
+            is_largest_first=METRICS[name].is_fraction,
+        )
+    return Column(name, lambda entry: _count(entry.experiment.mean(name)), "{:,}".format)
+
+
+def _count(mean: float | None) -> float | None:
+    """Return the mean of counts, of which most are the same for all seeds, to a tenth."""
+    return None if mean is None else int(mean) if mean.is_integer() else round(mean, 1)
+
+
+def _arguments(entries: Sequence[Entry]) -> set[str]:
+    """Return the arguments that some experiment has, such as "optimizer_args.momentum"."""
+    return {
+        f"{setting}.{key}"
+        for entry in entries
+        for setting, value in entry.experiment.settings.items()
+        if isinstance(value, Mapping)
+        for key in value
+    }
+
+
+def _describe(incomplete: Mapping[str, int]) -> str | None:
+    return ", ".join(f"{number:,} {state}" for state, number in sorted(incomplete.items())) or None
+
+
+# Output
+
+
+def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
+    """Print the tables, which say what judges their experiments where there are several."""
+    left_out: dict[str, None] = {}
+    for number, table in enumerate(listing.tables):
+        if len(listing.tables) > 1:
+            images = images_of(table[0].experiment, listing.metric)
+            title = f"scored on {images}" if table[0].number else "without a complete run"
+            print("\n" * (number > 0) + title)
+        names = [entry.experiment.name for entry in table]
+        cells = [names, *(_to_cells(column, table) for column in listing.columns)]
+        head = ["experiment", *map(_to_title, listing.columns)]
+        rows = [*zip(*cells, strict=True)]
+        fitting = max(2, count_fitting(head, rows)) if may_leave_out else len(head)
+        left_out |= {column.name: None for column in listing.columns[fitting - 1 :]}
+        print_rows(head[:fitting], [row[:fitting] for row in rows], names)
+    if left_out:
+        say(f"left out, as the terminal is narrow: {', '.join(left_out)}; --columns shows them")
+
+
+def _to_title(column: Column) -> str:
+    return f"{column.name} ±95%" if column.name in RANKABLE else column.name
+
+
+def _to_cells(column: Column, entries: Sequence[Entry]) -> list[str]:
+    """Return the cells of a column; those of a metric have half of its interval, too."""
+    if column.name in RANKABLE:
+        return [_to_cell(entry, column.name) for entry in entries]
+    values = map(column.value, entries)
+    return ["" if value is None else column.show(value) for value in values]
+
+
+def _to_cell(entry: Entry, metric: str) -> str:
+    """Write a mean with half of its interval, as 83.17% ±0.64, and how many runs have it."""
+    estimate = entry.experiment.estimate(metric)
+    if estimate is None:
+        return ""
+    text = show_value(estimate.mean, metric)
+    if estimate.low is not None and estimate.high is not None:
+        # One bound may be cut off at 0 or 100 %.
+        half = max(estimate.mean - estimate.low, estimate.high - estimate.mean)
+        text += f" ±{show_value(half, metric).removesuffix('%')}"
+    return text if estimate.n == entry.number else f"{text} ({estimate.n} of {entry.number})"
+
+
+def _say_totals(listing: Listing) -> None:
+    if not listing.entries:
+        say("no runs; fmgrid run trains some")
+        return
+    number = len(listing.entries)
+    parts = [counted(number, "experiment")]
+    if (printed := sum(map(len, listing.tables))) < number:
+        parts.append(f"{printed:,} shown")
+    say(", ".join(parts))
+    namesakes = [entry.experiment for entry in listing.entries if entry.experiment.other_names]
+    for experiment in namesakes[:_NAMESAKES_SHOWN]:
+        say(f"{experiment.name} is also {first_few(experiment.other_names)}")
+    if (more := len(namesakes) - _NAMESAKES_SHOWN) > 0:
+        say(f"{more:,} more have several names; --columns other_names shows them")
+
+
+def _print_csv(listing: Listing) -> None:
+    """Print the rows with figures as they were computed."""
+    rows = []
+    for entry in chain(*listing.tables):
+        row = {"name": entry.experiment.name}
+        for column in listing.columns:
+            row |= _to_values(column, entry)
+        rows.append(row)
+    print(to_csv(rows, tuple(rows[0]) if rows else ("name",)), end="")
+
+
+def _to_values(column: Column, entry: Entry) -> dict[str, Any]:
+    if column.name not in RANKABLE:
+        return {column.name: column.value(entry)}
+    estimate = entry.experiment.estimate(column.name)
+    return {f"{column.name}_{part}": getattr(estimate, part, None) for part in _PARTS}
+
+
+def _to_json(entry: Entry, metric: str) -> dict[str, Any]:
+    experiment = entry.experiment
+    estimates = {name: experiment.estimate(name) for name in METRICS}
+    return {
+        "name": experiment.name,
+        "other_names": experiment.other_names,
+        "images": images_of(experiment, metric),
+        "n": entry.number,
+        "incomplete": entry.incomplete,
+        "seconds": experiment.seconds,
+        "settings": experiment.settings,
+        "metrics": {name: asdict(mean) for name, mean in estimates.items() if mean},
+    }
