@@ -68,6 +68,9 @@ def outcome(run: fmgrid.Run) -> str:
     return run.failure.message if run.failure else run.status
 
 
+losses = [epoch.valid_loss for epoch in fmgrid.show("w16").history]
+
+
 try:
     fmgrid.history("nowhere")
 except fmgrid.InputError as error:
@@ -395,7 +398,15 @@ def test_a_folder_that_is_not_there_is_a_mistake() -> None:
             function("nowhere")
 
 
-# compare and report
+# show, compare and report
+
+
+def test_a_run_that_failed_is_shown_with_its_reason() -> None:
+    failed = make_run(Experiment(name="a"), status="failed", failure=Failure(message="out of luck"))
+    save(Path("logs"), failed)
+    assert fmgrid.show("a", logdir="logs") == failed
+    with pytest.raises(fmgrid.InputError, match="no such run in logs; there are a"):
+        fmgrid.show("zzz", logdir="logs")
 
 
 def test_a_comparison_shows_its_figures_and_gives_them_as_values() -> None:

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command import ROOT
 from fmgrid.analysis.comparisons import compare_published
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
@@ -137,6 +138,16 @@ def names(contents: Contents) -> list[str]:
 def test_the_columns_are_the_documented_ones_in_their_order(tmp_path: Path) -> None:
     save(tmp_path, run_of("mlp"))
     assert csv_of(tmp_path).splitlines()[0] == HEADER == ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("experiment_summary.csv", COLUMNS), ("by_experiment.csv", EXPERIMENT_COLUMNS)],
+)
+def test_tables_begin_with_the_columns_of_version_0_1(name: str, columns: tuple[str, ...]) -> None:
+    with (ROOT / "docs" / "replication" / name).open() as table:
+        old = table.readline().rstrip().split(",")
+    assert list(columns[: len(old)]) == old
 
 
 def test_an_empty_folder_gives_a_table_of_columns(tmp_path: Path) -> None:

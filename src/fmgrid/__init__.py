@@ -58,6 +58,7 @@ __all__ = [
     "load",
     "report",
     "run",
+    "show",
 ]
 
 
@@ -194,6 +195,20 @@ def run(
     )
     outcome = run_and_tell(options, Policy(replace, retry_failed))
     return table_of(outcome.runs, options.logdir)
+
+
+def show(name: str, *, logdir: "AnyPath" = "modellogs") -> "Run":
+    """Return one run with its settings, epochs, software, and the reason why it failed.
+
+    It is given by its name or folder. The name of an experiment means the run of seed 0.
+
+    >>> run = fmgrid.show("w16_s1")
+    >>> run.experiment.seed, run.status, len(run.history), run.failure
+    (1, 'complete', 2, None)
+    """
+    from fmgrid.cli.finding import find_run
+
+    return find_run(name, _path(logdir))
 
 
 def compare(first: str, second: str, *, logdir: "AnyPath" = "modellogs") -> "Comparison":

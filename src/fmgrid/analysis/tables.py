@@ -54,11 +54,11 @@ def load_epochs(logdir: Path, warn: Callable[[str], None]) -> "pd.DataFrame":
     contents = summary.read_runs(logdir, with_history=True)
     runs = to_table(contents.runs, _read_groups(logdir, contents, warn))
     runs = runs.rename(columns={"learning_rate": "initial_learning_rate"})
-    measured = {*summary.HISTORY_COLUMNS, *metrics.COLUMNS, "trained_as", "error", "started"}
-    settings = runs[[column for column in runs.columns if column not in measured]]
+    left_out = {*summary.HISTORY_COLUMNS, *metrics.COLUMNS, "trained_as", "error", "started"}
+    runs = runs[[column for column in runs.columns if column not in left_out]]
     epochs = _to_frame(summary.to_history_rows(contents.runs), summary.HISTORY_COLUMNS)
-    of_epoch = settings.index.repeat([len(run.history) for run in contents.runs])
-    return pd.concat([epochs, settings.loc[of_epoch].reset_index(drop=True)], axis=1)
+    run_of_epoch = runs.index.repeat([len(run.history) for run in contents.runs])
+    return pd.concat([epochs, runs.loc[run_of_epoch].reset_index(drop=True)], axis=1)
 
 
 def table_of(runs: Iterable[Run], logdir: Path) -> "pd.DataFrame":

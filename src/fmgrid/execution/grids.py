@@ -90,8 +90,8 @@ def run_grids(request: Request, listener: Listener) -> tuple[Agenda, list[Run]]:
         try:
             with own_environment():
                 return agenda, _run_all(agenda, request, listener)
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(_count_done(plan, store)) from error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_count_done(plan, store)) from None
 
 
 def _note_afterwards(plan: Plan, store: Store, listener: Listener) -> None:

@@ -195,12 +195,12 @@ class Processes:
         os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch, _SERVER_LOG))
         has_server = "forkserver" in multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if has_server else "spawn")
-        self._resources.enter_context(own_server())
-        if has_server:
-            self._context.set_forkserver_preload(list(self.preload))
         try:
+            self._resources.enter_context(own_server())
+            if has_server:
+                self._context.set_forkserver_preload(list(self.preload))
             self._ensure_server()
-        except RefusedError:
+        except BaseException:  # an interrupt, too
             self._resources.close()
             raise
         return self
