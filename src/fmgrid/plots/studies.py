@@ -100,7 +100,8 @@ def _effect_label(effect: Effect, room: int, *, has_namesakes: bool) -> str:
     levels = [show(effect.best), show(effect.worst)]
     if effect.is_interaction or of_each < min(_LEGIBLE, max(map(len, levels))):
         return label + group
-    return f"{label}: {' over '.join(style.to_labels(levels, of_each).values())}{group}"
+    labels = style.to_labels(levels, of_each)
+    return f"{label}: {' over '.join(labels[level] for level in levels)}{group}"
 
 
 def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
