@@ -341,7 +341,7 @@ class Group:
         cells, one_by_one = math.prod(counts), 1 + sum(count - 1 for count in counts)
         if cells == len(self.members):
             return "factorial"
-        has_most = max(cells / 2, one_by_one) < len(self.members)
+        has_most = max(cells / 2, one_by_one) < len(self.members) < cells
         return "incomplete" if has_most else "irregular"
 
     def by_level(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
@@ -408,8 +408,8 @@ def _tie(axes: tuple[Axis, ...], members: Iterable[ExperimentRuns]) -> Axis:
 def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
     if axis.tied:
-        levels = (level_of(experiment, each) for each in axis.tied)
-        return " + ".join(show(level) for level in levels if level is not None)
+        levels = ((each.name.partition(".")[2], level_of(experiment, each)) for each in axis.tied)
+        return " + ".join(f"{key} {show(x)}".lstrip() for key, x in levels if x is not None)
     value = value_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
