@@ -78,11 +78,15 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
     finished: Path,
 ) -> None:
     lines = (finished.parent / "stderr").read_text().splitlines()
-    first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
+    first, *runs, last, best, held_out, hint = [
+        line for line in lines if "fmgrid's own files" not in line
+    ]
     assert first.startswith("6 runs, 5 to train, 1 part of another's training, about ")
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
-    assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")
+    assert last == "6 of 6 runs complete in modellogs"
+    assert best.startswith("best of one run each on the test images of fashion-mnist-sample: tiny_")
+    assert held_out.startswith("one run on 500 images of fashion-mnist-sample held out: tiny_held")
     assert hint == "next: fmgrid summarize modellogs && fmgrid report modellogs"
 
 
