@@ -16,6 +16,7 @@ from fmgrid.analysis.experiments import (
     group_by,
     images_of,
     level_order,
+    main_metric,
 )
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.cli.finding import split_name
@@ -64,7 +65,7 @@ class Property:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Tables:
     """Entries in their order, with the columns that are shown."""
 
     metric: str
@@ -81,15 +82,15 @@ def list_experiments(options: ListOptions) -> None:
     contents = read_runs(options.logdir)
     study = to_study(contents, [])
     warn(*contents.warnings, *study.uncounted)
-    ranking = to_ranking(_to_entries(study, contents, options.logdir), options)
+    listed = to_tables(_to_entries(study, contents, options.logdir), options)
     if options.json:
-        rows = [_to_json(entry, ranking.metric) for entry in chain(*ranking.tables)]
-        print_json({"metric": ranking.metric, "experiments": rows})
+        rows = [_to_json(entry, listed.metric) for entry in chain(*listed.tables)]
+        print_json({"metric": listed.metric, "experiments": rows})
     elif options.csv:
-        _print_csv(ranking)
+        _print_csv(listed)
     else:
-        _print_tables(ranking, may_leave_out=options.columns is None)
-        _say_totals(ranking)
+        _print_tables(listed, may_leave_out=options.columns is None)
+        _say_totals(listed)
 
 
 def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
@@ -111,11 +112,10 @@ def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
     return entries
 
 
-def to_ranking(entries: Sequence[Entry], options: ListOptions) -> Ranking:
+def to_tables(entries: Sequence[Entry], options: ListOptions) -> Tables:
     """Return the entries that the options choose, in their order."""
     entries = _choose(entries, options.where or ())
-    has_accuracy = any(entry.experiment.series("accuracy") for entry in entries)
-    metric = "accuracy" if has_accuracy else "valid_loss"
+    metric = main_metric(entry.experiment for entry in entries)
     if options.sort in RANKABLE:
         metric = options.sort
     axes = [axis.name for axis in find_axes(entry.experiment for entry in entries)]
@@ -133,7 +133,7 @@ def to_ranking(entries: Sequence[Entry], options: ListOptions) -> Ranking:
         tables.append(others)
     else:
         tables = [[*ranked, *others]]
-    return Ranking(metric, columns, entries, [table[: options.limit] for table in tables if table])
+    return Tables(metric, columns, entries, [table[: options.limit] for table in tables if table])
 
 
 def _choose(entries: Sequence[Entry], conditions: Sequence[str]) -> Sequence[Entry]:
@@ -241,20 +241,20 @@ def _describe(incomplete: Mapping[str, int]) -> str | None:
 # Output
 
 
-def _print_tables(ranking: Ranking, *, may_leave_out: bool) -> None:
+def _print_tables(listed: Tables, *, may_leave_out: bool) -> None:
     """Print the tables, which say what judges their experiments where there are several."""
     left_out: dict[str, None] = {}
-    for number, table in enumerate(ranking.tables):
-        if len(ranking.tables) > 1:
-            images = images_of(table[0].experiment, ranking.metric)
+    for number, table in enumerate(listed.tables):
+        if len(listed.tables) > 1:
+            images = images_of(table[0].experiment, listed.metric)
             title = f"scored on {images}" if table[0].number else "without a complete run"
             print("\n" * (number > 0) + printable(title))
         names = [entry.experiment.name for entry in table]
-        cells = [names, *(_to_cells(column, table) for column in ranking.columns)]
-        head = ["experiment", *map(_to_title, ranking.columns)]
+        cells = [names, *(_to_cells(column, table) for column in listed.columns)]
+        head = ["experiment", *map(_to_title, listed.columns)]
         rows = [*zip(*cells, strict=True)]
         fitting = max(2, count_fitting(head, rows)) if may_leave_out else len(head)
-        left_out |= {column.name: None for column in ranking.columns[fitting - 1 :]}
+        left_out |= {column.name: None for column in listed.columns[fitting - 1 :]}
         print_rows(head[:fitting], [row[:fitting] for row in rows], names)
     if left_out:
         say(f"left out, as the terminal is narrow: {', '.join(left_out)}; --columns shows them")
@@ -285,28 +285,28 @@ def _to_cell(entry: Entry, metric: str) -> str:
     return text if estimate.n == entry.number else f"{text} ({estimate.n} of {entry.number})"
 
 
-def _say_totals(ranking: Ranking) -> None:
-    if not ranking.entries:
+def _say_totals(listed: Tables) -> None:
+    if not listed.entries:
         say("no runs; fmgrid run trains some")
         return
-    number = len(ranking.entries)
+    number = len(listed.entries)
     parts = [counted(number, "experiment")]
-    if (printed := sum(map(len, ranking.tables))) < number:
+    if (printed := sum(map(len, listed.tables))) < number:
         parts.append(f"{printed:,} shown")
     say(", ".join(parts))
-    namesakes = [entry.experiment for entry in ranking.entries if entry.experiment.other_names]
+    namesakes = [entry.experiment for entry in listed.entries if entry.experiment.other_names]
     for experiment in namesakes[:_NAMESAKES_SHOWN]:
         say(f"{experiment.name} is also {first_few(experiment.other_names)}")
     if (more := len(namesakes) - _NAMESAKES_SHOWN) > 0:
         say(f"{more:,} more have several names; --columns other_names shows them")
 
 
-def _print_csv(ranking: Ranking) -> None:
+def _print_csv(listed: Tables) -> None:
     """Print the rows with figures as they were computed."""
     rows = []
-    for entry in chain(*ranking.tables):
+    for entry in chain(*listed.tables):
         row = {"name": entry.experiment.name}
-        for column in ranking.columns:
+        for column in listed.columns:
             row |= _to_values(column, entry)
         rows.append(row)
     print(to_csv(rows, tuple(rows[0]) if rows else ("name",)), end="")
