@@ -195,6 +195,12 @@ def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[Exper
     return neighbours
 
 
+def main_metric(members: Iterable[ExperimentRuns]) -> str:
+    """Return the metric that ranks experiments: accuracy, or valid_loss where no run has one."""
+    has_accuracy = any(member.series("accuracy") for member in members)
+    return "accuracy" if has_accuracy else "valid_loss"
+
+
 def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     sign = -1 if METRICS[metric].is_higher_better else 1

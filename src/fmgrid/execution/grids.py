@@ -119,7 +119,8 @@ def set_aside(items: Sequence[AgendaItem], store: Store, warn: Callable[[str], N
     try:
         for item in items:
             reason = item.state, item.note if item.state == "changed" else ""
-            moved[reason].append((item, store.set_aside(item.experiment.run_name)))
+            folder = store.set_aside(item.experiment.run_name)
+            moved[reason].append((item, folder))
     finally:
         for pairs in moved.values():
             names = [item.experiment.run_name for item, _ in pairs]
