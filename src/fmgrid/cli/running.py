@@ -210,7 +210,7 @@ def _run_all(
     workers = min(workers, len(agenda.trainings))
     if workers > (most_workers := workers_for(available)):
         workers = most_workers
-        warn(f"{format_bytes(available)} of memory are room for {counted(workers, 'worker')} only")
+        warn(f"{format_bytes(available)} of memory leaves room for {counted(workers, 'worker')}")
     if timeouts and not workers and agenda.trainings:
         warn("time limits are not kept with -j 0: nobody could end fmgrid's own process")
     options.inform(describe_work(agenda, workers))
