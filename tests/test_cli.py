@@ -346,16 +346,16 @@ def test_a_name_of_two_lines_is_told_on_one(finished: Path) -> None:
     assert told == "a\\u000ab.csv: 5 runs"
 
 
-@pytest.mark.parametrize("command", ["summarize", "status", "report"])
+@pytest.mark.parametrize("command", ["summarize", "list", "status", "report"])
 def test_a_log_folder_without_a_name_is_not_this_one(command: str) -> None:
     done = fmgrid(command, "")
     assert done.returncode == 2
     assert "it is empty; name a file or a folder" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["summarize", "status", "show"])
+@pytest.mark.parametrize("command", ["summarize", "list", "status", "show", "remove"])
 def test_a_folder_that_is_not_there_is_named(command: str) -> None:
-    words = ["x", "--logdir", "nowhere"] if command == "show" else ["nowhere"]
+    words = ["x", "--logdir", "nowhere"] if command in ("show", "remove") else ["nowhere"]
     done = fmgrid(command, *words)
     assert done.returncode == 2
     assert "nowhere" in done.stderr
@@ -705,7 +705,13 @@ def test_shells_are_offered_completion() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["plan", str(TINY)], ["status", "."], ["summarize", ".", "-o", "-"]],
+    [
+        ["--help"],
+        ["plan", str(TINY)],
+        ["status", "."],
+        ["list", "."],
+        ["summarize", ".", "-o", "-"],
+    ],
     ids=" ".join,
 )
 def test_commands_that_do_not_train_start_without_the_heavy_libraries(words: list[str]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from command import QUICK, Call, write
 from fmgrid.analysis.comparisons import compare_with, find_winners
 from fmgrid.analysis.effects import find_effects, find_shares
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import best_first, rank_runs
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
@@ -27,11 +28,11 @@ from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
 from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.reporting import weigh
-from fmgrid.reporting.overview import luck_section, summary_section
+from fmgrid.reporting.overview import luck_sections, summary_section
 from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, row, rows, run_of, study_of
+from made_up_studies import Row, evidence_of, row, rows, run_of, study_of
 from test_questions import stated
 
 
@@ -41,8 +42,9 @@ def said(*sections: Section | None) -> str:
     return to_markdown(document).replace("`", "")
 
 
-def winners_in(section: Section | None) -> list[tuple[str, str]]:
-    """Return the seeds in a section's table, each with the experiments that are best with it."""
+def winners_in(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return the seeds in a report's table, each with the experiments that are best with it."""
+    (section,) = luck_sections(evidence, {})
     return re.findall(r"^\| +(\d) \| (.*?) *\|$", said(section), re.MULTILINE)
 
 
@@ -76,7 +78,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         )
     )
     evidence = weigh(study)
-    shown = rows_of(plot_winners(study))
+    shown = rows_of(plot_winners(evidence_of(study)))
     winners = find_winners(study)
     if shown:
         assert winners
@@ -84,8 +86,8 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         assert won <= set(shown)
         if len(winners.seeds) > 1:
             by_seed = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
-            assert winners_in(luck_section(evidence, {})) == by_seed
-    ranking = rows_of(plot_experiments(study))
+            assert winners_in(evidence) == by_seed
+    ranking = rows_of(plot_experiments(evidence_of(study)))
     best = [ranking[at + 1] for at, row in enumerate(ranking) if row.startswith("on ")]
     named = re.findall(r"Best mean.*?\*\*: (\w+),", said(summary_section(evidence, {})))
     assert named == (best or ranking[:1])
@@ -99,8 +101,8 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
             *rows("w32", [0.9] * 3, epochs=2),
         ]
     )
-    assert winners_in(luck_section(weigh(study), {})) == [(seed, "w32") for seed in "012"]
-    plot = plot_winners(study)
+    assert winners_in(weigh(study)) == [(seed, "w32") for seed in "012"]
+    plot = plot_winners(evidence_of(study))
     assert plot
     assert rows_of(plot)[0] == "w32"
     assert "best mean over 3 seeds. 3 more seeds left out." in plot.caption
@@ -215,7 +217,7 @@ def grid_of_images() -> Study:
 
 def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() -> None:
     study = grid_of_images()
-    assert {one.group for one in draw_all(study, [])} == {None}
+    assert {one.group for one in draw_all(evidence_of(study, []))} == {None}
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
@@ -225,7 +227,7 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
 
 
 def test_a_ranking_keeps_experiments_that_different_images_judge_apart() -> None:
-    shown = rows_of(plot_experiments(study_of(mixed())))
+    shown = rows_of(plot_experiments(evidence_of(study_of(mixed()))))
     assert shown == ["on 400 images held out:", "b", "on the test images:", "a"]
 
 
@@ -384,7 +386,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     )
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
-    assert rows_of(plot_experiments(study))[0] == first
+    assert rows_of(plot_experiments(evidence_of(study)))[0] == first
     assert [one.name for one in best_first(study.groups[0].members, "accuracy")][-2:] == [
         last,
         "low",
@@ -399,16 +401,16 @@ def test_equal_figures_are_told_as_equal() -> None:
         one for number in (1, 2, 3) for one in rows(f"e{number}", [0.5, 0.6], epochs=number)
     )
     evidence = weigh(study)
-    assert winners_in(luck_section(evidence, {})) == [(seed, "e1, e2, e3") for seed in "01"]
-    assert rows_of(plot_winners(study)) == ["e1", "e2", "e3"]
+    assert winners_in(evidence) == [(seed, "e1, e2, e3") for seed in "01"]
+    assert rows_of(plot_winners(evidence_of(study))) == ["e1", "e2", "e3"]
 
 
 def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
     study = study_of(
         one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
     )
-    assert winners_in(luck_section(weigh(study), {})) == [("0", "a, bb"), ("1", "a")]
-    assert rows_of(plot_winners(study))[:2] == ["a", "bb"]
+    assert winners_in(weigh(study)) == [("0", "a, bb"), ("1", "a")]
+    assert rows_of(plot_winners(evidence_of(study)))[:2] == ["a", "bb"]
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:

@@ -297,6 +297,13 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
     return levels
 
 
+def corrected_by_holm(differences: Sequence[Difference]) -> list[tuple[Difference, float]]:
+    """Return differences with their corrected p values, and intervals that agree with them."""
+    p_values = [difference.p for difference in differences]
+    corrected = zip(differences, holm(p_values), holm_levels(p_values), strict=True)
+    return [(difference.widened(1 - level), p) for difference, p, level in corrected]
+
+
 def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | None:
     """Return the seeds with which an effect of this size is significant in 80 % of cases.
 
