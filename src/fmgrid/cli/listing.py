@@ -298,7 +298,7 @@ def _say_totals(listed: Tables) -> None:
     for experiment in namesakes[:_NAMESAKES_SHOWN]:
         say(f"{experiment.name} is also {first_few(experiment.other_names)}")
     if (more := len(namesakes) - _NAMESAKES_SHOWN) > 0:
-        say(f"{more:,} more have several names; --columns other_names shows them")
+        say(f"{more:,} more with several names; --columns other_names shows them")
 
 
 def _print_csv(listed: Tables) -> None:

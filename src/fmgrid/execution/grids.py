@@ -195,7 +195,7 @@ def _count_workers(agenda: Agenda, request: Request, memory: int, listener: List
     workers = min(request.workers, len(agenda.trainings))
     if workers > (most_workers := workers_for(memory)):
         workers = most_workers
-        room = f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only"
+        room = f"{format_bytes(memory)} of memory leaves room for {counted(workers, 'worker')}"
         listener.warn(room)
     return workers
 

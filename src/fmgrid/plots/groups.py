@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 
 from fmgrid.analysis.effects import EpochMean, epoch_means, level_means
 from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, best_first, level_of
-from fmgrid.analysis.statistics import Estimate, estimate
+from fmgrid.analysis.statistics import Estimate, estimate, without_rounding
 from fmgrid.plots import style
 from fmgrid.plots.style import LOG, METRIC, to_label, to_labels
 from fmgrid.settings import show
@@ -59,13 +59,14 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
     grid = style.panels(figure, len(maps), across, share="xy")
     means = [mean for member in group.members if (mean := member.estimate(METRIC))]
     norm = _add_colours(figure, grid, [100 * mean.mean for mean in means])
-    best = max(mean.mean for mean in means)
+    highest = without_rounding(max(mean.mean for mean in means))
     for axes, (plane, members) in zip(grid, maps, strict=True):
         for member in members:
             x = column.levels.index(level_of(member, column))
             y = row.levels.index(level_of(member, row))
             _draw_cell(axes, (x, y), member, norm, lines)
-            if member.mean(METRIC) == best:
+            accuracy = member.mean(METRIC)
+            if accuracy is not None and without_rounding(accuracy) == highest:
                 _draw_frame(axes, (x, y))
         axes.set_title(to_label(plane, 40))
         axes.set(xlim=(-0.5, len(column.levels) - 0.5), ylim=(-0.5, len(row.levels) - 0.5))
