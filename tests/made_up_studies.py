@@ -1,8 +1,11 @@
 """Studies that were never trained, put in order as those that were: runs, then `to_study`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.evidence import Evidence, weigh
 from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
@@ -58,6 +61,12 @@ def study_of(
     rows: Iterable[Row | StoredRun], asked: Sequence[GridRecord] = (), **rest: Any
 ) -> Study:
     return to_study(Contents(list(map(run_of, rows)), **rest), asked)
+
+
+def evidence_of(study: Study, effects: Sequence[Effect] | None = None) -> Evidence:
+    """Return what a study shows, with other effects than its own if they are given."""
+    evidence = weigh(study)
+    return evidence if effects is None else replace(evidence, effects=effects)
 
 
 def members(**settings_by_name: Mapping[str, Any]) -> list[ExperimentRuns]:

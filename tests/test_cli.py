@@ -78,11 +78,15 @@ def test_a_pipe_gets_one_line_per_finished_run_and_nothing_of_other_libraries(
     finished: Path,
 ) -> None:
     lines = (finished.parent / "stderr").read_text().splitlines()
-    first, *runs, last, hint = [line for line in lines if "fmgrid's own files" not in line]
+    first, *runs, last, best, held_out, hint = [
+        line for line in lines if "fmgrid's own files" not in line
+    ]
     assert first.startswith("6 runs, 5 to train, 1 part of another's training, about ")
     assert [line[:5] for line in runs] == [f"[{n}/6]" for n in range(1, 7)]
     assert sorted(line.split()[1].rstrip(":") for line in runs) == NAMES
-    assert last.startswith("6 of 6 runs complete in modellogs; best: tiny_")
+    assert last == "6 of 6 runs complete in modellogs"
+    assert best.startswith("best of one run each on the test images of fashion-mnist-sample: tiny_")
+    assert held_out.startswith("one run on 500 images of fashion-mnist-sample held out: tiny_held")
     assert hint == "next: fmgrid summarize modellogs && fmgrid report modellogs"
 
 
@@ -342,16 +346,16 @@ def test_a_name_of_two_lines_is_told_on_one(finished: Path) -> None:
     assert told == "a\\u000ab.csv: 5 runs"
 
 
-@pytest.mark.parametrize("command", ["summarize", "status", "report"])
+@pytest.mark.parametrize("command", ["summarize", "list", "status", "report"])
 def test_a_log_folder_without_a_name_is_not_this_one(command: str) -> None:
     done = fmgrid(command, "")
     assert done.returncode == 2
     assert "it is empty; name a file or a folder" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["summarize", "status", "show"])
+@pytest.mark.parametrize("command", ["summarize", "list", "status", "show", "remove"])
 def test_a_folder_that_is_not_there_is_named(command: str) -> None:
-    words = ["x", "--logdir", "nowhere"] if command == "show" else ["nowhere"]
+    words = ["x", "--logdir", "nowhere"] if command in ("show", "remove") else ["nowhere"]
     done = fmgrid(command, *words)
     assert done.returncode == 2
     assert "nowhere" in done.stderr
@@ -701,7 +705,13 @@ def test_shells_are_offered_completion() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["plan", str(TINY)], ["status", "."], ["summarize", ".", "-o", "-"]],
+    [
+        ["--help"],
+        ["plan", str(TINY)],
+        ["status", "."],
+        ["list", "."],
+        ["summarize", ".", "-o", "-"],
+    ],
     ids=" ".join,
 )
 def test_commands_that_do_not_train_start_without_the_heavy_libraries(words: list[str]) -> None:

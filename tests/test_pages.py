@@ -330,6 +330,13 @@ def test_a_caption_is_all_in_italics_whatever_is_emphasized_in_it(caption: str) 
 # The pictures
 
 
+def test_a_picture_is_as_wide_as_the_page_at_most_and_never_scrolls() -> None:
+    document = page(Section("x", (Picture("loss", "title", "", drawn("lines")),)))
+    assert only(parse(document), ".//{*}figure/{*}svg") is not None
+    assert re.search(r"svg {[^}]* max-width: 100%;", to_html(document))
+    assert not re.search(r"svg {[^}]*min-width", to_html(document))
+
+
 @pytest.mark.parametrize("kind", ["lines", "cells"])
 def test_a_picture_takes_the_pages_colour_and_width_and_has_a_name(kind: str) -> None:
     picture = Picture("loss", 'A "title" <of it>', "", drawn(kind))

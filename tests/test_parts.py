@@ -1,10 +1,13 @@
 """The parts of a group: sweeps and products, each block of a grid for itself or all together."""
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fmgrid.analysis.experiments import Group
+from fmgrid.analysis.experiments import Group, level_of
 from fmgrid.grid import Plan, load_plan
 from fmgrid.hypotheses.registry import GridRecord, read_records, write_records
 from made_up_studies import row, study_of
@@ -157,3 +160,41 @@ def test_levels_of_settings_that_vary_together_stand_in_their_order(tmp_path: Pa
     assert part.axes[1].levels == levels
     sizes = [len(members) for members in part.by_level(part.axes[1]).values()]
     assert sizes == [2, 2, 2, 2]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from([1, 2, 3]), st.sampled_from([8, 16]), st.sampled_from([1, 2])
+            ),
+            min_size=1,
+            max_size=9,
+        ),
+        max_size=4,
+    )
+)
+def test_parts_are_sweeps_or_products_and_none_is_within_another(
+    blocks: list[list[tuple[int, int, int]]],
+) -> None:
+    def name(point: tuple[int, int, int]) -> str:
+        return "_".join(map(str, point))
+
+    names = tuple(tuple(dict.fromkeys(map(name, block))) for block in blocks)
+    points = {point for block in blocks for point in block} | {(1, 8, 1)}
+    every = tuple(map(name, points))
+    record = GridRecord(path="g.toml", names=every, blocks=names)
+    rows = [
+        row(name(point), epochs=point[0], batch_size=point[1], train_steps=point[2])
+        for point in points
+    ]
+    (group,) = study_of(rows, [record]).groups
+    parts = [{*part.members} for part in group.parts]
+    for part in group.parts:
+        assert part.axes
+        assert part.shape in ("one axis", "factorial", "incomplete")
+        assert {*part.members} <= {*group.members}
+        levels = {tuple(level_of(member, axis) for axis in part.axes) for member in part.members}
+        assert len(levels) == len(part.members)
+    assert not any(one <= other for one, other in permutations(parts, 2))

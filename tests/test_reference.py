@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmgrid.errors import InputError
-from fmgrid.reporting.evidence import read_reference
+from fmgrid.reporting.reference import read_reference
 
 PUBLISHED = Path(__file__).parents[1] / "docs" / "published_results.csv"
 WANTED = "needs the column name, and any of accuracy, valid_loss, train_loss"

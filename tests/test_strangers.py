@@ -18,6 +18,8 @@ from fmgrid.analysis.loading import find_pair, load_study
 from fmgrid.analysis.study import by_experiment
 from fmgrid.cli import app
 from fmgrid.cli.comparing import show_comparison
+from fmgrid.cli.listing import list_experiments
+from fmgrid.cli.options import ListOptions
 from fmgrid.cli.showing import show_run
 from fmgrid.errors import DamagedFileError, FmgridError
 from fmgrid.experiment import Experiment, Failure, Run
@@ -141,6 +143,8 @@ COMMANDS = [
     ["summarize", "logs", "-o", "table.csv", "--history", "h.csv", "--by-experiment", "e.csv"],
     ["status", "logs"],
     ["status", "logs", "--json"],
+    ["list", "logs", "--columns", "accuracy,optimizer_args"],
+    ["list", "logs", "--json"],
     ["compare", "good", "other", "--logdir", "logs"],
     ["report", "logs", "-o", "report"],
 ]
@@ -216,6 +220,10 @@ def read_all(logs: Path) -> None:
     study = load_study(logs)
     by_experiment(study)
     to_document(weigh(study), (), logs, "fmgrid report")
+    for sort in (None, "optimizer", "optimizer_args"):
+        for csv in (False, True):
+            shown = {"where": ["*"], "columns": None, "limit": None, "json": not sort, "csv": csv}
+            list_experiments(ListOptions(logs, sort, reverse=csv, **shown))
     try:
         pair = find_pair(["odd", "good"], logs)
     except FmgridError:
@@ -225,7 +233,9 @@ def read_all(logs: Path) -> None:
 
 
 zones = st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))])
-texts = st.text(max_size=20) | st.sampled_from(["x" * 199, "x" * 10**5, "\x1b[2J\0\r\n", "=1+1"])
+texts = st.text(max_size=20) | st.sampled_from(
+    ["x" * 199, "7" * 9_000, "x" * 10**5, "\x1b[2J\0\r\n", "=1+1"]
+)
 edges = [0, -1, 1, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30, 10**400]
 fractions = [0.0, -0.0, 5e-324, 0.5, 1.0, 1e38, 3.4e38, 1e100, 1e308]
 scalars = st.one_of(

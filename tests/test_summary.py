@@ -261,10 +261,18 @@ def test_rows_are_in_the_order_people_count_in(tmp_path: Path) -> None:
     assert names(read_runs(tmp_path)) == [f"epochs_{n}" for n in expected]
 
 
-@given(st.lists(st.text(st.sampled_from("ab019_²٣")), max_size=5))
+@given(st.lists(st.text(st.sampled_from("abe019_.-²٣")), max_size=5, unique=True))
 def test_any_names_can_be_put_in_order(names: list[str]) -> None:
     keys = [natural_order(name) for name in sorted(names, key=natural_order)]
-    assert all(first <= second for first, second in pairwise(keys))
+    assert all(first < second for first, second in pairwise(keys))
+
+
+def test_names_with_numbers_stand_in_the_order_of_these() -> None:
+    rates = ["1e-05", "0.0001", "0.0005", "0.001", "0.005", "0.01", "1", "1.5", "10"]
+    names = [f"lr_{rate}" for rate in rates]
+    assert sorted({*names}, key=natural_order) == names
+    epochs = [f"a{rate}_{epochs}_x" for rate in rates for epochs in (3, 5, 10)]
+    assert sorted({*epochs}, key=natural_order) == epochs
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 import json
 import re
 import sys
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command import QUICK, Call, write
 from fmgrid.analysis.comparisons import compare_with, find_winners
-from fmgrid.analysis.effects import find_shares
-from fmgrid.analysis.experiments import best_first, best_of
+from fmgrid.analysis.effects import find_effects, find_shares
+from fmgrid.analysis.evidence import Evidence
+from fmgrid.analysis.experiments import best_first, rank_runs
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.running import Progress
-from fmgrid.cli.showing import describe_best, show_best
+from fmgrid.cli.showing import describe_best, describe_winners, show_best
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Document, Section
@@ -24,11 +28,11 @@ from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
 from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.reporting import weigh
-from fmgrid.reporting.overview import luck_section, summary_section
+from fmgrid.reporting.overview import luck_sections, summary_section
 from fmgrid.reporting.results import design_section, results_sections
 from fmgrid.results.summary import Contents, natural_order
 from made_up_runs import make_record, make_run
-from made_up_studies import Row, row, rows, run_of, study_of
+from made_up_studies import Row, evidence_of, row, rows, run_of, study_of
 from test_questions import stated
 
 
@@ -38,8 +42,9 @@ def said(*sections: Section | None) -> str:
     return to_markdown(document).replace("`", "")
 
 
-def winners_in(section: Section | None) -> list[tuple[str, str]]:
-    """Return the seeds in a section's table, each with the experiments that are best with it."""
+def winners_in(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return the seeds in a report's table, each with the experiments that are best with it."""
+    (section,) = luck_sections(evidence, {})
     return re.findall(r"^\| +(\d) \| (.*?) *\|$", said(section), re.MULTILINE)
 
 
@@ -73,7 +78,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         )
     )
     evidence = weigh(study)
-    shown = rows_of(plot_winners(study))
+    shown = rows_of(plot_winners(evidence_of(study)))
     winners = find_winners(study)
     if shown:
         assert winners
@@ -81,8 +86,8 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
         assert won <= set(shown)
         if len(winners.seeds) > 1:
             by_seed = [(str(seed), ", ".join(won)) for seed, won in winners.by_seed.items()]
-            assert winners_in(luck_section(evidence, {})) == by_seed
-    ranking = rows_of(plot_experiments(study))
+            assert winners_in(evidence) == by_seed
+    ranking = rows_of(plot_experiments(evidence_of(study)))
     best = [ranking[at + 1] for at, row in enumerate(ranking) if row.startswith("on ")]
     named = re.findall(r"Best mean.*?\*\*: (\w+),", said(summary_section(evidence, {})))
     assert named == (best or ranking[:1])
@@ -96,8 +101,8 @@ def test_seeds_that_only_some_have_are_left_out_and_counted() -> None:
             *rows("w32", [0.9] * 3, epochs=2),
         ]
     )
-    assert winners_in(luck_section(weigh(study), {})) == [(seed, "w32") for seed in "012"]
-    plot = plot_winners(study)
+    assert winners_in(weigh(study)) == [(seed, "w32") for seed in "012"]
+    plot = plot_winners(evidence_of(study))
     assert plot
     assert rows_of(plot)[0] == "w32"
     assert "best mean over 3 seeds. 3 more seeds left out." in plot.caption
@@ -212,7 +217,7 @@ def grid_of_images() -> Study:
 
 def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() -> None:
     study = grid_of_images()
-    assert {one.group for one in draw_all(study, [])} == {None}
+    assert {one.group for one in draw_all(evidence_of(study, []))} == {None}
     assert find_shares(study.groups[0]) == []
     against = compare_with(study, study.groups[0])
     assert against
@@ -222,7 +227,7 @@ def test_a_group_of_different_images_has_no_picture_and_no_variance_of_them() ->
 
 
 def test_a_ranking_keeps_experiments_that_different_images_judge_apart() -> None:
-    shown = rows_of(plot_experiments(study_of(mixed())))
+    shown = rows_of(plot_experiments(evidence_of(study_of(mixed()))))
     assert shown == ["on 400 images held out:", "b", "on the test images:", "a"]
 
 
@@ -273,8 +278,66 @@ BEST = {
 
 @pytest.mark.parametrize(("runs", "expected"), BEST.values(), ids=BEST)
 def test_the_best_is_that_of_the_mean_over_seeds(runs: list[Any], expected: str) -> None:
-    assert describe_best(best_of(runs)) == expected
-    assert describe_best(best_of(reversed(runs))) == expected
+    for ordered in (runs, reversed(runs)):
+        assert describe_best([ranked[0] for ranked in rank_runs(ordered)]) == expected
+
+
+REPEAT = "; repeat with --seeds 0,1,2 before you believe it"
+ENDS = {
+    "one run": ([one("a", 0, 0.7)], [f"one run: a 70.00%{REPEAT}"]),
+    "one seed": (BEST["one seed"][0], [f"best of one run each: b 80.00%{REPEAT}"]),
+    "equals": (BEST["equals"][0], [f"best of one run each: e9 70.00%{REPEAT}"]),
+    "one experiment": (
+        [one("a", seed, accuracy) for seed, accuracy in enumerate((0.6, 0.7))],
+        ["best mean: a 65.00%, 95% interval 1.47% to 100.00% over 2 seeds"],
+    ),
+    "means": (
+        [
+            *(one("a", seed, 0.600 + seed / 100) for seed in range(3)),
+            *(one("b", seed, 0.601 + seed / 100, batch_size=8) for seed in range(3)),
+            *(one("c", seed, 0.300 + seed / 90, batch_size=9) for seed in range(3)),
+        ],
+        [
+            (
+                "best mean: b 61.10%, 95% interval 58.62% to 63.58% over 3 seeds; "
+                "not significantly worse: 1 of 2 others"
+            )
+        ],
+    ),
+    "a single run that leads": (
+        [one("a", 0, 0.9), *(one("b", seed, 0.5, batch_size=8) for seed in range(2))],
+        [f"best mean: a 90.00%, one run; not significantly worse: 1 of 1 other{REPEAT}"],
+    ),
+    "other images": (
+        BEST["other images"][0],
+        [
+            "best of one run each on the test images: a 70.00%",
+            f"one run on 400 images held out: h 90.00%{REPEAT}",
+        ],
+    ),
+    "none": (BEST["none"][0], []),
+}
+
+
+@pytest.mark.parametrize(("runs", "lines"), ENDS.values(), ids=ENDS)
+def test_run_ends_with_what_is_known_of_the_best(runs: list[Any], lines: list[str]) -> None:
+    assert describe_winners(rank_runs(runs)) == lines
+    assert describe_winners(rank_runs(reversed(runs))) == lines
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_after_a_resume_the_end_counts_what_is_on_disk(call: Call) -> None:
+    grid = write(f"{QUICK}[grid]\nbatch_size = [8, 64]\nlearning_rate = [0.001, 0.1]\n")
+    ends = []
+    for lost in ("", "batch_size_8_learning_rate_0.1_s1"):
+        if lost:
+            Path(f"modellogs/{lost}/{lost}_results.toml").unlink()
+        code, _, told = call("run", grid, "--seeds", "0,1", "-j", "0")
+        assert code == 0
+        ends.append(told.splitlines()[-3:])
+    assert ends[0] == ends[1]
+    assert ends[0][0] == "8 of 8 runs complete in modellogs"
+    assert re.fullmatch(r"best mean: batch_.* over 2 seeds; not .*: \d of 3 others", ends[0][1])
 
 
 def test_the_best_is_the_one_that_the_report_names() -> None:
@@ -290,7 +353,25 @@ def test_the_best_is_the_one_that_the_report_names() -> None:
         )
     )
     assert "**Best mean**: good, 70.00%" in said(summary_section(weigh(study), {}))
-    assert best_of(runs)[0].name == "good"
+    assert rank_runs(runs)[0][0].name == "good"
+
+
+def test_equals_to_the_last_bit_but_one_are_equals_for_names_and_for_levels() -> None:
+    """The same images right in all, spread otherwise over the seeds: the sums differ in a bit."""
+    first, second = (0.8558, 0.7920, 0.7967), (0.8600, 0.7878, 0.7967)
+    assert fmean(first) > fmean(second)
+    for better, worse in ((first, second), (second, first)):
+        names = {"lr_0.01": better, "lr_0.005": worse, "lr_0.1": (0.1, 0.1, 0.1)}
+        study = study_of(
+            each
+            for name, accuracies in names.items()
+            for each in rows(name, dict(enumerate(accuracies)), learning_rate=float(name[3:]))
+        )
+        assert [each.name for each in best_first(study.configurations, "accuracy")] == [
+            *("lr_0.005", "lr_0.01", "lr_0.1")
+        ]
+        (effect,) = find_effects(study)
+        assert (effect.best, effect.worst) == (0.005, 0.1)
 
 
 @pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])
@@ -305,7 +386,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
     )
     assert ranked[0] == first
     assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
-    assert rows_of(plot_experiments(study))[0] == first
+    assert rows_of(plot_experiments(evidence_of(study)))[0] == first
     assert [one.name for one in best_first(study.groups[0].members, "accuracy")][-2:] == [
         last,
         "low",
@@ -320,16 +401,16 @@ def test_equal_figures_are_told_as_equal() -> None:
         one for number in (1, 2, 3) for one in rows(f"e{number}", [0.5, 0.6], epochs=number)
     )
     evidence = weigh(study)
-    assert winners_in(luck_section(evidence, {})) == [(seed, "e1, e2, e3") for seed in "01"]
-    assert rows_of(plot_winners(study)) == ["e1", "e2", "e3"]
+    assert winners_in(evidence) == [(seed, "e1, e2, e3") for seed in "01"]
+    assert rows_of(plot_winners(evidence_of(study))) == ["e1", "e2", "e3"]
 
 
 def test_equals_at_one_seed_alone_depend_on_the_seed() -> None:
     study = study_of(
         one for name, values in EQUAL_ONCE.items() for one in rows(name, values, epochs=len(name))
     )
-    assert winners_in(luck_section(weigh(study), {})) == [("0", "a, bb"), ("1", "a")]
-    assert rows_of(plot_winners(study))[:2] == ["a", "bb"]
+    assert winners_in(weigh(study)) == [("0", "a, bb"), ("1", "a")]
+    assert rows_of(plot_winners(evidence_of(study)))[:2] == ["a", "bb"]
 
 
 def test_what_was_on_disk_before_is_in_the_best_so_far() -> None:
@@ -346,6 +427,6 @@ def test_summarize_names_the_best_by_its_mean_for_each_set_of_images(
     show_best(Contents(list(map(run_of, mixed()))))
     line = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err)
     assert line == (
-        "best: b 61.00%, the mean of 3 seeds on 400 images held out, "
-        "a 51.00%, the mean of 3 seeds on the test images\n"
+        "best mean on 400 images held out: b 61.00%, 95% interval 58.52% to 63.48% over 3 seeds\n"
+        "best mean on the test images: a 51.00%, 95% interval 48.52% to 53.48% over 3 seeds\n"
     )

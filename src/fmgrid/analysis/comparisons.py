@@ -24,8 +24,8 @@ from fmgrid.analysis.statistics import (
     Estimate,
     common_seeds,
     compare,
+    corrected_by_holm,
     estimate,
-    holm,
     noise_of,
     prediction_interval,
 )
@@ -140,6 +140,17 @@ class Comparison:
         }
 
 
+PUBLISHED = ("accuracy", "valid_loss", "train_loss")  # metrics that a reference may have
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published figures, of one run per experiment."""
+
+    path: str
+    figures: Mapping[str, Mapping[str, float]]  # by experiment and metric
+
+
 @dataclass(frozen=True)
 class PublishedFigure:
     """A published figure beside our runs of the same experiment."""
@@ -180,9 +191,8 @@ def compare_with(study: Study, group: Group, metric: str = "accuracy") -> GroupC
     }
     if not differences:
         return None
-    p_values = [difference.p for difference in differences.values()]
-    corrected = holm(p_values) if baseline else _for_all_pairs(p_values)
-    pairs = zip(differences.values(), corrected, strict=True)
+    correct = corrected_by_holm if baseline else _for_all_pairs
+    pairs = correct(list(differences.values()))
     # Under its name in the group, if it is a member
     members = {member.configuration: member for member in ranked}
     reference = members.get(reference.configuration, reference)
@@ -224,8 +234,8 @@ def best_and_ties(
     best, *rivals = best_first(members, metric)
     noise = noise_of(member.series(metric) for member in distinct([best, *rivals]))
     differences = [compare(best.figures(metric), rival.figures(metric), noise) for rival in rivals]
-    p_values = _for_all_pairs([difference.p if difference else 1.0 for difference in differences])
-    return [best, *(rival for rival, p in zip(rivals, p_values, strict=True) if p > ALPHA)]
+    pairs = _for_all_pairs([lead or Difference(0, 0.0) for lead in differences])
+    return [best, *(rival for rival, (_, p) in zip(rivals, pairs, strict=True) if p > ALPHA)]
 
 
 def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: Study) -> Comparison:
@@ -272,7 +282,7 @@ def by_name_in_tables(study: Study) -> dict[str, ExperimentRuns]:
     return {as_text(name): experiment for name, experiment in study.scored.items()} | study.scored
 
 
-def _for_all_pairs(p_values: Sequence[float]) -> list[float]:
-    """Correct the p values of one that was picked against each of the others."""
-    pairs = len(p_values) * (len(p_values) + 1) // 2
-    return [min(1.0, pairs * p) for p in p_values]
+def _for_all_pairs(differences: Sequence[Difference]) -> list[tuple[Difference, float]]:
+    """Correct the differences of one that was picked to each of the others (Bonferroni)."""
+    pairs = len(differences) * (len(differences) + 1) // 2
+    return [(each.widened(1 - ALPHA / pairs), min(1.0, pairs * each.p)) for each in differences]

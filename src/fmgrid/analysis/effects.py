@@ -4,13 +4,13 @@ Whether a setting matters is one question with one answer: whether any two of it
 is the smallest of its pairs of levels, corrected for their number (Bonferroni), and for all effects
 of the study (Holm). In a factorial grid a level stands for the mean over all levels of the other
 axes, per seed. Two settings interact if a difference between levels of one depends on the level of
-the other. Best and worst level are those whose means are furthest apart. The noise of an effect is
-the size from which on it would be significant.
+the other. Best and worst are the levels furthest apart of those that differ significantly, or of
+all where none do. The noise of an effect is the size from which on it is significant.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import combinations, pairwise
 from math import comb, log2, prod
 from statistics import fmean
@@ -36,6 +36,7 @@ from fmgrid.analysis.statistics import (
     Noise,
     VarianceComponent,
     common_seeds,
+    corrected_by_holm,
     difference,
     estimate,
     holm,
@@ -43,6 +44,7 @@ from fmgrid.analysis.statistics import (
     mean_by_seed,
     mean_of,
     shares_of_variance,
+    without_rounding,
 )
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, finite
@@ -61,13 +63,14 @@ class Effect:
     best: Any  # level; of an interaction in words
     worst: Any
     levels: int  # of an interaction its cells
-    difference: Difference  # best minus worst; its interval holds for all pairs of levels at once
+    difference: Difference  # best minus worst; its interval is corrected as p is
     p: float  # that any two levels differ: corrected for all pairs, and by Holm for all effects
     noise: float | None = None  # the size from which on it is significant
     images: tuple[int, int] | None = None  # fewest and most seen, where levels differ, time aside
     metric: str = "accuracy"
     through: str = ""  # the experiment that all others differ from in this setting only
     is_interaction: bool = False
+    further: tuple[Any, Any] | None = None  # levels further apart, which vary too much to differ
 
     @property
     def is_significant(self) -> bool:
@@ -83,7 +86,7 @@ class StepEffect:
     setting: str
     before: Any
     after: Any
-    difference: Difference  # after minus before
+    difference: Difference  # after minus before; its interval is corrected as p is
     p: float  # Holm's, over the steps of all axes
 
     @property
@@ -123,7 +126,7 @@ class _Contrast(NamedTuple):
     @property
     def order(self) -> tuple[bool, float]:
         """Key by size; differences over several seeds come before those over one."""
-        return self.difference.n > 1, abs(self.difference.mean)
+        return self.difference.n > 1, without_rounding(abs(self.difference.mean))
 
 
 @dataclass(frozen=True)
@@ -135,15 +138,11 @@ class _Source:
     through: str
     contrasts: Sequence[_Contrast]
 
-    @cached_property
-    def surest(self) -> _Contrast:
-        """The contrast of the smallest p value."""
-        return min(self.contrasts, key=lambda x: (x.difference.p, -abs(x.difference.mean)))
-
     @property
     def p(self) -> float:
         """The p value that any contrast is none, corrected for their number."""
-        return min(1.0, len(self.contrasts) * self.surest.difference.p)
+        smallest = min(contrast.difference.p for contrast in self.contrasts)
+        return min(1.0, len(self.contrasts) * smallest)
 
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
@@ -156,23 +155,26 @@ def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
 
 
 def _to_effect(source: _Source, p: float, level: float, metric: str) -> Effect:
-    """Return the effect with its p value; it is significant if its own one is below the level."""
+    """Return the effect with its p value; a contrast is significant if its own reaches *level*."""
     group, axes, number = source.group, source.axes, len(source.contrasts)
+    significant = [x for x in source.contrasts if x.difference.p <= level / number]
+    shown = max(significant or source.contrasts, key=lambda contrast: contrast.order)
     extreme = max(source.contrasts, key=lambda contrast: contrast.order)
-    deciding = (source.surest if p <= ALPHA else extreme).difference
+    least = shown.difference.least_significant(level / number)
     return Effect(
         group=group.title,
         setting=" x ".join(axis.name for axis in axes),
-        best=extreme.best,
-        worst=extreme.worst,
+        best=shown.best,
+        worst=shown.worst,
         levels=prod(len(axis.levels) for axis in axes),
-        difference=extreme.difference.widened(1 - ALPHA / number),
+        difference=shown.difference.widened(1 - level / number),
         p=p,
-        noise=deciding.least_significant(level / number) if deciding.error else None,
+        noise=least if shown.difference.error else None,
         images=group.confounded.get(axes[0].name) if len(axes) == 1 else None,
         metric=metric,
         through=source.through,
         is_interaction=len(axes) > 1,
+        further=None if extreme is shown else (extreme.best, extreme.worst),
     )
 
 
@@ -188,7 +190,8 @@ def _find_contrasts(
     sign = 1 if METRICS[metric].is_higher_better else -1
     for first, second, lead in pairs:
         contrast = difference(lead, noise)
-        is_better = sign * contrast.mean >= 0  # of equals the first one stands for the best
+        # Of equals the first one stands for the best.
+        is_better = sign * without_rounding(contrast.mean) >= 0
         yield (
             _Contrast(first, second, contrast)
             if is_better
@@ -253,8 +256,11 @@ def find_gains(study: Study, metric: str = "accuracy") -> list[StepEffect]:
         for noise in [study.noise(metric, group.members[0])]
         for before, after, lead in _leads(group, axes[0], metric, pairwise)
     ]
-    corrected = holm([difference.p for *_, difference in steps])
-    return [StepEffect(*step, p) for step, p in zip(steps, corrected, strict=True)]
+    corrected = corrected_by_holm([difference for *_, difference in steps])
+    return [
+        StepEffect(*step[:-1], difference, p)
+        for step, (difference, p) in zip(steps, corrected, strict=True)
+    ]
 
 
 def find_shares(group: Group, metric: str = "accuracy") -> list[VarianceComponent]:

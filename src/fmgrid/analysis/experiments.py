@@ -14,7 +14,7 @@ from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from fmgrid.analysis.statistics import Estimate, Figures, estimate
+from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_rounding
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.mltrainer_logs import NETWORK
@@ -199,7 +199,7 @@ def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[Experimen
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     sign = -1 if METRICS[metric].is_higher_better else 1
     scored = [(mean, member) for member in members if (mean := member.mean(metric)) is not None]
-    scored.sort(key=lambda pair: (sign * pair[0], natural_order(pair[1].name)))
+    scored.sort(key=lambda pair: (sign * without_rounding(pair[0]), natural_order(pair[1].name)))
     return [member for _, member in scored]
 
 
@@ -212,11 +212,11 @@ def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[
     return sorted(sets, key=lambda ranked: -len(ranked))
 
 
-def best_of(runs: Iterable[Run]) -> list[ExperimentRuns]:
-    """Return the best experiment of complete runs, for each set of images that judges some."""
+def rank_runs(runs: Iterable[Run]) -> list[list[ExperimentRuns]]:
+    """Return the experiments of complete runs, most accurate first, by the images that judge."""
     stored = (to_stored(run) for run in runs if run.status == "complete")
     experiments = map(ExperimentRuns.of, group_by(stored, lambda run: run.name))
-    return [ranked[0] for ranked in best_by_images(merged(experiments), "accuracy")]
+    return best_by_images(merged(experiments), "accuracy")
 
 
 @dataclass(frozen=True)

@@ -219,6 +219,11 @@ class VarianceComponent:
     share: float  # of the sum of squares
 
 
+def without_rounding(value: float) -> float:
+    """Return a figure by which equals are equal: sums of the same runs may differ in a last bit."""
+    return round(value, 12)
+
+
 def estimate(values: Iterable[float], confidence: float = CONFIDENCE) -> Estimate:
     """Return the mean of at least one value with Student's interval for it."""
     values = list(values)
@@ -290,6 +295,13 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
             level = alpha / (len(p_values) - rank)
         levels[index] = level
     return levels
+
+
+def corrected_by_holm(differences: Sequence[Difference]) -> list[tuple[Difference, float]]:
+    """Return differences with their corrected p values, and intervals that agree with them."""
+    p_values = [difference.p for difference in differences]
+    corrected = zip(differences, holm(p_values), holm_levels(p_values), strict=True)
+    return [(difference.widened(1 - level), p) for difference, p, level in corrected]
 
 
 def seeds_needed(mean: float, sd: float | None, alpha: float = ALPHA) -> int | None:

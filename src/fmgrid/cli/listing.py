@@ -26,10 +26,10 @@ from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.language import ExpectationError, parse_selection
-from fmgrid.metrics import METRICS, RANKABLE
+from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.reporting.phrases import show_value
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
-from fmgrid.settings import SETTINGS, objection_to, show, value_at
+from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
 from fmgrid.words import counted, first_few, or_near_match, printable
 
 _NAMESAKES_SHOWN = 3
@@ -201,9 +201,9 @@ def _find_column(
     if name in axes or is_known:
         return column
     if objection is None or keys[0] not in SETTINGS:
-        meant = (setting for setting in SETTINGS if name.casefold() in SETTINGS[setting].aliases)
+        meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
         known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *_arguments(entries), "depth"}
-        objection = f"no such column{or_near_match(next(meant, name), known, 'there are')}"
+        objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 
 
@@ -248,7 +248,7 @@ def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
         if len(listing.tables) > 1:
             images = images_of(table[0].experiment, listing.metric)
             title = f"scored on {images}" if table[0].number else "without a complete run"
-            print("\n" * (number > 0) + title)
+            print("\n" * (number > 0) + printable(title))
         names = [entry.experiment.name for entry in table]
         cells = [names, *(_to_cells(column, table) for column in listing.columns)]
         head = ["experiment", *map(_to_title, listing.columns)]
@@ -261,7 +261,7 @@ def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
 
 
 def _to_title(column: Column) -> str:
-    return f"{column.name} ±95%" if column.name in RANKABLE else column.name
+    return f"{column.name} ±95%" if column.name in RANKABLE else printable(column.name)
 
 
 def _to_cells(column: Column, entries: Sequence[Entry]) -> list[str]:

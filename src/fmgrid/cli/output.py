@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 PIPE_WIDTH = 1000  # columns: what reads a pipe wants whole lines
 
-_PLAIN = {"\N{MINUS SIGN}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MULTIPLICATION SIGN}": "x"}
+_PLAIN = {
+    "\N{MINUS SIGN}": "-",
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{MULTIPLICATION SIGN}": "x",
+}
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
 # SIGHUP is what a terminal sends when it closes; Windows has neither.
 _SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]

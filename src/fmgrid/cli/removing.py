@@ -140,8 +140,8 @@ def _is_agreed(choice: Choice, aside: Path) -> bool:
     say(f"{number} would move to {aside}: {first_few(names)}")
     if choice.sharing:
         say(f"{counted(len(choice.sharing), 'other run')} with the same training: valid as before")
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         message = f"there is no terminal to ask on; write --yes to move {number}"
         raise InputError.at("fmgrid remove", message)
     print("move? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return sys.stdin.buffer.readline().strip().lower() in (b"y", b"yes")

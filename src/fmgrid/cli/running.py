@@ -15,11 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.analysis.experiments import ExperimentRuns, best_of
+from fmgrid.analysis.experiments import ExperimentRuns, rank_runs
 from fmgrid.cli.options import RunOptions
 from fmgrid.cli.output import console, discard, say, warn
 from fmgrid.cli.planning import describe_work, warn_of_unanswerable
-from fmgrid.cli.showing import describe_best, describe_run, name_of
+from fmgrid.cli.showing import describe_best, describe_run, describe_winners, name_of
 from fmgrid.execution.grids import run_grids
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import Plan
@@ -54,7 +54,7 @@ class Progress:
     def __post_init__(self) -> None:
         self.started = self.clock()
         self._cost = sum(map(estimate_seconds, self.trainings))
-        self.best = best_of(self.runs)
+        self.best = [ranked[0] for ranked in rank_runs(self.runs)]
 
     def add(self, run: Run) -> None:
         """Count a finished run."""
@@ -67,7 +67,7 @@ class Progress:
         self.runs.append(run)
         if self.clock() >= self._ranked_next or self.finished == self.total:
             began = self.clock()
-            self.best = best_of(self.runs)
+            self.best = [ranked[0] for ranked in rank_runs(self.runs)]
             self._ranked_next = self.clock() + 20 * (self.clock() - began)
 
     @property
@@ -203,8 +203,7 @@ def _conclude(agenda: Agenda, runs: Sequence[Run], store: Store, options: RunOpt
     if not runs:
         options.inform("nothing to do")
     outcome = f"{len(complete)} of {counted(len(agenda.items), 'run')} complete in {store.root}"
-    best = best_of(complete)
-    options.inform(f"{outcome}; best: {describe_best(best)}" if best else outcome)
+    options.inform("\n".join([outcome, *describe_winners(rank_runs(complete))]))
     if failed:
         say(f"{len(failed)} failed:")
         for run in failed[:_FAILURES_SHOWN]:

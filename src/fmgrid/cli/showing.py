@@ -32,8 +32,8 @@ def show_best(contents: "Contents") -> None:
     if not sys.stderr.isatty():
         return
     sets = best_by_images(to_study(contents, []).configurations, "accuracy")
-    if sets:
-        say(f"best: {describe_best([ranked[0] for ranked in sets])}")
+    for line in describe_winners(sets):
+        say(line)
 
 
 def describe_run(run: Run) -> str:
@@ -63,6 +63,38 @@ def describe_best(
         text += f", the mean of {number} seeds" if number > 1 else ""
         texts.append(f"{text} on {images_of(experiment)}" if len(best) > 1 else text)
     return ", ".join(texts)
+
+
+def describe_winners(sets: "Sequence[Sequence[ExperimentRuns]]") -> list[str]:
+    """Return a line on the best experiment of each set, which the same images judge."""
+    from fmgrid.analysis.experiments import images_of
+
+    lines = []
+    for ranked in sets[:_SETS_SHOWN]:
+        where = f" on {images_of(ranked[0])}" if len(sets) > 1 else ""
+        title, result = _describe_winner(ranked)
+        lines.append(f"{title}{where}: {name_of(ranked[0])} {result}")
+    if any(len(ranked[0].runs) == 1 for ranked in sets[:_SETS_SHOWN]):
+        lines[-1] += "; repeat with --seeds 0,1,2 before you believe it"
+    return lines
+
+
+def _describe_winner(ranked: "Sequence[ExperimentRuns]") -> tuple[str, str]:
+    """Return what the first of some experiments is the best of, and its mean beside the others'."""
+    from fmgrid.analysis.comparisons import best_and_ties
+    from fmgrid.analysis.statistics import Estimate
+
+    others = len(ranked) - 1
+    mean = ranked[0].estimate("accuracy") or Estimate(0, 0.0)
+    if all(len(experiment.runs) == 1 for experiment in ranked):
+        return "best of one run each" if others else "one run", f"{mean.mean:.2%}"
+    low, high = mean.span
+    interval = f"95% interval {low:.2%} to {high:.2%} over {mean.n} seeds"
+    result = f"{mean.mean:.2%}, {interval if mean.n > 1 else 'one run'}"
+    if others:
+        ties = len(best_and_ties(ranked)) - 1
+        result += f"; not significantly worse: {ties:,} of {counted(others, 'other')}"
+    return "best mean", result
 
 
 def name_of(experiment: "ExperimentRuns") -> str:

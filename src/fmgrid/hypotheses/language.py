@@ -215,6 +215,9 @@ _HINTS_OF = _by_word(
         "max maximum min minimum highest lowest top worst": _BEST,
     }
 )
+# The same where nothing but a selection is read.
+_CONDITIONS = "write SETTING = VALUE or SETTING in [VALUE, VALUE], joined by and"
+_SELECTION_HINTS = dict.fromkeys(_HINTS, _CONDITIONS) | {word: _HINTS[word] for word in "\"',"}
 _NO_SETTINGS = {
     "seed": "a claim is about all seeds of an experiment",
     "name": "write the name alone, as in epochs_5",
@@ -233,7 +236,7 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
 
 def parse_selection(text: str) -> Selection:
     """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
-    return _Parser(text).selection()
+    return _Parser(text, _SELECTION_HINTS).selection()
 
 
 def to_text(part: Expectation | Side) -> str:
@@ -300,7 +303,7 @@ class _Token:
             raise self.error(hint) from error
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
     """Yield the words, numbers, texts and signs of *text*, and its end."""
     for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
@@ -310,15 +313,16 @@ def _tokens(text: str) -> Iterator[_Token]:
             raise token.error(f"write {number / 100:.12g}, a fraction")
         if kind == "wrong":
             is_minus = "-" in (token.text[0], token.text[-1])
-            raise token.error(_HINTS.get(token.text, _SPACES if is_minus else _QUOTES))
+            raise token.error(hints.get(token.text, _SPACES if is_minus else _QUOTES))
         yield token
 
 
 class _Parser:
     """Reads tokens from the left, one look ahead; a method for each rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
-        self.rest = list(_tokens(text))[::-1]
+    def __init__(self, text: str, hints: Mapping[str, str] = _HINTS) -> None:
+        self.hints = hints
+        self.rest = list(_tokens(text, hints))[::-1]
 
     @property
     def next(self) -> _Token:
@@ -336,7 +340,7 @@ class _Parser:
     def selection(self) -> Selection:
         """Read all of the text as names or conditions."""
         selection = self._selection()
-        self._require_end("write conditions such as batch_size = 64, joined by and")
+        self._require_end(_CONDITIONS)
         return selection
 
     def _equivalence(self) -> Equivalence:
@@ -470,7 +474,7 @@ class _Parser:
             raise self._unexpected(hint)
 
     def _unexpected(self, message: str) -> ExpectationError:
-        return self.next.error(_HINTS.get(self.next.text, message))
+        return self.next.error(self.hints.get(self.next.text, message))
 
 
 def _with_tuples(value: Any) -> Any:

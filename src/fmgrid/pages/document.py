@@ -65,6 +65,7 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     level: Literal[2, 3] = 2  # of the heading: 3 is a part of the section before it
+    folded: bool = False  # in HTML: shown after a click on the heading
 
 
 @dataclass(frozen=True)

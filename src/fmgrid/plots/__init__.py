@@ -6,13 +6,12 @@ to show. No figure is computed here.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import fmgrid.plots.library  # noqa: F401 -- before all that uses matplotlib
-from fmgrid.analysis.effects import Effect
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import Group, are_scored_alike, level_of
-from fmgrid.analysis.study import Study
 from fmgrid.plots.groups import plot_heatmap, plot_levels, plot_steps_and_images
 from fmgrid.plots.studies import (
     plot_effects,
@@ -27,7 +26,8 @@ from fmgrid.settings import show
 __all__ = ["Plot", "draw_all", "to_png", "to_svg"]
 
 # The pictures in the report's order, by the stem of their files.
-_OF_STUDY: dict[str, Callable[[Study], Plot | None]] = {
+_OF_STUDY: dict[str, Callable[[Evidence], Plot | None]] = {
+    "effects": plot_effects,
     "configuration_summary": plot_experiments,
     "winners_by_seed": plot_winners,
     "learning_curves": plot_learning_curves,
@@ -41,12 +41,12 @@ _OF_PART: dict[str, Callable[[Group, str], Plot | None]] = {
 _LONGEST_STEM = 60  # characters of a file's name that a group's title may take
 
 
-def draw_all(study: Study, effects: Sequence[Effect]) -> list[Plot]:
+def draw_all(evidence: Evidence) -> list[Plot]:
     """Return all pictures that a study has: of its effects, of all experiments, of its groups."""
     taken: Counter[str] = Counter()
     plots = []
     with in_style():
-        for name, plot in _draw(study, effects):
+        for name, plot in _draw(evidence):
             if layout := plot.figure.get_layout_engine():  # once, so that saving changes nothing
                 layout.execute(plot.figure)
                 plot.figure.set_layout_engine("none")
@@ -56,13 +56,11 @@ def draw_all(study: Study, effects: Sequence[Effect]) -> list[Plot]:
     return plots
 
 
-def _draw(study: Study, effects: Sequence[Effect]) -> Iterator[tuple[str, Plot]]:
-    if plot := plot_effects(effects):
-        yield "effects", plot
+def _draw(evidence: Evidence) -> Iterator[tuple[str, Plot]]:
     for name, draw in _OF_STUDY.items():
-        if plot := draw(study):
+        if plot := draw(evidence):
             yield name, plot
-    for group in study.groups:
+    for group in evidence.study.groups:
         stem = re.sub(r"[^A-Za-z0-9.-]+", "_", group.title).strip("._")[:_LONGEST_STEM]
         for part in group.parts:
             if are_scored_alike(part.members):  # figures of different images are not compared

@@ -36,7 +36,6 @@ _LONGEST_TITLE = 56  # characters
 _WIDTH = 4.1  # inches of all panels of levels, about
 _FIGURE = 0.34  # inches that a figure above a mark takes
 _DIGITS = (4, 6, 9, 17)  # of a level; the fewest that keep all levels apart
-_COLUMNS = 2  # of panels
 _CHARACTER = 0.074  # inches of a tick's label, on the safe side
 _LONGEST_LEVEL = 20  # characters
 _SLANTED = 0.18  # inches that a slanted label takes of an axis
@@ -81,16 +80,17 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
         label_levels(axes, places, _ROOM / across)
     figure.supxlabel(axis_label(column, is_scaled=False))
     figure.supylabel(axis_label(row, is_scaled=False))
-    counts = {mean.n for mean in means}
-    bars = style.over_seeds(counts)
-    if lines > 1:
-        bars = style.intervals(counts, "± is half the 95% interval")
+    return style.Plot(figure, _heatmap_caption(group, [mean.n for mean in means], lines))
+
+
+def _heatmap_caption(group: Group, counts: Sequence[int], lines: int) -> str:
+    half = "± is half the 95% interval"
+    bars = style.intervals(counts, half) if lines > 1 else style.over_seeds(counts)
     caption = f"Mean accuracy in %, {bars}. A frame: the highest."
-    without = len(group.members) - len(means)
+    without = len(group.members) - len(counts)
     caption += f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
     absent = math.prod(len(axis.levels) for axis in group.axes) - len(group.members)
-    caption += f" Empty: {counted(absent, 'combination')} without a run." if absent else ""
-    return style.Plot(figure, caption)
+    return caption + (f" Empty: {counted(absent, 'combination')} without a run." if absent else "")
 
 
 def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRuns]]]] | None:
@@ -144,48 +144,51 @@ def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
 
 
 def plot_levels(group: Group, held: str) -> style.Plot | None:
-    """Plot the mean accuracy at each level of one axis, for each level of a second one if any.
+    """Plot the mean accuracy at each level of each axis, or of one axis for each level of another.
 
-    The lines of two settings that do not interact are parallel. More axes have a panel each, where
-    no heat map shows them.
+    The lines of two settings that do not interact are parallel. None where a heat map alone shows
+    three axes, or two with too many levels for lines.
     """
-    if len(group.axes) > 2:  # noqa: PLR2004
-        return None if _planes(group) else _plot_each_axis(group, held)
-    ways = [
-        (along, across)
-        for along, *across in permutations(group.axes)
-        if all(len(axis.levels) <= style.MOST_CURVES for axis in across)
-    ]
-    if not ways or not best_first(group.members, METRIC):
+    if not best_first(group.members, METRIC):
+        return None
+    if len(group.axes) != 2:  # noqa: PLR2004
+        return _plot_means(group, held) if len(group.axes) == 1 or not _planes(group) else None
+    ways = [way for way in permutations(group.axes) if len(way[1].levels) <= style.MOST_CURVES]
+    if not ways:
         return None
     along, across = max(ways, key=lambda way: (way[0].is_numeric, len(way[0].levels)))
-    if across:
-        return _plot_interaction(group, held, along, *across)
-    return _plot_one_axis(group, held, along)
+    return _plot_interaction(group, held, along, across)
 
 
-def _plot_one_axis(group: Group, held: str, axis: Axis) -> style.Plot:
-    """Plot the mean at each level, with every run."""
-    figure = style.new_figure(to_label(f"Accuracy by {axis.name}{held}", _LONGEST_TITLE), 2.9)
-    axes = figure.subplots()
-    means = level_means(group, axis, METRIC)
-    runs = _runs(group, axis)
-    estimates = [*means.values(), *(run for _, run in runs)]
-    limits = style.limits_of(estimates)
-    axes.set_ylim(limits)
-    places = level_places(axis)
-    for level, run in runs:
-        blue = style.COLOURS[4]
-        style.draw_accuracy(axes, "y", places[level], run, color=blue, marker="o", alpha=0.6)
-    _draw_levels(axes, axis, means)
-    axes.set_ylabel("Accuracy (%)")
-    label_levels(axes, places, _WIDTH)
-    if _room(axes, places, _WIDTH) > _FIGURE:
-        _write_means(axes, places, means, runs)
-    bars = style.intervals(mean.n for mean in means.values())
-    caption = f"Diamonds are means{', dots runs' if runs else ''}; {bars}."
-    caption += style.beyond(limits, estimates)
-    missing = len(axis.levels) - len(means)
+def _plot_means(group: Group, held: str) -> style.Plot:
+    """Plot the mean at each level of an axis with every run, or of several over all others."""
+    means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
+    estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
+    first, *others = group.axes
+    title, columns, height = f"Accuracy by {first.name}", 1, 2.2
+    if others:
+        title, columns, height = "Mean accuracy at each level of each axis", 2, 2.0
+    height = 0.7 + height * math.ceil(len(means) / columns)
+    figure = style.new_figure(to_label(title + held, _LONGEST_TITLE), height)
+    grid = style.panels(figure, len(means), columns, share="y")
+    runs = [] if others else _runs(group, first)
+    values = [*estimates, *(run for _, run in runs)]
+    limits = style.limits_of(values)
+    grid[0].set_ylim(limits)
+    for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
+        _draw_levels(axes, axis, of_axis, runs)
+        label_levels(axes, level_places(axis), _WIDTH / columns)
+        if not others and _room(axes, level_places(axis), _WIDTH) > _FIGURE:
+            _write_means(axes, level_places(axis), of_axis, runs)
+    figure.supylabel("Accuracy (%)")
+    counts = [mean.n for mean in estimates]
+    caption = style.means("Diamonds", counts, more=", dots runs" if runs else "")
+    if others:
+        caption = f"Diamonds are means over all other settings; {style.intervals(counts)}."
+    caption += style.beyond(limits, values)
+    if group.shape == "incomplete":
+        caption += " Levels do not share all combinations: other settings differ, too."
+    missing = sum(len(axis.levels) for axis in means) - len(estimates)
     return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 
 
@@ -217,34 +220,10 @@ def _plot_interaction(group: Group, held: str, along: Axis, across: Axis) -> sty
             style.draw_accuracy(axes, "y", x, Estimate(1, mean.mean), color=ink, marker="D")
     axes.set_ylabel("Accuracy (%)")
     label_levels(axes, places, _WIDTH)
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Diamonds are means; {bars}.{style.beyond(limits, estimates)}"
+    caption = style.means("Diamonds", (mean.n for mean in estimates))
+    caption += style.beyond(limits, estimates)
     missing = len(group.members) - len(estimates)
     return style.Plot(figure, caption + style.left_out(missing, "experiment", style.UNMEASURED))
-
-
-def _plot_each_axis(group: Group, held: str) -> style.Plot | None:
-    """Plot the mean accuracy at each level of each axis, over all others."""
-    means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
-    estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
-    if not estimates:
-        return None
-    title = to_label(f"Mean accuracy at each level of each axis{held}", _LONGEST_TITLE)
-    figure = style.new_figure(title, 0.7 + 2.0 * math.ceil(len(means) / _COLUMNS))
-    grid = style.panels(figure, len(means), _COLUMNS, share="y")
-    limits = style.limits_of(estimates)
-    grid[0].set_ylim(limits)
-    for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
-        _draw_levels(axes, axis, of_axis)
-        label_levels(axes, level_places(axis), _WIDTH / _COLUMNS)
-    figure.supylabel("Accuracy (%)")
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Diamonds are means over all other settings; {bars}."
-    if group.shape == "incomplete":
-        caption += " Levels do not share all combinations: other settings differ, too."
-    missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    caption += style.beyond(limits, estimates)
-    return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
 
 
 def _runs(group: Group, axis: Axis) -> list[tuple[Any, Estimate]]:
@@ -257,10 +236,17 @@ def _runs(group: Group, axis: Axis) -> list[tuple[Any, Estimate]]:
     return runs if len(runs) > len({level for level, _ in runs}) else []
 
 
-def _draw_levels(axes: Axes, axis: Axis, means: Mapping[Any, Estimate]) -> None:
-    """Draw the means of an axis's levels with their intervals, and a line through numbers."""
+def _draw_levels(
+    axes: Axes,
+    axis: Axis,
+    means: Mapping[Any, Estimate],
+    runs: Sequence[tuple[Any, Estimate]],
+) -> None:
+    """Draw runs, and the means of levels with their intervals, and a line through numbers."""
     _prepare(axes, axis)
-    places, orange = level_places(axis), style.COLOURS[1]
+    places, orange, blue = level_places(axis), style.COLOURS[1], style.COLOURS[4]
+    for level, run in runs:
+        style.draw_accuracy(axes, "y", places[level], run, color=blue, marker="o", alpha=0.6)
     if axis.is_numeric:
         line = [100 * mean.mean for mean in means.values()]
         axes.plot([places[level] for level in means], line, color=orange, linewidth=0.8)

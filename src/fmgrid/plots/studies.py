@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
 
-from fmgrid.analysis.comparisons import best_and_ties, find_winners
-from fmgrid.analysis.effects import Effect, EpochMean, epoch_means, find_gaps
-from fmgrid.analysis.experiments import ExperimentRuns, Group, best_by_images, images_of
+from fmgrid.analysis.effects import Effect, EpochMean, epoch_means
+from fmgrid.analysis.evidence import Evidence
+from fmgrid.analysis.experiments import ExperimentRuns, Group, images_of
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
@@ -34,14 +34,15 @@ _SHOWN = 40  # best, and worst, where there are more than twice as many
 _SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
 _MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
-_MOST_PANELS = 24  # of learning curves
+_MOST_PANELS = 16  # of learning curves
+_LONGEST_ROW = 36  # characters of a label left of a row
 
 
-def plot_effects(effects: Sequence[Effect]) -> style.Plot | None:
+def plot_effects(evidence: Evidence) -> style.Plot | None:
     """Plot the effect of every setting on accuracy, largest first, and what noise alone gives."""
     measured = [
         effect
-        for effect in effects
+        for effect in evidence.effects
         if effect.metric == METRIC and math.isfinite(effect.difference.mean)
     ]
     largest = sorted(measured, key=lambda effect: -effect.difference.mean)[:_MOST_EFFECTS]
@@ -108,11 +109,11 @@ def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
         yield Patch(fill=False, color=style.GREY, label="images seen differ, too")
 
 
-def plot_experiments(study: Study) -> style.Plot | None:
+def plot_experiments(evidence: Evidence) -> style.Plot | None:
     """Plot the accuracy of every configuration with its interval, a row for each."""
-    sets = best_by_images(study.configurations, METRIC)
-    if not sets:
+    if evidence.metric != METRIC:
         return None
+    study, sets = evidence.study, [ranking.ranked for ranking in evidence.rankings]
     names = _configuration_labels(study)
     rows: list[tuple[str, ExperimentRuns | None]] = []
     for ranked in sets:
@@ -139,19 +140,21 @@ def plot_experiments(study: Study) -> style.Plot | None:
             style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
     figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
-    bars = style.intervals(mean.n for mean in estimates)
-    caption = f"Marks are means; {bars}.{style.beyond(limits, estimates)}"
+    caption = style.means("Marks", (mean.n for mean in estimates))
+    caption += style.beyond(limits, estimates)
     without = len(names) - sum(map(len, sets))
     return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
 
 
-def _configuration_labels(study: Study) -> dict[Hashable, str]:
+def _configuration_labels(study: Study, longest: int = _LONGEST_ROW) -> dict[Hashable, str]:
     """Return the label of each configuration: its first name, and how many more it has."""
-    labels = style.to_labels(experiment.name for experiment in study.configurations)
+    more = {
+        each.name: f" (+{counted(len(each.other_names), 'name')})" if each.other_names else ""
+        for each in study.configurations
+    }
+    labels = style.to_labels(more, longest - max(map(len, more.values()), default=0))
     return {
-        experiment.configuration: labels[experiment.name]
-        + (f" (+{counted(len(experiment.other_names), 'name')})" if experiment.other_names else "")
-        for experiment in study.configurations
+        each.configuration: labels[each.name] + more[each.name] for each in study.configurations
     }
 
 
@@ -166,12 +169,12 @@ def _group_keys(study: Study) -> dict[Hashable, Key]:
     return keys
 
 
-def plot_winners(study: Study) -> style.Plot | None:
+def plot_winners(evidence: Evidence) -> style.Plot | None:
     """Plot the rank of the best experiments with each seed alone."""
-    winners = find_winners(study, METRIC)
+    winners = evidence.winners if evidence.metric == METRIC else None
     if not winners or len(winners.seeds) < _FEWEST_SEEDS or len(winners.ranked) < _FEWEST:
         return None
-    ties = best_and_ties(winners.ranked, METRIC)
+    ties = evidence.rankings[0].ties
     notable = [rival for rival in winners.ranked if rival in ties or 1 in winners.ranks[rival.name]]
     rows, seeds = notable[:_MOST_RANKED], winners.seeds[:_MOST_SEEDS]
     title = "What one run of each experiment would have concluded"
@@ -186,9 +189,9 @@ def plot_winners(study: Study) -> style.Plot | None:
     axes.tick_params("x", length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Seed")
-    axes.set_title(f"Rank among {len(winners.ranked)}; right: mean accuracy (%)")
-    names = _configuration_labels(study)
-    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}" for experiment in rows]
+    axes.set_title(f"Rank among {len(winners.ranked)}")
+    names = _configuration_labels(evidence.study)
+    means = [f"{100 * (experiment.mean(METRIC) or 0.0):.1f}%" for experiment in rows]
     style.write_rows(axes, [names[experiment.configuration] for experiment in rows], means)
     caption = (
         "Rows won with a seed, or are not significantly worse than the best mean "
@@ -199,13 +202,13 @@ def plot_winners(study: Study) -> style.Plot | None:
     return style.Plot(figure, caption + style.left_out(hidden, "more seed"))
 
 
-def plot_learning_curves(study: Study) -> style.Plot | None:
+def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
     """Plot the validation loss after every epoch, a panel per group."""
-    panels = [(group, curves) for group in study.groups if (curves := _curves(group))]
+    panels = [(group, curves) for group in evidence.study.groups if (curves := _curves(group))]
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + 1.9 * len(drawn))
+    figure = style.new_figure("Validation loss by epoch", 0.6 + max(2.4, 1.7 * len(drawn)))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
@@ -214,8 +217,7 @@ def plot_learning_curves(study: Study) -> style.Plot | None:
         axes.set_title(style.to_label(group.title, 40))
     figure.supxlabel("Epoch")
     figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
-    bands = style.intervals((point.estimate.n for point in points), "bands are 95% intervals")
-    caption = f"Curves are means; {bands}."
+    caption = style.means("Curves", (point.estimate.n for point in points), "bands")
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
@@ -258,12 +260,12 @@ def _draw_curves(axes: Axes, curves: Curves, *, log: bool) -> None:
     axes.set_ylim(bottom, min(top, highest + 0.2 * abs(highest)) or top)  # all may be zero
 
 
-def plot_overfitting(study: Study) -> style.Plot | None:
+def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     """Plot validation loss minus train loss against train loss, at the end of training."""
-    gaps = find_gaps(study)
+    gaps = evidence.gaps
     if not gaps:
         return None
-    names = _configuration_labels(study)
+    names = _configuration_labels(evidence.study, style.LONGEST)
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}
@@ -289,10 +291,8 @@ def plot_overfitting(study: Study) -> style.Plot | None:
     for gap in notable:
         ink = looks[gap]["color"]
         axes.plot([gap.train_loss] * 2, gap.estimate.span, color=ink, linewidth=1)
-    filled = (
-        "Filled marks are significantly above or below zero" if has_tests else "Marks are means"
-    )
-    caption = f"{filled}; {style.intervals(gap.estimate.n for gap in gaps)}."
+    filled = ", filled if significantly above or below zero"
+    caption = style.means("Marks", (gap.estimate.n for gap in gaps), more=filled)
     if len(notable) < len(gaps):
-        caption += " The widest and the narrowest have names and bars."
+        caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)

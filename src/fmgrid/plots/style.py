@@ -48,7 +48,7 @@ MOST_CURVES = 8  # that a legend names
 
 _SHEET = Path(__file__).with_name("fmgrid.mplstyle")
 WIDTH = 4.8  # inches: where a phone shrinks a picture to its screen, text stays legible
-_LONGEST = 24  # characters of a label
+LONGEST = 24  # characters of a label
 _LIGHT = 0.48  # of the colour map, where black and white are equally legible
 _CELL = 0.96  # of the room for it
 _TITLE = 0.3  # inches above all else
@@ -140,7 +140,7 @@ def ink_on(shade: float) -> str:
     return BLACK if shade > _LIGHT else WHITE
 
 
-def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
+def to_labels(texts: Iterable[str], limit: int = LONGEST) -> dict[str, str]:
     """Return a label for each text: short, on one line, in the font's characters, and its own."""
     known = get_font(findfont("DejaVu Sans")).get_charmap()
     in_font = {
@@ -154,7 +154,7 @@ def to_labels(texts: Iterable[str], limit: int = _LONGEST) -> dict[str, str]:
     return {text: short[label] for text, label in in_font.items()}
 
 
-def to_label(text: str, limit: int = _LONGEST) -> str:
+def to_label(text: str, limit: int = LONGEST) -> str:
     """Return the label of one text."""
     return to_labels([text], limit)[text]
 
@@ -285,6 +285,14 @@ def intervals(counts: Iterable[int], mean: str = "bars are 95% intervals") -> st
     if counts == {1}:
         return "one run each, so that there are no intervals"
     return f"{mean} {over_seeds(counts)}{' (of one run there is none)' if 1 in counts else ''}"
+
+
+def means(marks: str, counts: Iterable[int], bars: str = "bars", more: str = "") -> str:
+    """Return a sentence on what marks are, and over how many seeds: "Diamonds", "Curves"."""
+    counts = set(counts)
+    if counts == {1}:
+        return f"{marks} are single runs: there are no intervals."
+    return f"{marks} are means{more}; {intervals(counts, f'{bars} are 95% intervals')}."
 
 
 def left_out(number: int, noun: str, which: str = "") -> str:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmgrid import __version__
-from fmgrid.pages.document import Document, Picture, plain
+from fmgrid.analysis.comparisons import Reference
+from fmgrid.analysis.evidence import Evidence, weigh
+from fmgrid.pages.document import Document, Picture
 from fmgrid.reporting import closing, overview, results
-from fmgrid.reporting.evidence import Evidence, Reference, read_reference, weigh
+from fmgrid.reporting.phrases import folded
+from fmgrid.reporting.reference import read_reference
 from fmgrid.words import printable
 
 __all__ = ["MARK", "Evidence", "Reference", "read_reference", "to_document", "weigh"]
@@ -28,21 +31,25 @@ def to_document(
     sections = (
         overview.summary_section(evidence, of_all),
         overview.settings_section(evidence),
-        overview.hypotheses_section(evidence),
-        results.design_section(evidence),
         *results.results_sections(evidence, of_all, pictures),
-        overview.luck_section(evidence, of_all),
-        results.overfitting_section(evidence, of_all),
-        results.returns_section(evidence),
-        *results.published_sections(evidence),
         closing.next_section(evidence, logdir),
-        closing.reproduce_section(evidence, command),
-        closing.left_out_section(evidence, logdir),
+        *map(
+            folded,
+            (
+                overview.hypotheses_section(evidence),
+                results.design_section(evidence),
+                *overview.luck_sections(evidence, of_all),
+                results.overfitting_section(evidence, of_all),
+                results.returns_section(evidence),
+                *results.published_sections(evidence),
+                closing.reproduce_section(evidence, command),
+                closing.left_out_section(evidence, logdir),
+            ),
+        ),
     )
-    questions = [group.question for group in evidence.study.groups if group.question]
     return Document(
         title=f"Which settings matter: {printable(logdir.resolve().name)}",
-        lead=plain(questions[0]) if len(questions) == 1 else "",
-        sections=tuple(filter(None, sections)),
+        lead=overview.lead_of(evidence),
+        sections=sections,
         footer=f"{MARK} {__version__}.",
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
 from fmgrid.analysis.study import Study
@@ -11,7 +12,6 @@ from fmgrid.data.catalogue import DATASETS
 from fmgrid.hypotheses.commands import path_word
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Code, Section, code, plain
-from fmgrid.reporting.evidence import Evidence
 from fmgrid.reporting.phrases import section, some
 from fmgrid.settings import show
 from fmgrid.words import command_line, counted

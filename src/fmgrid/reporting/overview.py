@@ -4,18 +4,15 @@ Then the conclusions that single runs would have given.
 """
 
 from collections.abc import Iterator, Mapping
-from statistics import NormalDist, median
 
-from fmgrid.analysis.comparisons import best_and_ties, find_winners
 from fmgrid.analysis.effects import Effect
-from fmgrid.analysis.experiments import best_by_images, images_of
-from fmgrid.analysis.statistics import CONFIDENCE, ROUNDING
+from fmgrid.analysis.evidence import Evidence
+from fmgrid.analysis.statistics import ROUNDING
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, inconclusive_over_all, is_late
+from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, is_late
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, code, plain
-from fmgrid.reporting.evidence import Evidence
 from fmgrid.reporting.phrases import (
     difference_cells,
     section,
@@ -28,63 +25,75 @@ from fmgrid.reporting.phrases import (
     with_interval,
 )
 from fmgrid.settings import show
-from fmgrid.words import counted
+from fmgrid.words import counted, first_few
+
+CLAIMS_SHOWN = 3
 
 
-def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
-    """Say what was run, and the main results."""
+def lead_of(evidence: Evidence) -> str:
+    """Say what was run, and which question it answers."""
     study = evidence.study
-    trained = [
+    parts = [
         counted(len(study.experiments), "experiment"),
         counted(len(study.runs), "complete run"),
         counted(len(study.seeds), "seed"),
         *([f"{len(study.failures):,} failed"] if study.failures else []),
     ]
-    words = [verdict.word for verdict in evidence.verdicts]
-    verdicts = [f"{words.count(word)} {word.lower()}" for word in WORDS if word in words]
-    points = [
-        f"**Trained**: {', '.join(trained)}.",
-        *_best(evidence),
-        *_settings(evidence),
-        f"**Noise**: {_noise(evidence)}.",
-        f"**Hypotheses**: {', '.join(verdicts) or 'none stated'}.",
-    ]
+    questions = [group.question for group in study.groups if group.question]
+    question = f"{plain(questions[0])} " if len(questions) == 1 else ""
+    return f"{question}{', '.join(parts)}."
+
+
+def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
+    """Say the main results."""
+    points = [*_best(evidence), *_settings(evidence), _noise(evidence), *_verdicts(evidence)]
     return section("Summary", points, pictures.get("effects"))
 
 
 def settings_section(evidence: Evidence) -> Section:
     """Rank the settings by their effects."""
     explanation = (
-        "The range of a setting is the difference between its best and its worst level, over the "
-        "seeds that both have. In a factorial grid a level is the mean over all other settings. "
-        "Best and worst are picked after looking: intervals hold for all pairs of levels "
-        "(Bonferroni), and p is also corrected for the number of settings (Holm; bold means "
-        "p ≤ 0.05). Noise alone stays below the noise range in 95 % of cases (Tukey)."
+        "A setting matters if any two of its levels differ: p is corrected for all pairs of its "
+        "levels (Bonferroni) and for all rows (Holm), and bold means p ≤ 0.05. Best and worst are "
+        "the levels furthest apart of those that differ; in a product of settings, a level is the "
+        "mean over all others. Intervals hold for all rows at once. From its noise on, a range is "
+        "significant. A row `a x b` says how much a difference between levels of one setting "
+        "depends on the other."
     )
     rows = [_effect_row(effect, evidence) for effect in evidence.effects]
     return section(
         "Which settings matter",
         explanation if rows else "No two levels of a setting share a seed.",
         table("The settings, largest range first", rows),
+        _disagreement(evidence),
     )
+
+
+def _disagreement(evidence: Evidence) -> str | None:
+    """Name where a test by ranks disagrees: there a few seeds decide."""
+    if not (names := evidence.disagreements):
+        return None
+    texts = first_few([plain(name) for name in names])
+    return f"A few seeds decide where Wilcoxon's signed-rank test disagrees: {texts}."
 
 
 def hypotheses_section(evidence: Evidence) -> Section:
     """Show each hypothesis as its grid states it, with the verdict and its figures."""
     study, verdicts = evidence.study, evidence.verdicts
     explanation = (
-        "Each comparison is a paired t test over seeds. Of several comparisons the table shows the "
-        "deciding one, with the 95 % confidence interval that it would have alone. p is corrected "
-        "over the hypotheses of a grid (Holm): the chance that any of its verdicts is wrong is at "
-        "most 5 %. A claim is rejected by evidence for the contrary, not by a lack of evidence. "
-        "The seeds that would settle it give a chance of 80 % if the difference is as measured."
+        "p is corrected over the hypotheses of a grid (Holm): the chance that any of its verdicts "
+        "is wrong is at most 5 %. A claim is rejected by evidence for the contrary, not by a lack "
+        "of evidence. The figures are those of the comparison that decides, with the 95 % "
+        "interval that it would have alone. A fresh comparison with so many seeds has a chance of "
+        "80 % if the difference is as measured; adding seeds until a verdict falls finds effects "
+        "that are not there."
         if verdicts
         else "None is stated. A grid may hold `[[hypothesis]]` tables, best before it is run."
     )
     rows = [_hypothesis_row(verdict.stated, study, verdict) for verdict in verdicts]
     withdrawn = [hypothesis for grid in study.grids for hypothesis in grid.withdrawn]
     rows += [_hypothesis_row(hypothesis, study) for hypothesis in withdrawn]
-    weak = "; ".join(plain(verdict.stated.claim) for verdict in inconclusive_over_all(verdicts))
+    weak = "; ".join(plain(verdict.stated.claim) for verdict in evidence.inconclusive_over_all)
     return section(
         "Hypotheses",
         explanation,
@@ -107,31 +116,29 @@ def deciding_figures(verdict: Verdict) -> str:
     return f"{text}; the weakest of {steps} steps" if steps > 1 else text
 
 
-def luck_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section | None:
-    """Show the winner of each seed alone, None with fewer than two seeds."""
-    winners = find_winners(evidence.study, evidence.metric)
-    if winners is None or len(winners.seeds) < 2:  # noqa: PLR2004
-        return None
-    rows = [{"seed": str(seed), "best": some(best)} for seed, best in winners.by_seed.items()]
-    return section(
-        "What one run would have concluded",
-        table("The best experiment with each seed alone", rows),
-        pictures.get("winners_by_seed"),
-    )
+def luck_sections(evidence: Evidence, pictures: Mapping[str, Picture]) -> Iterator[Section]:
+    """Show the winner of each seed alone, if there are two seeds or more."""
+    winners = evidence.winners
+    if winners and len(winners.seeds) > 1:
+        rows = [{"seed": str(seed), "best": some(best)} for seed, best in winners.by_seed.items()]
+        yield section(
+            "What one run would have concluded",
+            table("The best experiment with each seed alone", rows),
+            pictures.get("winners_by_seed"),
+        )
 
 
 def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
     metric = evidence.metric
-    sets = best_by_images(evidence.study.configurations, metric)
-    for ranked in sets:
-        best = ranked[0]
-        scored = f", scored on {images_of(best)}" if len(sets) > 1 else ""
+    for ranking in evidence.rankings:
+        best = ranking.best
+        scored = f", scored on {ranking.images}" if len(evidence.rankings) > 1 else ""
         result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
-        if len(ranked) > 1 and len(best.series(metric)) == 1:
+        if len(ranking.ranked) > 1 and len(best.series(metric)) == 1:
             result += ", in a single run"
-        elif len(ranked) > 1:
-            rivals = [rival.name for rival in best_and_ties(ranked, metric)[1:]]
+        elif len(ranking.ranked) > 1:
+            rivals = [rival.name for rival in ranking.ties[1:]]
             result += f"; not significantly worse: {some(rivals) or 'none'}"
         yield f"**Best mean{scored}**: {result}."
 
@@ -140,16 +147,44 @@ def _settings(evidence: Evidence) -> Iterator[str]:
     """Name the settings with a significant effect, and the others."""
     effects = evidence.effects
     if all(effect.difference.sd is None for effect in effects):
-        yield "**Effects**: not known, as no two levels of a setting share two seeds."
+        ranges = [_in_words(effect, evidence) for effect in effects if not effect.is_interaction]
+        yield f"**Ranges**: {', '.join(ranges) or 'none, as no two levels share a seed'}."
         return
-    significant = [_in_words(effect, evidence) for effect in effects if effect.is_significant]
-    others = [_in_words(effect, evidence) for effect in effects if not effect.is_significant]
-    yield f"**Significant effects**: {', '.join(significant) or 'none'}."
-    yield f"**No significant effects**: {', '.join(others) or 'none'}."
+    mains = [effect for effect in effects if not effect.is_interaction]
+    matter = [_in_words(effect, evidence) for effect in mains if effect.is_significant]
+    others = [_in_words(effect, evidence) for effect in mains if not effect.is_significant]
+    both = [
+        "the effect of {} depends on {} ({})".format(
+            *map(code, effect.setting.split(" x ")), _size_of(effect, evidence)
+        )
+        for effect in effects
+        if effect.is_interaction and effect.is_significant
+    ]
+    yield f"**Settings that matter**: {', '.join([*matter, *both]) or 'none'}."
+    yield f"**No significant effect**: {', '.join(others) or 'none'}."
+
+
+def _verdicts(evidence: Evidence) -> Iterator[str]:
+    """Name the settled hypotheses, and count the others."""
+    if not evidence.verdicts:
+        return
+    texts = []
+    for word in WORDS:
+        claims = [
+            plain(verdict.stated.claim) for verdict in evidence.verdicts if verdict.word == word
+        ]
+        if claims:
+            names = f": {first_few(claims, CLAIMS_SHOWN)}" if word != "INCONCLUSIVE" else ""
+            texts.append(f"{len(claims)} {word.lower()}{names}")
+    yield f"**Hypotheses**: {'; '.join(texts)}."
+
+
+def _size_of(effect: Effect, evidence: Evidence) -> str:
+    return show_size(abs(effect.difference.mean), evidence.metric)
 
 
 def _in_words(effect: Effect, evidence: Evidence) -> str:
-    terms = [show_size(abs(effect.difference.mean), evidence.metric)]
+    terms = [_size_of(effect, evidence)]
     if [effect.setting for effect in evidence.effects].count(effect.setting) > 1:
         terms.append(f"in {plain(effect.group)}")
     terms += _remarks(effect, evidence.study) if effect.is_significant else []
@@ -161,6 +196,10 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     remarks = []
     if effect.images:
         remarks.append("confounded: {:,} to {:,} images seen".format(*effect.images))
+    if effect.further:
+        remarks.append(
+            "further apart, and too varied: {} and {}".format(*map(show, effect.further))
+        )
     if effect.through:
         remarks.append(f"all else as in {code(effect.through)}")
     group = next(group for group in study.groups if group.title == effect.group)
@@ -171,19 +210,18 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
 
 
 def _noise(evidence: Evidence) -> str:
-    metric, scatter = evidence.metric, evidence.study.scatter(evidence.metric)
-    if not scatter:
+    metric, spread = evidence.metric, evidence.spread
+    if spread is None:
         return (
-            "not known, as each configuration was run with one seed. **No difference can be called "
-            "significant**: another seed gives other figures"
+            "**One run each**: another seed gives other figures, so nothing is known to be more "
+            "than chance. Repeat with `--seeds 0,1,2`."
         )
-    typical = median(scatter)
-    distance = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * typical
-    least, most = show_size(scatter[0], metric, ""), show_size(scatter[-1], metric)
-    spread = f", the median of {least} to {most}" if len(scatter) > 1 else ""
+    least, most = show_size(spread.least, metric, ""), show_size(spread.most, metric)
+    median = f", the median of {least} to {most}" if spread.configurations > 1 else ""
     return (
-        f"the runs of one configuration have a standard deviation of {show_size(typical, metric)}"
-        f"{spread}; two single runs are up to {show_size(distance, metric)} apart by chance (95 %)"
+        f"**Noise**: runs of one configuration have a standard deviation of "
+        f"{show_size(spread.typical, metric)}{median}; two of them are up to "
+        f"{show_size(spread.apart, metric)} apart by chance (95 %)."
     )
 
 
@@ -196,7 +234,7 @@ def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
         "best": best,
         "worst": worst,
         **difference_cells("range", effect.difference, effect.p, metric),
-        f"noise range ({unit_of(metric)})": show_difference(effect.noise, metric).removeprefix("+"),
+        f"noise ({unit_of(metric)})": show_difference(effect.noise, metric).removeprefix("+"),
         "group": plain(effect.group),
         "remarks": "; ".join(_remarks(effect, evidence.study)),
     }
@@ -206,15 +244,17 @@ def _hypothesis_row(
     stated: Hypothesis, study: Study, verdict: Verdict | None = None
 ) -> dict[str, str]:
     """Return the row of a hypothesis, which has no verdict after it was withdrawn."""
+    claim = [plain(stated.claim), code(stated.expect)]
+    if stated.metric != "accuracy":
+        claim.append(METRICS[stated.metric].label if stated.metric in METRICS else stated.metric)
+    if is_late(stated, study):
+        claim.append("**stated after the first run**")
+    figures = [deciding_figures(verdict), _to_settle(verdict)] if verdict else []
     return {
-        "claim": plain(stated.claim),
-        "expected": code(stated.expect),
-        "metric": stated.metric.replace("_", " "),
         "verdict": f"**{verdict.word}**" if verdict else "withdrawn",
+        "claim": "; ".join(claim),
         "p": show_p(verdict.p if verdict and verdict.is_tested else None),
-        "figures": deciding_figures(verdict) if verdict else "",
-        "to settle it": _to_settle(verdict) if verdict else "",
-        "stated": "**after the first run**" if is_late(stated, study) else "before",
+        "figures": "; ".join(filter(None, figures)),
     }
 
 
@@ -239,7 +279,7 @@ def _to_settle(verdict: Verdict) -> str:
         return plain(verdict.reason)
     shared = min(test.difference.n for test in verdict.compared)
     if shared < 2:  # noqa: PLR2004
-        return "a second seed, at least" if shared else "seeds that both sides have"
+        return "a second seed is needed" if shared else "seeds that both sides have are needed"
     if verdict.seeds is None:
-        return "no number of seeds within reason"
-    return f"about {counted(verdict.seeds, 'fresh seed')}"
+        return "no number of seeds within reason would settle it"
+    return f"a fresh comparison needs about {counted(verdict.seeds, 'seed')}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
@@ -92,6 +93,11 @@ def some(names: Sequence[str]) -> str:
 def section(title: str, *blocks: Block | None, level: Literal[2, 3] = 2) -> Section:
     """Return a section without the blocks that are None or empty."""
     return Section(title, tuple(block for block in blocks if block), level)
+
+
+def folded(whole: Section) -> Section:
+    """Return a section that the page shows after a click on its heading."""
+    return replace(whole, folded=True)
 
 
 def table(caption: str, rows: Sequence[Mapping[str, str]]) -> Table | None:

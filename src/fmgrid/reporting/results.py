@@ -4,16 +4,15 @@ Published figures stand beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from fmgrid.analysis.comparisons import (
     GroupComparison,
     PublishedFigure,
     by_name_in_tables,
-    compare_published,
-    compare_with,
 )
-from fmgrid.analysis.effects import GAP, find_gaps, find_loss_rises, find_nested, find_shares
+from fmgrid.analysis.effects import GAP, find_nested
+from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
@@ -28,7 +27,6 @@ from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS
 from fmgrid.pages.document import Picture, Section, Table, code, plain
-from fmgrid.reporting.evidence import PUBLISHED, Evidence
 from fmgrid.reporting.phrases import (
     bold_if,
     difference_cells,
@@ -46,6 +44,7 @@ from fmgrid.settings import show
 from fmgrid.words import first_few
 
 LEVELS_SHOWN = 12
+AXES_SHOWN = 3  # in columns of their own
 SETS_SHOWN = 5  # of experiments that are alike
 
 
@@ -76,11 +75,11 @@ def results_sections(
 ) -> list[Section]:
     """Show every group's results; each of the pictures comes with the title of its group."""
     explanation = (
-        "Means over seeds with 95 % confidence intervals (Student). Differences are paired by "
-        "seed, as runs of one seed see the same images in the same order, and start from the same "
-        "weights where their shapes match; each has the interval that it would have alone. p is "
-        "corrected within each table (Holm); bold means p ≤ 0.05. A reference that is the table's "
-        "own winner was picked for its mean, which is optimistic; p is corrected for all pairs."
+        "Means over seeds with 95 % confidence intervals. Differences are paired by seed: runs of "
+        "one seed see the same images in the same order, and start from the same weights where "
+        "their shapes match. p and the interval beside it are corrected within each table (Holm); "
+        "bold means p ≤ 0.05. If the reference is the table's own winner, they are corrected for "
+        "all pairs, and its own mean is optimistic."
     )
     return [
         section("Results", explanation, of_all.get("configuration_summary")),
@@ -90,7 +89,7 @@ def results_sections(
 
 def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Show how far the validation loss is above the train loss."""
-    gaps = find_gaps(evidence.study)
+    gaps = evidence.gaps
     if not gaps:
         return section("Overfitting", "No run has both a train loss and a validation loss.")
     alike = are_scored_alike(gap.experiment for gap in gaps)
@@ -105,7 +104,7 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         for gap in gaps
     ]
     signs = [gap.sign for gap in gaps]
-    past = find_loss_rises(evidence.study)
+    past = evidence.loss_rises
     rise = f"; the largest rise since is {past[0][1]:.4f}, of {code(past[0][0])}" if past else ""
     return section(
         "Overfitting",
@@ -135,8 +134,7 @@ def returns_section(evidence: Evidence) -> Section:
         for gain in evidence.gains
     ]
     explanation = (
-        "Each gain has the 95 % confidence interval that it would have alone. p is corrected over "
-        "all steps (Holm); bold means p ≤ 0.05."
+        "p and the interval beside it are corrected over all steps (Holm); bold means p ≤ 0.05."
         if rows
         else "No two neighbouring levels of a setting with numbers share a seed."
     )
@@ -157,8 +155,8 @@ def published_sections(evidence: Evidence) -> Iterator[Section]:
         "lies outside the 95 % prediction interval, into which one more run of ours would fall.",
         f"Not among our runs: {some(strangers)}." if strangers else None,
     )
-    for metric in PUBLISHED:
-        if pairs := compare_published(evidence.study, reference.figures, metric):
+    for metric, pairs in evidence.published.items():
+        if pairs:
             yield _metric_section(metric, pairs)
 
 
@@ -198,7 +196,7 @@ def _named(sets: Sequence[Sequence[ExperimentRuns]]) -> str:
 def _group_section(
     evidence: Evidence, group: Group, pictures: Sequence[tuple[str | None, Picture]]
 ) -> Section:
-    against = compare_with(evidence.study, group, evidence.metric)
+    against = evidence.comparisons.get(group.title)
     ranked = best_first(group.members, evidence.metric)
     reference = f", compared with {code(against.reference.name)}" if against else ""
     return section(
@@ -221,22 +219,36 @@ def _rows(
     rows = []
     for member in members:
         difference, p = (against and against.differences.get(member.name)) or (None, 1.0)
-        others = ("test_accuracy", "valid_loss", "train_loss")
+        levels = {axis.name: _show(level_of(member, axis)) for axis in group.axes}
+        if len(levels) > AXES_SHOWN:
+            levels = {
+                "settings": ", ".join(f"{code(name)} {level}" for name, level in levels.items())
+            }
+        seconds = [
+            run.seconds for run in member.runs.values() if run.seconds and not run.trained_as
+        ]
         rows.append(
             {
                 "experiment": code(member.name),
                 metric.replace("_", " "): with_interval(member.estimate(metric), metric),
                 **difference_cells("difference", difference, p, metric),
-                **{axis.name: _show(level_of(member, axis)) for axis in group.axes},
-                **{name.replace("_", " "): show_value(member.mean(name), name) for name in others},
+                **levels,
+                "test accuracy": show_value(member.mean("test_accuracy"), "test_accuracy"),
+                "valid loss": show_value(member.mean("valid_loss"), "valid_loss"),
+                "weights": _show_count(member.mean("weights")),
                 "seeds": str(len(member.runs)),
-                "images seen": f"{member.images_seen:,}" if member.images_seen else "",
+                "images seen": _show_count(member.images_seen),
+                "seconds": f"{fmean(seconds):.1f}" if seconds else "",
             }
         )
-    for column in ("seeds", "images seen"):  # which say nothing where all are alike
+    for column in ("seeds", "images seen", "weights"):  # which say nothing where all are alike
         if len({row[column] for row in rows}) == 1:
             rows[0].pop(column)
     return rows
+
+
+def _show_count(number: float | None) -> str:
+    return f"{number:,.0f}" if number else ""
 
 
 def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[str]:
@@ -251,9 +263,9 @@ def _on_test_images(members: Sequence[ExperimentRuns], metric: str) -> Iterator[
 
 
 def _variance(evidence: Evidence, group: Group) -> Table | None:
-    effects = {effect.setting: effect for effect in evidence.effects if effect.group == group.title}
+    effects = evidence.effects_of(group.title)
     rows = []
-    for component in find_shares(group, evidence.metric):
+    for component in evidence.shares.get(group.title, ()):
         effect = effects.get(component.source)
         rows.append(
             {

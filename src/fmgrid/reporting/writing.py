@@ -10,14 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fmgrid.analysis.experiments import best_by_images, images_of
+from fmgrid.analysis.comparisons import Reference
+from fmgrid.analysis.effects import Effect, StepEffect
+from fmgrid.analysis.evidence import Evidence, weigh
 from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import inconclusive_over_all
+from fmgrid.analysis.verdicts import Verdict
 from fmgrid.errors import InputError, StoreError
 from fmgrid.hypotheses.language import to_text
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
-from fmgrid.reporting import MARK, Evidence, Reference, to_document, weigh
+from fmgrid.reporting import MARK, to_document
 from fmgrid.reporting.overview import deciding_figures
 from fmgrid.results.store import translate_os_errors
 from fmgrid.system.disk import move_file, move_folder, read_regular, resolve
@@ -61,7 +63,7 @@ def write_report(
     evidence = weigh(study, reference)
     pictures: list[tuple[str | None, Picture]] = []
     files: dict[str, bytes] = {}
-    for picture in plots.draw_all(study, evidence.effects):
+    for picture in plots.draw_all(evidence):
         files[f"{_PICTURES}/{picture.name}.png"] = plots.to_png(picture.figure)
         # A caption is text, and holds names of any kind.
         caption, svg = plain(picture.caption), plots.to_svg(picture.figure)
@@ -122,49 +124,76 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
-    """Return the figures of a report for a script: effects, verdicts and what was left out."""
-    open_verdicts = inconclusive_over_all(evidence.verdicts)
+    """Return all figures of a report for a script."""
+    study, metric = evidence.study, evidence.metric
     return {
         "files": [str(path) for path in files],
-        "metric": evidence.metric,
+        "metric": metric,
         "noise": {
-            images_of(ranked[0]): asdict(evidence.study.noise(evidence.metric, ranked[0]))
-            for ranked in best_by_images(evidence.study.configurations, evidence.metric)
+            ranking.images: asdict(study.noise(metric, ranking.best))
+            for ranking in evidence.rankings
         },
-        "effects": [
+        "best": [
             {
-                **asdict(effect),
-                "difference": effect.difference.to_json(),
-                "p": None if effect.difference.sd is None else effect.p,
+                "name": ranking.best.name,
+                "images": ranking.images,
+                "estimate": ranking.best.estimate(metric),
+                "not_significantly_worse": [tie.name for tie in ranking.ties[1:]],
             }
-            for effect in evidence.effects
+            for ranking in evidence.rankings
         ],
-        "verdicts": [
+        "effects": list(map(_to_values, evidence.effects)),
+        "gains": list(map(_to_values, evidence.gains)),
+        "verdicts": [_of_verdict(verdict, evidence) for verdict in evidence.verdicts],
+        "winners": evidence.winners and evidence.winners.by_seed,
+        "groups": {
+            title: {
+                "reference": comparison.reference.name,
+                "differences": {
+                    name: difference.to_json() | {"p_corrected": p}
+                    for name, (difference, p) in comparison.differences.items()
+                },
+            }
+            for title, comparison in evidence.comparisons.items()
+        },
+        "shares": evidence.shares,
+        "gaps": {
+            gap.experiment.name: {"estimate": gap.estimate, "sign": gap.sign}
+            for gap in evidence.gaps
+        },
+        "left_out": list(study.left_out),
+    }
+
+
+def _to_values(effect: Effect | StepEffect) -> dict[str, Any]:
+    """Return an effect as values; where no two seeds are shared, nothing is known of p."""
+    p = None if effect.difference.sd is None else effect.p
+    return {**vars(effect), "difference": effect.difference.to_json(), "p": p}
+
+
+def _of_verdict(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    is_open = verdict in evidence.inconclusive_over_all
+    return {
+        **verdict.stated.model_dump(mode="json"),
+        "resolved": to_text(verdict.stated.resolved),
+        "verdict": verdict.word,
+        "verdict_over_all": "INCONCLUSIVE" if is_open else verdict.word,
+        "p_holm": verdict.p if verdict.is_tested else None,
+        "figures": deciding_figures(verdict),
+        "seeds": verdict.seeds,
+        "reason": verdict.reason,
+        "compared": [
             {
-                **verdict.stated.model_dump(mode="json"),
-                "resolved": to_text(verdict.stated.resolved),
-                "verdict": verdict.word,
-                "verdict_over_all": "INCONCLUSIVE" if verdict in open_verdicts else verdict.word,
-                "p_holm": verdict.p if verdict.is_tested else None,
-                "figures": deciding_figures(verdict),
-                "seeds": verdict.seeds,
-                "reason": verdict.reason,
-                "compared": [
-                    {
-                        "greater": test.greater,
-                        "lesser": test.lesser,
-                        "difference": test.difference.to_json(),
-                        "margin": test.margin,
-                        "images": test.images,
-                        "alternatives": test.alternatives,
-                    }
-                    for test in verdict.compared
-                ],
-                "deciding": verdict.deciding,
+                "greater": test.greater,
+                "lesser": test.lesser,
+                "difference": test.difference.to_json(),
+                "margin": test.margin,
+                "images": test.images,
+                "alternatives": test.alternatives,
             }
-            for verdict in evidence.verdicts
+            for test in verdict.compared
         ],
-        "left_out": list(evidence.study.left_out),
+        "deciding": verdict.deciding,
     }
 
 

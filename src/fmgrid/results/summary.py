@@ -39,6 +39,7 @@ _PREFIXES = {NETWORK: "network."} | {
     name: f"{name}." for name, about in SETTINGS.items() if about.is_table and name != NETWORK
 }
 _MOST_ARGUMENTS = 100  # that have columns, of each of these settings
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+(?![a-zA-Z0-9]))?)")
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -121,7 +122,7 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
         for path in replaced:
             with suppress(DamagedFileError):  # the reason why it was set aside
                 _note_beginning(read_results(path), contents.begun)
-    contents.runs.sort(key=lambda run: natural_order(run.run))
+    contents.runs.sort(key=lambda run: _row_order(run.run))
     return contents
 
 
@@ -232,11 +233,18 @@ def as_text(value: str) -> str:
     return f"'{line}" if is_like_a_formula else line
 
 
-def natural_order(name: str) -> list[str | int]:
-    """Return a key that sorts epochs_3, epochs_5, epochs_10 as people do."""
+def natural_order(name: str) -> tuple[list[str | float], str]:
+    """Return a key that sorts epochs_5, epochs_10 as people do, and lr_1e-05, lr_0.005, lr_0.01."""
     # Text and numbers alternate, so that a key never compares one with the other.
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+    parts = _NUMBER.split(name)
+    return [float(part) if index % 2 else part for index, part in enumerate(parts)], name
+
+
+def _row_order(run: str) -> list[str | int]:
+    """Return a key for the rows of the table of runs, which stay in the order of version 0.1."""
+    parts = re.split(r"([0-9]+)", run)
+    # Python reads no number of more than 4,300 digits, and a text may have them.
+    return [int(part[:4_000]) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def as_plain(value: Any) -> Any:

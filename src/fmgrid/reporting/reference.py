@@ -1,61 +1,20 @@
-"""The input of a report: a study with its analysis, and published figures.
-
-Published figures come as a CSV with a row for each experiment, which has one run.
-"""
+"""Published figures: a CSV with a row for each experiment, which has one run."""
 
 import csv
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from fmgrid.analysis.effects import Effect, StepEffect, find_effects, find_gains
-from fmgrid.analysis.study import Study
-from fmgrid.analysis.verdicts import Verdict, judge
+from fmgrid.analysis.comparisons import PUBLISHED, Reference
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.metrics import METRICS
 from fmgrid.system.disk import read_regular
 from fmgrid.words import printable
 
-PUBLISHED = ("accuracy", "valid_loss", "train_loss")  # metrics that a reference may have
 _MAX_BYTES = 10_000_000
 _MAX_PROBLEMS = 20
 _LARGEST = 1e38  # about the largest number in single precision
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Published figures, of one run per experiment."""
-
-    path: str
-    figures: Mapping[str, Mapping[str, float]]  # by experiment and metric
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A study with its analysis."""
-
-    study: Study
-    metric: str  # that experiments are ranked by
-    effects: Sequence[Effect]  # largest first
-    gains: Sequence[StepEffect]
-    verdicts: Sequence[Verdict]  # each corrected within its grid
-    reference: Reference | None = None
-
-
-def weigh(study: Study, reference: Reference | None = None) -> Evidence:
-    """Return the analysis of a study with at least one complete run."""
-    has_accuracy = any(experiment.series("accuracy") for experiment in study.scored.values())
-    metric = "accuracy" if has_accuracy else "valid_loss"
-    return Evidence(
-        study=study,
-        metric=metric,
-        effects=find_effects(study, metric),
-        gains=find_gains(study, metric),
-        verdicts=[verdict for grid in study.grids for verdict in judge(grid.hypotheses, study)],
-        reference=reference,
-    )
 
 
 def read_reference(path: Path) -> Reference:

@@ -1,0 +1,137 @@
+"""Everything that a study shows, computed once: reports, pictures and JSON only show it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+
+from fmgrid.analysis.comparisons import (
+    PUBLISHED,
+    GroupComparison,
+    PublishedFigure,
+    Reference,
+    Winners,
+    best_and_ties,
+    compare_published,
+    compare_with,
+    find_winners,
+)
+from fmgrid.analysis.effects import (
+    Effect,
+    Gap,
+    StepEffect,
+    find_effects,
+    find_gains,
+    find_gaps,
+    find_loss_rises,
+    find_shares,
+)
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.statistics import ALPHA, CONFIDENCE, VarianceComponent
+from fmgrid.analysis.study import Study
+from fmgrid.analysis.verdicts import Verdict, inconclusive_over_all, judge
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Experiments that are scored on the same images, best mean first."""
+
+    ranked: Sequence[ExperimentRuns]
+    ties: Sequence[ExperimentRuns]  # the best, and those that are not significantly worse
+
+    @property
+    def best(self) -> ExperimentRuns:
+        """The experiment of the best mean."""
+        return self.ranked[0]
+
+    @property
+    def images(self) -> str:
+        """The images, in words."""
+        return images_of(self.best)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart single runs of one configuration are."""
+
+    typical: float  # standard deviation, the median over configurations
+    least: float
+    most: float
+    configurations: int
+
+    @property
+    def apart(self) -> float:
+        """The distance that two runs keep in 95 % of cases."""
+        return float(NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * 2**0.5 * self.typical)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A study with everything that it shows."""
+
+    study: Study
+    metric: str  # that experiments are ranked by
+    rankings: Sequence[Ranking]  # of each set of images that judges some, the largest first
+    spread: Spread | None  # None where each configuration was run with one seed
+    effects: Sequence[Effect]  # largest first
+    gains: Sequence[StepEffect]
+    verdicts: Sequence[Verdict]  # each corrected within its grid
+    inconclusive_over_all: Sequence[Verdict]  # those that hold within their grid only
+    winners: Winners | None  # None where a single run of each says nothing
+    comparisons: Mapping[str, GroupComparison]  # by the group's title
+    shares: Mapping[str, Sequence[VarianceComponent]]  # by the title of a factorial group
+    gaps: Sequence[Gap]  # widest first
+    loss_rises: Sequence[tuple[str, float]]  # runs whose loss has risen since its lowest, with that
+    reference: Reference | None
+    published: Mapping[str, Sequence[PublishedFigure]]  # by metric
+
+    @property
+    def disagreements(self) -> list[str]:
+        """The settings and claims of which a test by ranks would say something else."""
+        named = {effect.setting: effect.difference for effect in self.effects}
+        for verdict in self.verdicts:
+            if verdict.compared and not verdict.compared[verdict.deciding].margin:
+                named[verdict.stated.claim] = verdict.compared[verdict.deciding].difference
+        return [
+            name
+            for name, difference in named.items()
+            if difference.p_ranks is not None
+            and (difference.p <= ALPHA) != (difference.p_ranks <= ALPHA)
+        ]
+
+    def effects_of(self, title: str) -> dict[str, Effect]:
+        """Return the effects within a group, by setting."""
+        return {effect.setting: effect for effect in self.effects if effect.group == title}
+
+
+def weigh(study: Study, reference: Reference | None = None) -> Evidence:
+    """Return what a study with at least one complete run shows."""
+    has_accuracy = any(experiment.series("accuracy") for experiment in study.scored.values())
+    metric = "accuracy" if has_accuracy else "valid_loss"
+    verdicts = [verdict for grid in study.grids for verdict in judge(grid.hypotheses, study)]
+    comparisons = {group.title: compare_with(study, group, metric) for group in study.groups}
+    shares = {group.title: find_shares(group, metric) for group in study.groups}
+    figures = reference.figures if reference else {}
+    return Evidence(
+        study=study,
+        metric=metric,
+        rankings=[
+            Ranking(ranked, best_and_ties(ranked, metric))
+            for ranked in best_by_images(study.configurations, metric)
+        ],
+        spread=_spread_of(study.scatter(metric)),
+        effects=find_effects(study, metric),
+        gains=find_gains(study, metric),
+        verdicts=verdicts,
+        inconclusive_over_all=inconclusive_over_all(verdicts),
+        winners=find_winners(study, metric),
+        comparisons={title: pair for title, pair in comparisons.items() if pair},
+        shares={title: parts for title, parts in shares.items() if parts},
+        gaps=find_gaps(study),
+        loss_rises=find_loss_rises(study),
+        reference=reference,
+        published={name: compare_published(study, figures, name) for name in PUBLISHED},
+    )
+
+
+def _spread_of(scatter: Sequence[float]) -> Spread | None:
+    return Spread(median(scatter), scatter[0], scatter[-1], len(scatter)) if scatter else None
