@@ -116,13 +116,14 @@ def test_the_examples_give_what_they_show() -> None:
     assert results.attempted > 10
 
 
-def test_a_users_script_passes_mypy() -> None:
+def test_mypy_passes_a_users_script_and_finds_the_mistakes_of_another_one() -> None:
     write(USER, "user.py")
-    done = python("-m", "mypy", "--strict", "--cache-dir", "cache", "user.py")
-    assert done.stdout == "Success: no issues found in 1 source file\n"
     write("import fmgrid\nfmgrid.run('grid.toml', jobs='2')\nfmgrid.nothing\n", "wrong.py")
-    done = python("-m", "mypy", "--strict", "--cache-dir", "cache", "wrong.py")
-    assert re.findall(r"\[([\w-]+)\]$", done.stdout, re.MULTILINE) == ["arg-type", "attr-defined"]
+    done = python("-m", "mypy", "--strict", "--cache-dir", "cache", "user.py", "wrong.py")
+    assert re.findall(r"^(\w+\.py):(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE) == [
+        ("wrong.py", "2", "arg-type"),
+        ("wrong.py", "3", "attr-defined"),
+    ]
 
 
 # run
