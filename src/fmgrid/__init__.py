@@ -150,11 +150,14 @@ def run(
 ) -> "pd.DataFrame":
     """Train the experiments of grids that have no results yet; return the runs of all of them.
 
-    The rows are those of `load`, in the order of the grids. *jobs* is the number of worker
-    processes, by default one per core; with 0 the training happens in this process, where
-    `breakpoint()` works. *timeout* is in seconds or such as "5min", *memory* in bytes or such as
-    "2GB". The other arguments are the options of `fmgrid run`. The progress goes to stderr;
-    *quiet* leaves warnings and errors.
+    The rows are those of `load`, in the order of the grids. The arguments are the options of
+    `fmgrid run`. *seeds* and *overrides* replace what the grids say, and *only* takes experiments
+    by patterns of their names. *replace* trains runs anew whose settings have changed,
+    *retry_failed* those alone that failed, and the first *max_failures* end the run. A training
+    may take the seconds of *timeout*, or such as "5min", and the bytes of *memory*, or such as
+    "2GB". *jobs* is the number of worker processes, by default one per core; with 0 the training
+    happens in this process, where `breakpoint()` works. The progress goes to stderr; *quiet*
+    leaves warnings and errors.
 
     Nothing is lost at Ctrl-C, which raises `KeyboardInterrupt`: the same call goes on. A script
     needs no `if __name__ == "__main__"`. Failed runs raise nothing: see `status` and `error`.

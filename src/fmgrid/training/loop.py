@@ -47,7 +47,7 @@ class _Stopped(Exception):  # noqa: N818 - it is no error
 
 
 @contextmanager
-def _one_arithmetic() -> Iterator[None]:
+def _fixed_arithmetic() -> Iterator[None]:
     """Compute with one thread, and take the smallest numbers for zero; afterwards as before."""
     threads = torch.get_num_threads()
     # Another number of threads would give other bits, and workers times threads would exceed
@@ -64,7 +64,7 @@ def _one_arithmetic() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@_one_arithmetic()
+@_fixed_arithmetic()
 def train(
     experiment: Experiment,
     data_folder: Path,
