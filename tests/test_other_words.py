@@ -156,6 +156,7 @@ BEST = 'write "best of", the highest of accuracies and the lowest of losses, or 
             ),
         ),
         ("epochs_5 > 0.1 and epochs_3 > 0.1", "and at character 16: write a hypothesis for each"),
+        ("optim = Adam > epochs_5", "optim: no such setting; did you mean optimizer?"),
         ("lr = 0.1 > epochs_5", "lr: no such setting; did you mean learning_rate?"),
         ("momentum = 0.9 > epochs_5", "momentum: no such setting; did you mean optimizer_args.mom"),
         ("dropout = 0.9 > epochs_5", f"dropout: no such setting; {MLP}"),
