@@ -304,7 +304,7 @@ def test_what_only_the_optimizer_can_judge_is_refused_before_the_first_run() -> 
     [
         (["--seeds", "1,x"], "--seeds 1,x: is not a list of whole numbers from 0"),
         (["--set", "epochs=0"], "--set epochs=0: 0 is not a whole number from 1"),
-        (["--only", "zz*"], "--only zz*: matches none of the 6 runs"),
+        (["--only", "zz*"], "--only zz*: matches no run; there are tiny_"),
         (["--max-runs", "5"], "spells out 6 of 6 runs, and the limit is 5"),
         (["-j", "-1"], "Invalid value for '-j'"),
         (["-j", "0", "--timeout", "9s"], "--timeout 9s: cannot be kept with -j 0"),

@@ -367,7 +367,7 @@ def test_a_baseline_is_spoken_of_where_there_is_one() -> None:
 def test_of_much_that_is_left_out_the_rest_is_shown_by_a_command() -> None:
     study = replace(settled(0.8), left_out=tuple(f"r{number}: failed" for number in range(25)))
     told = left_out_section(weigh(study), Path("my logs"))
-    assert text_of(told).endswith("5 more; `fmgrid status 'my logs'` names them")
+    assert text_of(told).endswith("5 more; `fmgrid status 'my logs'` names all")
 
 
 def reproduced(study: Study) -> str:

@@ -214,7 +214,7 @@ def test_no_more_than_so_many_failures_are_waited_for() -> None:
         ({"max_runs": 1}, "grid.toml: spells out 2 of 2 runs, and the limit is 1"),
         ({"seeds": [0, -1]}, "--seeds 0,-1: is not a list of whole numbers"),
         ({"seeds": []}, "--seeds : is not a list of whole numbers"),
-        ({"only": "x*"}, "--only x*: matches none of the 2 runs"),
+        ({"only": "x*"}, "--only x*: matches no run; there are w16, w64"),
         ({"timeout": "soon"}, "--timeout soon: is not understood"),
         ({"timeout": 5, "jobs": 0}, "--timeout 5: cannot be kept with -j 0"),
         ({"memory": 0}, "--memory 0: is not understood"),
@@ -406,7 +406,7 @@ def test_a_run_that_failed_is_shown_with_its_reason() -> None:
     failed = make_run(Experiment(name="a"), status="failed", failure=Failure(message="out of luck"))
     save(Path("logs"), failed)
     assert fmgrid.show("a", logdir="logs") == failed
-    with pytest.raises(fmgrid.InputError, match="no such run in logs; there are a"):
+    with pytest.raises(fmgrid.InputError, match="no such run in logs; there is a"):
         fmgrid.show("zzz", logdir="logs")
 
 

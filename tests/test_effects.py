@@ -431,3 +431,13 @@ def test_at_most_one_study_of_equals_in_twenty_gives_any_setting_credit() -> Non
         assert len(effects) == len(settings)
         told += any(effect.is_significant for effect in effects)
     assert told / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
+
+
+def test_combinations_of_which_each_pair_has_a_seed_but_all_share_none_show_no_effect() -> None:
+    runs = [(1, 0, 100), (1, 1, "test"), (2, 0, "test"), (3, 0, 100), (3, 1, "test")]
+    study = study_of(
+        row(f"b{size}_{held_out}", seed, batch_size=size, validation=held_out)
+        for size, seed, held_out in runs
+    )
+    assert find_gains(study) == []
+    assert [effect.setting for effect in find_effects(study)] == []

@@ -434,7 +434,7 @@ def test_a_disk_without_room_is_noticed_before_any_training() -> None:
     assert done.returncode == 3, done.stderr
     assert done.stdout == ""
     assert re.fullmatch(
-        r"fmgrid: full/modellogs: the disk has [0-9.]+ kB free, and 6 runs need 126 kB; "
+        r"fmgrid: full/modellogs: the disk has [0-9.]+ kB free, and 6 runs would take 126 kB; "
         "make room, or choose another --logdir\n",
         done.stderr,
     )

@@ -858,7 +858,7 @@ def test_an_override_is_checked_like_the_file(
 
 def test_a_selection_of_nothing_is_refused(complain: Complain) -> None:
     assert complain("[grid]\nepochs = [1, 2]\n", only=["units_*", "x"]) == [
-        "--only units_* --only x: matches none of the 2 runs, which begin with epochs_1, epochs_2"
+        "--only units_* --only x: matches no run; there are epochs_1, epochs_2"
     ]
 
 

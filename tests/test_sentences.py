@@ -217,8 +217,12 @@ def published(figures: dict[str, float]) -> str:
 
 
 def test_published_figures_outside_of_the_prediction_interval_are_named() -> None:
-    assert "Outside the prediction interval: none (0 of 1; 0.1 are" in published({"a": 0.8})
-    assert "Outside the prediction interval: a (1 of 2; 0.1 are" in published({"a": 0.2, "b": 0.7})
+    assert "Outside the prediction interval: none (0 of 1; expected by chance: 0.1)" in published(
+        {"a": 0.8}
+    )
+    assert "Outside the prediction interval: a (1 of 2; expected by chance: 0.1)" in published(
+        {"a": 0.2, "b": 0.7}
+    )
 
 
 def test_a_gap_is_told_from_none_by_one_rule() -> None:

@@ -26,6 +26,7 @@ from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.pages.document import Document, Section
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.plots import Plot, draw_all
+from fmgrid.plots.groups import plot_heatmap
 from fmgrid.plots.studies import plot_experiments, plot_winners
 from fmgrid.reporting import weigh
 from fmgrid.reporting.overview import luck_sections, summary_section
@@ -372,6 +373,24 @@ def test_equals_to_the_last_bit_but_one_are_equals_for_names_and_for_levels() ->
         ]
         (effect,) = find_effects(study)
         assert (effect.best, effect.worst) == (0.005, 0.1)
+
+
+def test_a_heatmap_frames_all_equals_of_the_best() -> None:
+    equals = {(1, 2): (0.8558, 0.7920), (4, 3): (0.8600, 0.7878)}
+    cells = {**equals, (1, 3): (0.5, 0.5), (4, 2): (0.4, 0.4)}
+    assert fmean(cells[1, 2]) != fmean(cells[4, 3])  # in the last bit
+    study = study_of(
+        [
+            each
+            for (epochs, size), values in cells.items()
+            for each in rows(f"e{epochs}_b{size}", values, epochs=epochs, batch_size=size)
+        ],
+        [GridRecord(path="g.toml", names=tuple(f"e{epochs}_b{size}" for epochs, size in cells))],
+    )
+    plot = plot_heatmap(study.groups[0], "")
+    assert plot
+    frames = [patch for patch in plot.figure.axes[0].patches if not patch.get_fill()]
+    assert len(frames) == 2
 
 
 @pytest.mark.parametrize("names", [("b", "a", "c"), ("w10", "w9", "w2"), ("z", "y", "x")])

@@ -45,6 +45,12 @@ def first_few(names: Sequence[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + more
 
 
+def there_are(names: Sequence[str], limit: int = 6) -> str:
+    """Return "there is a" or "there are a, b and 3 more"."""
+    verb = "is" if len(names) == 1 else "are"
+    return f"there {verb} {first_few(names, limit) or 'none'}"
+
+
 def show_ranges(numbers: Iterable[int]) -> str:
     """Return whole numbers in order, as "0-2,5"."""
     ordered = sorted({*numbers})
@@ -142,7 +148,7 @@ def parse_bytes(value: object) -> int | None:
 def format_bytes(size: int) -> str:
     """Return a size as people write it: 812 bytes, 20 kB, 1.5 GB."""
     if size < 1000:  # noqa: PLR2004 - the unit is a thousand
-        return f"{size} bytes"
+        return counted(size, "byte")
     power = min(int(math.log(size, 1000)), 4)
     return f"{size / 1000**power:.3g} {'kMGT'[power - 1]}B"
 

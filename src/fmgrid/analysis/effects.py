@@ -189,6 +189,8 @@ def _find_contrasts(
         pairs = _tetrads(group, axes[0], axes[1], metric)
     sign = 1 if METRICS[metric].is_higher_better else -1
     for first, second, lead in pairs:
+        if not lead.by_seed:  # its parts share no seed
+            continue
         contrast = difference(lead, noise)
         # Of equals the first one stands for the best.
         is_better = sign * without_rounding(contrast.mean) >= 0
@@ -221,8 +223,9 @@ def _leads(
         differences = [
             line[first].minus(line[second]) for line in lines if first in line and second in line
         ]
-        if shared := [difference for difference in differences if difference.by_seed]:
-            yield first, second, mean_of(shared)
+        shared = [difference for difference in differences if difference.by_seed]
+        if shared and (lead := mean_of(shared)).by_seed:
+            yield first, second, lead
 
 
 def _tetrads(

@@ -15,7 +15,7 @@ from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
 from fmgrid.results.store import locate
 from fmgrid.results.summary import Contents, StoredRun, read_runs
-from fmgrid.words import command_line, counted, first_few, near_match
+from fmgrid.words import command_line, counted, near_match, there_are
 
 _WARNINGS_SHOWN = 20
 
@@ -80,8 +80,7 @@ def hint_at(name: str, runs: Sequence[StoredRun]) -> str:
     """Return the name of an experiment or a run that was probably meant, or those there are."""
     experiments = list(dict.fromkeys(run.name for run in runs))
     near = near_match(name, [*experiments, *(run.run for run in runs)])
-    there_are = f"there are {first_few(experiments)}" if experiments else "there are none"
-    return f"did you mean {near}?" if near else there_are
+    return f"did you mean {near}?" if near else there_are(experiments)
 
 
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
@@ -105,9 +104,9 @@ def _refuse(logdir: Path, study: Study, contents: Contents) -> NoReturn:
     states = ", ".join(f"{number:,} {state}" for state, number in numbers.items() if number)
     if numbers["failed"]:
         status = command_line(["fmgrid", "status", as_argument(logdir)])
-        raise FmgridError(f"{logdir}: has no complete run: {states}; {status} names them")
+        raise FmgridError(f"{logdir}: has no complete run: {states}; {status} names all")
     if states:
-        message = f"has no complete run yet: {states}; the same fmgrid run does them"
+        message = f"has no complete run yet: {states}; the same fmgrid run does the rest"
     elif contents.warnings:
         message = f"has no run that can be read: {counted(len(contents.warnings), 'warning')} above"
     else:

@@ -14,7 +14,7 @@ from fmgrid.cli.output import say
 from fmgrid.errors import InputError
 from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.memory import available_cores
-from fmgrid.words import command_line, parse_bytes, parse_seconds, printable
+from fmgrid.words import command_line, counted, parse_bytes, parse_seconds, printable
 
 if TYPE_CHECKING:
     from fmgrid.execution.grids import Request
@@ -116,7 +116,7 @@ class GridOptions:
         cores = available_cores()
         if self.jobs is not None and self.jobs > cores:
             # Each worker keeps a core busy: more of them would only take turns.
-            say(f"-j {self.jobs}: there are {cores} cores; running {cores} workers")
+            say(f"-j {self.jobs}: running {counted(cores, 'worker')}, one for each core")
         return cores if self.jobs is None else min(self.jobs, cores)
 
 

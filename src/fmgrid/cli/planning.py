@@ -71,8 +71,7 @@ def warn_of_unanswerable(plan: Plan) -> None:
     """Say which hypotheses are left out because --set changes their experiments."""
     if plan.unanswerable:
         number = counted(len(plan.unanswerable), "hypothesis", "hypotheses")
-        reason = "because --set takes away what they are about"
-        warn(f"{number} left out, {reason}: {plan.unanswerable[0]}")
+        warn(f"{number} left out, because --set changes experiments: {plan.unanswerable[0]}")
 
 
 def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from fmgrid.components.kinds import Component, Kind
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment
+from fmgrid.words import counted
 
 DATASET = Kind(
     setting="dataset",
@@ -43,5 +44,5 @@ def objection_to_workload(experiment: Experiment) -> str | None:
         total = DATASETS[experiment.dataset].train_images
         return f"validation = {experiment.validation} leaves none of the {total} images"
     if experiment.batch_size > size:
-        return f"batch_size = {experiment.batch_size} exceeds the {size} training images"
+        return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"
     return None

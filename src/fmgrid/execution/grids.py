@@ -119,7 +119,8 @@ def set_aside(items: Sequence[AgendaItem], store: Store, warn: Callable[[str], N
     try:
         for item in items:
             reason = item.state, item.note if item.state == "changed" else ""
-            moved[reason].append((item, store.set_aside(item.experiment.run_name)))
+            folder = store.set_aside(item.experiment.run_name)
+            moved[reason].append((item, folder))
     finally:
         for pairs in moved.values():
             names = [item.experiment.run_name for item, _ in pairs]
@@ -194,7 +195,7 @@ def _count_workers(agenda: Agenda, request: Request, memory: int, listener: List
     workers = min(request.workers, len(agenda.trainings))
     if workers > (most_workers := workers_for(memory)):
         workers = most_workers
-        room = f"{format_bytes(memory)} of memory are room for {counted(workers, 'worker')} only"
+        room = f"{format_bytes(memory)} of memory leaves room for {counted(workers, 'worker')}"
         listener.warn(room)
     return workers
 

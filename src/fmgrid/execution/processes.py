@@ -406,7 +406,7 @@ class Processes:
         if was_killed(self._server):
             return (
                 " (signal 9, by hand or for lack of memory): "
-                f"{format_bytes(available_memory())} of memory are there, and one worker needs "
+                f"{format_bytes(available_memory())} of memory is free, and one worker needs "
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )

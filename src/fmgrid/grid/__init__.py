@@ -22,7 +22,7 @@ from fmgrid.grid.names import check_folder_name
 from fmgrid.grid.reading import read_grid, read_overrides
 from fmgrid.hypotheses.registry import GridRecord, Hypothesis
 from fmgrid.settings import changed_settings, describe_change
-from fmgrid.words import printable
+from fmgrid.words import printable, there_are
 
 __all__ = ["MAX_RUNS", "Definition", "Plan", "load_plan"]
 
@@ -251,7 +251,7 @@ def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Defini
         )
     ]
     if not selected:
-        names = ", ".join(definition.experiment.run_name for definition in definitions[:3])
-        message = f"matches none of the {len(definitions)} runs, which begin with {names}"
+        names = [definition.experiment.run_name for definition in definitions]
+        message = f"matches no run; {there_are(names, 3)}"
         raise InputError.at(f"--only {' --only '.join(only)}", message)
     return selected

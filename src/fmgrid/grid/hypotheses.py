@@ -41,7 +41,7 @@ from fmgrid.hypotheses.language import (
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.settings import show_toml, value_at
-from fmgrid.words import first_few, near_match, or_near_match, printable
+from fmgrid.words import near_match, or_near_match, printable, there_are
 
 MAX_CLAIM = 200  # characters
 
@@ -212,7 +212,7 @@ class Experiments:
             matching = {name} & self._by_name.keys() or set(filter(pattern.match, self._by_name))
             if not matching:
                 near = near_match(name, self._by_name)
-                hint = f"there are {first_few(list(self._by_name), _SHOWN_NAMES)}"
+                hint = there_are(list(self._by_name), _SHOWN_NAMES)
                 if metric := ALIASES.get(name, name if name in RANKABLE else ""):
                     hint = f'write metric = "{metric}" beside expect, and here each of *'
                 elif near:
@@ -245,7 +245,7 @@ class Experiments:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
                 known = (value_at(self._by_name[holders[0]], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
-                hint = f"there are {first_few(texts, _SHOWN_VALUES)}" if texts else "none sets it"
+                hint = there_are(texts, _SHOWN_VALUES) if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
             names |= having
         return names

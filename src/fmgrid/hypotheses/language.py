@@ -30,6 +30,20 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 from pydantic import Field, FiniteFloat
 
 from fmgrid.errors import FmgridError
+from fmgrid.hypotheses.hints import (
+    BEFORE_OF,
+    CONDITIONS,
+    EXAMPLE,
+    FILLERS,
+    HINTS,
+    HINTS_OF,
+    JOINTS,
+    NO_SETTINGS,
+    QUOTES,
+    SAME,
+    SELECTION_HINTS,
+    SPACES,
+)
 from fmgrid.settings import objection_to, to_toml
 from fmgrid.words import printable
 
@@ -171,57 +185,6 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _AFTER_VALUE = ("and", "by", "<", ">", "-")
-_SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
-_QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
-_EXAMPLE = "as in epochs_10 > epochs_5"
-_JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
-_BEFORE_OF = 'write "best of", "mean of" or "each of", or a name alone'
-_SAME = "write no difference greater than 0.01 among a, b"
-_ONE_SIGN = 'write ">" for more or "<" for less; a better loss is less'
-_BEST = 'write "best of", the highest of accuracies and the lowest of losses, or "each of" for all'
-_FILLERS = ("is", "are", "the", "significantly", "clearly")
-
-
-def _by_word(hints: Mapping[str, str]) -> dict[str, str]:
-    """Return the hint for each word, of those by words with spaces between them."""
-    return {word: hint for words, hint in hints.items() for word in words.split()}
-
-
-# What stands where it doesn't belong, and what was probably meant.
-_HINTS = _by_word(
-    {
-        ">= => >> ≥": 'write ">"',
-        "<= =< ≤": 'write "<"',
-        "==": f'write "=" for the value of a setting; for experiments {_SAME}',
-        "≈ ~ ~= same equal equals similar matches": _SAME,
-        "better greater higher larger more beats outperforms exceeds over above vs": _ONE_SIGN,
-        "worse less lower smaller below under": _ONE_SIGN,
-        "!= <> ≠": "there is no such comparison; write > or <",
-        "% percent point points pp": "write a fraction, as in 0.01 for 1 %",
-        "+ ±": 'write a least difference at the end, as in "by 0.01"',
-        "\" '": "close the quotes",
-        "( )": "there are no brackets; write one comparison, as in best of a, b > c",
-        "-": "write one difference of two experiments, as in epochs_10 - epochs_5",
-        "and ,": _JOINTS,
-        "or": 'write "best of a, b" if one of them is enough, "each of a, b" if all must hold',
-    }
-)
-# What stands before "of".
-_HINTS_OF = _by_word(
-    {
-        "average avg": 'write "mean of"',
-        "all every": 'write "each of"',
-        "any": 'write "best of"',
-        "max maximum min minimum highest lowest top worst": _BEST,
-    }
-)
-# The same where nothing but a selection is read.
-_CONDITIONS = "write SETTING = VALUE or SETTING in [VALUE, VALUE], joined by and"
-_SELECTION_HINTS = dict.fromkeys(_HINTS, _CONDITIONS) | {word: _HINTS[word] for word in "\"',"}
-_NO_SETTINGS = {
-    "seed": "a claim is about all seeds of an experiment",
-    "name": "write the name alone, as in epochs_5",
-}
 
 
 def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
@@ -236,7 +199,7 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
 
 def parse_selection(text: str) -> Selection:
     """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
-    return _Parser(text, _SELECTION_HINTS).selection()
+    return _Parser(text, SELECTION_HINTS).selection()
 
 
 def to_text(part: Expectation | Side) -> str:
@@ -313,14 +276,14 @@ def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
             raise token.error(f"write {number / 100:.12g}, a fraction")
         if kind == "wrong":
             is_minus = "-" in (token.text[0], token.text[-1])
-            raise token.error(hints.get(token.text, _SPACES if is_minus else _QUOTES))
+            raise token.error(hints.get(token.text, SPACES if is_minus else QUOTES))
         yield token
 
 
 class _Parser:
     """Reads tokens from the left, one look ahead; a method for each rule of the grammar."""
 
-    def __init__(self, text: str, hints: Mapping[str, str] = _HINTS) -> None:
+    def __init__(self, text: str, hints: Mapping[str, str] = HINTS) -> None:
         self.hints = hints
         self.rest = list(_tokens(text, hints))[::-1]
 
@@ -340,12 +303,12 @@ class _Parser:
     def selection(self) -> Selection:
         """Read all of the text as names or conditions."""
         selection = self._selection()
-        self._require_end(_CONDITIONS)
+        self._require_end(CONDITIONS)
         return selection
 
     def _equivalence(self) -> Equivalence:
         for word in ("difference", "greater", "than"):
-            self._require(word, _SAME)
+            self._require(word, SAME)
         limit = self._number("than")
         self._require("among", "write among, and which experiments")
         return Equivalence(self._selection(), limit)
@@ -354,9 +317,9 @@ class _Parser:
         sides = [self._side()]
         sign = self.next.text
         if sign not in (">", "<"):
-            while self.next.text in _FILLERS:
+            while self.next.text in FILLERS:
                 self.rest.pop()
-            raise self._unexpected(f"write what it is compared with, {_EXAMPLE}")
+            raise self._unexpected(f"write what it is compared with, {EXAMPLE}")
         while self.next.text in (">", "<"):
             token = self.rest.pop()
             if token.text != sign:
@@ -364,7 +327,7 @@ class _Parser:
             start = self.next
             sides.append(self._side())
             if isinstance(sides[-1], Constant) and isinstance(sides[-2], Constant):
-                raise start.error(f"two numbers are compared; write a name, {_EXAMPLE}")
+                raise start.error(f"two numbers are compared; write a name, {EXAMPLE}")
         margin = self._number("by") if self._takes("by") else 0.0
         return Ordering(tuple(sides), cast(Literal[">", "<"], sign), margin)
 
@@ -387,7 +350,7 @@ class _Parser:
                 self._require("of", hint)
                 return Term(quantifier, self._selection())
         if len(self.rest) > 1 and self.rest[-2].text == "of":
-            raise self.next.error(_HINTS_OF.get(self.next.text.casefold(), _BEFORE_OF))
+            raise self.next.error(HINTS_OF.get(self.next.text.casefold(), BEFORE_OF))
         return Term("one", self._selection())
 
     def _selection(self) -> Selection:
@@ -395,7 +358,7 @@ class _Parser:
         items: list[str | Condition] = []
         while not items or self._takes("and" if are_conditions else ","):
             if self._is_condition() != are_conditions:
-                raise self._unexpected(_JOINTS)
+                raise self._unexpected(JOINTS)
             items.append(self._condition() if are_conditions else self._name())
         return tuple(items)
 
@@ -406,10 +369,10 @@ class _Parser:
         setting, joint = self.rest.pop().text, self.rest.pop().text
         start = self.next
         if objection := objection_to(setting.split(".")):
-            if setting in _NO_SETTINGS:
-                objection = f"no such setting; {_NO_SETTINGS[setting]}"
+            if setting in NO_SETTINGS:
+                objection = f"no such setting; {NO_SETTINGS[setting]}"
             elif start.kind == "word" and start.text not in ("true", "false"):
-                objection = f"no such setting; for two experiments {_SAME}"
+                objection = f"no such setting; for two experiments {SAME}"
             raise ExpectationError(f"{shortened(setting)}: {objection}")
         value = self._value()
         if joint == "=":
@@ -438,7 +401,7 @@ class _Parser:
         if token.kind == "number" or token.text in _KEYWORDS:
             raise token.error("a name is expected; this one would stand in quotes")
         if token.kind not in ("word", "text"):
-            raise self._unexpected(f"write a name or a condition, {_EXAMPLE}")
+            raise self._unexpected(f"write a name or a condition, {EXAMPLE}")
         self.rest.pop()
         if token.kind == "word":
             return token.text

@@ -173,7 +173,7 @@ def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     texts = [*_not_compared(evidence.study), *map(plain, evidence.study.left_out)]
     if len(texts) > _SHOWN:
         status = code(command_line(["fmgrid", "status", path_word(logdir)]))
-        texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names them"]
+        texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names all"]
     return section("What was left out", texts or "Nothing: every run is in the report.")
 
 

@@ -301,7 +301,7 @@ def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:
     return section(
         label.capitalize(),
         f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "
-        f"{ALPHA * judged:.1f} are expected by chance). Median difference: "
+        f"expected by chance: {ALPHA * judged:.1f}). Median difference: "
         f"{show_size(median(gaps), metric)}; largest: {show_size(max(gaps), metric)}.",
         table(f"Published {label} beside ours", rows),
         level=3,

@@ -22,7 +22,7 @@ from fmgrid.results.results_file import MOST_BYTES, read_results, to_results
 from fmgrid.results.tensorboard import is_event_file, to_events
 from fmgrid.system.disk import UNFINISHED, may_move, move_folder, read_regular, write_whole
 from fmgrid.system.locks import Lock
-from fmgrid.words import format_bytes, without_middle
+from fmgrid.words import counted, format_bytes, without_middle
 
 LOG = "run.log"
 FOLDER_OF_GRIDS = ".grids"  # holds the records of grids
@@ -167,7 +167,7 @@ class Store:
             if usage and usage.free < needed and usage.total:
                 free = format_bytes(usage.free)
                 raise StoreError(
-                    f"{self.root}: the disk has {free} free, and {runs} runs need "
+                    f"{self.root}: the disk has {free} free, and {counted(runs, 'run')} would take "
                     f"{format_bytes(needed)}; make room, or choose another --logdir"
                 )
             write_whole(probe, bytes(_RUN_BYTES))  # the only way to notice a quota
