@@ -33,18 +33,15 @@ from fmgrid.errors import FmgridError
 from fmgrid.hypotheses.hints import (
     BEFORE_OF,
     CONDITIONS,
-    EXAMPLE,
     FILLERS,
     HINTS,
     HINTS_OF,
     JOINTS,
     NO_SETTINGS,
-    QUOTES,
     SAME,
     SELECTION_HINTS,
-    SPACES,
 )
-from fmgrid.settings import objection_to, to_toml
+from fmgrid.settings import meant_by, objection_to, to_toml
 from fmgrid.words import printable
 
 MAX_CHARACTERS = 2_000
@@ -185,6 +182,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _AFTER_VALUE = ("and", "by", "<", ">", "-")
+_SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
+_QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
+_EXAMPLE = "as in epochs_10 > epochs_5"
 
 
 def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
@@ -276,7 +276,7 @@ def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
             raise token.error(f"write {number / 100:.12g}, a fraction")
         if kind == "wrong":
             is_minus = "-" in (token.text[0], token.text[-1])
-            raise token.error(hints.get(token.text, SPACES if is_minus else QUOTES))
+            raise token.error(hints.get(token.text, _SPACES if is_minus else _QUOTES))
         yield token
 
 
@@ -319,7 +319,7 @@ class _Parser:
         if sign not in (">", "<"):
             while self.next.text in FILLERS:
                 self.rest.pop()
-            raise self._unexpected(f"write what it is compared with, {EXAMPLE}")
+            raise self._unexpected(f"write what it is compared with, {_EXAMPLE}")
         while self.next.text in (">", "<"):
             token = self.rest.pop()
             if token.text != sign:
@@ -327,7 +327,7 @@ class _Parser:
             start = self.next
             sides.append(self._side())
             if isinstance(sides[-1], Constant) and isinstance(sides[-2], Constant):
-                raise start.error(f"two numbers are compared; write a name, {EXAMPLE}")
+                raise start.error(f"two numbers are compared; write a name, {_EXAMPLE}")
         margin = self._number("by") if self._takes("by") else 0.0
         return Ordering(tuple(sides), cast(Literal[">", "<"], sign), margin)
 
@@ -371,7 +371,7 @@ class _Parser:
         if objection := objection_to(setting.split(".")):
             if setting in NO_SETTINGS:
                 objection = f"no such setting; {NO_SETTINGS[setting]}"
-            elif start.kind == "word" and start.text not in ("true", "false"):
+            elif self.hints is HINTS and self._names_experiment(setting):
                 objection = f"no such setting; for two experiments {SAME}"
             raise ExpectationError(f"{shortened(setting)}: {objection}")
         value = self._value()
@@ -391,6 +391,11 @@ class _Parser:
         hint = 'write a value as TOML has it, as in batch_size = 64 or optimizer = "Adam"'
         return _with_tuples(start.value(" ".join(texts), hint))
 
+    def _names_experiment(self, setting: str) -> bool:
+        """Return whether the next token and what stands for a setting may be two experiments."""
+        is_word = self.next.kind == "word" and self.next.text not in ("true", "false")
+        return is_word and not meant_by(setting)
+
     def _ends_value(self, texts: Sequence[str]) -> bool:
         """Return whether the next token comes after the value that *texts* began."""
         is_next_word = bool(texts) and self.next.kind == "word"
@@ -401,7 +406,7 @@ class _Parser:
         if token.kind == "number" or token.text in _KEYWORDS:
             raise token.error("a name is expected; this one would stand in quotes")
         if token.kind not in ("word", "text"):
-            raise self._unexpected(f"write a name or a condition, {EXAMPLE}")
+            raise self._unexpected(f"write a name or a condition, {_EXAMPLE}")
         self.rest.pop()
         if token.kind == "word":
             return token.text
