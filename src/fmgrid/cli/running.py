@@ -180,8 +180,9 @@ def _set_aside(items: Sequence[AgendaItem], store: Store) -> None:
     moved: dict[tuple[str, str], list[tuple[AgendaItem, Path]]] = defaultdict(list)
     try:
         for item in items:
+            folder = store.set_aside(item.experiment.run_name)
             reason = item.state, item.note if item.state == "changed" else ""
-            moved[reason].append((item, store.set_aside(item.experiment.run_name)))
+            moved[reason].append((item, folder))
     finally:
         for pairs in moved.values():
             names = [item.experiment.run_name for item, _ in pairs]
