@@ -32,14 +32,6 @@ settings.load_profile("repeatable")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-@pytest.fixture(autouse=True)
-def _small_numbers() -> Iterator[None]:
-    """Undo what a training does to its process, which is a worker's elsewhere: flush denormals."""
-    yield
-    if torch := sys.modules.get("torch"):
-        torch.set_flush_denormal(False)
-
-
 @pytest.fixture(scope="session")
 def real_data() -> data.Prepared:
     """All of Fashion-MNIST."""

@@ -63,7 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(sys, "argv", words)
         context = get_command(app).commands["run"].make_context("run", words[2:])
         given = {name: None if value == () else value for name, value in context.params.items()}
-        options = RunOptions(context, **given)
+        options = RunOptions(**given)
         logdir, plan = options.logdir, options.load()
         for definition in plan.definitions:
             experiment = definition.experiment
@@ -78,7 +78,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
                     ),
                 )
             )
-        command = options.to_command()
+        command = options.to_command(words[1:])
         assert command
         write_records(
             logdir, [record.with_command(command.text, command) for record in plan.records]

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from fmgrid.cli.running import _set_aside
 from fmgrid.errors import StoreError
+from fmgrid.execution import grids
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import Store, find_folders
@@ -53,7 +53,7 @@ def run_grid(root: Path) -> None:
     with store.locked():
         store.check_room(len(GRID), 14)
         agenda = make_agenda(GRID, store, Policy(set_aside=True))
-        _set_aside(agenda.set_aside, store)
+        grids.set_aside(agenda.set_aside, store, print)
         list(run_agenda(agenda, store))
 
 
@@ -143,7 +143,8 @@ def test_a_folder_that_cannot_be_renamed_is_set_aside_whatever_happens_meanwhile
     def set_aside(root: Path) -> None:
         store = Store(root)
         with store.locked():
-            _set_aside(make_agenda([changed], store, Policy(set_aside=True)).set_aside, store)
+            items = make_agenda([changed], store, Policy(set_aside=True)).set_aside
+            grids.set_aside(items, store, print)
 
     for fault in FAULTS:
         for step in count(1):

@@ -735,10 +735,10 @@ def test_a_killed_server_costs_no_run_and_a_worker_if_there_are_two(
 def test_a_temporary_folder_that_holds_no_sockets_is_named(
     error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(_: forkserver.ForkServer) -> None:
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(forkserver, "ensure_running", refuse)
+    monkeypatch.setattr(forkserver.ForkServer, "ensure_running", refuse)
     with pytest.raises(RefusedError, match=r"cannot be started: .*set TMPDIR"), Processes(1):
         pass
 

@@ -14,7 +14,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from command import Call
-from fmgrid.cli.listing import Entry, to_listing
+from fmgrid.cli.listing import Entry, to_tables
 from fmgrid.cli.options import ListOptions
 from fmgrid.experiment import EpochRecord, Experiment, Failure
 from fmgrid.results.store import Store
@@ -344,7 +344,7 @@ def test_any_experiments_are_in_order_of_what_is_shown(
     )
     entries = [Entry(experiment, {}) for experiment in made.configurations]
     options = ListOptions(Path(), None, reverse, None, None, limit, json=False, csv=False)
-    listing = to_listing(entries, options)
-    means = [entry.experiment.mean("accuracy") for entry in listing.tables[0]]
+    listed = to_tables(entries, options)
+    means = [entry.experiment.mean("accuracy") for entry in listed.tables[0]]
     expected = sorted((fmean(values) / 1000 for values in per_mille), reverse=not reverse)
     assert means == pytest.approx(expected[:limit])

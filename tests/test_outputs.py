@@ -12,7 +12,7 @@ from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.cli.showing import check_outputs, write_csv
 from fmgrid.errors import InputError, StoreError
 from fmgrid.results.store import Store
-from fmgrid.results.summary import COLUMNS, HISTORY_COLUMNS
+from fmgrid.results.summary import COLUMNS, COLUMNS_SINCE_0_2, HISTORY_COLUMNS
 from made_up_runs import make_run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -57,8 +57,11 @@ def test_all_that_would_be_lost_is_named_at_once() -> None:
     assert len(raised.value.problems) == 3
 
 
+ARGUMENTS = (",network.filters,optimizer_args.eps\n", ',"optimizer_args.a,b"\r\n')
+
+
 @pytest.mark.parametrize("columns", [COLUMNS, HISTORY_COLUMNS, EXPERIMENT_COLUMNS], ids=len)
-@pytest.mark.parametrize("ending", ["\n", "\r\n", "", ",network.filters,network.units\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "", *ARGUMENTS])
 def test_a_table_that_summarize_wrote_is_replaced(columns: tuple[str, ...], ending: str) -> None:
     Path("table.csv").write_bytes((",".join(columns) + ending).encode())
     check_outputs({"-o": Path("table.csv")})
@@ -69,6 +72,17 @@ def test_a_table_that_summarize_wrote_is_replaced(columns: tuple[str, ...], endi
 )
 def test_a_table_of_an_older_version_is_replaced(table: Path) -> None:
     shutil.copy(table, "table.csv")
+    check_outputs({"-o": Path("table.csv")})
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, EXPERIMENT_COLUMNS], ids=len)
+@pytest.mark.parametrize("ending", ["\n", ",network.filters\n"])
+def test_a_table_from_before_the_column_of_groups_is_replaced(
+    columns: tuple[str, ...], ending: str
+) -> None:
+    old = [column for column in columns if column not in COLUMNS_SINCE_0_2]
+    assert len(old) < len(columns)
+    Path("table.csv").write_text(",".join(old) + ending)
     check_outputs({"-o": Path("table.csv")})
 
 

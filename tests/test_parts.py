@@ -156,7 +156,7 @@ def test_a_grid_in_two_log_folders_keeps_the_blocks_of_both(tmp_path: Path) -> N
 def test_levels_of_settings_that_vary_together_stand_in_their_order(tmp_path: Path) -> None:
     plan = plan_of(GRIDS["an optimizer with an argument of its own"][0], tmp_path)
     (part,) = group_of(plan, *plan.records).parts
-    levels = ("Adam", "AdamW", "SGD + 0.0", "SGD + 0.9")
+    levels = ("Adam", "AdamW", "SGD + momentum 0.0", "SGD + momentum 0.9")
     assert part.axes[1].levels == levels
     sizes = [len(members) for members in part.by_level(part.axes[1]).values()]
     assert sizes == [2, 2, 2, 2]
@@ -198,3 +198,14 @@ def test_parts_are_sweeps_or_products_and_none_is_within_another(
         levels = {tuple(level_of(member, axis) for axis in part.axes) for member in part.members}
         assert len(levels) == len(part.members)
     assert not any(one <= other for one, other in permutations(parts, 2))
+
+
+def test_arguments_of_one_value_are_levels_of_their_own(tmp_path: Path) -> None:
+    text = "".join(
+        f'[[point]]\nname = "{name}"\noptimizer = "SGD"\noptimizer_args = {{ {name} = 0.5 }}\n'
+        for name in ("momentum", "weight_decay")
+    )
+    plan = plan_of(text, tmp_path)
+    (record,) = plan.records
+    (part,) = group_of(plan, record.model_copy(update={"blocks": ()})).parts
+    assert part.axes[0].levels == ("weight_decay 0.5", "momentum 0.5")

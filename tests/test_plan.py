@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from command import QUICK, Call, write
-from fmgrid.cli.planning import make_checked_agenda
 from fmgrid.errors import FmgridError
+from fmgrid.execution.refusals import make_checked_agenda
 from fmgrid.grid import load_plan
 from fmgrid.results.results_file import seal
 from fmgrid.results.store import Store

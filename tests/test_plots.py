@@ -488,6 +488,15 @@ def test_two_axes_of_more_than_eight_levels_have_no_lines() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("long", "rows"), [("AnOptimizer", "Optimizer"), ("A", "Batch size (images)")]
+)
+def test_levels_of_long_names_are_rows_of_a_heat_map(long: str, rows: str) -> None:
+    study = study_of(grid(batch_size=[32, 64], optimizer=[long, "B"]))
+    figure = next(one.figure for one in draw_all(study, []) if one.name == "group_0_heatmap")
+    assert figure.get_supylabel() == rows
+
+
 def test_combinations_that_nobody_ran_are_empty_and_counted(
     drawn: Callable[[str], list[Plot]],
 ) -> None:
@@ -702,6 +711,26 @@ def test_an_effect_without_levels_has_the_name_of_its_settings_alone() -> None:
     (picture,) = draw_all(evidence_of(STUDIES["no runs"](), [interaction]))
     assert "units1 x units2" in texts_of(picture.figure)
     assert "An interaction (x) is" in picture.caption
+
+
+@pytest.mark.parametrize(
+    ("best", "worst", "label"),
+    [
+        ("pkg:Lion", "other:Lion", "optimizer: Lion over Lion"),
+        ("a" * 60, "b" * 60, "optimizer: aaaaaaa"),
+        (1e-3, 1e-5, "optimizer: 0.001 over 1e-05"),
+    ],
+)
+def test_an_effect_has_its_best_and_worst_level(best: Any, worst: Any, label: str) -> None:
+    (picture,) = draw_all(STUDIES["no runs"](), [effect("optimizer", 0.01, best=best, worst=worst)])
+    (written,) = [text for text in assert_is_legible(picture.figure) if "optimizer" in text]
+    assert written.startswith(label)
+
+
+def test_levels_that_do_not_fit_beside_their_setting_are_left_out() -> None:
+    name = "optimizer_args.an_argument_of_a_name"
+    (picture,) = draw_all(STUDIES["no runs"](), [effect(name, 0.01, best="a" * 60, worst="b" * 60)])
+    assert name in assert_is_legible(picture.figure)
 
 
 def test_smaller_effects_that_have_no_room_are_counted() -> None:

@@ -1,6 +1,7 @@
 """How the rows of a folder become a study: axes, groups, the baseline, noise, and the table."""
 
 import math
+import random
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from fmgrid.analysis.experiments import (
     by_configuration,
     find_axes,
 )
+from fmgrid.analysis.statistics import NO_NOISE
 from fmgrid.analysis.study import COLUMNS, Study, by_experiment
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
@@ -337,24 +339,23 @@ def test_runs_that_plain_mltrainer_left_are_described_as_far_as_they_are_known()
 
 
 def test_runs_of_unknown_settings_are_no_repeats_of_each_other() -> None:
-    assert study_of(PLAIN).noise("accuracy") is None
+    assert study_of(PLAIN).scatter("accuracy") == []
 
 
 def test_noise_counts_one_training_of_two_names_once() -> None:
     made = study_of([*rows("a", [0.8, 0.9]), *rows("same", [0.8, 0.9])])
-    noise = made.noise("accuracy")
-    assert noise
-    assert (noise.degrees, noise.sd) == (1, pytest.approx(0.1 / math.sqrt(2)))
+    assert made.scatter("accuracy") == [pytest.approx(0.1 / math.sqrt(2))]
 
 
 def test_other_seeds_under_another_name_are_repeats() -> None:
-    noise = study_of([*rows("a", {0: 0.8}), *rows("same", {1: 0.9})]).noise("accuracy")
-    assert noise
-    assert (noise.degrees, noise.sd) == (1, pytest.approx(0.1 / math.sqrt(2)))
+    made = study_of([*rows("a", {0: 0.8}), *rows("same", {1: 0.9})])
+    assert made.scatter("accuracy") == [pytest.approx(0.1 / math.sqrt(2))]
 
 
 def test_one_seed_shows_no_noise() -> None:
-    assert study_of([row("a"), row("b", epochs=9)]).noise("accuracy") is None
+    made = study_of([row("a"), row("b", epochs=9)])
+    assert made.scatter("accuracy") == []
+    assert made.noise("accuracy", made.scored["a"]) == NO_NOISE
 
 
 def seen(images: dict[int, int | None], **settings: Any) -> Study:
@@ -510,11 +511,20 @@ def test_levels_that_train_differently_are_never_one(
     assert [one.settings["optimizer_args"]["warm"] for one in group.members] == values
 
 
-def test_noise_is_pooled_by_degrees_of_freedom() -> None:
-    values = {1: [0.1, 0.3], 2: [0.5], 3: [0.2, 0.2, 0.2]}
-    noise = study_of(
-        one for epochs, some in values.items() for one in rows(f"e{epochs}", some, epochs=epochs)
-    ).noise("accuracy")
-    assert noise
-    assert (noise.sd, noise.degrees) == (pytest.approx(math.sqrt(0.02 / 3)), 3)
-    assert study_of(rows("mlp", [0.5])).noise("accuracy") is None
+def test_the_noise_of_other_images_is_another() -> None:
+    rng = random.Random(1)
+    made = study_of(
+        run
+        for sd, validation in ((0.01, "test"), (0.1, 10_000))
+        for epochs in range(1, 9)
+        for run in rows(
+            f"e{epochs}_{validation}",
+            [rng.gauss(0.5, sd) for _ in range(4)],
+            epochs=epochs,
+            validation=validation,
+        )
+    )
+    calm, wild = (
+        made.noise("accuracy", made.scored[f"e1_{images}"]) for images in ("test", 10_000)
+    )
+    assert 10 * calm.residual < wild.residual

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command import ROOT
 from fmgrid.analysis.comparisons import compare_published
 from fmgrid.analysis.study import COLUMNS as EXPERIMENT_COLUMNS
 from fmgrid.analysis.study import by_experiment, to_study
@@ -48,7 +49,7 @@ HEADER = (
     "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
     "depth,learning_rate,optimizer,optimizer_args,accuracy,valid_loss,train_loss,best_accuracy,"
     "best_epoch,best_valid_loss,test_accuracy,test_loss,weights,images_seen,seconds,status,"
-    "seed,name,run,trained_as,error"
+    "seed,name,run,trained_as,error,group,fingerprint"
 )
 HISTORY_HEADER = (
     "run,name,seed,epoch,train_loss,valid_loss,accuracy,learning_rate,images_seen,seconds"
@@ -139,6 +140,16 @@ def test_the_columns_are_the_documented_ones_in_their_order(tmp_path: Path) -> N
     assert csv_of(tmp_path).splitlines()[0] == HEADER == ",".join(COLUMNS)
 
 
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("experiment_summary.csv", COLUMNS), ("by_experiment.csv", EXPERIMENT_COLUMNS)],
+)
+def test_tables_begin_with_the_columns_of_version_0_1(name: str, columns: tuple[str, ...]) -> None:
+    with (ROOT / "docs" / "replication" / name).open() as table:
+        old = table.readline().rstrip().split(",")
+    assert list(columns[: len(old)]) == old
+
+
 def test_an_empty_folder_gives_a_table_of_columns(tmp_path: Path) -> None:
     assert csv_of(tmp_path) == HEADER + "\n"
     assert read_runs(tmp_path) == Contents()
@@ -200,6 +211,10 @@ def test_a_row_holds_what_was_set_and_what_came_of_it(tmp_path: Path) -> None:
         "run": "mlp_s2",
         "trained_as": "other",
         "error": "",
+        "group": "",
+        "fingerprint": experiment.fingerprint,
+        "optimizer_args.betas": "[0.9, 0.99]",
+        "optimizer_args.weight_decay": "1e-05",
     }
 
 

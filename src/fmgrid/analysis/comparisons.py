@@ -5,7 +5,7 @@ Experiments that were scored on different images are not compared.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.experiments import (
     UNKNOWN_SEED,
@@ -33,6 +33,10 @@ from fmgrid.analysis.study import Study
 from fmgrid.metrics import METRICS, WITH_SPREAD
 from fmgrid.results.summary import as_text
 from fmgrid.settings import is_same
+from fmgrid.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class MetricPair:
     difference: Difference | None  # second minus first; None where they cannot be compared
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two experiments over the seeds that both have, or over all of each where they share none."""
 
@@ -95,6 +99,30 @@ class Comparison:
             f"{experiment.name} is scored on {images_of(experiment)}" for experiment in pair
         )
         return f"{images}: figures of different images are not compared"
+
+    def __repr__(self) -> str:
+        seeds = counted(len(self.seeds), "common seed")
+        differing = [f"{name}: {a} and {b}" for name, (a, b) in self.settings.items()]
+        title = f"{self.first.name} and {self.second.name}, {seeds}"
+        notes = [self.objection] if self.objection else []
+        return "\n".join([title, *differing, self.to_frame().to_string(), *notes])
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row for each metric: both means, their difference, its interval of 95 % and p.
+
+        The difference is second minus first. Each metric is compared by itself.
+        """
+        import pandas as pd
+
+        columns = ["first", "second", "difference", "low", "high", "p"]
+        rows = []
+        for pair in self.metrics.values():
+            change = pair.difference
+            test = [change.mean, change.low, change.high] if change else [None] * 3
+            p = change.p if change and change.sd is not None else None
+            rows.append([pair.first.mean, pair.second.mean, *test, p])
+        index = pd.Index([*self.metrics], name="metric")
+        return pd.DataFrame(rows, index=index, columns=columns, dtype="float64")
 
     def to_json(self) -> dict[str, Any]:
         """Return its values for a script."""

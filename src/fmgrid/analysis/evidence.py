@@ -25,7 +25,7 @@ from fmgrid.analysis.effects import (
     find_loss_rises,
     find_shares,
 )
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of
+from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of, main_metric
 from fmgrid.analysis.statistics import ALPHA, CONFIDENCE, VarianceComponent
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, inconclusive_over_all, judge
@@ -105,8 +105,7 @@ class Evidence:
 
 def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     """Return what a study with at least one complete run shows."""
-    has_accuracy = any(experiment.series("accuracy") for experiment in study.scored.values())
-    metric = "accuracy" if has_accuracy else "valid_loss"
+    metric = main_metric(study.configurations)
     verdicts = [verdict for grid in study.grids for verdict in judge(grid.hypotheses, study)]
     comparisons = {group.title: compare_with(study, group, metric) for group in study.groups}
     shares = {group.title: find_shares(group, metric) for group in study.groups}

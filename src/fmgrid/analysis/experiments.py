@@ -195,6 +195,12 @@ def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[Exper
     return neighbours
 
 
+def main_metric(members: Iterable[ExperimentRuns]) -> str:
+    """Return the metric that ranks experiments: accuracy, or valid_loss where no run has one."""
+    has_accuracy = any(member.series("accuracy") for member in members)
+    return "accuracy" if has_accuracy else "valid_loss"
+
+
 def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
     """Return the experiments that have the metric, in order of its mean; equals by their names."""
     sign = -1 if METRICS[metric].is_higher_better else 1
@@ -341,7 +347,7 @@ class Group:
         cells, one_by_one = math.prod(counts), 1 + sum(count - 1 for count in counts)
         if cells == len(self.members):
             return "factorial"
-        has_most = max(cells / 2, one_by_one) < len(self.members)
+        has_most = max(cells / 2, one_by_one) < len(self.members) < cells
         return "incomplete" if has_most else "irregular"
 
     def by_level(self, axis: Axis) -> dict[Any, list[ExperimentRuns]]:
@@ -408,8 +414,8 @@ def _tie(axes: tuple[Axis, ...], members: Iterable[ExperimentRuns]) -> Axis:
 def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     """Return an experiment's level on an axis."""
     if axis.tied:
-        levels = (level_of(experiment, each) for each in axis.tied)
-        return " + ".join(show(level) for level in levels if level is not None)
+        levels = ((each.name.partition(".")[2], level_of(experiment, each)) for each in axis.tied)
+        return " + ".join(f"{key} {show(x)}".lstrip() for key, x in levels if x is not None)
     value = value_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 

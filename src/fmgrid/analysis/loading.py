@@ -30,15 +30,21 @@ def load_study(
     Raises `InputError` if there is no run yet, `FmgridError` if all of them failed.
     """
     contents = read_runs(logdir, with_history=True)
-    # The folder itself may only hold the log folders of several machines.
-    stored, unread = read_records(*dict.fromkeys([logdir, *contents.grids]))
-    contents.warnings += unread
+    stored = read_grids(logdir, contents)
     study = to_study(contents, stored if records is None else merge_stored(records, stored))
     if not study.scored:
         for warning in contents.warnings[:_WARNINGS_SHOWN]:
             warn(warning)
         _refuse(logdir, study, contents)
     return study
+
+
+def read_grids(logdir: Path, contents: Contents) -> list[GridRecord]:
+    """Return the records of the grids in a folder; warnings of others join those of its runs."""
+    # The folder itself may only hold the log folders of several machines.
+    records, unread = read_records(*dict.fromkeys([logdir, *contents.grids]))
+    contents.warnings += unread
+    return records
 
 
 def find_pair(

@@ -4,6 +4,7 @@ A configuration that has several names was trained once, and counts once: `Study
 of its names the same runs, and `Study.configurations` and `Group.members` have it once.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ COLUMNS = (
     *summary.SETTING_COLUMNS,
     *("n", "failed", "weights", "images_seen"),
     *(f"{metric}_{part}" for metric in WITH_SPREAD for part in _PARTS),
+    "group",
 )
 
 
@@ -128,12 +130,16 @@ class Study:
 
 def is_header_of_table(line: str) -> bool:
     """Return whether a table of fmgrid summarize, of this version or older, begins so."""
-    names = line.rstrip("\r\n").split(",")
-    return any(
-        tuple(names[: len(columns)]) == columns
-        and all(name.startswith(summary.NETWORK_COLUMN) for name in names[len(columns) :])
-        for columns in (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS)
-    )
+    try:
+        names = next(csv.reader([line]), [])
+    except csv.Error:  # of a file that is no text
+        return False
+    fixed = [name for name in names if not summary.is_argument_column(name)]
+    tables = [[*columns] for columns in (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS)]
+    old_tables = [
+        [name for name in columns if name not in summary.COLUMNS_SINCE_0_2] for columns in tables
+    ]
+    return fixed in (*tables, *old_tables)
 
 
 def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
@@ -176,6 +182,7 @@ def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
 def by_experiment(study: Study) -> list[dict[str, Any]]:
     """Return a row per experiment, by `COLUMNS`: n, mean, sd and interval of every metric."""
     rows = []
+    titles = titles_by_name(study.grids)
     for experiment in study.experiments.values():
         first, *_ = (*experiment.runs.values(), *experiment.failures)
         row = to_cells(first.settings) | {
@@ -184,6 +191,7 @@ def by_experiment(study: Study) -> list[dict[str, Any]]:
             "failed": len(experiment.failures),
             "weights": first.metrics.get("weights"),
             "images_seen": experiment.images_seen,
+            "group": titles.get(experiment.name),
         }
         for metric in WITH_SPREAD:
             if estimate := experiment.estimate(metric):
@@ -235,6 +243,15 @@ def _titles(grids: Sequence[GridRecord]) -> list[str]:
         title = path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}"
         taken[title] += 1
         titles.append(title if taken[title] == 1 else f"{title} ({taken[title]})")
+    return titles
+
+
+def titles_by_name(grids: Sequence[GridRecord]) -> dict[str, str]:
+    """Return the titles of the grids that name an experiment, by its name."""
+    titles: dict[str, str] = {}
+    for title, grid in zip(_titles(grids), grids, strict=True):
+        for name in grid.names:
+            titles[name] = f"{titles[name]}, {title}" if name in titles else title
     return titles
 
 

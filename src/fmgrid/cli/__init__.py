@@ -4,6 +4,7 @@ Data goes to stdout, talk to stderr. Heavy libraries are imported by what needs 
 `fmgrid --help` and `fmgrid plan` should be there at once.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from fmgrid.cli.options import (
     RunOptions,
     argument,
     option,
-    report_command,
     takes,
 )
 from fmgrid.cli.output import (
@@ -101,9 +101,9 @@ def run(options: RunOptions) -> None:
     if options.dry_run:
         show_plan(options, policy)
         return
-    from fmgrid.cli.running import run_grids
+    from fmgrid.cli.running import run_and_tell
 
-    raise typer.Exit(run_grids(options, policy))
+    raise typer.Exit(run_and_tell(options, policy, sys.argv[1:]).exit_code)
 
 
 @app.command()
@@ -131,15 +131,18 @@ def summarize(
     ),
 ) -> None:
     """Write a CSV table of all runs with their settings and metrics."""
+    from fmgrid.analysis import study
+    from fmgrid.analysis.loading import read_grids
     from fmgrid.cli import showing
     from fmgrid.results import summary as tables
 
     showing.check_outputs({"-o": output, "--history": history, "--by-experiment": by_experiment})
     contents = tables.read_runs(logdir, with_history=history is not None)
+    grids = read_grids(logdir, contents)
     warn(*contents.warnings)
     if contents.unfinished:
         say(f"left out, because unfinished: {first_few(contents.unfinished)}")
-    rows = tables.to_rows(contents.runs)
+    rows = tables.to_rows(contents.runs, study.titles_by_name(grids))
     showing.write_csv(output, rows, tables.COLUMNS, "run")
     if str(output) != "-":
         showing.show_best(contents)
@@ -147,9 +150,7 @@ def summarize(
         epochs = tables.to_history_rows(contents.runs)
         showing.write_csv(history, epochs, tables.HISTORY_COLUMNS, "epoch")
     if by_experiment is not None:
-        from fmgrid.analysis import study
-
-        experiments = study.to_study(contents, [])
+        experiments = study.to_study(contents, grids)
         warn(*experiments.uncounted)
         rows = study.by_experiment(experiments)
         showing.write_csv(by_experiment, rows, study.COLUMNS, "experiment")
@@ -177,6 +178,7 @@ def report(
     from fmgrid.analysis.loading import load_study
     from fmgrid.cli.reporting import show_report
     from fmgrid.grid import load_plan
+    from fmgrid.hypotheses.commands import report_command
     from fmgrid.reporting import read_reference
     from fmgrid.reporting.writing import write_report
 
@@ -184,12 +186,12 @@ def report(
     records = load_plan(grids).records if grids else None
     study = load_study(logdir, records, warn)
     command = report_command(logdir, output, reference, grids)
-    evidence, files = write_report(study, published, logdir, output, command)
-    show_report(evidence, files, json=json)
+    written = write_report(study, published, logdir, output, command)
+    show_report(written, json=json)
     if open_it:
         import webbrowser
 
-        webbrowser.open(files[-1].resolve().as_uri())
+        webbrowser.open(written.page.resolve().as_uri())
 
 
 @app.command("list")

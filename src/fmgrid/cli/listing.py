@@ -16,6 +16,7 @@ from fmgrid.analysis.experiments import (
     group_by,
     images_of,
     level_order,
+    main_metric,
 )
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.cli.finding import split_name
@@ -50,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Column:
+class Property:
     """A property of entries, by which they can be sorted."""
 
     name: str  # "accuracy", "n", "optimizer_args.momentum"
@@ -64,11 +65,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Tables:
     """Entries in their order, with the columns that are shown."""
 
     metric: str
-    columns: Sequence[Column]  # all but the name
+    columns: Sequence[Property]  # all but the name
     entries: Sequence[Entry]
     tables: Sequence[Sequence[Entry]]  # by the images that judge them, and cut to the limit
 
@@ -81,15 +82,15 @@ def list_experiments(options: ListOptions) -> None:
     contents = read_runs(options.logdir)
     study = to_study(contents, [])
     warn(*contents.warnings, *study.uncounted)
-    listing = to_listing(_to_entries(study, contents, options.logdir), options)
+    listed = to_tables(_to_entries(study, contents, options.logdir), options)
     if options.json:
-        rows = [_to_json(entry, listing.metric) for entry in chain(*listing.tables)]
-        print_json({"metric": listing.metric, "experiments": rows})
+        rows = [_to_json(entry, listed.metric) for entry in chain(*listed.tables)]
+        print_json({"metric": listed.metric, "experiments": rows})
     elif options.csv:
-        _print_csv(listing)
+        _print_csv(listed)
     else:
-        _print_tables(listing, may_leave_out=options.columns is None)
-        _say_totals(listing)
+        _print_tables(listed, may_leave_out=options.columns is None)
+        _say_totals(listed)
 
 
 def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
@@ -111,11 +112,10 @@ def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
     return entries
 
 
-def to_listing(entries: Sequence[Entry], options: ListOptions) -> Listing:
+def to_tables(entries: Sequence[Entry], options: ListOptions) -> Tables:
     """Return the entries that the options choose, in their order."""
     entries = _choose(entries, options.where or ())
-    has_accuracy = any(entry.experiment.series("accuracy") for entry in entries)
-    metric = "accuracy" if has_accuracy else "valid_loss"
+    metric = main_metric(entry.experiment for entry in entries)
     if options.sort in RANKABLE:
         metric = options.sort
     axes = [axis.name for axis in find_axes(entry.experiment for entry in entries)]
@@ -133,7 +133,7 @@ def to_listing(entries: Sequence[Entry], options: ListOptions) -> Listing:
         tables.append(others)
     else:
         tables = [[*ranked, *others]]
-    return Listing(metric, columns, entries, [table[: options.limit] for table in tables if table])
+    return Tables(metric, columns, entries, [table[: options.limit] for table in tables if table])
 
 
 def _choose(entries: Sequence[Entry], conditions: Sequence[str]) -> Sequence[Entry]:
@@ -154,7 +154,7 @@ def _choose(entries: Sequence[Entry], conditions: Sequence[str]) -> Sequence[Ent
 
 
 def _in_order(
-    entries: Sequence[Entry], column: Column, *, reverse: bool
+    entries: Sequence[Entry], column: Property, *, reverse: bool
 ) -> tuple[list[Entry], list[Entry]]:
     """Return those with a complete run, by a column, and all others.
 
@@ -173,29 +173,29 @@ def _in_order(
 
 # Columns
 
-_OTHER_COLUMNS: Mapping[str, Column] = {
+_OTHER_COLUMNS: Mapping[str, Property] = {
     column.name: column
     for column in (
-        Column("name", lambda entry: entry.experiment.name),
-        Column("n", lambda entry: entry.number, is_largest_first=True),
-        Column("seconds", lambda entry: entry.experiment.seconds, "{:.1f}".format),
-        Column("incomplete", lambda entry: _describe(entry.incomplete)),
-        Column("other_names", lambda entry: " ".join(entry.experiment.other_names) or None),
-        Column("images", lambda entry: images_of(entry.experiment)),
+        Property("name", lambda entry: entry.experiment.name),
+        Property("n", lambda entry: entry.number, is_largest_first=True),
+        Property("seconds", lambda entry: entry.experiment.seconds, "{:.1f}".format),
+        Property("incomplete", lambda entry: _describe(entry.incomplete)),
+        Property("other_names", lambda entry: " ".join(entry.experiment.other_names) or None),
+        Property("images", lambda entry: images_of(entry.experiment)),
     )
 }
 
 
 def _find_column(
     option: str, name: str, entries: Sequence[Entry], axes: Sequence[str] = ()
-) -> Column:
+) -> Property:
     """Return a column by its name. Raises `InputError` if there is none, with a near match."""
     if name in METRICS:
         return _metric_column(name)
     if name in _OTHER_COLUMNS:
         return _OTHER_COLUMNS[name]
     keys = name.split(".")
-    column = Column(name, lambda entry: value_at(entry.experiment.settings, keys), show)
+    column = Property(name, lambda entry: value_at(entry.experiment.settings, keys), show)
     objection = objection_to(keys)
     is_known = objection is None and (len(keys) == 1 or any(map(column.has_value, entries)))
     if name in axes or is_known:
@@ -207,15 +207,15 @@ def _find_column(
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 
 
-def _metric_column(name: str) -> Column:
+def _metric_column(name: str) -> Property:
     if name in RANKABLE:
-        return Column(
+        return Property(
             name,
             lambda entry: entry.experiment.mean(name),
             lambda mean: show_value(mean, name),
             is_largest_first=METRICS[name].is_fraction,
         )
-    return Column(name, lambda entry: _count(entry.experiment.mean(name)), "{:,}".format)
+    return Property(name, lambda entry: _count(entry.experiment.mean(name)), "{:,}".format)
 
 
 def _count(mean: float | None) -> float | None:
@@ -241,30 +241,30 @@ def _describe(incomplete: Mapping[str, int]) -> str | None:
 # Output
 
 
-def _print_tables(listing: Listing, *, may_leave_out: bool) -> None:
+def _print_tables(listed: Tables, *, may_leave_out: bool) -> None:
     """Print the tables, which say what judges their experiments where there are several."""
     left_out: dict[str, None] = {}
-    for number, table in enumerate(listing.tables):
-        if len(listing.tables) > 1:
-            images = images_of(table[0].experiment, listing.metric)
+    for number, table in enumerate(listed.tables):
+        if len(listed.tables) > 1:
+            images = images_of(table[0].experiment, listed.metric)
             title = f"scored on {images}" if table[0].number else "without a complete run"
             print("\n" * (number > 0) + printable(title))
         names = [entry.experiment.name for entry in table]
-        cells = [names, *(_to_cells(column, table) for column in listing.columns)]
-        head = ["experiment", *map(_to_title, listing.columns)]
+        cells = [names, *(_to_cells(column, table) for column in listed.columns)]
+        head = ["experiment", *map(_to_title, listed.columns)]
         rows = [*zip(*cells, strict=True)]
         fitting = max(2, count_fitting(head, rows)) if may_leave_out else len(head)
-        left_out |= {column.name: None for column in listing.columns[fitting - 1 :]}
+        left_out |= {column.name: None for column in listed.columns[fitting - 1 :]}
         print_rows(head[:fitting], [row[:fitting] for row in rows], names)
     if left_out:
         say(f"left out, as the terminal is narrow: {', '.join(left_out)}; --columns shows them")
 
 
-def _to_title(column: Column) -> str:
+def _to_title(column: Property) -> str:
     return f"{column.name} ±95%" if column.name in RANKABLE else printable(column.name)
 
 
-def _to_cells(column: Column, entries: Sequence[Entry]) -> list[str]:
+def _to_cells(column: Property, entries: Sequence[Entry]) -> list[str]:
     """Return the cells of a column; those of a metric have half of its interval, too."""
     if column.name in RANKABLE:
         return [_to_cell(entry, column.name) for entry in entries]
@@ -285,34 +285,34 @@ def _to_cell(entry: Entry, metric: str) -> str:
     return text if estimate.n == entry.number else f"{text} ({estimate.n} of {entry.number})"
 
 
-def _say_totals(listing: Listing) -> None:
-    if not listing.entries:
+def _say_totals(listed: Tables) -> None:
+    if not listed.entries:
         say("no runs; fmgrid run trains some")
         return
-    number = len(listing.entries)
+    number = len(listed.entries)
     parts = [counted(number, "experiment")]
-    if (printed := sum(map(len, listing.tables))) < number:
+    if (printed := sum(map(len, listed.tables))) < number:
         parts.append(f"{printed:,} shown")
     say(", ".join(parts))
-    namesakes = [entry.experiment for entry in listing.entries if entry.experiment.other_names]
+    namesakes = [entry.experiment for entry in listed.entries if entry.experiment.other_names]
     for experiment in namesakes[:_NAMESAKES_SHOWN]:
         say(f"{experiment.name} is also {first_few(experiment.other_names)}")
     if (more := len(namesakes) - _NAMESAKES_SHOWN) > 0:
         say(f"{more:,} more with several names; --columns other_names shows them")
 
 
-def _print_csv(listing: Listing) -> None:
+def _print_csv(listed: Tables) -> None:
     """Print the rows with figures as they were computed."""
     rows = []
-    for entry in chain(*listing.tables):
+    for entry in chain(*listed.tables):
         row = {"name": entry.experiment.name}
-        for column in listing.columns:
+        for column in listed.columns:
             row |= _to_values(column, entry)
         rows.append(row)
     print(to_csv(rows, tuple(rows[0]) if rows else ("name",)), end="")
 
 
-def _to_values(column: Column, entry: Entry) -> dict[str, Any]:
+def _to_values(column: Property, entry: Entry) -> dict[str, Any]:
     if column.name not in RANKABLE:
         return {column.name: column.value(entry)}
     estimate = entry.experiment.estimate(column.name)

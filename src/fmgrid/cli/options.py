@@ -1,15 +1,14 @@
 """The options that several commands share, with their meaning."""
 
-import re
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+from typer.models import OptionInfo
 
 from fmgrid.cli.output import say
 from fmgrid.errors import InputError
@@ -17,11 +16,11 @@ from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.memory import available_cores
 from fmgrid.words import command_line, counted, parse_bytes, parse_seconds, printable
 
-MAX_SEED = 2**31 - 1  # the largest that an experiment takes
-
 if TYPE_CHECKING:
+    from fmgrid.execution.grids import Request
     from fmgrid.grid import Plan
     from fmgrid.hypotheses.commands import Command
+    from fmgrid.search import Policy
 
 T = TypeVar("T")
 Q = TypeVar("Q", int, float)
@@ -75,7 +74,6 @@ JSON = option("--json", "Print JSON for scripts.")
 class GridOptions:
     """The options of plan and run."""
 
-    context: typer.Context
     grids: list[Path] = argument("GRID", "Grid files, or folders with *.toml files in them.")
     jobs: int | None = option(
         "-j, --jobs N",
@@ -103,12 +101,13 @@ class GridOptions:
     def load(self) -> "Plan":
         """Return the experiments and hypotheses that these ask for. Raises `InputError`."""
         from fmgrid.grid import MAX_RUNS, load_plan
+        from fmgrid.grid.reading import read_seeds
 
         return load_plan(
             self.grids,
             overrides=self.overrides or (),
             only=self.only or (),
-            seeds=None if self.seeds is None else _parse_seeds(self.seeds),
+            seeds=None if self.seeds is None else read_seeds(self.seeds),
             max_runs=self.max_runs or MAX_RUNS,
         )
 
@@ -159,23 +158,46 @@ class RunOptions(GridOptions):
             raise InputError.at(f"--timeout {self.timeout}", problem)
         return seconds, _parse_quantity("--memory", self.memory, parse_bytes, "500MB or 2GB")
 
-    def to_command(self) -> "Command | None":
+    def to_request(self, policy: "Policy", words: Sequence[str] = ()) -> "Request":
+        """Return the work that these ask for; *words* are the command as it was typed."""
+        from fmgrid.execution.grids import Request
+        from fmgrid.results.store import Store
+
+        seconds, memory = self.limits()
+        command = self.to_command(words)
+        return Request(
+            plan=self.load(),
+            store=Store(self.logdir),
+            policy=policy,
+            workers=self.count_workers(),
+            seconds=seconds,
+            memory=memory,
+            max_failures=1 if self.fail_fast else self.max_failures,
+            data_dir=self.data_dir,
+            quiet=self.quiet,
+            text=command.text if command else command_line(["fmgrid", *words]),
+            command=command,
+        )
+
+    def to_command(self, words: Sequence[str] = ()) -> "Command | None":
         """Return the command as the values that its grids are noted with."""
+        from fmgrid.grid.reading import read_seeds
         from fmgrid.hypotheses.commands import to_command
 
-        typed = {Path(word): word for word in sys.argv[1:] if word}  # which may end in "/"
-        text = command_line(["fmgrid", *sys.argv[1:]])
-        words = [typed.get(grid, str(grid)) for grid in self.grids]
+        typed = {Path(word): word for word in words if word}  # which may end in "/"
+        text = command_line(["fmgrid", *words]) if words else ""
+        grids = [typed.get(grid, str(grid)) for grid in self.grids]
         values = {
-            parameter.opts[0]: getattr(self, parameter.name)
-            for parameter in self.context.command.params
-            if parameter.name and parameter.name not in _NOTED_APART
+            option.param_decls[0]: getattr(self, entry.name)
+            for entry in fields(self)
+            if isinstance(option := entry.default, OptionInfo) and option.param_decls
+            if entry.name not in _NOTED_APART
         }
-        seeds = _parse_seeds(self.seeds) if self.seeds else ()
-        return to_command(text, words, self.logdir, values, seeds)
+        seeds = read_seeds(self.seeds) if self.seeds else ()
+        return to_command(text, grids, self.logdir, values, seeds)
 
 
-_NOTED_APART = {"grids", "logdir", "seeds", "dry_run"}
+_NOTED_APART = {"logdir", "seeds", "dry_run"}
 
 
 @dataclass(frozen=True)
@@ -234,18 +256,6 @@ def takes(options: Callable[..., T]) -> Callable[[Callable[[T], None]], Callable
     return decorate
 
 
-def report_command(
-    logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
-) -> str:
-    """Return the command that makes a report again, with paths that hold in this folder."""
-    from fmgrid.hypotheses.commands import path_word
-
-    paths = [("--output", output), ("--reference", reference)]
-    paths += [("--grid", grid) for grid in grids or ()]
-    words = [word for name, path in paths if path for word in (name, path_word(path))]
-    return command_line(["fmgrid", "report", path_word(logdir), *words])
-
-
 def _parse_quantity(
     name: str, text: str | None, parse: Callable[[str], Q | None], examples: str
 ) -> Q | None:
@@ -254,13 +264,3 @@ def _parse_quantity(
     if (quantity := parse(text)) is None:
         raise InputError.at(f"{name} {printable(text, 40)}", f"is not understood; write {examples}")
     return quantity
-
-
-def _parse_seeds(text: str) -> list[int]:
-    # Leading zeros are left out, because int() refuses numbers of thousands of digits.
-    matches = [re.fullmatch(r"\s*0*([0-9]{1,10})\s*", word) for word in text.split(",")]
-    seeds = [int(match[1]) for match in matches if match]
-    if len(seeds) == len(matches) and max(seeds) <= MAX_SEED:
-        return list(dict.fromkeys(seeds))
-    problem = f"is not a list of whole numbers from 0 to {MAX_SEED}; write --seeds 0,1,2"
-    raise InputError.at(f"--seeds {printable(text, 100)}", problem)

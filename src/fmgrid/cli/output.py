@@ -48,7 +48,14 @@ def console(*, stderr: bool = False) -> "Console":
 
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if is_terminal else PIPE_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    return Console(
+        stderr=stderr,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,  # what is shown goes to the stream, in a notebook too
+    )
 
 
 def say(text: str, style: str | None = None) -> None:
@@ -130,8 +137,8 @@ def report_errors() -> Iterator[None]:
     except FmgridError as error:
         say(f"fmgrid: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("fmgrid: interrupted")
+    except KeyboardInterrupt as error:
+        say(str(error) or "fmgrid: interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         discard(sys.stdout)  # the reader has what it wanted

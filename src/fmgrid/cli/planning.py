@@ -1,24 +1,21 @@
 """`fmgrid plan`: the trainings of `run`, their estimated time, and the refusals of `run`."""
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fmgrid.cli.options import GridOptions
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import flat_settings
 from fmgrid.cli.tables import print_rows
-from fmgrid.errors import InputError, Place, Problem, StoreError
+from fmgrid.errors import InputError
+from fmgrid.execution.refusals import find_refusals
 from fmgrid.experiment import Experiment
-from fmgrid.grid import Definition, Plan
+from fmgrid.grid import Plan
 from fmgrid.results.store import Store
 from fmgrid.search import DEFAULT_POLICY, Agenda, AgendaItem, Policy, make_agenda
 from fmgrid.training.costs import estimate_seconds, estimate_wall_seconds
-from fmgrid.words import counted, first_few, format_seconds, show_ranges
-
-_NAMES_SHOWN = 3
-_REMEDY = "choose another name or --logdir, or set it aside with --replace"
+from fmgrid.words import counted, format_seconds, show_ranges
 
 
 def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
@@ -29,7 +26,7 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
     plan, store, workers = options.load(), Store(options.logdir), options.count_workers()
     warn_of_unanswerable(plan)
     agenda = make_agenda((definition.experiment for definition in plan.definitions), store, policy)
-    refusals = _find_refusals(plan.definitions, agenda, store)
+    refusals = find_refusals(plan.definitions, agenda, store)
     if options.json:
         estimate = {"estimated_seconds": _wall_seconds(agenda, workers), "workers": workers}
         print_json({**_to_json(plan, agenda), **estimate, "refused": list(map(str, refusals))})
@@ -42,18 +39,6 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
             say("fmgrid run would refuse this, and train nothing:")
     if refusals:
         raise InputError(refusals)
-
-
-def make_checked_agenda(plan: Plan, store: Store, policy: Policy) -> Agenda:
-    """Decide what run trains. Raises `StoreError` or `InputError` for runs that are in the way."""
-    agenda = make_agenda((definition.experiment for definition in plan.definitions), store, policy)
-    blocked = [item.note for item in agenda.items if item.state == "blocked"]
-    if blocked:
-        more = f" (and {len(blocked) - 1} more like this)" if len(blocked) > 1 else ""
-        raise StoreError(f"{blocked[0]}{more}")
-    if problems := [*_find_blocked(plan.definitions, agenda, store)]:
-        raise InputError(problems)
-    return agenda
 
 
 def describe_work(agenda: Agenda, workers: int) -> str:
@@ -87,56 +72,6 @@ def warn_of_unanswerable(plan: Plan) -> None:
     if plan.unanswerable:
         number = counted(len(plan.unanswerable), "hypothesis", "hypotheses")
         warn(f"{number} left out, because --set changes experiments: {plan.unanswerable[0]}")
-
-
-def _find_refusals(
-    definitions: Sequence[Definition], agenda: Agenda, store: Store
-) -> list[Problem]:
-    """Return everything that run would refuse, at once or later."""
-    problems = [*_find_blocked(definitions, agenda, store)]
-    root = Place(f"--logdir {store.root}")
-    if os.path.lexists(store.root) and not store.root.is_dir():
-        problems.append(Problem(root, "", "is not a folder; choose another --logdir"))
-    if agenda.set_aside:
-        try:
-            store.check_aside()
-        except StoreError as error:
-            problems.append(Problem(root, "", str(error)))
-    return problems
-
-
-def _find_blocked(
-    definitions: Sequence[Definition], agenda: Agenda, store: Store
-) -> Iterator[Problem]:
-    """Yield a problem for all runs that are refused for one reason."""
-    refused = {"blocked"} if agenda.policy.set_aside else {"blocked", "changed", "newer"}
-    causes = defaultdict(list)
-    for definition, item in zip(definitions, agenda.items, strict=True):
-        if item.state in refused:
-            cause = _place_of(definition, item), item.changed, item.state
-            causes[cause].append((definition, item))
-    for (place, changed, state), pairs in causes.items():
-        definition, item = pairs[0]
-        name = item.experiment.run_name
-        message = item.note
-        if state == "changed":
-            message = f"{store.folder(name)} is finished with other settings ({item.note})"
-        if state != "blocked":
-            message = f"{message}; {_REMEDY}"
-        if len(pairs) == 1:
-            yield Problem(definition.place, name, message)
-        else:
-            names = first_few([item.experiment.run_name for _, item in pairs], _NAMES_SHOWN)
-            runs = f"so for {counted(len(pairs), 'run')}: {names}"
-            yield Problem(place, "".join(changed[:1]), f"{message}; {runs}")
-
-
-def _place_of(definition: Definition, item: AgendaItem) -> Place:
-    """Return the place of the first changed setting; the file where none is written."""
-    for setting in item.changed[:1]:
-        if any(keys[0] == setting for keys in definition.written):
-            return definition.origin(setting).place
-    return Place(definition.place.source)
 
 
 def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:

@@ -1,20 +1,16 @@
 """`fmgrid report`: names the verdicts and the pages, or prints the figures."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from fmgrid.cli.output import print_json, say, warn
-from fmgrid.reporting import Evidence
-from fmgrid.reporting.writing import to_json
+from fmgrid.reporting.writing import Report
 from fmgrid.words import counted
 
 
-def show_report(evidence: Evidence, files: Sequence[Path], *, json: bool) -> None:
+def show_report(report: Report, *, json: bool) -> None:
     """Name the verdicts and the pages, or print the figures for a script."""
     if json:
-        print_json(to_json(evidence, files))
+        print_json(report.to_json())
         return
-    study = evidence.study
+    (evidence, files), study = report, report.evidence.study
     warn(*study.left_out)
     numbers = {"experiment": len(study.scored), "run": len(study.runs), "picture": len(files) - 2}
     say(", ".join(counted(number, noun) for noun, number in numbers.items()))

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, util
 from pathlib import Path
@@ -32,9 +32,11 @@ from fmgrid.system.processes import (
     is_server_reachable,
     kill_descendants,
     kill_group,
+    own_server,
     resume_server,
     start_server,
     was_killed,
+    without_main_module,
 )
 from fmgrid.training.costs import memory_for
 from fmgrid.words import counted, format_bytes
@@ -75,7 +77,8 @@ class Worker:
         self.process = context.Process(target=serve, args=(far_end, scratch), name="fmgrid worker")
         try:
             resume_server(server)
-            self.process.start()
+            with without_main_module():
+                self.process.start()
         except (OSError, EOFError) as error:  # EOFError: the server died of its imports
             self.pipe.close()
             reason = explain_refusal(error) or repr(error)
@@ -170,11 +173,12 @@ class Processes:
     _server: int | None = field(default=None, repr=False)  # process id
     _kills: int = field(default=0, repr=False)  # for lack of memory, that the kernel has counted
     _context: Any = field(init=False, repr=False)
+    _resources: ExitStack = field(default_factory=ExitStack, repr=False)
     _workers: list[Worker] = field(default_factory=list, repr=False)
     # Tasks that no worker is at, with the number of the attempt.
     _waiting: list[tuple[Task, int]] = field(default_factory=list, repr=False)
     # Where workers keep temporary files, so that those of a killed one don't stay for ever.
-    _scratch: "tempfile.TemporaryDirectory[str]" = field(init=False, repr=False)
+    _scratch: str = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
         self._kills = count_kills_for_memory()
@@ -182,22 +186,22 @@ class Processes:
         # Inherited by the workers and their server, which looks whether this is its parent still.
         os.environ.update(ENVIRONMENT | {"FMGRID_PARENT": str(os.getpid())})
         try:
-            self._scratch = tempfile.TemporaryDirectory(
-                prefix="fmgrid-", ignore_cleanup_errors=True
-            )
+            folder = tempfile.TemporaryDirectory(prefix="fmgrid-", ignore_cleanup_errors=True)
         except OSError as error:
             raise MachineError(
                 explain_refusal(error) or f"no temporary folder can be made: {error}; set TMPDIR"
             ) from error
-        os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch.name, _SERVER_LOG))
+        self._scratch = self._resources.enter_context(folder)
+        os.environ["FMGRID_SERVER_LOG"] = str(Path(self._scratch, _SERVER_LOG))
         has_server = "forkserver" in multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if has_server else "spawn")
-        if has_server:
-            self._context.set_forkserver_preload(list(self.preload))
         try:
+            self._resources.enter_context(own_server())
+            if has_server:
+                self._context.set_forkserver_preload(list(self.preload))
             self._ensure_server()
-        except RefusedError:
-            self._scratch.cleanup()
+        except BaseException:  # an interrupt, too
+            self._resources.close()
             raise
         return self
 
@@ -207,7 +211,7 @@ class Processes:
         for worker in self._workers:
             worker.end(max(0.0, deadline - time.monotonic()))
         self._workers = []
-        self._scratch.cleanup()
+        self._resources.close()
         if self._server is not None:
             with suppress(OSError, MachineError):  # at its end Python removes it, and must find it
                 make_private_folder(Path(util.get_temp_dir()))
@@ -281,7 +285,7 @@ class Processes:
         self._waiting.clear()
 
     def _log(self, task: Task) -> Path:
-        return Path(self._scratch.name, f"log-{task.experiment.run_name}")  # of all its attempts
+        return Path(self._scratch, f"log-{task.experiment.run_name}")  # of all its attempts
 
     def _start_waiting(self) -> None:
         """Start the tasks that wait, as long as workers are free; the last one comes first."""
@@ -366,10 +370,10 @@ class Processes:
 
     def _new_worker(self) -> Worker:
         while True:
-            make_private_folder(Path(self._scratch.name))
+            make_private_folder(Path(self._scratch))
             self._ensure_server()
             try:
-                return Worker(self._context, self._scratch.name, self._server)
+                return Worker(self._context, self._scratch, self._server)
             except RefusedError:
                 if not has_ended(self._server, _END_SECONDS):
                     raise
@@ -406,7 +410,7 @@ class Processes:
                 f"about {format_bytes(memory_for(1))}, a large network more; "
                 "free memory, raise the container's limit, or start fewer workers (-j 1)"
             )
-        words = last_lines(Path(self._scratch.name, _SERVER_LOG), 1)
+        words = last_lines(Path(self._scratch, _SERVER_LOG), 1)
         reason = words[0] if words else "it left no word"
         return f": {explain_refusal(reason) or reason}"
 

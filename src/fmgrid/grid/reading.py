@@ -5,12 +5,13 @@ and reading goes on: a user sees all problems at once.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmgrid.errors import Place, Problem
+from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import KINDS, Block, Grid, Kind, RealPath, Written, is_whole, overlay
 from fmgrid.grid.documents import Document, TomlPath, UnreadableError, parse, read_document
 from fmgrid.grid.names import check_template
@@ -27,6 +28,8 @@ from fmgrid.settings import (
 from fmgrid.words import parse_seconds, printable
 
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
+
+_LARGEST_SEED = 2**31 - 1  # that an experiment takes
 
 # What --set would take for text.
 _PYTHONS_WORDS = {
@@ -66,6 +69,17 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
         else:
             overrides = overlay(overrides, {keys: written})
     return overrides
+
+
+def read_seeds(text: str) -> list[int]:
+    """Read seeds such as "0,1,2", each once. Raises `InputError`."""
+    # Leading zeros are left out, because int() refuses numbers of thousands of digits.
+    matches = [re.fullmatch(r"\s*0*([0-9]{1,10})\s*", word) for word in text.split(",")]
+    seeds = [int(match[1]) for match in matches if match]
+    if len(seeds) == len(matches) and max(seeds) <= _LARGEST_SEED:
+        return list(dict.fromkeys(seeds))
+    problem = f"is not a list of whole numbers from 0 to {_LARGEST_SEED}; write --seeds 0,1,2"
+    raise InputError.at(f"--seeds {printable(text, 100)}", problem)
 
 
 def _objection_to_override(keys: Keys, equals: str, word: str, value: Any) -> str | None:

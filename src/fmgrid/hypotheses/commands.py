@@ -66,6 +66,7 @@ def to_command(
     """Return an `fmgrid run` as values; None if a file cannot hold one of its words.
 
     An option that is None, False or empty was not given; a list is one that was given repeatedly.
+    Without a *text* nobody has typed the command, and its text follows from the values.
     """
     pairs = tuple(
         (name, "" if value is True else str(value))
@@ -78,7 +79,7 @@ def to_command(
         printable(word) != word for word in (text, folder, *words, *(value for _, value in pairs))
     ):
         return None
-    return Command(
+    command = Command(
         text=text,
         folder=folder,
         grids=words,
@@ -86,6 +87,17 @@ def to_command(
         options=pairs,
         seeds=tuple(seeds),
     )
+    return command if text else command.model_copy(update={"text": command.line()})
+
+
+def report_command(
+    logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
+) -> str:
+    """Return the command that makes a report again, with paths that hold in this folder."""
+    paths = [("--output", output), ("--reference", reference)]
+    paths += [("--grid", grid) for grid in grids or ()]
+    words = [word for name, path in paths if path for word in (name, path_word(path))]
+    return command_line(["fmgrid", "report", path_word(logdir), *words])
 
 
 def current_folder() -> str:

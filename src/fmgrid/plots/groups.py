@@ -38,6 +38,7 @@ _FIGURE = 0.34  # inches that a figure above a mark takes
 _DIGITS = (4, 6, 9, 17)  # of a level; the fewest that keep all levels apart
 _CHARACTER = 0.074  # inches of a tick's label, on the safe side
 _LONGEST_LEVEL = 20  # characters
+_SHORT = 8  # characters of a level that stands below a column
 _SLANTED = 0.18  # inches that a slanted label takes of an axis
 
 
@@ -46,14 +47,15 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
     if not (planes := _planes(group)):
         return None
     row, column, maps = planes
-    across = max(1, min(len(maps), int(_ROOM / (_WIDE * len(column.levels)))))
-    width = _ROOM / (across * len(column.levels))
+    room = _ROOM - _CHARACTER * max(0, _longest(row) - _SHORT)
+    across = max(1, min(len(maps), int(room / (_WIDE * len(column.levels)))))
+    width = room / (across * len(column.levels))
     height = min(_HIGH if width >= _WIDE else 0.6 * _HIGH, _TALLEST / len(row.levels))
     lines = (width >= _NARROW and height >= _LOW) + (width >= _WIDE and height >= _HIGH)
     *names, last = (axis.name for axis in group.axes)
     title = to_label(f"Mean accuracy by {', '.join(names)} and {last}{held}", _LONGEST_TITLE)
-    room = math.ceil(len(maps) / across) * (0.3 + height * len(row.levels))
-    figure = style.new_figure(title, 1.1 + max(_LEAST_HEIGHT, room))
+    height = max(_LEAST_HEIGHT, math.ceil(len(maps) / across) * (0.3 + height * len(row.levels)))
+    figure = style.new_figure(title, 1.1 + height)
     grid = style.panels(figure, len(maps), across, share="xy")
     means = [mean for member in group.members if (mean := member.estimate(METRIC))]
     norm = _add_colours(figure, grid, [100 * mean.mean for mean in means])
@@ -78,7 +80,7 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
     for axes in grid[-across:]:
         axes.tick_params(labelbottom=True)
         places = {level: float(number) for number, level in enumerate(column.levels)}
-        label_levels(axes, places, _ROOM / across)
+        label_levels(axes, places, room / across)
     figure.supxlabel(axis_label(column, is_scaled=False))
     figure.supylabel(axis_label(row, is_scaled=False))
     return style.Plot(figure, _heatmap_caption(group, [mean.n for mean in means], lines))
@@ -101,16 +103,23 @@ def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRu
     """
     if best_first(group.members, METRIC):
         match group.axes:
-            case [row, column]:
+            case [_, _]:
+                row, column = sorted(group.axes, key=lambda axis: _longest(axis) <= _SHORT)
                 return row, column, [("", list(group.members))]
             case [_, _, _]:
                 beside = min(group.axes, key=lambda axis: len(axis.levels))
-                row, column = (axis for axis in group.axes if axis is not beside)
+                others = [axis for axis in group.axes if axis is not beside]
+                row, column = sorted(others, key=lambda axis: _longest(axis) <= _SHORT)
                 if len(beside.levels) <= _MOST_PLANES:
                     levels = group.by_level(beside).items()
                     maps = [(f"{beside.name} {show(level)}", members) for level, members in levels]
                     return row, column, maps
     return None
+
+
+def _longest(axis: Axis) -> int:
+    """Return the number of characters of the longest label of its levels."""
+    return max(map(len, level_labels(axis.levels)))
 
 
 def _add_colours(figure: Figure, grid: list[Axes], means: Sequence[float]) -> Normalize:

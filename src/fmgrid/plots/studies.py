@@ -35,6 +35,7 @@ _SEVERAL: Key = ("several groups", {"color": style.GREY, "marker": "*"})
 _FEWEST_SEEDS, _FEWEST = 2, 3  # experiments that make a ranking by seed
 _MOST_RANKED, _MOST_SEEDS = 30, 10  # rows and columns of it
 _MOST_PANELS = 16  # of learning curves
+_LEGIBLE = 10  # characters of a level, the others cut out
 _LONGEST_ROW = 36  # characters of a label left of a row
 
 
@@ -83,17 +84,24 @@ def _draw_effect(axes: Axes, y: int, effect: Effect, *, has_namesakes: bool) -> 
     axes.plot(interval, [y + 0.2] * len(interval), color=INK, linewidth=0.9)
     if effect.noise is not None:
         axes.plot([100 * effect.noise] * 2, [y + 0.05, y + 0.35], **_NOISE)
-    label = style.to_label(effect.setting, 30)
-    if not effect.is_interaction:
-        best, worst = (style.to_label(show(level), 16) for level in (effect.best, effect.worst))
-        label += f": {best} over {worst}"
-    if has_namesakes:
-        label += f", {style.to_label(effect.group, 16)}"
     text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
     figures = f"{text} ({' to '.join(bounds)})" if bounds else text
     place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
-    axes.annotate(style.to_label(label, 62 - len(figures)), (0.005, y - 0.2), **place)
+    label = _effect_label(effect, 62 - len(figures), has_namesakes=has_namesakes)
+    axes.annotate(label, (0.005, y - 0.2), **place)
     axes.annotate(figures, (1, y - 0.2), ha="right", **place)
+
+
+def _effect_label(effect: Effect, room: int, *, has_namesakes: bool) -> str:
+    """Return the name of an effect in so many characters, with its levels if they fit."""
+    group = f", {style.to_label(effect.group, 16)}" if has_namesakes else ""
+    label = style.to_label(effect.setting, room - len(group))
+    of_each = min(16, (room - len(f"{label}:  over {group}")) // 2)
+    levels = [show(effect.best), show(effect.worst)]
+    if effect.is_interaction or of_each < min(_LEGIBLE, max(map(len, levels))):
+        return label + group
+    labels = style.to_labels(levels, of_each)
+    return f"{label}: {' over '.join(labels[level] for level in levels)}{group}"
 
 
 def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:

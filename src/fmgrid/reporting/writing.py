@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fmgrid.analysis.comparisons import Reference
 from fmgrid.analysis.effects import Effect, StepEffect
@@ -30,10 +30,29 @@ _PICTURES = "visualizations"
 _MOST_BYTES = 100_000_000  # of a page that is read; with its pictures it has a few millions
 
 
+class Report(NamedTuple):
+    """A report that was written."""
+
+    evidence: Evidence
+    files: list[Path]  # pictures, report.md, and last report.html
+
+    @property
+    def page(self) -> Path:
+        """The page to open in a browser."""
+        return self.files[-1]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its figures for a script."""
+        return to_json(self.evidence, self.files)
+
+    def __repr__(self) -> str:
+        return f"<Report {self.page}>"
+
+
 def write_report(
     study: Study, reference: Reference | None, logdir: Path, output: Path, command: str
-) -> tuple[Evidence, list[Path]]:
-    """Write the report as Markdown, HTML and pictures; return its analysis, and the files.
+) -> Report:
+    """Write the report as Markdown, HTML and pictures.
 
     All of them or none. Raises `InputError` where that would replace files that fmgrid did not
     make.
@@ -53,7 +72,7 @@ def write_report(
     for name, text in zip(_PAGES, (to_markdown(document), to_html(document)), strict=True):
         files[name] = text.encode()
     write_files(output, files)
-    return evidence, [output / name for name in files]
+    return Report(evidence, [output / name for name in files])
 
 
 def check_output_folder(folder: Path) -> None:

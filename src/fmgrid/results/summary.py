@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fmgrid import metrics
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 _FOLLOWING = {"hidden_units": ("units1", "units2", "depth")}
 SETTING_COLUMNS = tuple(column for name in SETTINGS for column in (name, *_FOLLOWING.get(name, ())))
 _OF_RUN = ("seconds", "status", "seed", "name", "run", "trained_as", "error")
-COLUMNS = (*SETTING_COLUMNS, *metrics.COLUMNS, *_OF_RUN)
+COLUMNS_SINCE_0_2 = ("group", "fingerprint")
+COLUMNS = (*SETTING_COLUMNS, *metrics.COLUMNS, *_OF_RUN, *COLUMNS_SINCE_0_2)
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-NETWORK_COLUMN = "network."  # begins the name of a column of a network's own attribute
-_MOST_NETWORK_COLUMNS = 100
+# What the columns of single arguments begin with, by the setting that is a table of them.
+_PREFIXES = {NETWORK: "network."} | {
+    name: f"{name}." for name, about in SETTINGS.items() if about.is_table and name != NETWORK
+}
+_MOST_ARGUMENTS = 100  # that have columns, of each of these settings
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+(?![a-zA-Z0-9]))?)")
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -54,6 +59,7 @@ class StoredRun:
     started: datetime | None = None
     trained_as: str | None = None
     error: str | None = None  # in one line
+    fingerprint: str | None = None  # of all settings and the seed
     software: Mapping[str, str | int] = field(default_factory=dict)
     folder: str = ""  # its path in the folder that was read
 
@@ -135,15 +141,24 @@ def to_stored(run: Run, folder: str = "") -> StoredRun:
         started=run.started,
         trained_as=run.trained_as,
         error=_in_one_line(run.failure.message) if run.failure else None,
+        fingerprint=experiment.fingerprint,
         software=run.software,
         folder=folder,
     )
 
 
-def to_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
-    """Return the table of runs, by `COLUMNS`."""
+def to_rows(
+    runs: Iterable[StoredRun], groups: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """Return the table of runs, by `COLUMNS`; *groups* has the grids of each experiment."""
     return [
-        {**to_cells(run.settings), **run.metrics, **{name: getattr(run, name) for name in _OF_RUN}}
+        {
+            **to_cells(run.settings),
+            **run.metrics,
+            **{name: getattr(run, name) for name in _OF_RUN},
+            "group": groups.get(run.name),
+            "fingerprint": run.fingerprint,
+        }
         for run in runs
     ]
 
@@ -160,25 +175,44 @@ def to_history_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
 
 
 def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of settings, and of a network's own attributes."""
+    """Return the columns of settings, and of single arguments and attributes of a network."""
     cells = {column: value_at(settings, (column,)) for column in SETTING_COLUMNS}
-    attributes = settings.get(NETWORK, {})
-    return cells | {f"{NETWORK_COLUMN}{name}": value for name, value in attributes.items()}
+    for name, prefix in _PREFIXES.items():
+        arguments = settings.get(name, {})
+        cells |= {f"{prefix}{_in_one_line(key)}": value for key, value in arguments.items()}
+    return cells
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
     """Return rows as a table, in the documented order of the columns.
 
     A number keeps its type, even among missing values; `as_text` writes texts. The columns of
-    networks' own attributes come last, the most frequent if they are many.
+    single arguments come last.
     """
     import pandas as pd
 
-    counts = Counter(column for row in rows for column in row if column.startswith(NETWORK_COLUMN))
-    frequent = sorted(counts, key=lambda column: (-counts[column], column))[:_MOST_NETWORK_COLUMNS]
-    columns = [*columns, *sorted(frequent, key=natural_order)]
+    columns = [*columns, *argument_columns(rows)]
     cells = [[_to_cell(row.get(column)) for column in columns] for row in rows]
     return pd.DataFrame(cells, columns=columns, dtype=object)
+
+
+def argument_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of single arguments in rows, the most frequent if they are many."""
+    counts = Counter(column for row in rows for column in row if is_argument_column(column))
+    by_frequency = sorted(counts, key=lambda column: (-counts[column], column))
+    return [
+        column
+        for prefix in _PREFIXES.values()
+        for column in sorted(
+            [column for column in by_frequency if column.startswith(prefix)][:_MOST_ARGUMENTS],
+            key=natural_order,
+        )
+    ]
+
+
+def is_argument_column(column: str) -> bool:
+    """Tell whether a column is of a single argument."""
+    return column.startswith(tuple(_PREFIXES.values()))
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
@@ -213,14 +247,18 @@ def _row_order(run: str) -> list[str | int]:
     return [int(part[:4_000]) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _to_cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return as_text(value)
+def as_plain(value: Any) -> Any:
+    """Return a value as a number or a text."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    if isinstance(value, Mapping):  # TOML's dates have no JSON
+    if isinstance(value, Mapping | list):  # TOML's dates have no JSON
         return json.dumps(value, sort_keys=True, default=str)
     return value
+
+
+def _to_cell(value: Any) -> Any:
+    plain = as_plain(value)
+    return as_text(plain) if isinstance(plain, str) else plain
 
 
 def _name_of(folder: Path, root: Path) -> str:

@@ -36,9 +36,7 @@ def shield() -> None:
     If they have changed Python itself, the command starts again without them.
     """
     _put_current_folder_last()
-    for name in list(os.environ):
-        if name.startswith(_PREFIXES) and name not in _KEPT:
-            del os.environ[name]
+    forget_libraries()
     for name in ("COLUMNS", "LINES"):
         size = os.environ.get(name, "80")
         if not (size.isascii() and size.isdigit() and len(size) <= len("1000")):  # "²" ends rich
@@ -46,6 +44,13 @@ def shield() -> None:
     changed = [name for name in _OF_PYTHON if os.environ.pop(name, None)]
     if changed and not sys.flags.ignore_environment:
         _start_anew()
+
+
+def forget_libraries() -> None:
+    """Take the variables that libraries read out of the environment."""
+    for name in list(os.environ):
+        if name.startswith(_PREFIXES) and name not in _KEPT:
+            del os.environ[name]
 
 
 def _start_anew() -> None:

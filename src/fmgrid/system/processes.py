@@ -14,13 +14,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import connection, util
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from fmgrid.errors import MachineError, explain_refusal
 from fmgrid.system.disk import make_private_folder
+from fmgrid.system.environment import forget_libraries
 
 T = TypeVar("T")
 
@@ -99,6 +101,30 @@ def answer_call(function: str, argument: str, file: str, parent: str) -> None:
         code = 0
     finally:
         os._exit(code)  # without exit handlers, which may be anyone's
+
+
+@contextlib.contextmanager
+def own_environment() -> Iterator[None]:
+    """Have an environment without the variables of libraries, and leave the caller's as it was."""
+    before = dict(os.environ)
+    forget_libraries()
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def without_main_module() -> Iterator[None]:
+    """Let a process that starts here not import the caller's script, which may have no guard."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def detach() -> None:
@@ -262,6 +288,37 @@ def resume_server(pid: int | None) -> None:
     if sys.platform != "win32" and pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+# The server in `multiprocessing.forkserver`, and its methods there
+_SERVER_NAMES = (
+    *("_forkserver", "ensure_running", "connect_to_new_process"),
+    *("get_inherited_fds", "set_forkserver_preload"),
+)
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[None]:
+    """Let `multiprocessing` have another server of workers, and afterwards the caller's again.
+
+    A caller's own server has another environment. Ours is killed at the end.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    from multiprocessing import forkserver
+
+    before = {name: getattr(forkserver, name) for name in _SERVER_NAMES}
+    server: Any = forkserver.ForkServer()
+    vars(forkserver).update({name: getattr(server, name, server) for name in before})
+    try:
+        yield
+    finally:
+        vars(forkserver).update(before)
+        if pid := getattr(server, "_forkserver_pid", None):
+            with contextlib.suppress(OSError):  # it has ended, or its socket was removed
+                os.kill(pid, signal.SIGKILL)
+                server._stop()
 
 
 def start_server() -> int | None:

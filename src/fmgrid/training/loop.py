@@ -9,7 +9,8 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -45,6 +46,25 @@ class _Stopped(Exception):  # noqa: N818 - it is no error
     """The caller has asked for the end of this training."""
 
 
+@contextmanager
+def _fixed_arithmetic() -> Iterator[None]:
+    """Compute with one thread, and take the smallest numbers for zero; afterwards as before."""
+    threads = torch.get_num_threads()
+    # Another number of threads would give other bits, and workers times threads would exceed
+    # the cores: two workers with two threads each take three times as long as with one.
+    torch.set_num_threads(1)
+    # Weight decay lets the weights of pixels that are always black shrink for ever, and many a
+    # processor takes a hundred times as long over numbers below 1e-38 as over zero.
+    torch.set_flush_denormal(True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+@_fixed_arithmetic()
 def train(
     experiment: Experiment,
     data_folder: Path,
@@ -58,12 +78,6 @@ def train(
     beside this process. Each epoch goes to *report*; where that returns False before the last
     epoch, the training ends there, and its run is "pruned".
     """
-    # Another number of threads would give other bits, and workers times threads would exceed
-    # the cores: two workers with two threads each take three times as long as with one.
-    torch.set_num_threads(1)
-    # Weight decay lets the weights of pixels that are always black shrink for ever, and many a
-    # processor takes a hundred times as long over numbers below 1e-38 as over zero.
-    torch.set_flush_denormal(True)
     started, clock = datetime.now(UTC), time.monotonic()
     history: list[EpochRecord] = []
 
