@@ -173,7 +173,7 @@ def run(
     """
     from fmgrid.analysis.tables import table_of
     from fmgrid.cli.options import RunOptions
-    from fmgrid.cli.running import run_and_tell
+    from fmgrid.cli.running import run_and_show
     from fmgrid.search import Policy
 
     _check_least(("jobs", jobs, 0), ("max_failures", max_failures, 1), ("max_runs", max_runs, 1))
@@ -196,7 +196,7 @@ def run(
         json=False,
         quiet=quiet,
     )
-    outcome = run_and_tell(options, Policy(replace, retry_failed))
+    outcome = run_and_show(options, Policy(replace, retry_failed))
     return table_of(outcome.runs, options.logdir)
 
 

@@ -101,9 +101,9 @@ def run(options: RunOptions) -> None:
     if options.dry_run:
         show_plan(options, policy)
         return
-    from fmgrid.cli.running import run_and_tell
+    from fmgrid.cli.running import run_and_show
 
-    raise typer.Exit(run_and_tell(options, policy, sys.argv[1:]).exit_code)
+    raise typer.Exit(run_and_show(options, policy, sys.argv[1:]).exit_code)
 
 
 @app.command()

@@ -166,8 +166,8 @@ class Terminal:
             (warn if failed else say)(progress.line(run))
 
 
-def run_and_tell(options: RunOptions, policy: Policy, words: Sequence[str] = ()) -> Outcome:
-    """Run what is missing, and say how it goes; *words* are the command as it was typed."""
+def run_and_show(options: RunOptions, policy: Policy, words: Sequence[str] = ()) -> Outcome:
+    """Run what is missing, and show how it goes; *words* are the command as it was typed."""
     request = options.to_request(policy, words)
     agenda, runs = run_grids(request, Terminal(options))
     exit_code = _conclude(agenda, runs, request.store, options)

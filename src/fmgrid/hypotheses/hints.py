@@ -1,15 +1,12 @@
-"""The answers to what people write in a hypothesis and its language has not: one table."""
+"""Words that people write in an expectation though they are none of its language, and answers."""
 
 from collections.abc import Mapping
 
-SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
-QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
-EXAMPLE = "as in epochs_10 > epochs_5"
 JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
 BEFORE_OF = 'write "best of", "mean of" or "each of", or a name alone'
 SAME = "write no difference greater than 0.01 among a, b"
-ONE_SIGN = 'write ">" for more or "<" for less; a better loss is less'
-BEST = 'write "best of", the highest of accuracies and the lowest of losses, or "each of" for all'
+_ONE_SIGN = 'write ">" for more or "<" for less; a better loss is less'
+_BEST = 'write "best of", the highest of accuracies and the lowest of losses, or "each of" for all'
 FILLERS = ("is", "are", "the", "significantly", "clearly")
 
 
@@ -25,8 +22,8 @@ HINTS = _by_word(
         "<= =< ≤": 'write "<"',
         "==": f'write "=" for the value of a setting; for experiments {SAME}',
         "≈ ~ ~= same equal equals similar matches": SAME,
-        "better greater higher larger more beats outperforms exceeds over above vs": ONE_SIGN,
-        "worse less lower smaller below under": ONE_SIGN,
+        "better greater higher larger more beats outperforms exceeds over above vs": _ONE_SIGN,
+        "worse less lower smaller below under": _ONE_SIGN,
         "!= <> ≠": "there is no such comparison; write > or <",
         "% percent point points pp": "write a fraction, as in 0.01 for 1 %",
         "+ ±": 'write a least difference at the end, as in "by 0.01"',
@@ -43,12 +40,13 @@ HINTS_OF = _by_word(
         "average avg": 'write "mean of"',
         "all every": 'write "each of"',
         "any": 'write "best of"',
-        "max maximum min minimum highest lowest top worst": BEST,
+        "max maximum min minimum highest lowest top worst": _BEST,
     }
 )
 # The same where nothing but a selection is read.
 CONDITIONS = "write SETTING = VALUE or SETTING in [VALUE, VALUE], joined by and"
 SELECTION_HINTS = dict.fromkeys(HINTS, CONDITIONS) | {word: HINTS[word] for word in "\"',"}
+# What is no setting, but might stand in a condition.
 NO_SETTINGS = {
     "seed": "a claim is about all seeds of an experiment",
     "name": "write the name alone, as in epochs_5",

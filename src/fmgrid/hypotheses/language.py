@@ -33,16 +33,13 @@ from fmgrid.errors import FmgridError
 from fmgrid.hypotheses.hints import (
     BEFORE_OF,
     CONDITIONS,
-    EXAMPLE,
     FILLERS,
     HINTS,
     HINTS_OF,
     JOINTS,
     NO_SETTINGS,
-    QUOTES,
     SAME,
     SELECTION_HINTS,
-    SPACES,
 )
 from fmgrid.settings import meant_by, objection_to, to_toml
 from fmgrid.words import printable
@@ -185,6 +182,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _AFTER_VALUE = ("and", "by", "<", ">", "-")
+_SPACES = "a minus stands between spaces, as in epochs_10 - epochs_5"
+_QUOTES = "is no name and no number such as 0.5; a name with other signs stands in quotes"
+_EXAMPLE = "as in epochs_10 > epochs_5"
 
 
 def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
@@ -276,7 +276,7 @@ def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
             raise token.error(f"write {number / 100:.12g}, a fraction")
         if kind == "wrong":
             is_minus = "-" in (token.text[0], token.text[-1])
-            raise token.error(hints.get(token.text, SPACES if is_minus else QUOTES))
+            raise token.error(hints.get(token.text, _SPACES if is_minus else _QUOTES))
         yield token
 
 
@@ -319,7 +319,7 @@ class _Parser:
         if sign not in (">", "<"):
             while self.next.text in FILLERS:
                 self.rest.pop()
-            raise self._unexpected(f"write what it is compared with, {EXAMPLE}")
+            raise self._unexpected(f"write what it is compared with, {_EXAMPLE}")
         while self.next.text in (">", "<"):
             token = self.rest.pop()
             if token.text != sign:
@@ -327,7 +327,7 @@ class _Parser:
             start = self.next
             sides.append(self._side())
             if isinstance(sides[-1], Constant) and isinstance(sides[-2], Constant):
-                raise start.error(f"two numbers are compared; write a name, {EXAMPLE}")
+                raise start.error(f"two numbers are compared; write a name, {_EXAMPLE}")
         margin = self._number("by") if self._takes("by") else 0.0
         return Ordering(tuple(sides), cast(Literal[">", "<"], sign), margin)
 
@@ -406,7 +406,7 @@ class _Parser:
         if token.kind == "number" or token.text in _KEYWORDS:
             raise token.error("a name is expected; this one would stand in quotes")
         if token.kind not in ("word", "text"):
-            raise self._unexpected(f"write a name or a condition, {EXAMPLE}")
+            raise self._unexpected(f"write a name or a condition, {_EXAMPLE}")
         self.rest.pop()
         if token.kind == "word":
             return token.text
