@@ -392,7 +392,7 @@ def test_every_batch_size_sees_as_many_images_in_whatever_pieces_it_is_run() -> 
     assert "  train_images    500\n" in shown
     assert "train_steps" not in shown
     plan = fmgrid("plan", grid, "--logdir", "whole").stdout
-    assert plan.splitlines()[0].split() == ["run", "batch_size", "state", "seconds"]
+    assert plan.splitlines()[0].split() == ["experiment", "batch_size", "state"]
     assert "None" not in shown + plan
 
 
@@ -664,7 +664,7 @@ def test_a_pipe_that_its_reader_made_non_blocking_gets_everything(unbuffered: st
     size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writing, False)
     process = subprocess.Popen(
-        ["fmgrid", "plan", TINY, "--seeds", ",".join(map(str, range(200)))],
+        ["fmgrid", "plan", TINY, "--json", "--seeds", ",".join(map(str, range(200)))],
         stdout=writing,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )
@@ -672,9 +672,9 @@ def test_a_pipe_that_its_reader_made_non_blocking_gets_everything(unbuffered: st
     while process.poll() is None and waiting_bytes(reading) < size:
         time.sleep(0.01)
     with os.fdopen(reading, encoding="utf-8") as stream:
-        lines = stream.read().splitlines()
+        told = json.loads(stream.read())
     assert process.wait() == 0
-    assert len(lines) == 1 + 200 * len(NAMES)
+    assert len(told["runs"]) == 200 * len(NAMES)
 
 
 def waiting_bytes(pipe: int) -> int:
