@@ -226,16 +226,20 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
 def best_and_ties(
     members: Iterable[ExperimentRuns], metric: str = "accuracy"
 ) -> list[ExperimentRuns]:
-    """Return the best and those that do not differ significantly from it, best first.
+    """Return the best, and those that it is not significantly better than, best first.
 
-    Paired by seed. Any of them might have been the best, so p values are corrected for all pairs
-    (Bonferroni).
+    With 95 % confidence the truly best is among them: that one is left out only if one of the
+    others beats it, so that p is corrected for their number (Hsu 1984, Constrained simultaneous
+    confidence intervals for multiple comparisons with the best).
     """
     best, *rivals = best_first(members, metric)
     noise = noise_of(member.series(metric) for member in distinct([best, *rivals]))
-    differences = [compare(best.figures(metric), rival.figures(metric), noise) for rival in rivals]
-    pairs = _for_all_pairs([lead or Difference(0, 0.0) for lead in differences])
-    return [best, *(rival for rival, (_, p) in zip(rivals, pairs, strict=True) if p > ALPHA)]
+    leads = [compare(best.figures(metric), rival.figures(metric), noise) for rival in rivals]
+    p_values = [lead.p if lead else 1.0 for lead in leads]
+    return [
+        best,
+        *(rival for rival, p in zip(rivals, p_values, strict=True) if len(rivals) * p > ALPHA),
+    ]
 
 
 def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: Study) -> Comparison:

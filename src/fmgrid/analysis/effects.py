@@ -1,11 +1,11 @@
 """The effects of settings, of their interactions and of steps; shares of variance, curves, gaps.
 
 Whether a setting matters is one question with one answer: whether any two of its levels differ. p
-is the smallest of its pairs of levels, corrected for their number (Bonferroni), and for all effects
-of the study (Holm). In a factorial grid a level stands for the mean over all levels of the other
-axes, per seed. Two settings interact if a difference between levels of one depends on the level of
-the other. Best and worst are the levels furthest apart of those that differ significantly, or of
-all where none do. The noise of an effect is the size from which on it is significant.
+is corrected for the number of pairs of levels (Bonferroni), and for all effects of the study
+(Holm). In a factorial grid a level stands for the mean over all levels of the other axes, per seed.
+Two settings interact if a difference between levels of one depends on the level of the other. Best
+and worst are the levels furthest apart of those that differ significantly, or of all where none do.
+The noise of an effect is the size from which on it is significant.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,6 @@ from fmgrid.analysis.statistics import (
     corrected_by_holm,
     difference,
     estimate,
-    holm,
     holm_levels,
     mean_by_seed,
     mean_of,
@@ -64,13 +63,14 @@ class Effect:
     worst: Any
     levels: int  # of an interaction its cells
     difference: Difference  # best minus worst; its interval is corrected as p is
-    p: float  # that any two levels differ: corrected for all pairs, and by Holm for all effects
+    p: float  # of this pair: corrected for all pairs, and by Holm for all effects
     noise: float | None = None  # the size from which on it is significant
     images: tuple[int, int] | None = None  # fewest and most seen, where levels differ, time aside
     metric: str = "accuracy"
     through: str = ""  # the experiment that all others differ from in this setting only
     is_interaction: bool = False
     further: tuple[Any, Any] | None = None  # levels further apart, which vary too much to differ
+    is_partial: bool = False  # of a product with gaps: levels share some of the other settings only
 
     @property
     def is_significant(self) -> bool:
@@ -112,8 +112,13 @@ class Gap:
 
     experiment: ExperimentRuns  # with the runs of all names of the configuration
     train_loss: float  # mean loss of the last epoch's batches
-    estimate: Estimate
-    sign: int  # 1: significantly above zero, -1: below, 0: neither
+    difference: Difference  # between the losses; its interval is corrected as p is
+    p: float  # Holm's, over all configurations
+
+    @property
+    def sign(self) -> int:
+        """1 if it is significantly above zero, -1 below, 0 if neither."""
+        return 0 if self.p > ALPHA else 1 if self.difference.mean > 0 else -1
 
 
 class _Contrast(NamedTuple):
@@ -146,16 +151,17 @@ class _Source:
 
 
 def find_effects(study: Study, metric: str = "accuracy") -> list[Effect]:
-    """Return the effects of all settings and interactions that groups can show, largest first."""
+    """Return the effects of all settings that groups can show, largest first, then interactions."""
     sources = [source for source in _sources(study, metric) if source.contrasts]
-    p_values = [source.p for source in sources]
-    corrected = zip(sources, holm(p_values), holm_levels(p_values), strict=True)
-    effects = [_to_effect(source, p, level, metric) for source, p, level in corrected]
-    return sorted(effects, key=lambda effect: -abs(effect.difference.mean))
+    levels = holm_levels([source.p for source in sources])
+    effects = [
+        _to_effect(source, level, metric) for source, level in zip(sources, levels, strict=True)
+    ]
+    return sorted(effects, key=lambda effect: (effect.is_interaction, -abs(effect.difference.mean)))
 
 
-def _to_effect(source: _Source, p: float, level: float, metric: str) -> Effect:
-    """Return the effect with its p value; a contrast is significant if its own reaches *level*."""
+def _to_effect(source: _Source, level: float, metric: str) -> Effect:
+    """Return the effect; it is significant if the smallest p of its contrasts reaches *level*."""
     group, axes, number = source.group, source.axes, len(source.contrasts)
     significant = [x for x in source.contrasts if x.difference.p <= level / number]
     shown = max(significant or source.contrasts, key=lambda contrast: contrast.order)
@@ -168,13 +174,14 @@ def _to_effect(source: _Source, p: float, level: float, metric: str) -> Effect:
         worst=shown.worst,
         levels=prod(len(axis.levels) for axis in axes),
         difference=shown.difference.widened(1 - level / number),
-        p=p,
+        p=min(1.0, shown.difference.p * number * ALPHA / level),
         noise=least if shown.difference.error else None,
         images=group.confounded.get(axes[0].name) if len(axes) == 1 else None,
         metric=metric,
         through=source.through,
         is_interaction=len(axes) > 1,
         further=None if extreme is shown else (extreme.best, extreme.worst),
+        is_partial=group.shape == "incomplete",
     )
 
 
@@ -237,7 +244,7 @@ def _tetrads(
         for row, members in group.by_level(rows).items()
     }
     for one, other in combinations(by_row, 2):
-        over = f"{show(one)} over {show(other)}"
+        over = f"{show(one)} over {show(other)} at {columns.name}"
         leads = {
             level: figures.minus(by_row[other][level])
             for level, figures in by_row[one].items()
@@ -245,7 +252,7 @@ def _tetrads(
         }
         for first, second in combinations(leads, 2):
             tetrad = leads[first].minus(leads[second])
-            places = [f"{over}, {columns.name} {show(level)}" for level in (first, second)]
+            places = [f"{over} {show(level)}" for level in (first, second)]
             if tetrad.by_seed:
                 yield places[0], places[1], tetrad
 
@@ -328,22 +335,21 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
 
 def find_gaps(study: Study) -> list[Gap]:
     """Return the gap of every configuration, widest first; signs are corrected (Holm)."""
-    gaps = [
-        Gap(experiment, train_loss, estimate, sign=1 if estimate.mean > 0 else -1)
+    measured = [
+        (experiment, train_loss)
         for experiment in study.configurations
-        if (estimate := experiment.estimate(GAP))
+        if experiment.series(GAP)
         if (train_loss := experiment.mean("train_loss")) is not None
     ]
-    p_values = holm(
-        [
-            difference(gap.experiment.figures(GAP), study.noise(GAP, gap.experiment)).p
-            for gap in gaps
-        ]
-    )
-    signed = [
-        replace(gap, sign=0) if p > ALPHA else gap for gap, p in zip(gaps, p_values, strict=True)
+    differences = [
+        difference(experiment.figures(GAP), study.noise(GAP, experiment))
+        for experiment, _ in measured
     ]
-    return sorted(signed, key=lambda gap: -gap.estimate.mean)
+    gaps = [
+        Gap(*pair, *corrected)
+        for pair, corrected in zip(measured, corrected_by_holm(differences), strict=True)
+    ]
+    return sorted(gaps, key=lambda gap: -gap.difference.mean)
 
 
 def find_loss_rises(study: Study) -> list[tuple[str, float]]:

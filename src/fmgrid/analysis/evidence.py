@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import NormalDist
 
 from fmgrid.analysis.comparisons import (
     PUBLISHED,
@@ -51,12 +51,11 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far apart single runs of one configuration are."""
+    """How far apart single runs of one configuration are, as standard deviations."""
 
-    typical: float  # standard deviation, the median over configurations
-    least: float
+    typical: float
+    least: float  # of all configurations
     most: float
-    configurations: int
 
     @property
     def apart(self) -> float:
@@ -85,18 +84,20 @@ class Evidence:
     published: Mapping[str, Sequence[PublishedFigure]]  # by metric
 
     @property
+    def is_untested(self) -> bool:
+        """Whether no two levels of any setting share two seeds, so that there is no p value."""
+        return all(effect.difference.sd is None for effect in self.effects)
+
+    @property
     def disagreements(self) -> list[str]:
-        """The settings and claims of which a test by ranks would say something else."""
-        named = {effect.setting: effect.difference for effect in self.effects}
+        """The settings and claims that are settled, and not by a test by ranks."""
+        settled = {
+            effect.setting: effect.difference for effect in self.effects if effect.is_significant
+        }
         for verdict in self.verdicts:
-            if verdict.compared and not verdict.compared[verdict.deciding].margin:
-                named[verdict.stated.claim] = verdict.compared[verdict.deciding].difference
-        return [
-            name
-            for name, difference in named.items()
-            if difference.p_ranks is not None
-            and (difference.p <= ALPHA) != (difference.p_ranks <= ALPHA)
-        ]
+            if verdict.word != "INCONCLUSIVE" and not verdict.compared[verdict.deciding].margin:
+                settled[verdict.stated.claim] = verdict.compared[verdict.deciding].difference
+        return [name for name, lead in settled.items() if (lead.p_ranks or 0.0) > ALPHA]
 
     def effects_of(self, title: str) -> dict[str, Effect]:
         """Return the effects within a group, by setting."""
@@ -106,6 +107,10 @@ class Evidence:
 def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     """Return what a study with at least one complete run shows."""
     metric = main_metric(study.configurations)
+    rankings = [
+        Ranking(ranked, best_and_ties(ranked, metric))
+        for ranked in best_by_images(study.configurations, metric)
+    ]
     verdicts = [verdict for grid in study.grids for verdict in judge(grid.hypotheses, study)]
     comparisons = {group.title: compare_with(study, group, metric) for group in study.groups}
     shares = {group.title: find_shares(group, metric) for group in study.groups}
@@ -113,11 +118,8 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     return Evidence(
         study=study,
         metric=metric,
-        rankings=[
-            Ranking(ranked, best_and_ties(ranked, metric))
-            for ranked in best_by_images(study.configurations, metric)
-        ],
-        spread=_spread_of(study.scatter(metric)),
+        rankings=rankings,
+        spread=_spread_of(study, metric, rankings),
         effects=find_effects(study, metric),
         gains=find_gains(study, metric),
         verdicts=verdicts,
@@ -132,5 +134,9 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
     )
 
 
-def _spread_of(scatter: Sequence[float]) -> Spread | None:
-    return Spread(median(scatter), scatter[0], scatter[-1], len(scatter)) if scatter else None
+def _spread_of(study: Study, metric: str, rankings: Sequence[Ranking]) -> Spread | None:
+    scatter = study.scatter(metric)
+    if not scatter:
+        return None
+    noise = study.noise(metric, rankings[0].best)
+    return Spread((noise.residual + noise.seed) ** 0.5, scatter[0], scatter[-1])

@@ -277,7 +277,7 @@ def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     half = style.MOST_CURVES // 2
     notable = gaps if len(gaps) <= 2 * half else [*gaps[:half], *gaps[-half:]]
     looks = {gap: style.look(number) for number, gap in enumerate(notable)}
-    has_tests = any(gap.estimate.n > 1 for gap in gaps)
+    has_tests = any(gap.difference.n > 1 for gap in gaps)
     for gap in gaps:
         look = looks.setdefault(gap, {"color": style.GREY, "marker": "o", "zorder": 2})
         look |= {"fillstyle": "full" if gap.sign or not has_tests else "none", "linestyle": "none"}
@@ -293,14 +293,14 @@ def plot_overfitting(evidence: Evidence) -> style.Plot | None:
     axes.axhline(0, color=style.GREY, linewidth=1)
     axes.grid(axis="y")
     for gap in gaps:
-        axes.plot([gap.train_loss], [gap.estimate.mean], **{"zorder": 3} | looks[gap])
+        axes.plot([gap.train_loss], [gap.difference.mean], **{"zorder": 3} | looks[gap])
     low, high = axes.get_ylim()
     axes.set_ylim(low - (high - low) / 3, high + (high - low) / 3)
     for gap in notable:
         ink = looks[gap]["color"]
-        axes.plot([gap.train_loss] * 2, gap.estimate.span, color=ink, linewidth=1)
+        axes.plot([gap.train_loss] * 2, gap.difference.span, color=ink, linewidth=1)
     filled = ", filled if significantly above or below zero"
-    caption = style.means("Marks", (gap.estimate.n for gap in gaps), more=filled)
+    caption = style.means("Marks", (gap.difference.n for gap in gaps), more=filled)
     if len(notable) < len(gaps):
         caption += " The widest and the narrowest have names."
     return style.Plot(figure, caption)

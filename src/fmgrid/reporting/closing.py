@@ -55,10 +55,16 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
     runs = [experiment.runs for experiment in study.scored.values()]
     shared = {*common_seeds(runs)} - {UNKNOWN_SEED}
-    if len(shared) < FEW_SEEDS:
-        more = ",".join(map(str, sorted({*study.seeds, *range(MANY_SEEDS)})))
-        ten = _again(study, logdir, "--seeds", more)
-        yield f"Seeds that all experiments share: {len(shared)}. Ten say much more: {ten}."
+    if len(shared) >= FEW_SEEDS:
+        return
+    known = f"Seeds that all experiments share: {len(shared)}. "
+    if len(study.seeds) > 1:  # what was looked at is no fresh comparison
+        fresh = range(max(study.seeds) + 1, max(study.seeds) + 1 + MANY_SEEDS)
+        seeds, folder = ",".join(map(str, fresh)), _beside(logdir, "fresh")
+        yield f"{known}Ten fresh ones, looked at once: {_again(study, folder, '--seeds', seeds)}."
+        return
+    seeds = ",".join(map(str, sorted({*study.seeds, *range(MANY_SEEDS)})))
+    yield f"{known}Ten say much more: {_again(study, logdir, '--seeds', seeds)}."
 
 
 def _edges(evidence: Evidence) -> Iterator[str]:
@@ -170,14 +176,15 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
 
 def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     """Name what is in the folder or a grid, and not in the figures."""
-    texts = [*_not_compared(evidence.study), *map(plain, evidence.study.left_out)]
+    texts = [*not_compared(evidence.study), *map(plain, evidence.study.left_out)]
     if len(texts) > _SHOWN:
         status = code(command_line(["fmgrid", "status", path_word(logdir)]))
         texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names all"]
     return section("What was left out", texts or "Nothing: every run is in the report.")
 
 
-def _not_compared(study: Study) -> Iterator[str]:
+def not_compared(study: Study) -> Iterator[str]:
+    """Say what is in the folder and takes no part in some comparison."""
     seeds = {*study.seeds}
     runs = {name: experiment.runs for name, experiment in study.scored.items()}
     for group in study.groups:

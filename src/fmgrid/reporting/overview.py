@@ -52,29 +52,40 @@ def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Sect
 
 def settings_section(evidence: Evidence) -> Section:
     """Rank the settings by their effects."""
-    explanation = (
-        "A setting matters if any two of its levels differ: p is corrected for all pairs of its "
-        "levels (Bonferroni) and for all rows (Holm), and bold means p ≤ 0.05. Best and worst are "
-        "the levels furthest apart of those that differ; in a product of settings, a level is the "
-        "mean over all others. Intervals hold for all rows at once. From its noise on, a range is "
-        "significant. A row `a x b` says how much a difference between levels of one setting "
-        "depends on the other."
-    )
     rows = [_effect_row(effect, evidence) for effect in evidence.effects]
+    title = "Which settings matter"
+    if not rows:
+        is_single = len(evidence.study.configurations) == 1
+        reason = "Only one configuration was run." if is_single else "No two levels share a seed."
+        return section(title, reason)
+    if evidence.is_untested:
+        return section(
+            title,
+            "Best and worst are the levels furthest apart, in one run each.",
+            table("The settings, largest range first", rows),
+        )
     return section(
-        "Which settings matter",
-        explanation if rows else "No two levels of a setting share a seed.",
-        table("The settings, largest range first", rows),
+        title,
+        "A setting matters if two of its levels differ by more than chance explains (bold, "
+        "p ≤ 0.05). Best and worst are the levels furthest apart of those that differ; in a "
+        "product of settings, a level is the mean over all others.",
+        table("The settings, largest range first, then how they depend on each other", rows),
+        "p and the intervals are corrected for all pairs of levels (Bonferroni) and for all rows "
+        "(Holm): an interval excludes zero where p is at most 0.05. A range that is at least as "
+        "large as what is needed is significant. `a x b` compares a difference between levels of "
+        "one setting at two levels of the other.",
         _disagreement(evidence),
     )
 
 
 def _disagreement(evidence: Evidence) -> str | None:
-    """Name where a test by ranks disagrees: there a few seeds decide."""
+    """Name what a test by ranks does not support: there a few seeds decide."""
     if not (names := evidence.disagreements):
         return None
     texts = first_few([plain(name) for name in names])
-    return f"A few seeds decide where Wilcoxon's signed-rank test disagrees: {texts}."
+    return (
+        f"Not supported by Wilcoxon's signed-rank test, so that one or two seeds decide: {texts}."
+    )
 
 
 def hypotheses_section(evidence: Evidence) -> Section:
@@ -132,36 +143,42 @@ def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
     metric = evidence.metric
     for ranking in evidence.rankings:
-        best = ranking.best
+        best, others = ranking.best, len(ranking.ranked) - 1
         scored = f", scored on {ranking.images}" if len(evidence.rankings) > 1 else ""
         result = f"{code(best.name)}, {with_interval(best.estimate(metric), metric)}"
-        if len(ranking.ranked) > 1 and len(best.series(metric)) == 1:
-            result += ", in a single run"
-        elif len(ranking.ranked) > 1:
-            rivals = [rival.name for rival in ranking.ties[1:]]
-            result += f"; not significantly worse: {some(rivals) or 'none'}"
+        if others and len(best.series(metric)) == 1:
+            yield f"**Best run{scored}**: {result}."
+            continue
+        if others:
+            ties = [tie.name for tie in ranking.ties[1:]]
+            result += f"; not significantly worse: {len(ties)} of {others}"
+            result += f" ({some(ties)})" if ties else ""
         yield f"**Best mean{scored}**: {result}."
 
 
 def _settings(evidence: Evidence) -> Iterator[str]:
     """Name the settings with a significant effect, and the others."""
     effects = evidence.effects
-    if all(effect.difference.sd is None for effect in effects):
-        ranges = [_in_words(effect, evidence) for effect in effects if not effect.is_interaction]
-        yield f"**Ranges**: {', '.join(ranges) or 'none, as no two levels share a seed'}."
-        return
     mains = [effect for effect in effects if not effect.is_interaction]
-    matter = [_in_words(effect, evidence) for effect in mains if effect.is_significant]
-    others = [_in_words(effect, evidence) for effect in mains if not effect.is_significant]
-    both = [
-        "the effect of {} depends on {} ({})".format(
-            *map(code, effect.setting.split(" x ")), _size_of(effect, evidence)
+    if evidence.is_untested:
+        is_single = len(evidence.study.configurations) == 1
+        reason = (
+            "none, as nothing was varied" if is_single else "none, as no two levels share a seed"
         )
+        yield f"**Ranges**: {', '.join(_in_words(effect, evidence) for effect in mains) or reason}."
+        return
+    both = [
+        "the effect of {} depends on {}".format(*map(code, effect.setting.split(" x ")))
+        + f" ({_size_of(effect, evidence)})"
         for effect in effects
         if effect.is_interaction and effect.is_significant
     ]
-    yield f"**Settings that matter**: {', '.join([*matter, *both]) or 'none'}."
-    yield f"**No significant effect**: {', '.join(others) or 'none'}."
+    if both:
+        yield f"**Together**: {', '.join(both)}; read these settings by their common table."
+    matter = [_in_words(effect, evidence) for effect in mains if effect.is_significant]
+    others = [_in_words(effect, evidence) for effect in mains if not effect.is_significant]
+    yield f"**Settings that matter**: {', '.join(matter) or 'none'}."
+    yield f"**Not sure**: {', '.join(others) or 'none'}."
 
 
 def _verdicts(evidence: Evidence) -> Iterator[str]:
@@ -171,7 +188,9 @@ def _verdicts(evidence: Evidence) -> Iterator[str]:
     texts = []
     for word in WORDS:
         claims = [
-            plain(verdict.stated.claim) for verdict in evidence.verdicts if verdict.word == word
+            f"“{plain(verdict.stated.claim)}”"
+            for verdict in evidence.verdicts
+            if verdict.word == word
         ]
         if claims:
             names = f": {first_few(claims, CLAIMS_SHOWN)}" if word != "INCONCLUSIVE" else ""
@@ -185,7 +204,9 @@ def _size_of(effect: Effect, evidence: Evidence) -> str:
 
 def _in_words(effect: Effect, evidence: Evidence) -> str:
     terms = [_size_of(effect, evidence)]
-    if [effect.setting for effect in evidence.effects].count(effect.setting) > 1:
+    if effect.noise is not None and not effect.is_significant:
+        terms = [f"{terms[0]}, {show_size(effect.noise, evidence.metric)} needed"]
+    if [other.setting for other in evidence.effects].count(effect.setting) > 1:
         terms.append(f"in {plain(effect.group)}")
     terms += _remarks(effect, evidence.study) if effect.is_significant else []
     return f"{code(effect.setting)} ({', '.join(terms)})"
@@ -195,13 +216,14 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
     """Return the conditions under which an effect holds."""
     remarks = []
     if effect.images:
-        remarks.append("confounded: {:,} to {:,} images seen".format(*effect.images))
+        remarks.append("perhaps for the images seen: {:,} to {:,}".format(*effect.images))
     if effect.further:
-        remarks.append(
-            "further apart, and too varied: {} and {}".format(*map(show, effect.further))
-        )
+        levels = " over ".join(map(show, effect.further))
+        remarks.append(f"{levels} is larger, and varies too much to be sure")
     if effect.through:
         remarks.append(f"all else as in {code(effect.through)}")
+    if effect.is_partial:
+        remarks.append("over the combinations that both levels have")
     group = next(group for group in study.groups if group.title == effect.group)
     rates = {member.settings.get("learning_rate") for member in group.members}
     if effect.setting == "optimizer" and len(rates) == 1:
@@ -214,14 +236,16 @@ def _noise(evidence: Evidence) -> str:
     if spread is None:
         return (
             "**One run each**: another seed gives other figures, so nothing is known to be more "
-            "than chance. Repeat with `--seeds 0,1,2`."
+            "than chance. Repeat with `--seeds 0,1,2` or more."
         )
     least, most = show_size(spread.least, metric, ""), show_size(spread.most, metric)
-    median = f", the median of {least} to {most}" if spread.configurations > 1 else ""
+    configurations = (
+        f"; from {least} to {most} by configuration" if spread.least < spread.most else ""
+    )
     return (
-        f"**Noise**: runs of one configuration have a standard deviation of "
-        f"{show_size(spread.typical, metric)}{median}; two of them are up to "
-        f"{show_size(spread.apart, metric)} apart by chance (95 %)."
+        f"**Noise**: with another seed, the same settings are typically within "
+        f"{show_size(spread.apart, metric)} of each other (95 %; standard deviation "
+        f"{show_size(spread.typical, metric)}{configurations})."
     )
 
 
@@ -234,7 +258,7 @@ def _effect_row(effect: Effect, evidence: Evidence) -> dict[str, str]:
         "best": best,
         "worst": worst,
         **difference_cells("range", effect.difference, effect.p, metric),
-        f"noise ({unit_of(metric)})": show_difference(effect.noise, metric).removeprefix("+"),
+        f"needed ({unit_of(metric)})": show_difference(effect.noise, metric).removeprefix("+"),
         "group": plain(effect.group),
         "remarks": "; ".join(_remarks(effect, evidence.study)),
     }

@@ -32,7 +32,8 @@ def show_difference(value: float | None, metric: str) -> str:
     """Write a difference with its sign: +1.23 (points), or +0.0123 for a loss."""
     if value is None:
         return ""
-    text = f"{100 * value:+.2f}" if METRICS[metric].is_fraction else f"{value:+.4f}"
+    size, digits = (100 * value, 2) if METRICS[metric].is_fraction else (value, 4)
+    text = f"{round(size, digits) + 0.0:+.{digits}f}"  # no minus before zero
     return text.replace("-", MINUS)
 
 

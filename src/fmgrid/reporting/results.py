@@ -79,8 +79,11 @@ def results_sections(
         "one seed see the same images in the same order, and start from the same weights where "
         "their shapes match. p and the interval beside it are corrected within each table (Holm); "
         "bold means p ≤ 0.05. If the reference is the table's own winner, they are corrected for "
-        "all pairs, and its own mean is optimistic."
+        "all pairs, and its own mean is optimistic. The interval of a mean comes from its own runs "
+        "alone: with three, its width is uncertain itself."
     )
+    if evidence.is_untested:
+        explanation = "Figures of one run each, beside one of them: the baseline, or the best."
     return [
         section("Results", explanation, of_all.get("configuration_summary")),
         *(_group_section(evidence, group, pictures) for group in evidence.study.groups),
@@ -96,7 +99,8 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
     rows = [
         {
             "experiment": code(gap.experiment.name),
-            "gap": bold_if(gap.sign != 0, with_interval(gap.estimate, GAP)),
+            "gap": bold_if(gap.sign != 0, with_interval(gap.difference, GAP)),
+            "p": bold_if(gap.sign != 0, show_p(gap.p if gap.difference.sd is not None else None)),
             "train loss": show_value(gap.train_loss, "train_loss"),
             "valid loss": show_value(gap.experiment.mean("valid_loss"), "valid_loss"),
             "scored on": "" if alike else images_of(gap.experiment),
@@ -110,11 +114,12 @@ def overfitting_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> 
         "Overfitting",
         "The gap is the validation loss minus the train loss at the end. The train loss is the "
         "mean over the last epoch's batches, each before its step: while a network still learns "
-        "fast, the gap comes out too small. Bold gaps differ significantly from zero (Holm): "
-        f"{signs.count(1)} above it and {signs.count(-1)} below it, of {len(gaps)}. "
+        "fast, the gap comes out too small. "
+        f"Significantly above zero (Holm): {signs.count(1)}, below it: {signs.count(-1)}, of "
+        f"{len(gaps)}. "
         f"Runs with a lower validation loss before their last epoch: {len(past)}{rise}.",
         pictures.get("overfitting_gap"),
-        pictures.get("learning_curves") or "No run has a history of its epochs, so no curves.",
+        pictures.get("learning_curves") or "No run has a history of two epochs, so no curves.",
         table("Gaps, largest first", rows),
     )
 

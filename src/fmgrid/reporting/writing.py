@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from fmgrid.analysis.comparisons import Reference
 from fmgrid.analysis.effects import Effect, StepEffect
-from fmgrid.analysis.evidence import Evidence, weigh
+from fmgrid.analysis.evidence import Evidence, Spread, weigh
+from fmgrid.analysis.statistics import Estimate
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict
 from fmgrid.errors import InputError, StoreError
@@ -20,6 +21,7 @@ from fmgrid.hypotheses.language import to_text
 from fmgrid.pages.document import Picture, plain
 from fmgrid.pages.rendering import to_html, to_markdown
 from fmgrid.reporting import MARK, to_document
+from fmgrid.reporting.closing import not_compared
 from fmgrid.reporting.overview import deciding_figures
 from fmgrid.results.store import translate_os_errors
 from fmgrid.system.disk import move_file, move_folder, read_regular, resolve
@@ -133,12 +135,15 @@ def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
             ranking.images: asdict(study.noise(metric, ranking.best))
             for ranking in evidence.rankings
         },
+        "spread": _as_values(evidence.spread),
         "best": [
             {
                 "name": ranking.best.name,
                 "images": ranking.images,
-                "estimate": ranking.best.estimate(metric),
-                "not_significantly_worse": [tie.name for tie in ranking.ties[1:]],
+                "estimate": _as_values(ranking.best.estimate(metric)),
+                "not_significantly_worse": None
+                if evidence.spread is None
+                else [tie.name for tie in ranking.ties[1:]],
             }
             for ranking in evidence.rankings
         ],
@@ -150,19 +155,25 @@ def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
             title: {
                 "reference": comparison.reference.name,
                 "differences": {
-                    name: difference.to_json() | {"p_corrected": p}
+                    name: difference.to_json()
+                    | {"p_corrected": p if difference.sd is not None else None}
                     for name, (difference, p) in comparison.differences.items()
                 },
             }
             for title, comparison in evidence.comparisons.items()
         },
-        "shares": evidence.shares,
+        "shares": {title: list(map(asdict, parts)) for title, parts in evidence.shares.items()},
         "gaps": {
-            gap.experiment.name: {"estimate": gap.estimate, "sign": gap.sign}
+            gap.experiment.name: gap.difference.to_json()
+            | {"p_corrected": gap.p if gap.difference.sd is not None else None, "sign": gap.sign}
             for gap in evidence.gaps
         },
-        "left_out": list(study.left_out),
+        "left_out": [*not_compared(study), *study.left_out],
     }
+
+
+def _as_values(record: Estimate | Spread | None) -> dict[str, Any] | None:
+    return asdict(record) if record else None
 
 
 def _to_values(effect: Effect | StepEffect) -> dict[str, Any]:
