@@ -295,11 +295,15 @@ def main() -> None:
     text += to_table(["variance", *(f"{n} seeds" for n in SEEDS)], powers)
     text += (
         "The share of small studies without any effect in which fmgrid finds that a setting "
-        "matters, and after the / that two interact; each study has these experiments only:\n\n"
+        "matters, and after the / that two interact, each by itself; a study has these experiments "
+        "only:\n\n"
     )
     text += to_table(["grid", *(f"{n} seeds" for n in SEEDS)], of_settings(truth, trials))
-    text += "The share of pairs of equals that differ, with ten seeds each:\n\n"
-    text += to_table(["differences are", "t test", "signed ranks"], of_shapes(2 * trials))
+    text += (
+        "The share of pairs of equal means that differ, with ten seeds each, where one of the two "
+        "is as named:\n\n"
+    )
+    text += to_table(["one of them is", "t test", "signed ranks"], of_shapes(2 * trials))
     text += (
         f"The share of pairs of equals that differ at last, if as many seeds are added as seem to "
         f"be needed, until they do or there are {MOST_SEEDS}:\n\n"

@@ -103,7 +103,7 @@ def test_two_settings_interact_if_a_difference_of_one_depends_on_the_other() -> 
     both = effects["epochs x batch_size"]
     # With 8 images a batch, 5 epochs gain 0.2; with 64 they gain 0.01.
     assert both.difference.mean == pytest.approx(0.19, abs=0.001)
-    assert (both.best, both.worst) == ("3 over 5, batch_size 64", "3 over 5, batch_size 8")
+    assert (both.best, both.worst) == ("3 over 5 at batch_size 64", "3 over 5 at batch_size 8")
     assert both.is_significant
     assert both.levels == 4
     none = factorial(

@@ -446,7 +446,7 @@ def test_what_to_run_next_are_commands_that_can_be_pasted() -> None:
     commands = re.findall(r"`(fmgrid run [^`]*)`", section)
     told = {
         "--set learning_rate=0.002 --seeds 0,1 --logdir": (8, 0),
-        "--seeds 0,1,2,3,4,5,6,7,8,9 --logdir": (40, 0),
+        "--seeds 2,3,4,5,6,7,8,9,10,11 --logdir 'my logs-fresh'": (40, 40),
         "--seeds 0,1 --set validation=330": (8, 8),
     }
     assert len(commands) == len(told)

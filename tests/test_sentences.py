@@ -65,7 +65,7 @@ SUMMARIES = {
         pair(HIGH[:1], LOW[:1]),
         [
             "2 experiments, 2 complete runs, 1 seed.",
-            "a, 80.00%, in a single run.",
+            "- **Best run**: a, 80.00%.\n",
             "- **Ranges**: epochs (10.0 points).\n",
             "- **One run each**: another seed gives other figures",
         ],
@@ -73,23 +73,23 @@ SUMMARIES = {
     "significant": (
         pair(HIGH, LOW),
         [
-            "not significantly worse: none.",
+            "not significantly worse: 0 of 1.\n",
             "- **Settings that matter**: epochs (9.9 points).\n",
-            "- **No significant effect**: none.\n",
+            "- **Not sure**: none.\n",
         ],
     ),
     "not significant": (
         pair(HIGH, NEAR),
         [
-            "not significantly worse: b.",
+            "not significantly worse: 1 of 1 (b).\n",
             "- **Settings that matter**: none.\n",
-            "- **No significant effect**: epochs (0.3 points).\n",
+            "- **Not sure**: epochs (0.3 points, 1.6 points needed).\n",
         ],
     ),
-    "one hypothesis": (pair(HIGH, LOW, "a > b"), ["Hypotheses**: 1 confirmed: a \\> b."]),
+    "one hypothesis": (pair(HIGH, LOW, "a > b"), ["Hypotheses**: 1 confirmed: “a \\> b”."]),
     "several": (
         pair(HIGH, LOW, "a > b", "b > a", "b > 0.7"),
-        ["Hypotheses**: 1 confirmed: a \\> b; 1 rejected: b \\> a; 1 inconclusive."],
+        ["Hypotheses**: 1 confirmed: “a \\> b”; 1 rejected: “b \\> a”; 1 inconclusive."],
     ),
     "failures": (
         study_of([*rows("a", HIGH), row("b", 0, FAILED, epochs=9)]),
@@ -97,7 +97,7 @@ SUMMARIES = {
     ),
     "no seed in common": (
         APART,
-        ["**Ranges**: none, as no two levels share a seed."],
+        ["**Ranges**: none, as no two levels share a seed and images."],
     ),
 }
 
@@ -196,7 +196,7 @@ def test_confounding_is_said_of_the_axis_that_causes_it_wherever_it_matters() ->
         )
     )
     summary = told(study, "Summary")
-    remark = r"confounded: 800 to 6,400 images seen"
+    remark = r"perhaps for the images seen: 800 to 6,400"
     assert re.search(rf"batch_size \([\d.]+ points, {remark}\)", summary)
     assert re.search(r"epochs \([\d.]+ points\)", summary)
     assert told(study, "Which settings matter").count(remark) == 1
@@ -233,8 +233,8 @@ def test_a_gap_is_told_from_none_by_one_rule() -> None:
         for seed, gap in enumerate(value + shift for value in gaps)
     )
     text = told(study, "Overfitting")
-    assert "1 above it and 0 below it, of 2." in text
-    assert re.search(r"^\| a +\| \*\*0\.1090 \[", text, re.MULTILINE)
+    assert "above zero (Holm): 1, below it: 0, of 2." in text
+    assert re.search(r"^\| a +\| \*\*\+0\.1090 \[", text, re.MULTILINE)
     assert re.search(r"^\| b +\| +\N{MINUS SIGN}0\.0060 \[", text, re.MULTILINE)
 
 

@@ -90,7 +90,7 @@ def test_no_sentence_names_another_winner_than_the_pictures_do(
             assert winners_in(evidence) == by_seed
     ranking = rows_of(plot_experiments(evidence_of(study)))
     best = [ranking[at + 1] for at, row in enumerate(ranking) if row.startswith("on ")]
-    named = re.findall(r"Best mean.*?\*\*: (\w+),", said(summary_section(evidence, {})))
+    named = re.findall(r"Best (?:mean|run).*?\*\*: (\w+),", said(summary_section(evidence, {})))
     assert named == (best or ranking[:1])
 
 
@@ -404,7 +404,7 @@ def test_of_equals_the_first_by_name_is_best_wherever_one_is_named(names: tuple[
         r"^\| (\w+) +\| +70", said(*results_sections(evidence, {}, [])), re.MULTILINE
     )
     assert ranked[0] == first
-    assert f"**Best mean**: {first}," in said(summary_section(evidence, {}))
+    assert f"**Best run**: {first}," in said(summary_section(evidence, {}))
     assert rows_of(plot_experiments(evidence_of(study)))[0] == first
     assert [one.name for one in best_first(study.groups[0].members, "accuracy")][-2:] == [
         last,

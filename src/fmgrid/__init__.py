@@ -292,21 +292,37 @@ def _path(path: "AnyPath") -> "Path":
 def _paths(paths: "AnyPath | Iterable[AnyPath]") -> "list[Path]":
     from os import PathLike
 
-    return list(map(_path, [paths] if isinstance(paths, str | PathLike) else paths))
+    from fmgrid.errors import InputError
+
+    listed = list(map(_path, [paths] if isinstance(paths, str | PathLike) else paths))
+    if not listed:
+        raise InputError.at("grid=[]", "names no grid; name a file or a folder of them")
+    return listed
 
 
 def _texts(texts: "str | Iterable[str]") -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
 
 
-def _join(seeds: "Iterable[int]") -> str:
-    return ",".join(map(str, seeds))
+def _join(seeds: "Iterable[int] | str") -> str:
+    """Return seeds as the word after --seeds."""
+    from fmgrid.errors import InputError
+
+    if isinstance(seeds, int):
+        raise InputError.at(f"seeds={seeds}", "is not a list; write seeds=[0, 1, 2]")
+    return seeds if isinstance(seeds, str) else ",".join(map(str, seeds))
 
 
 def _to_words(overrides: "Mapping[str, Any] | None") -> list[str]:
     """Return settings as the words after --set."""
+    from collections.abc import Mapping
+
+    from fmgrid.errors import InputError
     from fmgrid.settings import to_toml
 
+    if not isinstance(overrides, Mapping | None):
+        problem = 'is no dictionary; write overrides={"epochs": 3}'
+        raise InputError.at(f"overrides={overrides!r}", problem)
     return [f"{name}={to_toml(value)}" for name, value in (overrides or {}).items()]
 
 
@@ -316,7 +332,7 @@ def _check_least(*arguments: "tuple[str, int | None, int]") -> None:
     problems = [
         Problem(Place(f"{name}={value}"), "", f"must be a whole number from {least}")
         for name, value, least in arguments
-        if value is not None and value < least
+        if value is not None and (type(value) is not int or value < least)
     ]
     if problems:
         raise InputError(problems)

@@ -91,13 +91,15 @@ class Evidence:
     @property
     def disagreements(self) -> list[str]:
         """The settings and claims that are settled, and not by a test by ranks."""
-        settled = {
-            effect.setting: effect.difference for effect in self.effects if effect.is_significant
-        }
-        for verdict in self.verdicts:
-            if verdict.word != "INCONCLUSIVE" and not verdict.compared[verdict.deciding].margin:
-                settled[verdict.stated.claim] = verdict.compared[verdict.deciding].difference
-        return [name for name, lead in settled.items() if (lead.p_ranks or 0.0) > ALPHA]
+        settled = [
+            (effect.setting, effect.difference) for effect in self.effects if effect.is_significant
+        ]
+        settled += [
+            (verdict.stated.claim, verdict.compared[verdict.deciding].difference)
+            for verdict in self.verdicts
+            if verdict.word != "INCONCLUSIVE" and not verdict.compared[verdict.deciding].margin
+        ]
+        return [name for name, lead in settled if (lead.p_ranks or 0.0) > ALPHA]
 
     def effects_of(self, title: str) -> dict[str, Effect]:
         """Return the effects within a group, by setting."""

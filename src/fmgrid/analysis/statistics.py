@@ -190,7 +190,8 @@ class Difference(Estimate):
             return None
         from scipy.stats import wilcoxon
 
-        return float(wilcoxon(self.values).pvalue)
+        # Accuracies are fractions of the images: equal differences are ties but for rounding.
+        return float(wilcoxon(list(map(without_rounding, self.values))).pvalue)
 
     def widened(self, confidence: float) -> "Difference":
         """Return it with another interval."""
@@ -205,10 +206,10 @@ class Difference(Estimate):
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a script; one difference has no p value."""
-        fields = asdict(self) | {"p": self.p if self.sd is not None else None}
-        return {name: value for name, value in fields.items() if name != "values"} | {
-            "p_ranks": self.p_ranks
-        }
+        fields = {name: value for name, value in asdict(self).items() if name != "values"}
+        if self.sd is None:
+            fields |= dict.fromkeys(("p", "error", "degrees"))
+        return fields | {"p_ranks": self.p_ranks}
 
 
 @dataclass(frozen=True)

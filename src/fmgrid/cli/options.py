@@ -91,7 +91,8 @@ class GridOptions:
         "Take only experiments whose name matches, such as 'units_512_*' (repeatable).",
     )
     seeds: str | None = option(
-        "--seeds 0,1,2", "Run every experiment with these seeds, instead of those in the grids."
+        "--seeds 0,1,2",
+        "Run every experiment with these seeds, or such as 0-9, instead of those in the grids.",
     )
     max_runs: int | None = option(
         "--max-runs N", "Refuse grids of more than N runs; default: 10000.", min=1

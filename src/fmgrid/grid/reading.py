@@ -29,6 +29,7 @@ from fmgrid.words import parse_seconds, printable
 
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
+_MOST_SEEDS = 10_000  # of a span such as 0-9
 _LARGEST_SEED = 2**31 - 1  # that an experiment takes
 
 # What --set would take for text.
@@ -72,11 +73,14 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
 
 
 def read_seeds(text: str) -> list[int]:
-    """Read seeds such as "0,1,2", each once. Raises `InputError`."""
+    """Read seeds such as "0,1,2" or "0-9", each once. Raises `InputError`."""
     # Leading zeros are left out, because int() refuses numbers of thousands of digits.
-    matches = [re.fullmatch(r"\s*0*([0-9]{1,10})\s*", word) for word in text.split(",")]
-    seeds = [int(match[1]) for match in matches if match]
-    if len(seeds) == len(matches) and max(seeds) <= _LARGEST_SEED:
+    pattern = r"\s*0*([0-9]{1,10})(?:\s*-\s*0*([0-9]{1,10}))?\s*"
+    matches = [re.fullmatch(pattern, word) for word in text.split(",")]
+    ends = [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
+    spans = [range(first, last + 1) for first, last in ends if last - first < _MOST_SEEDS]
+    seeds = [seed for span in spans for seed in span]
+    if len(spans) == len(matches) and all(spans) and max(seeds) <= _LARGEST_SEED:
         return list(dict.fromkeys(seeds))
     problem = f"is not a list of whole numbers from 0 to {_LARGEST_SEED}; write --seeds 0,1,2"
     raise InputError.at(f"--seeds {printable(text, 100)}", problem)

@@ -56,8 +56,10 @@ def settings_section(evidence: Evidence) -> Section:
     title = "Which settings matter"
     if not rows:
         is_single = len(evidence.study.configurations) == 1
-        reason = "Only one configuration was run." if is_single else "No two levels share a seed."
-        return section(title, reason)
+        reason = "no two levels share a seed and images"
+        return section(
+            title, f"Nothing to compare: {'one configuration' if is_single else reason}."
+        )
     if evidence.is_untested:
         return section(
             title,
@@ -162,10 +164,9 @@ def _settings(evidence: Evidence) -> Iterator[str]:
     mains = [effect for effect in effects if not effect.is_interaction]
     if evidence.is_untested:
         is_single = len(evidence.study.configurations) == 1
-        reason = (
-            "none, as nothing was varied" if is_single else "none, as no two levels share a seed"
-        )
-        yield f"**Ranges**: {', '.join(_in_words(effect, evidence) for effect in mains) or reason}."
+        reason = "nothing was varied" if is_single else "no two levels share a seed and images"
+        ranges = ", ".join(_in_words(effect, evidence) for effect in mains)
+        yield f"**Ranges**: {ranges or f'none, as {reason}'}."
         return
     both = [
         "the effect of {} depends on {}".format(*map(code, effect.setting.split(" x ")))
