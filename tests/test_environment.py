@@ -210,7 +210,7 @@ def test_the_environment_changes_no_result_and_no_exit_code(
     grid = write(QUICK)
     done = fmgrid("run", grid, **NEEDLESS)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("\n") == 4
+    assert done.stderr.count("\n") == 5
     assert bits(Path("modellogs")) == undisturbed
     done = fmgrid("report", "modellogs", **NEEDLESS)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr

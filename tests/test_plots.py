@@ -493,7 +493,9 @@ def test_two_axes_of_more_than_eight_levels_have_no_lines() -> None:
 )
 def test_levels_of_long_names_are_rows_of_a_heat_map(long: str, rows: str) -> None:
     study = study_of(grid(batch_size=[32, 64], optimizer=[long, "B"]))
-    figure = next(one.figure for one in draw_all(study, []) if one.name == "group_0_heatmap")
+    figure = next(
+        one.figure for one in draw_all(evidence_of(study, [])) if one.name == "group_0_heatmap"
+    )
     assert figure.get_supylabel() == rows
 
 
@@ -722,14 +724,16 @@ def test_an_effect_without_levels_has_the_name_of_its_settings_alone() -> None:
     ],
 )
 def test_an_effect_has_its_best_and_worst_level(best: Any, worst: Any, label: str) -> None:
-    (picture,) = draw_all(STUDIES["no runs"](), [effect("optimizer", 0.01, best=best, worst=worst)])
+    lion = effect("optimizer", 0.01, best=best, worst=worst)
+    (picture,) = draw_all(evidence_of(STUDIES["no runs"](), [lion]))
     (written,) = [text for text in assert_is_legible(picture.figure) if "optimizer" in text]
     assert written.startswith(label)
 
 
 def test_levels_that_do_not_fit_beside_their_setting_are_left_out() -> None:
     name = "optimizer_args.an_argument_of_a_name"
-    (picture,) = draw_all(STUDIES["no runs"](), [effect(name, 0.01, best="a" * 60, worst="b" * 60)])
+    long = effect(name, 0.01, best="a" * 60, worst="b" * 60)
+    (picture,) = draw_all(evidence_of(STUDIES["no runs"](), [long]))
     assert name in assert_is_legible(picture.figure)
 
 

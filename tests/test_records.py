@@ -249,7 +249,7 @@ def test_a_linear_model_has_no_depth() -> None:
             {"validation": 59_990, "batch_size": 11},
             "batch_size = 11 exceeds the 10 training images",
         ),
-        ({"batch_size": 60_001}, "batch_size = 60001 exceeds the 60000 training images"),
+        ({"batch_size": 60_001}, "batch_size = 60001 exceeds the 60,000 training images"),
     ],
 )
 def test_settings_that_leave_too_few_images_are_refused(

@@ -140,14 +140,39 @@ def test_the_columns_are_the_documented_ones_in_their_order(tmp_path: Path) -> N
     assert csv_of(tmp_path).splitlines()[0] == HEADER == ",".join(COLUMNS)
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [("experiment_summary.csv", COLUMNS), ("by_experiment.csv", EXPERIMENT_COLUMNS)],
+OF_0_1 = (
+    "dataset validation epochs train_steps train_images batch_size hidden_units units1 "
+    "units2 depth learning_rate optimizer optimizer_args accuracy valid_loss train_loss "
+    "best_accuracy best_epoch best_valid_loss test_accuracy test_loss weights "
+    "images_seen seconds status seed name run trained_as error "
 )
-def test_tables_begin_with_the_columns_of_version_0_1(name: str, columns: tuple[str, ...]) -> None:
-    with (ROOT / "docs" / "replication" / name).open() as table:
-        old = table.readline().rstrip().split(",")
+MEANS_OF_0_1 = (
+    "name dataset validation epochs train_steps train_images batch_size hidden_units "
+    "units1 units2 depth learning_rate optimizer optimizer_args n failed weights "
+    "images_seen accuracy_mean accuracy_sd accuracy_low accuracy_high valid_loss_mean "
+    "valid_loss_sd valid_loss_low valid_loss_high train_loss_mean train_loss_sd "
+    "train_loss_low train_loss_high best_accuracy_mean best_accuracy_sd "
+    "best_accuracy_low best_accuracy_high test_accuracy_mean test_accuracy_sd "
+    "test_accuracy_low test_accuracy_high test_loss_mean test_loss_sd test_loss_low "
+    "test_loss_high "
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "old"),
+    [
+        ("experiment_summary.csv", COLUMNS, OF_0_1.split()),
+        ("by_experiment.csv", EXPERIMENT_COLUMNS, MEANS_OF_0_1.split()),
+    ],
+)
+def test_tables_begin_with_the_columns_of_version_0_1(
+    name: str, columns: tuple[str, ...], old: list[str]
+) -> None:
     assert list(columns[: len(old)]) == old
+    with (ROOT / "docs" / "replication" / name).open() as table:
+        new = table.readline().rstrip().split(",")
+    assert new[: len(columns)] == list(columns)
+    assert all(column.startswith("optimizer_args.") for column in new[len(columns) :])
 
 
 def test_an_empty_folder_gives_a_table_of_columns(tmp_path: Path) -> None:

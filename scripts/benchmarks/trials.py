@@ -51,6 +51,8 @@ def empty_run(experiment: Experiment, *_: object) -> Run:
 
 def fmgrid(trials: int) -> float:
     """Workers, event files and results files as in `fmgrid run`; the store is on disk."""
+    from trials import empty_run as train  # workers do not know a function of a script itself
+
     from fmgrid.execution import Task
     from fmgrid.execution.processes import Processes
     from fmgrid.execution.runner import run_all
@@ -63,7 +65,7 @@ def fmgrid(trials: int) -> float:
         processes.call(os.getpid)  # the server has started
         start = time.perf_counter()
         search = GridSearch(experiments)
-        done = list(run_all(search, store, processes, lambda one: Task(one, empty_run)))
+        done = list(run_all(search, store, processes, lambda one: Task(one, train)))
         seconds = time.perf_counter() - start
     if len(done) != trials:
         raise SystemExit(f"{len(done)} of {trials} done")

@@ -352,16 +352,6 @@ def find_gaps(study: Study) -> list[Gap]:
     return sorted(gaps, key=lambda gap: -gap.difference.mean)
 
 
-def find_loss_rises(study: Study) -> list[tuple[str, float]]:
-    """Return the runs with a lower validation loss before their end, and the rise since then."""
-    rises = []
-    for run in study.runs:
-        loss, best = run.metrics.get("valid_loss"), run.metrics.get("best_valid_loss")
-        if loss is not None and best is not None and loss > best:
-            rises.append((run.run, loss - best))
-    return sorted(rises, key=lambda pair: -pair[1])
-
-
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
     """Return the configurations that differ only in `epochs`, those together."""
     sets = group_by(distinct(experiments), partial(settings_key, setting="epochs"))

@@ -22,7 +22,6 @@ from fmgrid.analysis.effects import (
     find_effects,
     find_gains,
     find_gaps,
-    find_loss_rises,
     find_shares,
 )
 from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of, main_metric
@@ -130,7 +129,7 @@ def weigh(study: Study, reference: Reference | None = None) -> Evidence:
         comparisons={title: pair for title, pair in comparisons.items() if pair},
         shares={title: parts for title, parts in shares.items() if parts},
         gaps=find_gaps(study),
-        loss_rises=find_loss_rises(study),
+        loss_rises=_loss_rises(study),
         reference=reference,
         published={name: compare_published(study, figures, name) for name in PUBLISHED},
     )
@@ -142,3 +141,13 @@ def _spread_of(study: Study, metric: str, rankings: Sequence[Ranking]) -> Spread
         return None
     noise = study.noise(metric, rankings[0].best)
     return Spread((noise.residual + noise.seed) ** 0.5, scatter[0], scatter[-1])
+
+
+def _loss_rises(study: Study) -> list[tuple[str, float]]:
+    """Return the runs with a lower validation loss before their end, and the rise since then."""
+    rises = []
+    for run in study.runs:
+        loss, best = run.metrics.get("valid_loss"), run.metrics.get("best_valid_loss")
+        if loss is not None and best is not None and loss > best:
+            rises.append((run.run, loss - best))
+    return sorted(rises, key=lambda pair: -pair[1])
