@@ -18,7 +18,7 @@ from fmgrid.cli import status
 from fmgrid.cli.comparing import show_comparison
 from fmgrid.cli.finding import find_run
 from fmgrid.errors import InputError, StoreError
-from fmgrid.experiment import Experiment
+from fmgrid.experiment import Experiment, Failure
 from fmgrid.hypotheses.registry import GridRecord, write_records
 from fmgrid.pages.rendering import to_markdown
 from fmgrid.reporting import to_document, weigh
@@ -157,6 +157,17 @@ def test_what_cannot_be_compared_is_refused(
     with pytest.raises(InputError) as raised:
         find_pair(names, Path("logs"))
     assert told in str(raised.value)
+
+
+def test_a_failed_experiment_is_said_to_have_failed(tmp_path: Path) -> None:
+    save(tmp_path, "good")
+    experiment = Experiment(name="bad", epochs=2)
+    failure = Failure(message="ValueError: boom")
+    store = Store(tmp_path)
+    store.begin("bad")
+    store.save(make_run(experiment, status="failed", history=(), failure=failure))
+    with pytest.raises(InputError, match="1 run failed, and fmgrid show bad says why"):
+        find_pair(["bad", "good"], tmp_path)
 
 
 def test_a_hint_names_a_handful(tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def hint_at(name: str, runs: Sequence[StoredRun]) -> str:
 def _find(name: str, study: Study, root: Path) -> ExperimentRuns:
     runs = find_runs(name, study.runs)
     if not runs:
-        message = f"no complete run or experiment in {root}; {hint_at(name, study.runs)}"
+        hint = hint_at(name, study.runs)
+        if failed := find_runs(name, study.failures):
+            hint = f"{counted(len(failed), 'run')} failed, and fmgrid show {failed[0].run} says why"
+        message = f"no complete run or experiment in {root}; {hint}"
         raise InputError.at(f"fmgrid compare {name}", message)
     experiment = study.experiments[runs[0].name]
     if name == experiment.name:
