@@ -703,7 +703,7 @@ def test_effects_are_in_one_panel_whatever_their_sizes(smallest: float, is_log: 
 def test_effects_begin_at_zero_and_lines_below_it_are_said_to_be_cut_off() -> None:
     (picture,) = draw_all(evidence_of(STUDIES["no runs"](), [effect("depth", 0.01, half=0.02)]))
     assert picture.figure.axes[0].get_xlim()[0] == 0
-    assert "cut off at 0" in picture.caption
+    assert "end at 0 where they go below" in picture.caption
     (picture,) = draw_all(evidence_of(STUDIES["no runs"](), [effect("depth", 0.01)]))
     assert "cut off" not in picture.caption
 

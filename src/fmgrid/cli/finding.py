@@ -14,8 +14,9 @@ from fmgrid.experiment import Run
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.results.store import Store, locate
 from fmgrid.results.summary import read_runs
-from fmgrid.words import command_line, counted, first_few
+from fmgrid.words import command_line, counted, first_few, printable
 
+_LONGEST_NAME = 240  # characters; a longer one is none of a folder
 _WITH_SEED = re.compile(r"(.+)_s([1-9][0-9]{0,9})", re.DOTALL)  # the name of a run
 
 
@@ -36,15 +37,18 @@ def find_run(name: str, logdir: Path) -> Run:
     """
     root, run_name = locate(name, logdir)
     place = f"fmgrid show {name}"
-    if run := _read(root / run_name):
+    may_be_folder = len(run_name) <= _LONGEST_NAME
+    if may_be_folder and (run := _read(root / run_name)):
         return run
-    if (root / run_name).is_dir():
+    if may_be_folder and (root / run_name).is_dir():
         status = command_line(["fmgrid", "status", as_argument(root)])
         raise InputError.at(place, f"is not finished; {status} names it")
     stored = [run for run in read_runs(root).runs if run.seed is not None]
     runs = find_runs(run_name, stored)
     if not runs:
-        raise InputError.at(place, f"no such run in {root}; {hint_at(run_name, stored)}")
+        raise InputError.at(
+            printable(place, 200), f"no such run in {root}; {hint_at(run_name, stored)}"
+        )
     first, *others = [run for run in runs if run.seed == 0] or runs
     run = None if others else _read(root / first.folder)
     if run is None:

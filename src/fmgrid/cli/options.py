@@ -125,6 +125,7 @@ class GridOptions:
 class RunOptions(GridOptions):
     """All options of run. Raises `InputError` for limits that are none, or cannot be kept."""
 
+    json: bool = option("--json", "Print a line of JSON for each run that ends.")
     data_dir: Path | None = DATA_DIR
     replace: bool = option(
         "--replace", "Retrain runs whose settings changed; their old results move to .replaced/."

@@ -48,7 +48,8 @@ def describe_work(agenda: Agenda, workers: int) -> str:
     if shared := len(agenda.wanted) - trained:
         parts.append(f"{shared} part of another's training")
     if trained:
-        where = f"on {counted(workers, 'worker')}" if workers else "in one process"
+        busy = min(workers, trained)
+        where = f"on {counted(busy, 'worker')}" if workers else "in one process"
         parts.append(f"about {format_seconds(_wall_seconds(agenda, workers))} {where}")
     return ", ".join(parts)
 

@@ -131,6 +131,8 @@ _HEADER: Mapping[str, Callable[[Any], str | None]] = {
     "repeats": _objection_to_repeats,
     "timeout": _objection_to_timeout,
 }
+# What other programs call a grid
+_OTHER_TABLES = {"experiment", "parameters", "params", "product", "search", "search_space", "sweep"}
 _TOP_LEVEL = (*_HEADER, "base", *KINDS, "exclude", "grids", "hypothesis")
 _DERIVED = ("depth", "name")  # what [[exclude]] may ask for besides settings
 _RIVALS = {**RIVALS, "repeats": "seeds", "seeds": "repeats"}
@@ -325,6 +327,8 @@ def _objection_to_member(folder: Path, name: Any) -> str | None:
 def _unknown_at_top(key: str) -> str:
     if meant := (key,) if key in SETTINGS else meant_by(key):
         return f"stands outside of a table; write {'.'.join(meant)} below [base]"
+    if key.lower() in _OTHER_TABLES:
+        return "no such key; write what varies below [grid], and the rest below [base]"
     if objection_to((key,)) is None:
         return str(_objection_to_key((key,)))
     return f"no such key{or_meant(key, _TOP_LEVEL)}"

@@ -67,7 +67,11 @@ def plot_effects(evidence: Evidence) -> style.Plot | None:
     axes.set_xlim(0, highest)
     counts = (effect.difference.n for effect in largest)
     caption = f"A bar is an effect; {style.intervals(counts, 'lines are 95% intervals')}"
-    caption += ", cut off at 0." if any((x.difference.low or 0) < 0 for x in largest) else "."
+    caption += (
+        ", and end at 0 where they go below."
+        if any((x.difference.low or 0) < 0 for x in largest)
+        else "."
+    )
     if any(effect.is_interaction for effect in largest):
         caption += " An interaction (x) is a difference of two differences."
     hidden = len(measured) - len(largest)
