@@ -17,7 +17,6 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_rounding
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
-from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
 from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, level_at, show, to_toml
 
@@ -384,11 +383,11 @@ class Group:
 def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
     """Yield the settings in which the experiments differ."""
     members = list(members)
-    for setting in (*SETTINGS, NETWORK):
+    for setting in SETTINGS:
         names = [setting]
         if setting == "hidden_units":
             names = _layer_axes(members)
-        elif setting == NETWORK or SETTINGS[setting].is_table:
+        elif SETTINGS[setting].is_table:
             tables = (member.settings.get(setting, ()) for member in members)
             names = [f"{setting}.{key}" for key in dict.fromkeys(chain.from_iterable(tables))]
         for name in names:
