@@ -145,7 +145,7 @@ class Experiment(Record):
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",
-            ("units", "layers", "hidden_size", "hidden_sizes", "num_layers", "neurons", "width"),
+            ("layers", "hidden_size", "hidden_sizes"),
             "a list of whole numbers from 1",
             part="a whole number from 1",
         ),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping
 from fnmatch import translate
 from typing import Any, TypeAlias
 
@@ -15,7 +15,16 @@ from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
 from fmgrid.grid.names import default_template, make_name
-from fmgrid.settings import SETTINGS, Keys, is_same, show_key, show_toml, value_at
+from fmgrid.grid.widths import with_width
+from fmgrid.settings import (
+    SETTINGS,
+    Keys,
+    is_same,
+    is_width,
+    level_at,
+    show_key,
+    show_toml,
+)
 from fmgrid.words import or_near_match
 
 # The values that it allows for each of its settings, and a pattern of names
@@ -72,8 +81,13 @@ def _experiment(
     settings: dict[str, Any] = {"hidden_units": _DRAFT.hidden_units}
     draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
-        if keys != _NAME and (objection := _assign(settings, keys, value.value)):
-            problems.append(value.problem(objection))
+        try:
+            if keys != _NAME:
+                _assign(settings, keys, value.value, written)
+        except ValueError as error:
+            problems.append(value.problem(str(error)))
+    if isinstance(units := settings["hidden_units"], list):
+        settings["hidden_units"] = [width for width in units if width is not None]
     for kind in NAMED:
         problems += _component_problems(kind, settings, block, draft)
     try:
@@ -104,25 +118,31 @@ def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: E
         raise InputError([template.problem(f"{error}{hint}")]) from error
 
 
-def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
+def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[Keys]) -> None:
     """Put a value into nested *settings*: tables are merged, everything else is replaced.
 
-    Returns the problem with it, None if there is none.
+    *others* are all settings of the experiment. Raises `ValueError` for a value that cannot be put.
     """
     setting, *rest = keys
     old = settings.get(setting)
+    if is_width(setting):
+        layers = settings["hidden_units"]
+        if isinstance(layers, list | tuple):  # otherwise pydantic says so
+            settings["hidden_units"] = with_width(layers, setting, value, others)
+        return
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple) or index >= len(old):
-            return f"there is no layer {index} in hidden_units = {show_toml(old)}, counted from 0"
+            text = f"hidden_units = {show_toml(old)}, counted from 0"
+            raise ValueError(f"there is no layer {index} in {text}")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
-        return _assign(settings[setting], tuple(rest), value)
+        _assign(settings[setting], tuple(rest), value, others)
+        return
     elif isinstance(old, dict) and isinstance(value, dict):
         value = {**old, **value}
     settings[setting] = value
-    return None
 
 
 def _translate(details: Any, block: Block, draft: Definition) -> Problem:
@@ -243,7 +263,7 @@ def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
         return _objection_to_argument(KINDS["optimizer"], optimizer, part[0], value)
     if setting == "name":
         wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
-    elif setting == "depth" or part:
+    elif is_width(setting) or part:
         wrong = not is_whole(value, 0) and "not a whole number"
     else:
         wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].expects}"
@@ -273,7 +293,7 @@ def _is_excluded(experiment: Experiment, rules: Iterable[Rule]) -> bool:
     for allowed, names in rules:
         for keys, choices in allowed.items():
             if keys not in values:
-                values[keys] = typed(value_at(experiment, keys))
+                values[keys] = typed(level_at(experiment, keys))
             if values[keys] not in choices:
                 break
         else:
