@@ -11,6 +11,7 @@ from fmgrid.components.signatures import torch_sources
 from fmgrid.settings import show_toml
 from fmgrid.words import or_near_match
 
+MOST_LAYERS = 1_000
 INITIALIZATIONS = (
     *("default", "xavier_uniform", "xavier_normal"),
     *("kaiming_uniform", "kaiming_normal", "orthogonal"),
@@ -59,7 +60,11 @@ def _is_whole(value: Any, least: int = 1) -> bool:
 
 
 def _is_list(value: Any, accepts: Callable[[Any], bool]) -> bool:
-    return isinstance(value, list | tuple) and 0 < len(value) <= 1_000 and all(map(accepts, value))
+    return (
+        isinstance(value, list | tuple)
+        and 0 < len(value) <= MOST_LAYERS
+        and all(map(accepts, value))
+    )
 
 
 def _is_share(value: Any) -> bool:

@@ -68,9 +68,10 @@ class Kind:
     takes_functions: bool = False  # a function may be plugged in, too, that returns such an object
     # Returns the objection to the value of a built-in one's argument: name, argument, value.
     objection_to_value: Callable[[str, str, Any], str | None] = lambda *_: None
-    # Builds one in a worker before the first training, and raises what the component raises. Is
-    # given the folder of the prepared data; returns the seconds that an image takes, if it measures.
+    # Builds one in a worker before the first training, with the folder of the prepared data. Raises
+    # what the component raises; returns the seconds that an image takes, if it measures them.
     check: Callable[[Experiment, Path], float | None] | None = None
+    is_checked: Callable[[Experiment], bool] = lambda _: True  # whether an experiment needs that
     facts_of: Callable[[Experiment], object] = lambda _: None  # on which a check depends besides
 
     def is_built_in(self, name: str) -> bool:
@@ -88,8 +89,8 @@ class Kind:
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
         module_name, _, class_name = full_name.rpartition(":")
         module = _import(module_name)
-        component = getattr(module, class_name, None)
-        if self._accepts(component):
+        component: Callable[..., Any] | None = getattr(module, class_name, None)
+        if component is not None and self._accepts(component):
             return component
         known = [name for name, value in vars(module).items() if self._accepts(value)]
         what = "class or function" if self.takes_functions else "class"

@@ -13,13 +13,13 @@ from fmgrid.components.arguments import (
     CNN_ARGUMENTS,
     MLP_ARGUMENTS,
     Argument,
-    for_each,
     with_defaults,
 )
 from fmgrid.components.blocks import blocks_of, features_of
 from fmgrid.components.datasets import info_of
 from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_plugged_in
-from fmgrid.components.signatures import Signature, inspected
+from fmgrid.components.signatures import Signature
+from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment, subseed
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def objection_to_network(experiment: Experiment) -> str | None:
     """
     network = NETWORKS.get(experiment.network)
     if network is None:
-        return None
+        units = experiment.hidden_units
+        remedy = f"leave it out: {experiment.network} gets network_args, and nothing else"
+        return None if units is None else f"hidden_units belongs to MLP and CNN; {remedy}"
     try:
         network.check(with_defaults(network.arguments, experiment.network_args), experiment)
     except ValueError as error:
@@ -102,7 +104,7 @@ def _plugged_in(experiment: Experiment) -> "Module":
     seed = subseed(experiment.seed, "network")
     torch.manual_seed(seed)
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - others' code may use numpy's old generator
+    np.random.seed(seed % 2**32)
     make = NETWORK.load(experiment.network)
     network = make(**_with_configs(make, experiment.network_args))
     if not isinstance(network, torch.nn.Module):
@@ -122,6 +124,11 @@ def _with_configs(make: Callable[..., Any], args: Mapping[str, Any]) -> dict[str
         else value
         for name, value in args.items()
     }
+
+
+def _is_checked(experiment: Experiment) -> bool:
+    """Return whether a training may find what the arguments alone don't show."""
+    return is_plugged_in(experiment.network) or experiment.dataset not in DATASETS
 
 
 def _check(experiment: Experiment, folder: Path) -> float | None:
@@ -151,7 +158,7 @@ def _check(experiment: Experiment, folder: Path) -> float | None:
         with torch.no_grad():
             _check_logits(network(inputs), len(inputs), len(info_of(experiment).classes))
     except Exception as error:
-        error.add_note(f"on a batch of shape {tuple(inputs.shape)}, {inputs.dtype}")
+        error.add_note(f"(for a batch of shape {list(inputs.shape)}, {inputs.dtype})")
         raise
     return seconds / len(inputs) if is_plugged_in(experiment.network) else None
 
@@ -163,8 +170,8 @@ def _check_logits(logits: "Tensor", images: int, classes: int) -> None:
         raise ComponentError(f"returns a {type(logits).__name__}, and no tensor of logits")
     if logits.shape != (images, classes):
         raise ComponentError(
-            f"returns the shape {tuple(logits.shape)} for {images} inputs, and the data have "
-            f"{classes} classes: the shape must be {(images, classes)}"
+            f"returns the shape {list(logits.shape)} for {images} inputs, and the data have "
+            f"{classes} classes: the shape must be {[images, classes]}"
         )
 
 
@@ -264,4 +271,5 @@ NETWORK = Kind(
     reserved={},
     objection_to_value=_objection_to_value,
     check=_check,
+    is_checked=_is_checked,
 )

@@ -38,7 +38,7 @@ def _check(experiment: Experiment, _: Path) -> None:
     optimizer = OPTIMIZER.of(experiment)
     layer = torch.nn.Linear(2, 2)
     made = build(optimizer, layer.parameters())
-    for _ in range(0 if is_plugged_in(optimizer.name) else 2):
+    for _step in range(0 if is_plugged_in(optimizer.name) else 2):
         for parameter in layer.parameters():
             parameter.grad = torch.ones_like(parameter)
         take_step(made)
