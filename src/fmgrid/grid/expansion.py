@@ -21,10 +21,10 @@ from fmgrid.components import (
     as_taken,
     kind_of_arguments,
     names_of_components,
+    objection_to_experiment,
     objection_to_name,
     setting_as_taken,
 )
-from fmgrid.components.datasets import objection_to_workload
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, default_units, typed
@@ -110,7 +110,7 @@ def _experiment(
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
-    if not problems and (objection := objection_to_workload(experiment)):
+    if not problems and (objection := objection_to_experiment(experiment)):
         problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
@@ -140,14 +140,19 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[
     *others* are all settings of the experiment. Raises `ValueError` for a value that cannot be put.
     """
     setting, *rest = keys
-    old = settings.get(setting)
-    layers = settings.get("hidden_units")
-    if layers is None and (is_width(setting) or (setting == "hidden_units" and rest)):
+    if not is_width(setting):
+        _put(settings, setting, rest, value)
+    elif isinstance(layers := settings["hidden_units"], list | tuple):
+        settings["hidden_units"] = with_width(layers, setting, value, others)
+    elif layers is None:
         raise ValueError("the network has no hidden_units; write network_args, its own arguments")
-    if is_width(setting):
-        if isinstance(layers, list | tuple):  # otherwise pydantic says so
-            settings["hidden_units"] = with_width(layers, setting, value, others)
-        return
+
+
+def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any) -> None:
+    """Put a value into a table. Raises `ValueError` for a value that cannot be put."""
+    old = settings.get(setting)
+    if setting == "hidden_units" and rest and old is None:
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple) or index >= len(old):
@@ -156,7 +161,7 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
-        _assign(settings[setting], tuple(rest), value, others)
+        _put(settings[setting], rest[0], rest[1:], value)
         return
     elif isinstance(old, dict) and isinstance(value, dict):
         value = {**old, **value}
@@ -182,7 +187,7 @@ def _translate(details: Any, block: Block, draft: Definition) -> Problem:
 
 def _rule_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of a rule between settings, whose message begins with the one to blame."""
-    return draft.origin(message.partition(" ")[0]).problem(message)
+    return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
@@ -216,6 +221,9 @@ def _component_problems(
     except ComponentError as error:
         yield draft.origin(kind.setting).problem(str(error))
         return
+    for argument in sorted(takes.required - arguments.keys() - kind.reserved.keys()):
+        message = f"{name} needs {argument}; write {kind.setting}_args.{argument}"
+        yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
         objection = _objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
@@ -233,10 +241,14 @@ def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> 
     signature = kind.signature(name)
     if not signature.takes(argument):
         hint = or_near_match(argument, signature.arguments - set(kind.reserved), "it takes")
+        if argument in SETTINGS:
+            hint = f"; {argument} is a setting of its own"
         return f"{name} takes no {show_key(argument)}{hint}"
     expects = SETTINGS[f"{kind.setting}_args"].part
     wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
-    return f"{show_toml(value)} {wrong}" if wrong else None
+    if wrong or not kind.is_built_in(name):
+        return f"{show_toml(value)} {wrong}" if wrong else None
+    return kind.objection_to_value(name, argument, value)
 
 
 def _is_argument(value: Any) -> bool:
