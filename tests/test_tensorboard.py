@@ -224,7 +224,7 @@ def test_every_setting_is_a_hyperparameter(tmp_path: Path) -> None:
         "optimizer_args.momentum": 0.9,
         "optimizer_args.nesterov as text": "True",
         "optimizer_args.betas as text": "0.9, 0.99",
-        "optimizer_args.a as text": "{'b': 1}",
+        "optimizer_args.a.b": 1,
         "seed": 3,
     }
 

@@ -201,10 +201,8 @@ class Experiment(Record):
         """Give a network that is no MLP its own default of hidden_units."""
         if isinstance(values, dict) and values.get("hidden_units") is None:
             network = values.get("network", "MLP")
-            if network == "CNN":
-                return {**values, "hidden_units": ()}
             if network != "MLP":
-                return {**values, "hidden_units": None}
+                return {**values, "hidden_units": default_units(network)}
         return values
 
     @model_validator(mode="after")
@@ -270,6 +268,13 @@ class Experiment(Record):
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def default_units(network: Any) -> tuple[int, ...] | None:
+    """Return a network's default of hidden_units, None for a plugged-in network."""
+    if isinstance(network, str) and ":" in network:
+        return None
+    return () if network == "CNN" else (256, 256)
 
 
 def about(field: str) -> About:

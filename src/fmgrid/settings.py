@@ -5,7 +5,7 @@ axes and HParams are made from them. A test compares the docs' table with them.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -97,6 +97,15 @@ def level_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     return value
 
 
+def leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
+    """Yield the values in nested tables, with their keys; of another value, itself."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from leaves((*keys, key), inner)
+    else:
+        yield keys, value
+
+
 def is_same(first: Any, second: Any) -> bool:
     """Tell whether two values are one: true, 1 and 1.0 are three."""
     return typed(first) == typed(second)
@@ -119,6 +128,12 @@ def describe_change(old: Experiment, new: Experiment) -> str:
     )
 
 
+def keys_of(text: str) -> Keys:
+    """Return the keys of a setting in a condition or a column; network.X is network_args.X."""
+    first, *rest = text.split(".")
+    return (f"{first}_args" if rest and f"{first}_args" in SETTINGS else first, *rest)
+
+
 def objection_to(keys: Sequence[str]) -> str | None:
     """Return the objection to *keys* with a remedy, None if they name a setting."""
     first, *rest = keys
@@ -130,6 +145,8 @@ def objection_to(keys: Sequence[str]) -> str | None:
     if first == "hidden_units":
         is_layer = len(rest) == 1 and _INDEX.fullmatch(rest[0])
         return None if is_layer else "is no layer; write hidden_units.0 for the first"
+    if (table := f"{first}_args") in SETTINGS:
+        return f"{first} is one value; write {'.'.join((table, *rest))}"
     if not setting.is_table:
         return f"{first} is one value; write {first} = ..."
     is_argument = all(map(_ARGUMENT.fullmatch, rest))

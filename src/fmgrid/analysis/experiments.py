@@ -18,7 +18,7 @@ from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_roun
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, level_at, show, to_toml
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, leaves, level_at, show, to_toml
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
@@ -388,8 +388,9 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif SETTINGS[setting].is_table:
-            tables = (member.settings.get(setting, ()) for member in members)
-            names = [f"{setting}.{key}" for key in dict.fromkeys(chain.from_iterable(tables))]
+            tables = [table for member in members if (table := member.settings.get(setting))]
+            parts = chain.from_iterable(leaves((setting,), table) for table in tables)
+            names = [*dict.fromkeys(".".join(keys) for keys, _ in parts)]
         for name in names:
             values = [level_at(member.settings, name.split(".")) for member in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})

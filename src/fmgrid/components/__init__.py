@@ -14,12 +14,11 @@ from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
-from fmgrid.settings import DEFAULTS
+from fmgrid.settings import DEFAULTS, value_at
 from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
 NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
-optimizer_signature = OPTIMIZER.signature
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
@@ -54,17 +53,26 @@ def as_taken(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update=changed) if changed else experiment
 
 
-def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
-    """Return *value* as an experiment with this optimizer holds it under *keys*."""
-    match keys:
-        case ["optimizer_args", argument]:
-            return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
-        case ["optimizer_args"] if isinstance(value, dict):
-            return OPTIMIZER.as_taken(optimizer, value)
-        case ["optimizer_args", *_]:
-            return value
-        case [setting] if type(DEFAULTS.get(setting)) is float:
-            return float(value) if type(value) is int else value
+def names_of_components(settings: Experiment | Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the name of each component that a grid names, in the order of `NAMED`."""
+    return tuple(str(value_at(settings, (kind.setting,))) for kind in NAMED)
+
+
+def kind_of_arguments(setting: str) -> Kind | None:
+    """Return the kind of the components whose arguments a setting has, None if it has none."""
+    return next((kind for kind in NAMED if f"{kind.setting}_args" == setting), None)
+
+
+def setting_as_taken(names: Sequence[str], keys: Sequence[str], value: Any) -> Any:
+    """Return *value* as an experiment with components of these names holds it under *keys*."""
+    setting, *part = keys
+    if kind := kind_of_arguments(setting):
+        name = names[NAMED.index(kind)]
+        if not part:
+            return kind.as_taken(name, value) if isinstance(value, dict) else value
+        return kind.as_taken(name, {part[0]: value})[part[0]] if len(part) == 1 else value
+    if not part and type(DEFAULTS.get(setting)) is float:
+        return float(value) if type(value) is int else value
     return _as_whole(value)
 
 

@@ -2,23 +2,32 @@
 
 import math
 import re
-from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from fnmatch import translate
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from fmgrid.components import (
-    KINDS,
     NAMED,
     as_taken,
+    kind_of_arguments,
+    names_of_components,
     objection_to_experiment,
     objection_to_name,
     setting_as_taken,
 )
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import InputError, Problem
-from fmgrid.experiment import Experiment, typed
+from fmgrid.experiment import Experiment, default_units, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
 from fmgrid.grid.names import default_template, make_name
 from fmgrid.grid.widths import with_width
@@ -38,12 +47,12 @@ Rule: TypeAlias = tuple[Mapping[Keys, frozenset[Hashable]], re.Pattern[str]]
 
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
-_OPTIMIZER: Keys = ("optimizer",)
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
     """Yield the grid's experiments; the mistakes in the others go to *problems*."""
-    rules: dict[str, list[Rule]] = {}  # by optimizer, which decides what equals a value
+    # By the names of the components, which decide what equals a value.
+    rules: dict[tuple[str, ...], list[Rule]] = {}
     dropped = remaining = False
     for block in grid.blocks:
         for point in block.points():
@@ -54,10 +63,10 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
                 problems += error.problems
                 remaining = True
                 continue
-            optimizer = experiment.optimizer
-            if optimizer not in rules:
-                rules[optimizer] = [_to_rule(rule, optimizer) for rule in grid.excludes]
-            if _is_excluded(experiment, rules[optimizer]):
+            names = names_of_components(experiment)
+            if names not in rules:
+                rules[names] = [_to_rule(rule, names) for rule in grid.excludes]
+            if _is_excluded(experiment, rules[names]):
                 dropped = True
                 continue
             remaining = True
@@ -84,7 +93,8 @@ def _experiment(
 ) -> Experiment:
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
     problems: list[Problem] = []
-    settings: dict[str, Any] = {"hidden_units": _default_units(written)}
+    network = written.get(("network",))
+    settings: dict[str, Any] = {"hidden_units": default_units(network.value if network else "MLP")}
     draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
         try:
@@ -111,14 +121,6 @@ def _experiment(
     return as_taken(named)
 
 
-def _default_units(written: Mapping[Keys, Written]) -> Sequence[int] | None:
-    """Return the hidden units that the network has where none are written."""
-    network = written.get(("network",))
-    known = network is not None and isinstance(network.value, str)
-    draft = Experiment(name="draft", network=network.value) if known and network else _DRAFT
-    return draft.hidden_units
-
-
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
     template = grid.overrides.get(_NAME) or block.template
     hint = ""
@@ -143,12 +145,14 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[
     elif isinstance(layers := settings["hidden_units"], list | tuple):
         settings["hidden_units"] = with_width(layers, setting, value, others)
     elif layers is None:
-        raise ValueError("belongs to MLP and CNN; a plugged-in network gets network_args alone")
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
 
 
 def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any) -> None:
     """Put a value into a table. Raises `ValueError` for a value that cannot be put."""
     old = settings.get(setting)
+    if setting == "hidden_units" and rest and old is None:
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple) or index >= len(old):
@@ -258,35 +262,47 @@ def _is_argument(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _excluded_in_vain(grid: Grid, optimizers: Collection[str]) -> Iterator[Problem]:
+def _excluded_in_vain(grid: Grid, components: Collection[Sequence[str]]) -> Iterator[Problem]:
     """Yield the values in rules that no experiment can have: they match nothing."""
     for rule in grid.excludes:
-        named = _choices(rule[_OPTIMIZER].value) if _OPTIMIZER in rule else optimizers
         for keys, written in rule.items():
-            if keys[0] != "optimizer_args":
-                judges = [""]
-            elif len(keys) != 2 or _OPTIMIZER in grid.overrides:  # noqa: PLR2004
-                judges = []  # rules were written for the optimizers of the file
-            else:
-                judges = [name for name in optimizers if name in named and takes(name, keys[1])]
+            judges = [""]
+            if kind := kind_of_arguments(keys[0]):
+                judges = [*_judges(kind, keys, grid, rule, components)]
             objections = [_objection_to_choices(keys, name, written.value) for name in judges]
             if objections and all(objections):
                 yield written.problem(str(objections[0]))
 
 
-def _objection_to_choices(keys: Keys, optimizer: str, value: Any) -> str | None:
+def _judges(
+    kind: Kind,
+    keys: Keys,
+    grid: Grid,
+    rule: Mapping[Keys, Written],
+    components: Collection[Sequence[str]],
+) -> Iterator[str]:
+    """Yield the components of the file that take the argument of a rule."""
+    if len(keys) != 2 or (kind.setting,) in grid.overrides:  # noqa: PLR2004 - nested, or of others
+        return
+    for name in dict.fromkeys(names[NAMED.index(kind)] for names in components):
+        named = _choices(rule[kind.setting,].value) if (kind.setting,) in rule else [name]
+        if name in named and takes(kind, name, keys[1]):
+            yield name
+
+
+def _objection_to_choices(keys: Keys, component: str, value: Any) -> str | None:
     """Return why a value in a rule, or one of its values, can be no value of a setting."""
-    objection = _objection_to_choice(keys, optimizer, value)
+    objection = _objection_to_choice(keys, component, value)
     if objection is None or not isinstance(value, list):
         return objection
-    objections = (_objection_to_choice(keys, optimizer, choice) for choice in value)
+    objections = (_objection_to_choice(keys, component, choice) for choice in value)
     return next(filter(None, objections), None)
 
 
-def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
+def _objection_to_choice(keys: Keys, component: str, value: Any) -> str | None:
     setting, *part = keys
-    if setting == "optimizer_args":
-        return _objection_to_argument(KINDS["optimizer"], optimizer, part[0], value)
+    if kind := kind_of_arguments(setting):
+        return _objection_to_argument(kind, component, part[0], value)
     if setting == "name":
         wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
     elif is_width(setting) or part:
@@ -296,17 +312,18 @@ def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
     return f"{show_toml(value)} is {wrong}" if wrong else objection_to_name(setting, value)
 
 
-def _to_rule(written: Mapping[Keys, Written], optimizer: str) -> Rule:
-    """Return the values that a rule allows, as experiments of this optimizer hold them."""
+def _to_rule(written: Mapping[Keys, Written], names: Sequence[str]) -> Rule:
+    """Return the values that a rule allows, as experiments of these components hold them."""
     allowed = {
         keys: frozenset(
-            typed(setting_as_taken(optimizer, keys, choice)) for choice in _choices(at.value)
+            typed(setting_as_taken(names, keys, choice)) for choice in _choices(at.value)
         )
         for keys, at in written.items()
         if keys != _NAME
     }
-    names = _choices(written[_NAME].value) if _NAME in written else ["*"]
-    return allowed, re.compile("|".join(translate(name) for name in names if isinstance(name, str)))
+    patterns = _choices(written[_NAME].value) if _NAME in written else ["*"]
+    texts = (translate(pattern) for pattern in patterns if isinstance(pattern, str))
+    return allowed, re.compile("|".join(texts))
 
 
 def _choices(allowed: Any) -> list[Any]:

@@ -7,8 +7,10 @@ code or fill the memory: no attributes, no conversions, no widths beyond two dig
 import re
 import string
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
+from fmgrid.components import NAMED
 from fmgrid.experiment import Experiment
 from fmgrid.settings import (
     RIVALS,
@@ -23,6 +25,7 @@ from fmgrid.words import printable
 
 MAX_LENGTH = 100
 
+_COMPONENTS = {kind.setting for kind in NAMED}
 _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
 # A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
@@ -88,8 +91,8 @@ def make_name(template: str, experiment: Experiment) -> str:
                 f"{show_toml(template)} asks for {field}, and the experiment has {written}; "
                 f"set it, or write {{{instead}}}"
             )
-        if keys == ["optimizer"]:
-            value = value.rpartition(":")[2]
+        if keys[0] in _COMPONENTS:  # "package.module:Class", or the path of a data set
+            value = PurePosixPath(value.rpartition(":")[2].replace("\\", "/")).stem
         try:
             name += format(_to_text(value), spec or "")
         except (TypeError, ValueError, OverflowError) as error:

@@ -6,7 +6,7 @@ and reading goes on: a user sees all problems at once.
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from fmgrid.settings import (
     SETTINGS,
     Keys,
     layer_of,
+    leaves,
     meant_by,
     objection_to,
     or_meant,
@@ -304,7 +305,7 @@ class _Reader:
             if question == "widths" and path[:1] == ("exclude",):  # all of them may hold
                 way = question
             first_way, rival = first_ways.setdefault(question, (way, key))
-            for keys, leaf in _leaves((key,), value) if key in SETTINGS else [((key,), value)]:
+            for keys, leaf in leaves((key,), value) if key in SETTINGS else [((key,), value)]:
                 written = self._written((*path, *keys), leaf)
                 if key not in extra_keys and (objection := _objection_to_key(keys)):
                     self._report(written.problem(objection))
@@ -326,14 +327,6 @@ class _Reader:
         self.problems.append(problem)
         if len(self.problems) - self.before >= MAX_PROBLEMS:
             raise UnreadableError("has more mistakes; mend these first", problem.place.line)
-
-
-def _leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves((*keys, key), inner)
-    else:
-        yield keys, value
 
 
 def _objection_to_member(folder: Path, name: Any) -> str | None:
