@@ -166,12 +166,11 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
     network.eval()
     total, right = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(images.labels), VALID_BATCH):
-            labels = images.labels[start : start + VALID_BATCH]
-            logits = network(images.inputs[start : start + VALID_BATCH])
+        for inputs, labels in images.in_order(VALID_BATCH):
+            logits = network(inputs)
             total += functional.cross_entropy(logits, labels, reduction="sum").item()
             right += int((logits.argmax(dim=1) == labels).sum())
-    return total / len(images.labels), right / len(images.labels)
+    return total / len(images), right / len(images)
 
 
 class _Trainer(mltrainer.Trainer):
