@@ -20,6 +20,7 @@ class DatasetInfo:
     valid_images: int = 0  # of a third set, for validation
     shape: tuple[int, ...]  # of an image: channels, rows, columns
     classes: tuple[str, ...]
+    are_tokens: bool = False  # whole numbers that stand for something, as for words
 
     @property
     def inputs(self) -> int:

@@ -122,7 +122,7 @@ def _train(
     experiment: Experiment, data_folder: Path, keep: Callable[[EpochRecord], None], clock: float
 ) -> dict[str, Any]:
     """Give each epoch to *keep* as it ends; return the fields of the finished run."""
-    parts = load_images(data_folder, experiment.validation)
+    parts = load_images(data_folder, experiment.validation, standardize=experiment.standardize)
     network = networks.build(experiment)
     # For optimizers that draw random numbers; the batches have a generator of their own.
     torch.manual_seed(subseed(experiment.seed, "training"))
