@@ -53,7 +53,7 @@ def objection(name: str, rate: float = 1e-3, args: dict[str, object] | None = No
     experiment = Experiment(
         name="any", optimizer=name, learning_rate=rate, optimizer_args=args or {}
     )
-    return check_component("optimizer", experiment)
+    return check_component("optimizer", experiment, Path())
 
 
 def objection_to_value(name: str, argument: str, value: object) -> str | None:

@@ -13,7 +13,7 @@ from fmgrid.grid.blocks import Written
 from fmgrid.grid.hypotheses import Experiments, read_hypotheses, resolve
 from fmgrid.hypotheses.language import ExpectationError, parse_expectation
 from fmgrid.metrics import ALIASES
-from fmgrid.settings import _NO_SETTING, SETTINGS, meant_by, objection_to
+from fmgrid.settings import _NO_SETTING, SETTINGS, WIDTHS, meant_by, objection_to
 
 MLP = "every network is an MLP with ReLU, without dropout or batch normalization"
 EXPERIMENTS = [Experiment(name=f"epochs_{epochs}", epochs=epochs) for epochs in (3, 5)]
@@ -50,6 +50,7 @@ random_state = 1
 device = "cuda"
 scheduler = "StepLR"
 dept = 2
+neurons = 64
 [grid]
 units1 = [64, 128]
 units = [64]
@@ -76,14 +77,14 @@ activation = ["relu", "tanh"]
             "g.toml:11: base.scheduler: no such setting; "
             "the learning rate stays the same during a training"
         ),
-        "g.toml:12: base.dept: no such setting; there are " + ", ".join(sorted(SETTINGS)),
-        "g.toml:14: grid.units1: follows from hidden_units; write hidden_units.0",
-        "g.toml:15: grid.units: no such setting; did you mean hidden_units?",
-        "g.toml:16: grid.layers: no such setting; did you mean hidden_units?",
-        "g.toml:17: grid.batchsize: no such setting; did you mean batch_size?",
-        "g.toml:18: grid.lr: no such setting; did you mean learning_rate?",
-        f"g.toml:19: grid.dropout: no such setting; {MLP}",
-        f"g.toml:20: grid.activation: no such setting; {MLP}",
+        "g.toml:12: base.dept: no such setting; did you mean depth?",
+        "g.toml:13: base.neurons: no such setting; did you mean units?",
+        "g.toml:16: grid.units: stands beside units1; write one of the two",
+        "g.toml:17: grid.layers: no such setting; did you mean hidden_units?",
+        "g.toml:18: grid.batchsize: no such setting; did you mean batch_size?",
+        "g.toml:19: grid.lr: no such setting; did you mean learning_rate?",
+        f"g.toml:20: grid.dropout: no such setting; {MLP}",
+        f"g.toml:21: grid.activation: no such setting; {MLP}",
     ]
 
 
@@ -91,7 +92,7 @@ activation = ["relu", "tanh"]
     ("word", "field"),
     [
         ("momentum", "write {optimizer_args[momentum]}"),
-        ("units2", "write {hidden_units[1]}"),
+        ("unit2", "did you mean units2?"),
         ("batch", "did you mean batch_size?"),
         ("activation", MLP),
     ],
@@ -102,8 +103,9 @@ def test_a_name_template_is_answered_with_a_field(word: str, field: str, tmp_pat
 
 
 def test_every_setting_that_is_proposed_is_one() -> None:
-    aliases = [alias for setting in SETTINGS.values() for alias in setting.aliases]
-    for word in (*aliases, "units1", "units12"):
+    entries = (*SETTINGS.values(), *WIDTHS.values())
+    aliases = [alias for setting in entries for alias in setting.aliases]
+    for word in aliases:
         assert objection_to(meant_by(word)) is None
     assert len({*aliases}) == len(aliases)
 

@@ -143,15 +143,14 @@ class Experiment(Record):
     # units per hidden layer, input side first; () is a linear model, or a CNN with one linear layer
     # at its end. None where a plugged-in network has arguments of its own.
     hidden_units: Annotated[
-        tuple[Count, ...] | None,
+        Annotated[tuple[Count, ...], Field(max_length=1_000)] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",
-            ("units", "layers", "hidden_size", "hidden_sizes", "num_layers", "neurons", "width"),
+            ("layers", "hidden_size", "hidden_sizes"),
             "a list of whole numbers from 1",
             part="a whole number from 1",
         ),
-        Field(max_length=1_000),
     ] = (256, 256)
     learning_rate: Annotated[
         FiniteFloat, About("learning rate", ("lr",), "a number greater than 0"), Field(gt=0)

@@ -30,7 +30,7 @@ from fmgrid.hypotheses.language import ExpectationError, parse_selection
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.reporting.phrases import show_value
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
-from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
+from fmgrid.settings import SETTINGS, WIDTHS, meant_by, objection_to, show, value_at
 from fmgrid.words import counted, first_few, or_near_match, printable
 
 _NAMESAKES_SHOWN = 3
@@ -202,7 +202,7 @@ def _find_column(
         return column
     if objection is None or keys[0] not in SETTINGS:
         meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
-        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *_arguments(entries), "depth"}
+        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *WIDTHS, *axes, *_arguments(entries)}
         objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 

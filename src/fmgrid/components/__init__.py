@@ -4,11 +4,12 @@ The table of kinds says how each is looked up, checked before the first training
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fmgrid.components.datasets import DATASET
+from fmgrid.components.datasets import DATASET, objection_to_workload
 from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in, on_one_line
-from fmgrid.components.networks import NETWORK
+from fmgrid.components.networks import NETWORK, objection_to_network
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
 from fmgrid.errors import explain_refusal
@@ -29,6 +30,14 @@ def objection_to_name(setting: str, name: Any) -> str | None:
     except ComponentError as error:
         return str(error)
     return None
+
+
+def objection_to_experiment(experiment: Experiment) -> str | None:
+    """Return why the settings don't fit each other or the data, None if they do.
+
+    The text begins with the setting to blame.
+    """
+    return objection_to_workload(experiment) or objection_to_network(experiment)
 
 
 def as_taken(experiment: Experiment) -> Experiment:
@@ -71,21 +80,28 @@ def needs_own_process(experiment: Experiment) -> bool:
     return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
 
 
+def key_of(setting: str, experiment: Experiment) -> str:
+    """Return a key of all that a component's check depends on."""
+    kind = KINDS[setting]
+    return repr((setting, kind.of(experiment), kind.facts_of(experiment)))
+
+
 def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Experiment]]:
     """Return an experiment for every distinct component to check, with its setting."""
     components = {
-        repr((kind.setting, kind.of(experiment))): (kind.setting, experiment)
+        key_of(kind.setting, experiment): (kind.setting, experiment)
         for experiment in experiments
         for kind in KINDS.values()
-        if kind.check is not None
+        if kind.check is not None and kind.is_checked(experiment)
     }
     return components.values()
 
 
-def check_component(setting: str, experiment: Experiment) -> str | None:
-    """Return a component's objection to its arguments, None if it takes them.
+def check_component(setting: str, experiment: Experiment, folder: Path) -> str | float | None:
+    """Return a component's objection to its arguments, or the seconds of an image if it measures.
 
-    It is built as for a training, in a worker, since only its class knows its arguments.
+    It is built as for a training, in a worker, since only its class knows its arguments. *folder*
+    has the prepared data.
     """
     import torch
 
@@ -93,13 +109,14 @@ def check_component(setting: str, experiment: Experiment) -> str | None:
     component = kind.of(experiment)
     with torch.random.fork_rng(devices=[]):
         try:
-            if kind.check is not None:
-                kind.check(component)
+            return kind.check(experiment, folder) if kind.check else None
         except BaseException as error:
             if not is_plugged_in(component.name) and explain_refusal(error):
                 raise  # the machine is to blame, and not the arguments
-            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
-    return None
+            # A plugged-in class may call sys.exit.
+            text = str(error) if isinstance(error, ComponentError) else on_one_line(error)
+            notes = (f" {note}" for note in getattr(error, "__notes__", ()))
+            return printable(text + "".join(notes), 400)
 
 
 def inspect_class(request: Iterable[str]) -> tuple[str, str]:

@@ -11,12 +11,13 @@ from fmgrid.components import optimizer_signature
 from fmgrid.components.kinds import ComponentError
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, Keys
+from fmgrid.settings import RIVALS, Keys, is_width
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
+_HIDDEN_UNITS: Keys = ("hidden_units",)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Definition:
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
         parts = [written for at, written in self.written.items() if at[: len(keys)] == keys]
+        if not parts and keys == _HIDDEN_UNITS:
+            parts = [written for at, written in self.written.items() if is_width(at[0])]
         if parts:
             return self.written.get(keys, parts[-1])
         if len(keys) > 1:
@@ -137,8 +140,17 @@ def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
     for keys, written in chain.from_iterable(layer.items() for layer in layers):
         merged.pop(keys, None)
         merged.pop((RIVALS.get(keys[0], ""),), None)
+        if keys == _HIDDEN_UNITS:
+            merged = {at: part for at, part in merged.items() if not overrules(keys, at)}
         merged[keys] = written
     return merged
+
+
+def overrules(later: Keys, earlier: Keys) -> bool:
+    """Return whether a setting leaves nothing of another one that was written before it."""
+    if later == _HIDDEN_UNITS and is_width(earlier[0]):
+        return True
+    return earlier[: len(later)] == later or earlier == (RIVALS.get(later[0]),)
 
 
 def takes(optimizer: Any, argument: str) -> bool:

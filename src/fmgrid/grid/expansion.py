@@ -2,20 +2,35 @@
 
 import math
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from fmgrid.components import KINDS, NAMED, as_taken, objection_to_name, setting_as_taken
-from fmgrid.components.datasets import objection_to_workload
+from fmgrid.components import (
+    KINDS,
+    NAMED,
+    as_taken,
+    objection_to_experiment,
+    objection_to_name,
+    setting_as_taken,
+)
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
 from fmgrid.grid.names import default_template, make_name
-from fmgrid.settings import SETTINGS, Keys, is_same, show_key, show_toml, value_at
+from fmgrid.grid.widths import with_width
+from fmgrid.settings import (
+    SETTINGS,
+    Keys,
+    is_same,
+    is_width,
+    level_at,
+    show_key,
+    show_toml,
+)
 from fmgrid.words import or_near_match
 
 # The values that it allows for each of its settings, and a pattern of names
@@ -69,18 +84,23 @@ def _experiment(
 ) -> Experiment:
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
     problems: list[Problem] = []
-    settings: dict[str, Any] = {"hidden_units": _DRAFT.hidden_units}
+    settings: dict[str, Any] = {"hidden_units": _default_units(written)}
     draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
-        if keys != _NAME and (objection := _assign(settings, keys, value.value)):
-            problems.append(value.problem(objection))
+        try:
+            if keys != _NAME:
+                _assign(settings, keys, value.value, written)
+        except ValueError as error:
+            problems.append(value.problem(str(error)))
+    if isinstance(units := settings["hidden_units"], list):
+        settings["hidden_units"] = [width for width in units if width is not None]
     for kind in NAMED:
         problems += _component_problems(kind, settings, block, draft)
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
-    if not problems and (objection := objection_to_workload(experiment)):
+    if not problems and (objection := objection_to_experiment(experiment)):
         problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
@@ -89,6 +109,14 @@ def _experiment(
     # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
     named = experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
     return as_taken(named)
+
+
+def _default_units(written: Mapping[Keys, Written]) -> Sequence[int] | None:
+    """Return the hidden units that the network has where none are written."""
+    network = written.get(("network",))
+    known = network is not None and isinstance(network.value, str)
+    draft = Experiment(name="draft", network=network.value) if known and network else _DRAFT
+    return draft.hidden_units
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
@@ -104,25 +132,36 @@ def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: E
         raise InputError([template.problem(f"{error}{hint}")]) from error
 
 
-def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
+def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[Keys]) -> None:
     """Put a value into nested *settings*: tables are merged, everything else is replaced.
 
-    Returns the problem with it, None if there is none.
+    *others* are all settings of the experiment. Raises `ValueError` for a value that cannot be put.
     """
     setting, *rest = keys
+    if not is_width(setting):
+        _put(settings, setting, rest, value)
+    elif isinstance(layers := settings["hidden_units"], list | tuple):
+        settings["hidden_units"] = with_width(layers, setting, value, others)
+    elif layers is None:
+        raise ValueError("belongs to MLP and CNN; a plugged-in network gets network_args alone")
+
+
+def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any) -> None:
+    """Put a value into a table. Raises `ValueError` for a value that cannot be put."""
     old = settings.get(setting)
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple) or index >= len(old):
-            return f"there is no layer {index} in hidden_units = {show_toml(old)}, counted from 0"
+            text = f"hidden_units = {show_toml(old)}, counted from 0"
+            raise ValueError(f"there is no layer {index} in {text}")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
-        return _assign(settings[setting], tuple(rest), value)
+        _put(settings[setting], rest[0], rest[1:], value)
+        return
     elif isinstance(old, dict) and isinstance(value, dict):
         value = {**old, **value}
     settings[setting] = value
-    return None
 
 
 def _translate(details: Any, block: Block, draft: Definition) -> Problem:
@@ -144,7 +183,7 @@ def _translate(details: Any, block: Block, draft: Definition) -> Problem:
 
 def _rule_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of a rule between settings, whose message begins with the one to blame."""
-    return draft.origin(message.partition(" ")[0]).problem(message)
+    return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
@@ -178,6 +217,9 @@ def _component_problems(
     except ComponentError as error:
         yield draft.origin(kind.setting).problem(str(error))
         return
+    for argument in sorted(takes.required - arguments.keys() - kind.reserved.keys()):
+        message = f"{name} needs {argument}; write {kind.setting}_args.{argument}"
+        yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
         objection = _objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
@@ -195,10 +237,14 @@ def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> 
     signature = kind.signature(name)
     if not signature.takes(argument):
         hint = or_near_match(argument, signature.arguments - set(kind.reserved), "it takes")
+        if argument in SETTINGS:
+            hint = f"; {argument} is a setting of its own"
         return f"{name} takes no {show_key(argument)}{hint}"
     expects = SETTINGS[f"{kind.setting}_args"].part
     wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
-    return f"{show_toml(value)} {wrong}" if wrong else None
+    if wrong or not kind.is_built_in(name):
+        return f"{show_toml(value)} {wrong}" if wrong else None
+    return kind.objection_to_value(name, argument, value)
 
 
 def _is_argument(value: Any) -> bool:
@@ -243,7 +289,7 @@ def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
         return _objection_to_argument(KINDS["optimizer"], optimizer, part[0], value)
     if setting == "name":
         wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
-    elif setting == "depth" or part:
+    elif is_width(setting) or part:
         wrong = not is_whole(value, 0) and "not a whole number"
     else:
         wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].expects}"
@@ -273,7 +319,7 @@ def _is_excluded(experiment: Experiment, rules: Iterable[Rule]) -> bool:
     for allowed, names in rules:
         for keys, choices in allowed.items():
             if keys not in values:
-                values[keys] = typed(value_at(experiment, keys))
+                values[keys] = typed(level_at(experiment, keys))
             if values[keys] not in choices:
                 break
         else:

@@ -40,7 +40,7 @@ from fmgrid.hypotheses.language import (
 )
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
-from fmgrid.settings import show_toml, value_at
+from fmgrid.settings import level_at, show_toml
 from fmgrid.words import near_match, or_near_match, printable, there_are
 
 MAX_CLAIM = 200  # characters
@@ -231,7 +231,7 @@ class Experiments:
         if condition.setting not in self._by_value:
             index = self._by_value[condition.setting] = defaultdict(list)
             for name, experiment in self._by_name.items():
-                if (value := value_at(experiment, keys)) is not None:
+                if (value := level_at(experiment, keys)) is not None:
                     index[_optimizer_of(experiment), typed(value)].append(name)
         by_value = self._by_value[condition.setting]
         names: set[str] = set()
@@ -243,7 +243,7 @@ class Experiments:
             having = {name for key in taken for name in by_value.get(key, ())}
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
-                known = (value_at(self._by_name[holders[0]], keys) for holders in by_value.values())
+                known = (level_at(self._by_name[holders[0]], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = there_are(texts, _SHOWN_VALUES) if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
@@ -252,7 +252,7 @@ class Experiments:
 
 
 def _optimizer_of(experiment: Experiment | Mapping[str, Any]) -> str:
-    return str(value_at(experiment, ("optimizer",)))
+    return str(level_at(experiment, ("optimizer",)))
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
