@@ -203,7 +203,7 @@ def problems_with(
         ("loss", "did you mean valid_loss?"),
         ("val_loss", "did you mean valid_loss?"),
         ("acc", "did you mean accuracy?"),
-        ("test_los", "write valid_loss, or hold images out as in validation = 10000"),
+        ("test_los", "write valid_loss, or hold images out as in validation = 0.1"),
     ],
 )
 def test_a_metric_by_another_name_is_answered(metric: str, answer: str) -> None:

@@ -214,6 +214,7 @@ def test_every_setting_is_a_hyperparameter(tmp_path: Path) -> None:
         "network": "MLP",
         "precision": "float32",
         "layout": "auto",
+        "standardize": 0.0,
         "hidden_units": "64, 32, 16",
         "depth": 3,
         "units1": 64,

@@ -175,6 +175,10 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
     if validation == "test" or METRICS[metric].is_of_test_images:
         return f"the test images{source}"
+    if validation == "valid":
+        return f"the validation images{source}"
+    if isinstance(validation, float):
+        return f"{100 * validation:g}% of the training images{source} held out"
     return f"{validation:,} images{source} held out"
 
 

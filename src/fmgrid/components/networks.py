@@ -21,6 +21,7 @@ from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_pl
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.experiment import Experiment, subseed
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -230,7 +231,8 @@ def _check_length(name: str, args: Mapping[str, Any], count: int, noun: str) -> 
     values = args[name]
     if isinstance(values, list | tuple) and len(values) != count:
         raise ValueError(
-            f"network_args.{name} has {len(values)} values; write one for each {noun}: {count}"
+            f"network_args.{name} has {counted(len(values), 'value')}; "
+            f"write one for each {noun}, {count} in all"
         )
 
 

@@ -325,4 +325,4 @@ def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
 def _instead_of(metric: str) -> str:
     """Return what to write where no images are held out for a metric of the test images."""
     instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
-    return f"write {instead}, or hold images out as in validation = 10000"
+    return f"write {instead}, or hold images out as in validation = 0.1"
