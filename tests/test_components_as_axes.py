@@ -37,7 +37,7 @@ def axes_of(**axes: list[object]) -> dict[tuple[str, ...], list[Written]]:
 
 
 def points(block: Block) -> list[dict[str, object]]:
-    return [{".".join(keys): at.value for keys, at in each.items()} for each in block.points()]
+    return [{".".join(keys): at.value for keys, at in each.items()} for _, each in block.points()]
 
 
 @pytest.fixture
