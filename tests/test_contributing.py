@@ -84,7 +84,7 @@ def test_mistakes_in_what_the_guide_adds_are_found_before_a_training() -> None:
     mistakes = {
         "label_smoothing = [0.0": "label_smoothing = [2.0",
         '"digits"': '"digit"',
-        "state_size": "size",
+        "state_size": "state",
         "gamma": "gama",
     }
     text = GRID.read_text()
@@ -98,7 +98,7 @@ def test_mistakes_in_what_the_guide_adds_are_found_before_a_training() -> None:
     assert answer.stderr.splitlines() == [
         'grid.toml:2: base.dataset: fmgrid has no data set "digit"; did you mean digits?',
         "grid.toml:7: grid.label_smoothing: 2.0 is not a number from 0 to 1",
-        "grid.toml:12: point.network_args.size: GRU takes no size; did you mean state_size?",
+        "grid.toml:12: point.network_args.state: GRU takes no state; did you mean state_size?",
         "grid.toml:14: point.scheduler_args.gama: ExponentialLR takes no gama; did you mean gamma?",
         "4 mistakes; nothing was done",
     ]
