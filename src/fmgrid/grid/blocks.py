@@ -14,10 +14,12 @@ from fmgrid.components.kinds import Kind as ComponentKind
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment, default_units, subseed
 from fmgrid.settings import RIVALS, Keys, is_width
+from fmgrid.words import printable
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
+MAX_TITLE = 100  # characters
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
 WHERE: Keys = ("where",)  # conditions in [[exclude]]
 _HIDDEN_UNITS: Keys = ("hidden_units",)
@@ -154,6 +156,29 @@ class Grid:
     def count(self) -> int:
         """How many runs the file spells out, before exclusions."""
         return sum(block.count for block in self.blocks)
+
+    @property
+    def titles(self) -> dict[Place, str]:
+        """The title of each block's group, "" for that of the whole file.
+
+        Of several [grid] and [[zip]] each is a group, called by its axes unless it has a title.
+        """
+        titles = {block.place: block.title for block in self.blocks}
+        sweeps = [block for block in self.blocks if block.kind != "point"]
+        for block in sweeps if len(sweeps) > 1 else ():
+            joint = " + " if block.kind == "zip" else " x "
+            axes = joint.join(_label(keys) for keys in block.axes if block.varies(keys))
+            if axes and not block.title:
+                title = printable(f"{self.path.stem}: {axes}", MAX_TITLE - len(" (99)"))
+                number = 1 + sum(again.startswith(title) for again in titles.values())
+                titles[block.place] = title if number == 1 else f"{title} ({number})"
+        return titles
+
+
+def _label(keys: Keys) -> str:
+    """Return a setting's name in a report: units1 for hidden_units.0."""
+    is_layer = keys[0] == "hidden_units" and len(keys) > 1
+    return f"units{int(keys[1]) + 1}" if is_layer else ".".join(keys)
 
 
 def shuffled(count: int, seed: int) -> Iterator[int]:

@@ -61,21 +61,21 @@ def _definitions(
         tried += 1
         written = overlay(grid.base, point, grid.overrides)
         try:
-            experiment = _experiment(grid, block, point, written)
-            if not rules.keep(block, experiment) or experiment in distinct:
-                continue
+            experiment = _experiment(grid, block, point, written, rules)
         except InputError as error:
             problems += error.problems
             failed += 1
             continue
+        if experiment is None or experiment in distinct:
+            continue
         if block.sample:
             distinct.add(experiment)
         kept[number] = Definition(experiment, block.place, written, block.timeout)
-    if block.only_if and not kept:
-        too_few.append(block.only_if.problem("leaves no experiment of the block; allow more"))
-    elif block.sample and tried == _MOST_TRIED and len(kept) < most:
+    if block.sample and tried == _MOST_TRIED and len(kept) < most:
         message = f"only {len(kept):,} of {tried:,} random points stay by only_if and [[exclude]]"
         too_few.append(block.sample.problem(f"{message}; write fewer, or values that stay"))
+    elif block.only_if and not kept:
+        too_few.append(block.only_if.problem("leaves no experiment of the block; allow more"))
     return [kept[number] for number in sorted(kept)]
 
 
@@ -89,13 +89,40 @@ def with_seed(experiment: Experiment, seed: int) -> Experiment:
 
 
 def _experiment(
-    grid: Grid, block: Block, point: Mapping[Keys, Written], written: Mapping[Keys, Written]
-) -> Experiment:
-    """Build one experiment. Raises `InputError` with everything that is wrong with it."""
+    grid: Grid,
+    block: Block,
+    point: Mapping[Keys, Written],
+    written: Mapping[Keys, Written],
+    rules: Rules,
+) -> Experiment | None:
+    """Build one experiment, None if a rule drops it.
+
+    Raises `InputError` with everything that is wrong with it; what is dropped may be wrong.
+    """
+    draft = Definition(_DRAFT, block.place, written)
     problems: list[Problem] = []
+    settings = _settings(written, problems)
+    for kind in NAMED:
+        problems += _component_problems(kind, settings, block, draft)
+    try:
+        if not problems and rules.drop(block, settings):
+            return None
+    except InputError as error:
+        problems += error.problems
+    experiment = _validated(settings, block, draft, problems)
+    if not block.sound:
+        return experiment
+    # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
+    name = _name(grid, block, point, experiment)
+    if rules.drop(block, settings, name):
+        return None
+    return as_taken(experiment.model_copy(update={"name": name}))
+
+
+def _settings(written: Mapping[Keys, Written], problems: list[Problem]) -> dict[str, Any]:
+    """Return the settings by field, values that cannot be put going to *problems*."""
     network = written.get(("network",))
     settings: dict[str, Any] = {"hidden_units": default_units(network.value if network else "MLP")}
-    draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
         try:
             if keys != _NAME:
@@ -104,8 +131,13 @@ def _experiment(
             problems.append(value.problem(str(error)))
     if isinstance(units := settings["hidden_units"], list):
         settings["hidden_units"] = [width for width in units if width is not None]
-    for kind in NAMED:
-        problems += _component_problems(kind, settings, block, draft)
+    return settings
+
+
+def _validated(
+    settings: Mapping[str, Any], block: Block, draft: Definition, problems: list[Problem]
+) -> Experiment:
+    """Return the experiment with these settings. Raises `InputError`, also for *problems*."""
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
@@ -114,11 +146,7 @@ def _experiment(
         problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
-    if not block.sound:
-        return experiment
-    # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
-    named = experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
-    return as_taken(named)
+    return experiment
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import (
     KINDS,
+    MAX_TITLE,
     WHERE,
     Block,
     Grid,
@@ -41,7 +42,6 @@ from fmgrid.settings import (
 )
 from fmgrid.words import parse_seconds, printable
 
-MAX_TITLE = 100  # characters
 MAX_PROBLEMS = 1_000  # in one file; nobody reads on from there
 
 _MOST_SEEDS = 10_000  # of a span such as 0-9

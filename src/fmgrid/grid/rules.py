@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import translate
-from typing import Any, TypeAlias
+from typing import Any
 
 from fmgrid.components import (
     NAMED,
@@ -14,17 +14,41 @@ from fmgrid.components import (
     setting_as_taken,
 )
 from fmgrid.errors import InputError, Problem
-from fmgrid.experiment import Experiment, typed
+from fmgrid.experiment import typed
 from fmgrid.grid.blocks import WHERE, Block, Grid, Written, is_whole, takes
 from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.hypotheses.conditions import holds
 from fmgrid.hypotheses.language import ExpectationError
-from fmgrid.settings import SETTINGS, Keys, is_width, keys_of, level_at, show_toml
-
-# The values that it allows for each of its settings, a pattern of names, and conditions
-Rule: TypeAlias = tuple[Mapping[Keys, frozenset[Hashable]], re.Pattern[str], Written | None]
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, Keys, is_width, keys_of, level_at, show_toml
 
 _NAME: Keys = ("name",)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An [[exclude]], for experiments with the same components."""
+
+    allowed: Mapping[Keys, frozenset[Hashable]]  # the values that it asks for, by setting
+    names: re.Pattern[str] | None  # that it asks for
+    conditions: Written | None
+
+    def matches(
+        self, components: Sequence[str], settings: Mapping[str, Any], values: dict[Keys, Hashable]
+    ) -> bool:
+        """Return whether settings, of which *values* are known already, are as it asks."""
+        for keys, choices in self.allowed.items():
+            if keys not in values:
+                value = setting_as_taken(components, keys, level_at(settings, keys))
+                values[keys] = typed(value)
+            if values[keys] not in choices:
+                return False
+        return self.conditions is None or _hold(self.conditions, settings)
+
+    def concerns(self, name: str | None) -> bool:
+        """Return whether it asks for the name; without one, whether it asks for none."""
+        if name is None:
+            return self.names is None
+        return self.names is not None and self.names.fullmatch(name) is not None
 
 
 class Rules:
@@ -35,18 +59,25 @@ class Rules:
         # By the names of the components, which decide what equals a value.
         self._exclusions: dict[tuple[str, ...], list[Rule]] = {}
 
-    def keep(self, block: Block, experiment: Experiment) -> bool:
-        """Return whether an experiment of a block stays.
+    def drop(self, block: Block, settings: Mapping[str, Any], name: str | None = None) -> bool:
+        """Return whether a point of a block is dropped, whose settings need not be valid.
 
-        Raises `InputError` for a condition that cannot be applied to it.
+        Exclusions by name apply only with its *name*. Raises `InputError` for a condition that
+        cannot be applied to it.
         """
-        names = names_of_components(experiment)
-        if names not in self._exclusions:
-            self._exclusions[names] = [_to_rule(rule, names) for rule in self._grid.excludes]
-        if block.only_if and not _fulfils(experiment, block.only_if):
-            return False
+        defaults = {key: DEFAULTS[key] for key in SETTINGS if RIVALS.get(key) not in settings}
+        settings = {**defaults, **settings}
+        components = names_of_components(settings)
+        if components not in self._exclusions:
+            rules = [_to_rule(rule, components) for rule in self._grid.excludes]
+            self._exclusions[components] = rules
+        if name is None and block.only_if and not _hold(block.only_if, settings):
+            return True
         values: dict[Keys, Hashable] = {}  # each is looked up once for all rules
-        return not any(_matches(rule, experiment, values) for rule in self._exclusions[names])
+        return any(
+            rule.concerns(name) and rule.matches(components, settings, values)
+            for rule in self._exclusions[components]
+        )
 
     def in_vain(self) -> Iterator[Problem]:
         """Yield the values in rules that no experiment can have: they match nothing.
@@ -129,9 +160,10 @@ def _to_rule(written: Mapping[Keys, Written], names: Sequence[str]) -> Rule:
         for keys, at in written.items()
         if keys not in (_NAME, WHERE)
     }
-    patterns = _choices(written[_NAME].value) if _NAME in written else ["*"]
-    texts = (translate(pattern) for pattern in patterns if isinstance(pattern, str))
-    return allowed, re.compile("|".join(texts)), written.get(WHERE)
+    patterns = _choices(written[_NAME].value) if _NAME in written else []
+    texts = [translate(pattern) for pattern in patterns if isinstance(pattern, str)]
+    pattern = re.compile("|".join(texts)) if _NAME in written else None
+    return Rule(allowed, pattern, written.get(WHERE))
 
 
 def _choices(allowed: Any) -> list[Any]:
@@ -139,22 +171,9 @@ def _choices(allowed: Any) -> list[Any]:
     return [*allowed, allowed] if isinstance(allowed, list) else [allowed]
 
 
-def _matches(rule: Rule, experiment: Experiment, values: dict[Keys, Hashable]) -> bool:
-    """Return whether a rule drops an experiment, of which *values* are known already."""
-    allowed, names, conditions = rule
-    for keys, choices in allowed.items():
-        if keys not in values:
-            values[keys] = typed(level_at(experiment, keys))
-        if values[keys] not in choices:
-            return False
-    if not names.fullmatch(experiment.name):
-        return False
-    return conditions is None or _fulfils(experiment, conditions)
-
-
-def _fulfils(experiment: Experiment, conditions: Written) -> bool:
-    """Return whether all conditions hold for an experiment. Raises `InputError`."""
+def _hold(conditions: Written, settings: Mapping[str, Any]) -> bool:
+    """Return whether all conditions hold. Raises `InputError` where they cannot be applied."""
     try:
-        return all(holds(condition, experiment) for condition in conditions.value)
+        return all(holds(condition, settings) for condition in conditions.value)
     except ExpectationError as error:
         raise InputError([conditions.problem(str(error))]) from error
