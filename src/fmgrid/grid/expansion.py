@@ -18,7 +18,7 @@ from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.grid.widths import with_width
 from fmgrid.settings import SETTINGS, Keys, is_same, is_width, show_toml
 
-_MOST_TRIED = 50_000  # points of a block, in search of its sample; they take some 10 seconds
+_MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
 
