@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from command import Call, write
+from command import ROOT, Call, write
 from fmgrid.analysis.experiments import Group
 from fmgrid.analysis.study import titles_by_name
 from fmgrid.errors import InputError
@@ -156,3 +156,17 @@ def test_a_title_is_a_line_of_text(title: str) -> None:
     with pytest.raises(InputError, match="is not one line of text with at most 100 characters"):
         records(f"{RATES}title = {title}\n")
     assert records(f'{RATES}title = "{LONG}"\n')
+
+
+def test_the_example_of_the_docs_has_the_groups_that_it_names() -> None:
+    text = (ROOT / "docs" / "grids.md").read_text(encoding="utf-8")
+    section = text.partition("## Several sweeps in one file")[2].partition("\n## ")[0]
+    plan = load_plan([write(section.partition("```toml\n")[2].partition("```")[0], "FILE.toml")])
+    runs = [row(**definition.experiment.model_dump()) for definition in plan.definitions]
+    sizes = {group.title: len(group.members) for group in study_of(runs, plan.records).groups}
+    assert sizes == {
+        "Widths of layers": 9,
+        "Learning rates": 3,
+        "FILE: epochs + train_steps": 3,
+        "FILE": 1,
+    }

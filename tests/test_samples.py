@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command import Call, write
+from command import ROOT, Call, write
 from fmgrid.errors import InputError
 from fmgrid.grid import load_plan
 from fmgrid.grid.blocks import shuffled
@@ -160,3 +160,14 @@ def test_experiments_of_a_sample_are_counted_whatever_their_seeds() -> None:
     write(f"{GRID}sample = 3\n")
     plan = load_plan([Path("grid.toml")], seeds=[0, 1])
     assert (len(plan.definitions), [sample.chosen for sample in plan.samples]) == (6, [3])
+
+
+def test_the_example_of_the_docs_is_what_it_says(call: Call) -> None:
+    text = (ROOT / "docs" / "grids.md").read_text(encoding="utf-8")
+    section = text.partition("## Parts of a product")[2].partition("\n## ")[0]
+    example = section.partition("```toml\n")[2].partition("```")[0]
+    found = names(example)
+    assert [name.partition("_")[0] for name in found] == ["funnel"] * 6 + ["random"] * 40
+    assert not [name for name in found if "_0.0001_SGD" in name or "_0.0003_SGD" in name]
+    _, _, err = call("plan", "grid.toml")
+    assert err.splitlines()[0] == "grid.toml:7: a sample of 40 of 1,200 combinations"
