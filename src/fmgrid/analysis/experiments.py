@@ -314,10 +314,12 @@ class Group:
     def extended(self, whole: "Group") -> "Group":
         """Return the group with the members of its whole grid that continue one of its blocks."""
         own = {member.configuration for member in self.members}
-        others = (member for member in whole.members if member.configuration not in own)
+        others = [member for member in whole.members if member.configuration not in own]
         every = replace(self, members=(*self.members, *others))
-        continued = {member for block in self.blocks for member in every._part(block).members}
-        return replace(self, members=tuple(each for each in every.members if each in continued))
+        sweeps = (every._part(block) for block in self.blocks if len(block) > 1)
+        continuing = {member for sweep in sweeps for member in sweep.members}
+        added = (member for member in others if member in continuing)
+        return replace(self, members=(*self.members, *added))
 
     @property
     def tied(self) -> "Group":

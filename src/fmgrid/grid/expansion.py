@@ -17,6 +17,7 @@ from fmgrid.grid.rules import Rules
 from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.grid.widths import with_width
 from fmgrid.settings import SETTINGS, Keys, is_same, is_width, show_toml
+from fmgrid.words import counted
 
 _MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
@@ -183,9 +184,11 @@ def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any
         raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
-        if not isinstance(old, list | tuple) or index >= len(old):
-            text = f"hidden_units = {show_toml(old)}, counted from 0"
-            raise ValueError(f"there is no layer {index} in {text}")
+        if not isinstance(old, list | tuple):
+            raise ValueError(f"there is no layer {index} in hidden_units = {show_toml(old)}")
+        if index >= len(old):
+            message = f"there is no layer {index} among {counted(len(old), 'layer')}"
+            raise ValueError(f"{message}, counted from 0; units1, units2 and so on may add some")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
