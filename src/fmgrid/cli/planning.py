@@ -37,6 +37,8 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
         _print_plan(agenda)
         number = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
         hypotheses = f", {number}" if plan.hypotheses else ""
+        for text in describe_samples(plan):
+            say(text)
         say(f"{_describe_seeds(agenda)}{describe_work(agenda, workers)}{hypotheses}")
         if refusals:
             say("fmgrid run would refuse this, and train nothing:")
@@ -59,6 +61,15 @@ def describe_work(agenda: Agenda, workers: int) -> str:
         others = f"{untimed} others" if trained > untimed else "all"
         parts.append(f"{others} with a plugged-in network, timed before the first training")
     return ", ".join(parts)
+
+
+def describe_samples(plan: Plan) -> list[str]:
+    """Return how much of each sampled block is run: "a sample of 40 of 1,200 combinations"."""
+    return [
+        f"{sample.place}: a sample of {sample.chosen:,} of "
+        f"{counted(sample.combinations, 'combination')}"
+        for sample in plan.samples
+    ]
 
 
 def _describe_seeds(agenda: Agenda) -> str:
@@ -104,8 +115,16 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
     hypotheses = [
         hypothesis.model_dump(exclude={"resolved", "since"}) for hypothesis in plan.hypotheses
     ]
+    samples = [
+        {
+            "defined": str(sample.place),
+            "chosen": sample.chosen,
+            "combinations": sample.combinations,
+        }
+        for sample in plan.samples
+    ]
     totals = {"count": len(runs), "to_train": len(trained)}
-    return {**totals, "runs": runs, "hypotheses": hypotheses}
+    return {**totals, "runs": runs, "hypotheses": hypotheses, "samples": samples}
 
 
 def _print_plan(agenda: Agenda) -> None:
