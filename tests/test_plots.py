@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.evidence import Evidence
-from fmgrid.analysis.experiments import UNKNOWN_SEED, Axis, ExperimentRuns, Group
+from fmgrid.analysis.experiments import Axis, ExperimentRuns, Group
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
@@ -214,7 +214,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
         ]
     ),
     "runs of unknown seeds": lambda: study_of(
-        [replace(one, runs={UNKNOWN_SEED: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
+        [replace(one, runs={-1: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
     ),
     "levels that are default or true": lambda: study_of(
         [

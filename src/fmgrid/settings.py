@@ -55,6 +55,8 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     all layers share.
     """
     holder = vars(settings) if isinstance(settings, Experiment) else settings
+    if (path := ".".join(keys)) in holder:  # as "network.dropout" of plain mltrainer
+        return holder[path]
     first, *rest = keys
     if first not in holder and first == "depth":
         units = holder.get("hidden_units")

@@ -16,7 +16,6 @@ from typing import Any
 
 from fmgrid.analysis.experiments import (
     SCORED_ON,
-    UNKNOWN_SEED,
     ExperimentRuns,
     Group,
     count_neighbours,
@@ -90,7 +89,7 @@ class Study:
     def seeds(self) -> list[int]:
         """All seeds of complete runs, as far as they are known."""
         seeds = {seed for experiment in self.configurations for seed in experiment.runs}
-        return sorted(seeds - {UNKNOWN_SEED})
+        return sorted(seed for seed in seeds if seed >= 0)
 
     @cached_property
     def baseline(self) -> ExperimentRuns | None:
@@ -106,6 +105,11 @@ class Study:
             case [(first, most), (_, second)] if most > second:
                 return first
         return None
+
+    @cached_property
+    def further_metrics(self) -> list[str]:
+        """The metrics that only plain mltrainer knows, such as "metric.F1"."""
+        return summary.further_metrics(self.runs)
 
     def noise(self, metric: str, experiment: ExperimentRuns) -> Noise:
         """Return how a metric varies that the same images give as that of *experiment*."""
@@ -193,7 +197,7 @@ def by_experiment(study: Study) -> list[dict[str, Any]]:
             "images_seen": experiment.images_seen,
             "group": titles.get(experiment.name),
         }
-        for metric in WITH_SPREAD:
+        for metric in (*WITH_SPREAD, *study.further_metrics):
             if estimate := experiment.estimate(metric):
                 row |= {f"{metric}_{part}": getattr(estimate, part) for part in _PARTS}
         rows.append(row)
@@ -214,15 +218,20 @@ def _without_namesakes(
         places = ", ".join(run.place for run in others if run.place != run.run)
         reason = f"{len(others)} of its runs, whose settings differ from the others'"
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
-    counted: dict[int | None, StoredRun] = {}
+    counted: dict[Hashable, StoredRun] = {}
     for run in [run for run in kept if run.is_complete]:
-        earlier = counted.setdefault(run.seed, run)
+        earlier = counted.setdefault(_identity(run), run)
         if earlier is not run and _bits(run) == _bits(earlier):
             copies.append(run.place)
         elif earlier is not run:
             reason = f"as {earlier.place} has the same name and seed, and other figures"
             uncounted.append(f"{run.place}: not counted, {reason}")
-    return [run for run in kept if not run.is_complete or counted[run.seed] is run]
+    return [run for run in kept if not run.is_complete or counted[_identity(run)] is run]
+
+
+def _identity(run: StoredRun) -> Hashable:
+    """Return the seed of a run; without one, a copy has the same bits and the same beginning."""
+    return (run.started, _bits(run)) if run.seed is None else run.seed
 
 
 def _bits(run: StoredRun) -> Hashable:

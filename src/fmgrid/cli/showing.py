@@ -26,7 +26,7 @@ _LONGEST_HEADER = 100_000  # bytes
 
 def show_best(contents: "Contents") -> None:
     """Name the experiments of highest mean accuracy, on a terminal only: they aren't the data."""
-    from fmgrid.analysis.experiments import best_by_images
+    from fmgrid.analysis.ranking import best_by_images
     from fmgrid.analysis.study import to_study
 
     if not sys.stderr.isatty():

@@ -17,6 +17,7 @@ from fmgrid.components import setting_as_taken
 from fmgrid.errors import Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Written
+from fmgrid.hypotheses.hints import shortened
 from fmgrid.hypotheses.language import (
     MAX_HYPOTHESES,
     Condition,
@@ -35,7 +36,6 @@ from fmgrid.hypotheses.language import (
     number_text,
     parse_expectation,
     selection_text,
-    shortened,
     to_text,
 )
 from fmgrid.hypotheses.registry import Hypothesis

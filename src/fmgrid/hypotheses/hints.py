@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from fmgrid.words import printable
+
 JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
 BEFORE_OF = 'write "best of", "mean of" or "each of", or a name alone'
 SAME = "write no difference greater than 0.01 among a, b"
@@ -51,3 +53,8 @@ NO_SETTINGS = {
     "seed": "a claim is about all seeds of an experiment",
     "name": "write the name alone, as in epochs_5",
 }
+
+
+def shortened(text: str) -> str:
+    """Return a part of an expectation so that it fits into a message."""
+    return printable(text, 80)

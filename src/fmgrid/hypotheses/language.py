@@ -40,9 +40,9 @@ from fmgrid.hypotheses.hints import (
     NO_SETTINGS,
     SAME,
     SELECTION_HINTS,
+    shortened,
 )
 from fmgrid.settings import meant_by, objection_to, to_toml
-from fmgrid.words import printable
 
 MAX_CHARACTERS = 2_000
 MAX_HYPOTHESES = 200  # of a grid; a family of more settles none of them
@@ -197,9 +197,9 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
     return _Parser(text).expectation()
 
 
-def parse_selection(text: str) -> Selection:
-    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
-    return _Parser(text, SELECTION_HINTS).selection()
+def parse_selection(text: str, further: Mapping[str, str]) -> Selection:
+    """Return names or conditions, also on *further* settings, by the words for them."""
+    return _Parser(text, SELECTION_HINTS, further).selection()
 
 
 def to_text(part: Expectation | Side) -> str:
@@ -241,11 +241,6 @@ def number_text(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def shortened(text: str) -> str:
-    """Return a part of an expectation so that it fits into a message."""
-    return printable(text, 80)
-
-
 @dataclass(frozen=True)
 class _Token:
     kind: str  # "word", "number", "text", "sign" or "end"
@@ -283,8 +278,10 @@ def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
 class _Parser:
     """Reads tokens from the left, one look ahead; a method for each rule of the grammar."""
 
-    def __init__(self, text: str, hints: Mapping[str, str] = HINTS) -> None:
-        self.hints = hints
+    def __init__(
+        self, text: str, hints: Mapping[str, str] = HINTS, further: Mapping[str, str] | None = None
+    ) -> None:
+        self.hints, self.further = hints, further or {}
         self.rest = list(_tokens(text, hints))[::-1]
 
     @property
@@ -368,7 +365,9 @@ class _Parser:
     def _condition(self) -> Condition:
         setting, joint = self.rest.pop().text, self.rest.pop().text
         start = self.next
-        if objection := objection_to(setting.split(".")):
+        if setting in self.further:
+            setting = self.further[setting]
+        elif objection := objection_to(setting.split(".")):
             if setting in NO_SETTINGS:
                 objection = f"no such setting; {NO_SETTINGS[setting]}"
             elif self.hints is HINTS and self._names_experiment(setting):

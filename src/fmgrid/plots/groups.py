@@ -17,7 +17,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from fmgrid.analysis.effects import EpochMean, epoch_means, level_means
-from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, best_first, level_of
+from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, level_of
+from fmgrid.analysis.ranking import best_first
 from fmgrid.analysis.statistics import Estimate, estimate, without_rounding
 from fmgrid.plots import style
 from fmgrid.plots.style import LOG, METRIC, to_label, to_labels

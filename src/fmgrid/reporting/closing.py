@@ -5,7 +5,6 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from fmgrid.analysis.evidence import Evidence
-from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
 from fmgrid.analysis.study import Study
 from fmgrid.data.catalogue import DATASETS
@@ -54,7 +53,7 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
     runs = [experiment.runs for experiment in study.scored.values()]
-    shared = {*common_seeds(runs)} - {UNKNOWN_SEED}
+    shared = {seed for seed in common_seeds(runs) if seed >= 0}
     if len(shared) >= FEW_SEEDS:
         return
     known = f"Seeds that all experiments share: {len(shared)}. "
@@ -154,7 +153,7 @@ def _seeds_of(study: Study, grid: GridRecord) -> list[str]:
     if not seeds:
         return []
     scored = [study.scored[name] for name in grid.names if name in study.scored]
-    seeds = seeds.union(*(experiment.runs for experiment in scored)) - {UNKNOWN_SEED}
+    seeds = seeds.union(*(experiment.runs for experiment in scored if experiment.has_seeds))
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
@@ -196,7 +195,7 @@ def not_compared(study: Study) -> Iterator[str]:
                 f"{plain(group.title)} changes several settings at once, so no effect is credited "
                 f"to one setting{pairs}"
             )
-    unknown = [name for name in runs if UNKNOWN_SEED in runs[name]]
+    unknown = [name for name, experiment in study.scored.items() if not experiment.has_seeds]
     if seeds and unknown:
         yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
     lacking = [name for name in runs if seeds - {*runs[name]} and name not in unknown]

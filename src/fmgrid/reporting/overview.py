@@ -11,7 +11,7 @@ from fmgrid.analysis.statistics import ROUNDING
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, is_late
 from fmgrid.hypotheses.registry import Hypothesis
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import METRICS, metric_of
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.reporting.phrases import (
     difference_cells,
@@ -271,7 +271,7 @@ def _hypothesis_row(
     """Return the row of a hypothesis, which has no verdict after it was withdrawn."""
     claim = [plain(stated.claim), code(stated.expect)]
     if stated.metric != "accuracy":
-        claim.append(METRICS[stated.metric].label if stated.metric in METRICS else stated.metric)
+        claim.append(metric_of(stated.metric).label if stated.metric in METRICS else stated.metric)
     if is_late(stated, study):
         claim.append("**stated after the first run**")
     figures = [deciding_figures(verdict), _to_settle(verdict)] if verdict else []
@@ -290,7 +290,7 @@ def _compared(test: PairTest, metric: str) -> str:
         return f"{first} and {second} share no seed"
     if test.greater.replace(".", "", 1).isdigit():  # a number comes last
         first, second, difference, margin = second, first, difference.turned, -margin
-    unit = " points" if METRICS[metric].is_fraction else ""
+    unit = " points" if metric_of(metric).is_fraction else ""
     bound = f" (limit {show_difference(margin, metric)})" if margin else ""
     if difference.is_none:
         return f"{first} and {second}: the same in every run{bound}"

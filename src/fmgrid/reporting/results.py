@@ -17,15 +17,14 @@ from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
     are_scored_alike,
-    best_by_images,
-    best_first,
     by_configuration,
     images_of,
     level_of,
 )
+from fmgrid.analysis.ranking import best_by_images, best_first
 from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import metric_of
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.reporting.phrases import (
     bold_if,
@@ -302,7 +301,7 @@ def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:
                 "ours are scored on": images_of(pair.experiment) if is_held_out else "",
             }
         )
-    label = METRICS[metric].label
+    label = metric_of(metric).label
     return section(
         label.capitalize(),
         f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "
