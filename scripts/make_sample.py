@@ -30,7 +30,7 @@ def make_files() -> dict[str, bytes]:
         chosen = np.sort(
             np.concatenate([np.flatnonzero(labels == label)[::every] for label in range(10)])
         )
-        pixels = np.rint(np.load(real / f"{split}_pixels.npy", mmap_mode="r")[chosen] * 255)
+        pixels = np.rint(np.load(real / f"{split}_inputs.npy", mmap_mode="r")[chosen] * 255)
         prefix = UPSTREAM_NAMES[split]
         files[f"{prefix}-images-idx3-ubyte"] = to_idx(pixels.reshape(-1, 28, 28))
         files[f"{prefix}-labels-idx1-ubyte"] = to_idx(labels[chosen])

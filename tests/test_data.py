@@ -41,7 +41,7 @@ PUBLISHED = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-ARRAYS = ("train_pixels.npy", "train_labels.npy", "test_pixels.npy", "test_labels.npy")
+ARRAYS = ("train_inputs.npy", "train_labels.npy", "test_inputs.npy", "test_labels.npy")
 CLASSES = DATASETS["fashion-mnist"].classes
 Batches: TypeAlias = Iterator[tuple[torch.Tensor, torch.Tensor]]
 HTML = b"<!DOCTYPE html><title>Log in to the hotel's network</title>"
@@ -53,7 +53,7 @@ def published(real_data: data.Prepared, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("published")
     for name, array in zip(PUBLISHED, ARRAYS, strict=True):
         numbers = np.load(real_data.folder / array)
-        if numbers.ndim == 2:
+        if numbers.ndim > 1:
             numbers = np.rint(numbers * 255).reshape(-1, 28, 28)
         header = bytes([0, 0, 8, numbers.ndim]) + np.array(numbers.shape, ">u4").tobytes()
         content = header + numbers.astype(np.uint8).tobytes()
@@ -154,8 +154,8 @@ def test_pixels_and_labels_are_bit_for_bit_what_torchvision_gives(
         theirs = torchvision.datasets.FashionMNIST(torchvision_root, train=split == "train")
         ours = load_split(real_data.folder, split)
         assert torch.equal(ours.labels, theirs.targets)
-        pixels = torch.stack([to_tensor(image).flatten() for image in theirs.data.numpy()])
-        assert torch.equal(ours.pixels, pixels)
+        pixels = torch.stack([to_tensor(image) for image in theirs.data.numpy()])
+        assert torch.equal(ours.inputs, pixels)
 
 
 def test_the_pictures_that_torchvision_hands_out_become_the_same_pixels(
@@ -167,7 +167,7 @@ def test_the_pictures_that_torchvision_hands_out_become_the_same_pixels(
     ours = load_split(real_data.folder, "test")
     for index in range(0, 10_000, 500):
         pixels, label = theirs[index]
-        assert torch.equal(ours.pixels[index], pixels.flatten())
+        assert torch.equal(ours.inputs[index], pixels)
         assert ours.labels[index] == label
 
 
@@ -200,12 +200,12 @@ def test_the_sample_is_a_subset_of_the_real_images_split_by_split(
         real = load_split(real_data.folder, split)
         known = {
             (pixels.tobytes(), label)
-            for pixels, label in zip(real.pixels.numpy(), real.labels.tolist(), strict=True)
+            for pixels, label in zip(real.inputs.numpy(), real.labels.tolist(), strict=True)
         }
         sample = load_split(sample_data.folder, split)
         ours = {
             (pixels.tobytes(), label)
-            for pixels, label in zip(sample.pixels.numpy(), sample.labels.tolist(), strict=True)
+            for pixels, label in zip(sample.inputs.numpy(), sample.labels.tolist(), strict=True)
         }
         assert ours < known
         assert len(ours) == len(sample.labels)
@@ -223,15 +223,15 @@ def test_mapped_tensors_are_shared_within_a_process_and_read_as_one_block(
 ) -> None:
     train = load_split(sample_data.folder, "train")
     assert load_split(sample_data.folder, "train") is train
-    assert train.pixels.is_contiguous()
-    assert (train.pixels.shape, train.pixels.dtype) == ((2000, 784), torch.float32)
+    assert train.inputs.is_contiguous()
+    assert (train.inputs.shape, train.inputs.dtype) == ((2000, 1, 28, 28), torch.float32)
     assert (train.labels.shape, train.labels.dtype) == ((2000,), torch.int64)
 
 
 def test_writing_to_a_mapped_tensor_leaves_the_cache_alone() -> None:
     prepared = data.prepare("fashion-mnist-sample")
     before = bits(prepared.folder)
-    load_split(prepared.folder, "test").pixels.fill_(0.5)
+    load_split(prepared.folder, "test").inputs.fill_(0.5)
     assert bits(prepared.folder) == before
 
 
@@ -624,7 +624,7 @@ def test_arrays_that_hold_other_numbers_are_made_again(
 
 
 def test_a_rebuilt_array_is_a_new_file_so_that_a_mapping_of_the_old_one_stays_as_it_is() -> None:
-    array = data.prepare("fashion-mnist-sample").folder / "test_pixels.npy"
+    array = data.prepare("fashion-mnist-sample").folder / "test_inputs.npy"
     array.write_text("damage")
     old = array.with_name("old")
     old.hardlink_to(array)
@@ -768,7 +768,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("array", ["test_pixels.npy", "train_labels.npy"])
+@pytest.mark.parametrize("array", ["test_inputs.npy", "train_labels.npy"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_data_that_have_changed_since_they_were_verified_are_not_trained_on(
     change: Callable[[Path], None], array: str
@@ -888,7 +888,7 @@ for moment in range(1000):
     if start == "damaged":
         if moment == 0:
             data.prepare("fashion-mnist-sample")
-        (cache / "fashion-mnist-sample" / "test_pixels.npy").write_text("damage")
+        (cache / "fashion-mnist-sample" / "test_inputs.npy").write_text("damage")
     child = os.fork()
     if child == 0:
         prepare_until(moment)
@@ -1020,7 +1020,7 @@ def test_held_out_images_are_the_last_training_images_and_no_others(
     whole = load_split(sample_data.folder, "train")
     train, valid, test = load_images(sample_data.folder, count)
     assert len(valid.labels) == count
-    assert torch.equal(torch.cat([train.pixels, valid.pixels]), whole.pixels)
+    assert torch.equal(torch.cat([train.inputs, valid.inputs]), whole.inputs)
     assert torch.equal(torch.cat([train.labels, valid.labels]), whole.labels)
     assert test is load_split(sample_data.folder, "test")
 
@@ -1039,4 +1039,4 @@ def test_a_held_out_image_is_never_in_a_batch(sample_data: data.Prepared) -> Non
     batches = shuffled_batches(train, 100, seed=0)
     seen = {row.numpy().tobytes() for pixels, _ in itertools.islice(batches, 15) for row in pixels}
     assert len(seen) == 1500
-    assert not seen & {row.numpy().tobytes() for row in valid.pixels}
+    assert not seen & {row.numpy().tobytes() for row in valid.inputs}

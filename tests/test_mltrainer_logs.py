@@ -1,5 +1,6 @@
 """Folders that plain mltrainer left on real machines, and others beside them."""
 
+import csv
 import io
 import math
 import re
@@ -495,7 +496,7 @@ def test_whole_numbers_stay_whole_where_other_runs_have_none(tmp_path: Path) -> 
     make_folder(tmp_path / "a", "in_channels = 1\nfilters = 64")
     make_folder(tmp_path / "b", "units = [8]")
     text = to_csv(to_rows(read_runs(tmp_path).runs))
-    assert [line.split(",")[len(COLUMNS)] for line in text.splitlines()] == [
+    assert [row[len(COLUMNS)] for row in csv.reader(text.splitlines())] == [
         *("network.filters", "64", "")
     ]
 

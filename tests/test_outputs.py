@@ -31,7 +31,7 @@ STRANGERS = {
     "notes.txt": b"a thought\n",
     "mine.csv": b"name,accuracy\nmlp,0.8\n",
     "annotated.csv": f"{','.join(COLUMNS)},my notes\n".encode(),
-    "part.csv": f"{','.join(COLUMNS[:-1])}\n".encode(),
+    "part.csv": f"{','.join(COLUMNS[:5])}\n".encode(),
     "other_order.csv": f"{','.join(reversed(COLUMNS))}\n".encode(),
     "excel.csv": f"{';'.join(COLUMNS)}\n".encode(),
     "image.png": b"\x89PNG\r\n\x1a\n\0\0",

@@ -35,10 +35,14 @@ DEFAULTS = {
     "train_steps": 100,
     "train_images": None,
     "batch_size": 64,
+    "network": "MLP",
+    "network_args": {},
     "hidden_units": (256, 256),
     "learning_rate": 0.001,
     "optimizer": "Adam",
     "optimizer_args": {},
+    "precision": "float32",
+    "layout": "auto",
     "seed": 0,
 }
 OTHER_VALUES = {
@@ -48,10 +52,14 @@ OTHER_VALUES = {
     "train_steps": "full",
     "train_images": 6400,
     "batch_size": 65,
+    "network": "CNN",
+    "network_args": {"dropout": 0.5},
     "hidden_units": (256,),
     "learning_rate": 0.002,
     "optimizer": "SGD",
     "optimizer_args": {"weight_decay": 0.1},
+    "precision": "bf16",
+    "layout": "contiguous",
     "seed": 1,
 }
 

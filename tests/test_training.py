@@ -84,7 +84,7 @@ def test_a_run_is_what_a_plain_pytorch_loop_computes(folder: Path) -> None:
             optimizer.step()
             losses.append(loss.item())
         with torch.no_grad():
-            logits = network(parts.valid.pixels).double()
+            logits = network(parts.valid.inputs).double()
         right = (logits.argmax(dim=1) == parts.valid.labels).double().mean().item()
         valid = torch.nn.functional.cross_entropy(logits, parts.valid.labels).item()
         expected.append((epoch, sum(losses) / 7, valid, right, 7 * 30 * epoch))
@@ -127,8 +127,8 @@ def test_mltrainers_own_loop_gives_the_same_figures_where_its_means_are_exact(
         optimizer=torch.optim.Adam,
         traindataloader=shuffled_batches(parts.train, 30, experiment.seed),
         validdataloader=[  # two batches of one size, the only case in which their mean is exact
-            (parts.valid.pixels[:250], parts.valid.labels[:250]),
-            (parts.valid.pixels[250:], parts.valid.labels[250:]),
+            (parts.valid.inputs[:250], parts.valid.labels[:250]),
+            (parts.valid.inputs[250:], parts.valid.labels[250:]),
         ],
         scheduler=None,
     )
@@ -150,7 +150,7 @@ def test_every_image_counts_once_whatever_is_left_for_the_last_batch(count: int)
     )
     network = MLP([8], seed=0)
     with torch.no_grad():
-        logits = network(images.pixels).double()
+        logits = network(images.inputs).double()
     one_by_one = [
         -torch.log_softmax(row, dim=0)[label].item()
         for row, label in zip(logits, images.labels, strict=True)

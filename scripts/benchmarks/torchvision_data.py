@@ -21,8 +21,8 @@ def main() -> None:
     for name in FILES:
         images = load_split(folder, "train" if name.startswith("train") else "test")
         if "images" in name:
-            header = np.array([0x803, len(images.pixels), 28, 28], ">i4").tobytes()
-            body = (images.pixels.numpy() * 255).round().astype(np.uint8).tobytes()
+            header = np.array([0x803, len(images.inputs), 28, 28], ">i4").tobytes()
+            body = (images.inputs.numpy() * 255).round().astype(np.uint8).tobytes()
         else:
             header = np.array([0x801, len(images.labels)], ">i4").tobytes()
             body = images.labels.numpy().astype(np.uint8).tobytes()

@@ -89,7 +89,7 @@ def run_training(
 def matrix_products(experiment: Experiment, folders: dict[str, Path]) -> Callable[[], None]:
     """Return what does the matrix products of a training and its scores, and nothing else."""
     images = load_images(folders[experiment.dataset], experiment.validation).valid
-    chunks = torch.split(images.pixels, training.VALID_BATCH)
+    chunks = torch.split(images.inputs, training.VALID_BATCH)
     widths = [784, *experiment.hidden_units, 10]
     weights = [torch.rand(outputs, inputs) for inputs, outputs in pairwise(widths)]
     weight_grads = [torch.empty_like(weight) for weight in weights]
@@ -107,7 +107,7 @@ def matrix_products(experiment: Experiment, folders: dict[str, Path]) -> Callabl
                     if inputs is not batch[0]:
                         torch.mm(outputs, weight, out=inputs)
             for pixels in chunks:
-                signal = pixels
+                signal = pixels.flatten(1)
                 for weight, outputs in zip(weights, scores, strict=True):
                     signal = torch.mm(signal, weight.t(), out=outputs)
 

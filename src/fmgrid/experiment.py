@@ -72,12 +72,14 @@ class About:
     part: str = ""  # what to write for a part of it, "" if it has none
     is_table: bool = False  # of arguments
     is_length: bool = False  # a smaller value is the beginning of the same training
+    is_new: bool = False  # since version 0.2: its columns stand behind the older ones
 
 
-def about_arguments(noun: str, names: tuple[str, ...] = ()) -> About:
+def about_arguments(noun: str, names: tuple[str, ...] = (), *, is_new: bool = True) -> About:
     """Return the entry of the table for the arguments of a component, whose usual *names* are."""
     part = "a finite number, true, false or text"
-    return About(f"{noun} arguments", names, "a table of arguments", part, is_table=True)
+    label, expects = f"{noun} arguments", "a table of arguments"
+    return About(label, names, expects, part, is_table=True, is_new=is_new)
 
 
 def _check_size(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -116,9 +118,30 @@ class Experiment(Record):
     # training images per epoch instead, whatever the batch size; train_steps is None then
     train_images: Annotated[Count | None, About("images per epoch", ("images",))] = None
     batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch"))] = 64
-    # units per hidden layer, input side first; () is a linear model
+    network: Annotated[
+        ShortText,
+        About(
+            "network",
+            ("model",),
+            '"MLP", "CNN" or "package.module:Class"',
+            is_new=True,
+        ),
+    ] = "MLP"
+    # what is absent takes the network's own default
+    network_args: Annotated[
+        Arguments,
+        about_arguments(
+            "network",
+            (
+                *("dropout", "normalization", "activation", "initialization"),
+                *("channels", "kernel_size", "pooling", "stride", "padding"),
+            ),
+        ),
+    ] = {}
+    # units per hidden layer, input side first; () is a linear model, or a CNN with one linear layer
+    # at its end. None where a plugged-in network has arguments of its own.
     hidden_units: Annotated[
-        tuple[Count, ...],
+        tuple[Count, ...] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",
@@ -142,8 +165,24 @@ class Experiment(Record):
     # what is absent takes the optimizer's own default
     optimizer_args: Annotated[
         Arguments,
-        about_arguments("optimizer", ("momentum", "weight_decay", "nesterov", "betas", "eps")),
+        about_arguments(
+            "optimizer", ("momentum", "weight_decay", "nesterov", "betas", "eps"), is_new=False
+        ),
     ] = {}
+    # of the numbers in a network's steps
+    precision: Annotated[
+        Literal["float32", "bf16"], About("precision", (), '"float32" or "bf16"', is_new=True)
+    ] = "float32"
+    # of images in memory; "auto" is "channels_last" for a CNN and "contiguous" for other networks
+    layout: Annotated[
+        Literal["auto", "contiguous", "channels_last"],
+        About(
+            "layout in memory",
+            ("memory_format", "channels_last"),
+            '"auto", "contiguous" or "channels_last"',
+            is_new=True,
+        ),
+    ] = "auto"
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[
         int, About("seed", expects="a whole number from 0 to 2147483647"), Field(ge=0, lt=2**31)
@@ -155,6 +194,18 @@ class Experiment(Record):
         """Leave out the default of train_steps beside train_images: TOML cannot say None."""
         if isinstance(values, dict) and values.get("train_images") is not None:
             return {"train_steps": None, **values}
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _let_network_choose_units(cls, values: Any) -> Any:
+        """Give a network that is no MLP its own default of hidden_units."""
+        if isinstance(values, dict) and values.get("hidden_units") is None:
+            network = values.get("network", "MLP")
+            if network == "CNN":
+                return {**values, "hidden_units": ()}
+            if network != "MLP":
+                return {**values, "hidden_units": None}
         return values
 
     @model_validator(mode="after")
@@ -175,9 +226,9 @@ class Experiment(Record):
         return self.name if self.seed == 0 else f"{self.name}_s{self.seed}"
 
     @property
-    def depth(self) -> int:
-        """Number of hidden layers."""
-        return len(self.hidden_units)
+    def depth(self) -> int | None:
+        """Number of hidden layers, None where only the network knows."""
+        return None if self.hidden_units is None else len(self.hidden_units)
 
     @cached_property
     def fingerprint(self) -> str:

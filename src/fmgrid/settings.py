@@ -33,10 +33,7 @@ DERIVED: Mapping[str, str] = {
 }
 # Words that people write where there is no such setting, and what to tell them.
 _NO_SETTING: Mapping[str, tuple[str, ...]] = {
-    "every network is an MLP with ReLU, without dropout or batch normalization": (
-        *("activation", "batch_norm", "batchnorm", "dropout", "filters", "kernel_size"),
-        *("model", "model_type", "network"),
-    ),
+    'write network_args.normalization = "batch"': ("batch_norm", "batchnorm"),
     "the learning rate stays the same during a training": ("lr_scheduler", "scheduler", "warmup"),
     "every training runs to its last epoch": ("early_stopping", "patience"),
     "the loss is cross-entropy": ("criterion", "loss", "loss_fn"),

@@ -6,7 +6,7 @@ of its names the same runs, and `Study.configurations` and `Group.members` have 
 
 import csv
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -40,6 +40,7 @@ COLUMNS = (
     *("n", "failed", "weights", "images_seen"),
     *(f"{metric}_{part}" for metric in WITH_SPREAD for part in _PARTS),
     "group",
+    *summary.NEW_SETTING_COLUMNS,
 )
 
 
@@ -139,11 +140,12 @@ def is_header_of_table(line: str) -> bool:
     except csv.Error:  # of a file that is no text
         return False
     fixed = [name for name in names if not summary.is_argument_column(name)]
-    tables = [[*columns] for columns in (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS)]
-    old_tables = [
-        [name for name in columns if name not in summary.COLUMNS_SINCE_0_2] for columns in tables
-    ]
-    return fixed in (*tables, *old_tables)
+    tables = (summary.COLUMNS, summary.HISTORY_COLUMNS, COLUMNS)
+    return _without_new(fixed) in map(_without_new, tables)
+
+
+def _without_new(columns: Iterable[str]) -> list[str]:
+    return [name for name in columns if name not in summary.COLUMNS_SINCE_0_2]
 
 
 def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:

@@ -26,6 +26,7 @@ _DTYPES: Mapping[frozenset[type], str] = {
 # The types of columns that have no value; those of all others are numbers.
 _TEXTS = {
     *("dataset", "validation", "hidden_units", "optimizer", "optimizer_args", "status", "name"),
+    *summary.NEW_SETTING_COLUMNS,
     *("run", "trained_as", "error", "group", "fingerprint", "folder"),
 }
 _WHOLE_NUMBERS = {

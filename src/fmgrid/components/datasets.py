@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DATASETS
+from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.experiment import Experiment
 from fmgrid.words import counted
 
@@ -19,6 +19,11 @@ DATASET = Kind(
 )
 
 
+def info_of(experiment: Experiment) -> DatasetInfo:
+    """Return the facts of the experiment's data."""
+    return DATASETS[experiment.dataset]
+
+
 class Workload(NamedTuple):
     """The numbers of images and of steps of a training."""
 
@@ -29,7 +34,7 @@ class Workload(NamedTuple):
 
 def workload_of(experiment: Experiment) -> Workload:
     """Return how many images and steps follow from the settings and the data set."""
-    info, steps = DATASETS[experiment.dataset], experiment.train_steps
+    info, steps = info_of(experiment), experiment.train_steps
     held_out = 0 if experiment.validation == "test" else experiment.validation
     train = info.train_images - held_out
     if not isinstance(steps, int):
@@ -41,7 +46,7 @@ def objection_to_workload(experiment: Experiment) -> str | None:
     """Return why the data set has too few images for the settings, None if it has enough."""
     size = workload_of(experiment).train_set_size
     if size < 1:
-        total = DATASETS[experiment.dataset].train_images
+        total = info_of(experiment).train_images
         return f"validation = {experiment.validation} leaves none of the {total} images"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"

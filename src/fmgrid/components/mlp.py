@@ -10,7 +10,7 @@ from fmgrid.experiment import subseed
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron with ReLU: [n, inputs] pixels -> [n, outputs] logits.
+    """A multilayer perceptron with ReLU: [n, *shape] inputs -> [n, outputs] logits.
 
     Initial weights are torch's own distribution, drawn for each layer from a stream of its
     own: networks of one seed start equal in every layer whose shape they share, whatever
@@ -30,7 +30,7 @@ class MLP(nn.Module):
         layers.append(nn.Linear(widths[-1], outputs))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""
-        logits: torch.Tensor = self.layers(pixels)
+        logits: torch.Tensor = self.layers(inputs.flatten(1))
         return logits

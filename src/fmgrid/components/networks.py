@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.components.datasets import info_of
 from fmgrid.components.kinds import Component, Kind, Work
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DATASETS, DatasetInfo
+from fmgrid.data.catalogue import DatasetInfo
 from fmgrid.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -28,17 +29,17 @@ class Network:
 def build(experiment: Experiment) -> "Module":
     """Return the experiment's network with its initial weights."""
     name, args = NETWORK.of(experiment)
-    return NETWORKS[name].build(args, DATASETS[experiment.dataset], experiment.seed)
+    return NETWORKS[name].build(args, info_of(experiment), experiment.seed)
 
 
 def work_of(experiment: Experiment) -> Work:
     """Return the work that the experiment's network makes, without building it."""
     name, args = NETWORK.of(experiment)
-    return NETWORKS[name].work(args, DATASETS[experiment.dataset])
+    return NETWORKS[name].work(args, info_of(experiment))
 
 
 def _mlp_work(args: Mapping[str, Any], info: DatasetInfo) -> Work:
-    widths = (info.pixels, *args["hidden_units"], len(info.classes))
+    widths = (info.inputs, *args["hidden_units"], len(info.classes))
     weights = sum(inputs * outputs for inputs, outputs in pairwise(widths))
     return Work(len(widths) - 1, weights, 2 * weights)
 
@@ -46,7 +47,7 @@ def _mlp_work(args: Mapping[str, Any], info: DatasetInfo) -> Work:
 def _build_mlp(args: Mapping[str, Any], info: DatasetInfo, seed: int) -> "MLP":
     from fmgrid.components.mlp import MLP
 
-    return MLP(args["hidden_units"], seed, info.pixels, len(info.classes))
+    return MLP(args["hidden_units"], seed, info.inputs, len(info.classes))
 
 
 NETWORKS: Mapping[str, Network] = {
@@ -56,7 +57,9 @@ NETWORK = Kind(
     setting="network",
     noun="network",
     base="torch.nn:Module",
-    of=lambda experiment: Component("MLP", {"hidden_units": experiment.hidden_units}),
+    of=lambda experiment: Component(
+        experiment.network, {**experiment.network_args, "hidden_units": experiment.hidden_units}
+    ),
     library="fmgrid",
     built_in=lambda: NETWORKS,
     read=lambda name: NETWORKS[name].signature,

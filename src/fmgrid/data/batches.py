@@ -18,9 +18,9 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class Images(NamedTuple):
-    """Images and their classes, in the order of the published files."""
+    """Images, or other inputs, and their classes, in the order of the published files."""
 
-    pixels: "torch.Tensor"  # float32 [n, pixels], from 0 (background) to 1
+    inputs: "torch.Tensor"  # [n, *shape]; float32 from 0 (background) to 1 where they are images
     labels: "torch.Tensor"  # int64 [n], an index into the data set's classes
 
 
@@ -54,15 +54,15 @@ def load_split(folder: Path, split: Split) -> Images:
     import torch
 
     try:
-        pixels, labels = (
+        inputs, labels = (
             torch.from_numpy(map_array(folder / f"{split}_{kind}.npy"))
-            for kind in ("pixels", "labels")
+            for kind in ("inputs", "labels")
         )
     except (OSError, ValueError) as error:
         if is_lack_of_memory(error):
             raise
         raise DataError(f"{folder}: {error}; `fmgrid data` makes the folder again") from error
-    return Images(pixels, labels)
+    return Images(inputs, labels)
 
 
 def map_array(path: Path) -> "np.ndarray[Any, Any]":
@@ -81,18 +81,18 @@ def load_images(folder: Path, validation: int | Literal["test"]) -> Parts:
     and no others remain. With a number, so many images are held out: the last ones of the
     published training files, the same for every seed, so that seeds stay comparable.
     """
-    train, test = load_split(folder, "train"), load_split(folder, "test")
+    train, test = (load_split(folder, split) for split in SPLITS)
     if validation == "test":
         return Parts(train, test, None)
     train_images = len(train.labels) - validation
-    held_out = Images(train.pixels[train_images:], train.labels[train_images:])
-    return Parts(Images(train.pixels[:train_images], train.labels[:train_images]), held_out, test)
+    held_out = Images(train.inputs[train_images:], train.labels[train_images:])
+    return Parts(Images(train.inputs[:train_images], train.labels[:train_images]), held_out, test)
 
 
 def shuffled_batches(
     images: Images, batch_size: int, seed: int, portion: int | None = None
 ) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-    """Yield shuffled batches of (pixels, labels) without end.
+    """Yield shuffled batches of (inputs, labels) without end.
 
     Every pass over the images is a new permutation. The order depends on *seed* and the
     number of images alone, not on what is trained before or beside it, so a resumed grid
@@ -118,5 +118,5 @@ def shuffled_batches(
             while order.numel() < size:
                 order = torch.cat([order, torch.randperm(count, generator=generator)])
             for index in torch.split(order[:size], batch_size):
-                yield images.pixels.index_select(0, index), images.labels.index_select(0, index)
+                yield images.inputs.index_select(0, index), images.labels.index_select(0, index)
             order = order[size:]

@@ -34,9 +34,9 @@ Arrays: TypeAlias = Iterator[tuple[str, "np.ndarray[Any, Any]"]]  # by their nam
 
 # The files of the idx format by their published names without .gz, and the arrays in them.
 FILES = {
-    "train-images-idx3-ubyte": "train_pixels.npy",
+    "train-images-idx3-ubyte": "train_inputs.npy",
     "train-labels-idx1-ubyte": "train_labels.npy",
-    "t10k-images-idx3-ubyte": "test_pixels.npy",
+    "t10k-images-idx3-ubyte": "test_inputs.npy",
     "t10k-labels-idx1-ubyte": "test_labels.npy",
 }
 
@@ -48,7 +48,7 @@ class DatasetInfo:
     description: str
     train_images: int
     test_images: int
-    shape: tuple[int, ...]  # of an image: rows, columns
+    shape: tuple[int, ...]  # of an image: channels, rows, columns
     classes: tuple[str, ...]
     sha256: tuple[str, ...]  # of the published files, unpacked, in the order of FILES
     # By name, in the order of asking: functions that are given an empty folder to work in, and
@@ -58,7 +58,7 @@ class DatasetInfo:
     has_choice: bool = True  # whether the user may name a folder with the files
 
     @property
-    def pixels(self) -> int:
+    def inputs(self) -> int:
         """Numbers per image."""
         return math.prod(self.shape)
 
@@ -83,16 +83,16 @@ def read_arrays(folder: Path, sha256: Sequence[str]) -> Arrays:
 def is_published(array: "np.ndarray[Any, Any]", shape: tuple[int, ...], sha256: str) -> bool:
     """Return whether an array holds the numbers of the published file with this checksum.
 
-    *shape* is that of an image there.
+    *shape* is that of an image there, with one channel.
     """
     import numpy as np
 
-    sizes = (len(array), *(() if array.ndim == 1 else shape))
+    sizes = (len(array), *(() if array.ndim == 1 else shape[1:]))
     content = hashlib.sha256(bytes([0, 0, 8, len(sizes)]) + np.array(sizes, ">u4").tobytes())
     for start in range(0, len(array), _PORTION):
         portion = array[start : start + _PORTION]
         with np.errstate(all="ignore"):  # whatever it holds becomes bytes, which are then compared
-            numbers = (portion if array.ndim == 1 else portion * 255 + 0.5).astype(np.uint8)
+            numbers = (portion if array.ndim == 1 else portion[:, 0] * 255 + 0.5).astype(np.uint8)
         decoded = _to_array(numbers)
         if decoded.dtype != array.dtype or not np.array_equal(decoded, portion):
             return False
@@ -109,7 +109,7 @@ def _decode(content: bytes) -> "np.ndarray[Any, Any]":
 
 
 def _to_array(numbers: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return labels as int64 [n], or pixels as float32 [n, pixels] from 0 to 1.
+    """Return labels as int64 [n], or pixels as float32 [n, 1, rows, columns] from 0 to 1.
 
     The pixels are what torchvision's ToTensor makes of them.
     """
@@ -117,7 +117,7 @@ def _to_array(numbers: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
     if numbers.ndim == 1:
         return numbers.astype(np.int64)
-    return numbers.reshape(len(numbers), -1) / np.float32(255)
+    return numbers[:, np.newaxis] / np.float32(255)
 
 
 def _read_verified(folder: Path, name: str, expected: str) -> bytes:
@@ -221,7 +221,7 @@ DATASETS: Mapping[str, DatasetInfo] = {
         "70,000 pictures of clothes in ten classes, 28 x 28 grey pixels each (Zalando, 2017)",
         train_images=60_000,
         test_images=10_000,
-        shape=(28, 28),
+        shape=(1, 28, 28),
         classes=_CLOTHES,
         sha256=(
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -244,7 +244,7 @@ DATASETS: Mapping[str, DatasetInfo] = {
         "2,500 of Fashion-MNIST's pictures, as many of every class; they come with fmgrid",
         train_images=2_000,
         test_images=500,
-        shape=(28, 28),
+        shape=(1, 28, 28),
         classes=_CLOTHES,
         sha256=(
             "b8cc50832156ceba7732a6ff7f422c822596825f46cce5991562dc26d6fe83db",

@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 
 # Numbers that follow from a setting stand after it.
 _FOLLOWING = {"hidden_units": ("units1", "units2", "depth")}
-SETTING_COLUMNS = tuple(column for name in SETTINGS for column in (name, *_FOLLOWING.get(name, ())))
+SETTING_COLUMNS = tuple(
+    column
+    for name, about in SETTINGS.items()
+    if not about.is_new
+    for column in (name, *_FOLLOWING.get(name, ()))
+)
+NEW_SETTING_COLUMNS = tuple(name for name, about in SETTINGS.items() if about.is_new)
 _OF_RUN = ("seconds", "status", "seed", "name", "run", "trained_as", "error")
-COLUMNS_SINCE_0_2 = ("group", "fingerprint")
+COLUMNS_SINCE_0_2 = ("group", "fingerprint", *NEW_SETTING_COLUMNS)
 COLUMNS = (*SETTING_COLUMNS, *metrics.COLUMNS, *_OF_RUN, *COLUMNS_SINCE_0_2)
 HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
@@ -185,7 +191,9 @@ def to_history_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
 
 def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of settings, and of single arguments and attributes of a network."""
-    cells = {column: value_at(settings, (column,)) for column in SETTING_COLUMNS}
+    cells = {
+        column: value_at(settings, (column,)) for column in (*SETTING_COLUMNS, *NEW_SETTING_COLUMNS)
+    }
     for name in _TABLES:
         arguments = settings.get(name, {})
         cells |= {f"{name}.{_in_one_line(key)}": value for key, value in arguments.items()}

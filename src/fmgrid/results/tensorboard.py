@@ -134,7 +134,7 @@ def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
         "seed": experiment.seed,
         "depth": experiment.depth,
         "steps_per_epoch": workload_of(experiment).steps_per_epoch,
-        **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units, 1)},
+        **{f"units{layer}": units for layer, units in enumerate(experiment.hidden_units or (), 1)},
     }
     for setting, entry in SETTINGS.items():
         value = getattr(experiment, setting)

@@ -168,7 +168,7 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
     with torch.no_grad():
         for start in range(0, len(images.labels), VALID_BATCH):
             labels = images.labels[start : start + VALID_BATCH]
-            logits = network(images.pixels[start : start + VALID_BATCH])
+            logits = network(images.inputs[start : start + VALID_BATCH])
             total += functional.cross_entropy(logits, labels, reduction="sum").item()
             right += int((logits.argmax(dim=1) == labels).sum())
     return total / len(images.labels), right / len(images.labels)
@@ -190,10 +190,10 @@ class _Trainer(mltrainer.Trainer):
         """Take an epoch's steps and return the mean of their losses."""
         self.model.train()
         total = 0.0
-        for pixels, labels in islice(self.traindataloader, self.settings.train_steps):
+        for inputs, labels in islice(self.traindataloader, self.settings.train_steps):
             self._steps_taken += 1
             self._images_seen += labels.numel()
-            total += self._check_finite(self._steps.loss(pixels, labels), "training")
+            total += self._check_finite(self._steps.loss(inputs, labels), "training")
             self._steps.update()
         return total / self.settings.train_steps
 

@@ -47,10 +47,10 @@ class ByAutograd:
         self._loss_fn = loss_fn
         self._optimizer = optimizer
 
-    def loss(self, pixels: Tensor, labels: Tensor) -> float:
+    def loss(self, inputs: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
         self._optimizer.zero_grad()
-        self._loss = self._loss_fn(self._network(pixels), labels)
+        self._loss = self._loss_fn(self._network(inputs), labels)
         return self._loss.item()
 
     def update(self) -> None:
@@ -99,12 +99,12 @@ class ByHand:
         self._unit_grad = torch.ones(())  # the gradient of the loss by itself
         self._make_room(0)
 
-    def loss(self, pixels: Tensor, labels: Tensor) -> float:
+    def loss(self, inputs: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
         if labels.numel() != self._images:  # at first, and where a pass ends with a short batch
             self._make_room(labels.numel())
         *hidden, last = self._layers
-        signal = pixels
+        signal = inputs.flatten(1)
         for layer in hidden:
             signal = layer.forward(signal).relu_()
         torch.log_softmax(last.forward(signal), 1, out=self._logs)
