@@ -93,6 +93,11 @@ class Study:
         return sorted(seed for seed in seeds if seed >= 0)
 
     @cached_property
+    def unseeded(self) -> list[ExperimentRuns]:
+        """The experiments of plain mltrainer, whose runs have no seed to be paired by."""
+        return [experiment for experiment in self.configurations if not experiment.has_seeds]
+
+    @cached_property
     def baseline(self) -> ExperimentRuns | None:
         """The experiment that most others differ from in one setting only; None if none is.
 
@@ -283,5 +288,16 @@ def _find_groups(study: Study) -> Iterator[Group]:
             complete = tuple(filter(None, blocks)) or (tuple(members),)
             yield Group(title, grid.question, tuple(members), missing, complete)
     others = [member for member in study.configurations if member.configuration not in claimed]
-    if others:
+    folders = group_by(others, _folder_of)
+    if len(folders) > 1 and all(len(members) > 1 for members in folders):
+        for members in folders:
+            folder = _folder_of(members[0])
+            yield Group(f"{folder}/" if folder else "other runs", "", tuple(members))
+    elif others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))
+
+
+def _folder_of(experiment: ExperimentRuns) -> str:
+    """Return the folder in which plain mltrainer left all runs of an experiment, or ""."""
+    folders = {PurePosixPath(run.folder).parent.as_posix() for run in experiment.runs.values()}
+    return "" if experiment.has_seeds or len(folders) > 1 else folders.pop().removeprefix(".")

@@ -15,6 +15,7 @@ from fmgrid.analysis.effects import Effect, EpochMean, epoch_means
 from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import ExperimentRuns, Group, images_of
 from fmgrid.analysis.study import Study
+from fmgrid.metrics import metric_of
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
 from fmgrid.plots.style import METRIC
@@ -216,28 +217,50 @@ def plot_winners(evidence: Evidence) -> style.Plot | None:
 
 def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
     """Plot the validation loss after every epoch, a panel per group."""
-    panels = [(group, curves) for group in evidence.study.groups if (curves := _curves(group))]
+    panels = [(group.title, _curves(group, "valid_loss")) for group in evidence.study.groups]
+    return _plot_curves(panels, "Validation loss by epoch", "Validation loss (nats)")
+
+
+def plot_metric_curves(evidence: Evidence) -> style.Plot | None:
+    """Plot the metrics that only plain mltrainer knows after every epoch, or the one that ranks."""
+    entry = metric_of(evidence.metric)
+    metrics = [entry.name] if entry.is_further else evidence.study.further_metrics
+    groups = evidence.study.groups
+    panels = [
+        (
+            metric_of(metric).label + (f", {group.title}" if len(groups) > 1 else ""),
+            _curves(group, metric),
+        )
+        for metric in metrics
+        for group in groups
+    ]
+    return _plot_curves(panels, "Further metrics by epoch", "Metric")
+
+
+def _plot_curves(panels: Sequence[tuple[str, Curves]], title: str, label: str) -> style.Plot | None:
+    """Plot the curves of panels, each with its title; None where there are no curves."""
+    panels = [panel for panel in panels if panel[1]]
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + max(2.4, 1.7 * len(drawn)))
+    figure = style.new_figure(title, 0.6 + max(2.4, 1.7 * len(drawn)))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
-    for axes, (group, curves) in zip(grid, drawn, strict=True):
+    for axes, (name, curves) in zip(grid, drawn, strict=True):
         _draw_curves(axes, curves, log=log)
-        axes.set_title(style.to_label(group.title, 40))
+        axes.set_title(style.to_label(name, 40))
     figure.supxlabel("Epoch")
-    figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
+    figure.supylabel(label + (style.LOG if log else ""))
     caption = style.means("Curves", (point.estimate.n for point in points), "bands")
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
 
 
-def _curves(group: Group) -> Curves:
-    """Return the validation losses of a group's experiments that have two epochs or more."""
-    curves = {member.name: epoch_means([member], "valid_loss") for member in group.members}
+def _curves(group: Group, metric: str) -> Curves:
+    """Return a metric of a group's experiments that have two epochs or more."""
+    curves = {member.name: epoch_means([member], metric) for member in group.members}
     long = [(name, means) for name, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 

@@ -18,6 +18,9 @@ from fmgrid.words import command_line, counted
 _SHOWN = 20  # of what was left out
 FEW_SEEDS = 5
 MANY_SEEDS = 10
+_SAME_BITS = (
+    " The same experiment and seed give the same bits on the same software and kind of processor."
+)
 # Options that choose among the runs of a grid, or say how a command goes about them
 _DROPPED = frozenset(
     {"--only", "--replace", "--retry-failed", "--fail-fast", "--quiet", "-q", "--json", "--dry-run"}
@@ -52,6 +55,12 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
+    if not study.seeds:
+        fewest = min(len(experiment.runs) for experiment in study.configurations)
+        if fewest < FEW_SEEDS:
+            known = f"Repeats of each experiment: {fewest} or more"
+            yield f"{known}. Train each again with the same settings: ten say much more."
+        return
     runs = [experiment.runs for experiment in study.scored.values()]
     shared = {seed for seed in common_seeds(runs) if seed >= 0}
     if len(shared) >= FEW_SEEDS:
@@ -167,8 +176,7 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
         "How to reproduce this",
         Code("\n".join(f"$ {line}" for line in [*commands, command])),
         f"{counted(len(study.runs), 'run')} from {counted(len(trained), 'training')}: "
-        f"{seconds:,.1f} seconds of one core. The same experiment and seed give the same bits on "
-        "the same software and kind of processor.",
+        f"{seconds:,.1f} seconds of one core.{_SAME_BITS if study.seeds else ''}",
         [*_software(study)],
     )
 
