@@ -30,7 +30,16 @@ from fmgrid.results.summary import (
     read_runs,
     to_csv,
 )
-from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
+from fmgrid.settings import (
+    SETTINGS,
+    WIDTHS,
+    keys_of,
+    leaves,
+    meant_by,
+    objection_to,
+    show,
+    value_at,
+)
 from fmgrid.words import counted, first_few, or_near_match, printable
 
 _NAMESAKES_SHOWN = 3
@@ -194,8 +203,11 @@ def _find_column(
         return _metric_column(metric)
     if name in _OTHER_COLUMNS:
         return _OTHER_COLUMNS[name]
-    keys = (path := _further_settings(entries).get(name, name)).split(".")
-    column = Property(path, lambda entry: value_at(entry.experiment.settings, keys), show)
+    further = _further_settings(entries).get(name)
+    keys = keys_of(further or name)
+    column = Property(
+        further or ".".join(keys), lambda entry: value_at(entry.experiment.settings, keys), show
+    )
     objection = objection_to(keys)
     is_known = objection is None if len(keys) == 1 else any(map(column.has_value, entries))
     if name in axes or is_known:
@@ -203,7 +215,7 @@ def _find_column(
     if objection is None or keys[0] not in SETTINGS:
         arguments = _arguments(entries)
         meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
-        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *arguments, "depth"}
+        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *WIDTHS, *axes, *arguments}
         known |= {metric_of(metric).label for metric in _further_metrics(entries)}
         objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
@@ -234,11 +246,11 @@ def _count(mean: float | None) -> float | None:
 def _arguments(entries: Sequence[Entry]) -> set[str]:
     """Return the arguments that some experiment has, such as "optimizer_args.momentum"."""
     arguments = {
-        f"{setting}.{key}"
+        ".".join(keys)
         for entry in entries
         for setting, value in entry.experiment.settings.items()
-        if isinstance(value, Mapping)
-        for key in value
+        if isinstance(value, Mapping) and value
+        for keys, _ in leaves((setting,), value)
     }
     return arguments | {*_further_settings(entries).values()}
 

@@ -5,6 +5,7 @@ anything to a process. The class itself is imported by a worker that serves no o
 """
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -64,16 +65,22 @@ class Kind:
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
     base: str = ""  # the class of all that is plugged in; nothing can be where there is none
-    # Builds one in a worker before the first training, and raises what the component raises.
-    check: Callable[[Component], None] | None = None
+    takes_functions: bool = False  # a function may be plugged in, too, that returns such an object
+    # Returns the objection to the value of a built-in one's argument: name, argument, value.
+    objection_to_value: Callable[[str, str, Any], str | None] = lambda *_: None
+    # Builds one in a worker before the first training, with the folder of the prepared data. Raises
+    # what the component raises; returns the seconds that an image takes, if it measures them.
+    check: Callable[[Experiment, Path], float | None] | None = None
+    is_checked: Callable[[Experiment], bool] = lambda _: True  # whether an experiment needs that
+    facts_of: Callable[[Experiment], object] = lambda _: None  # on which a check depends besides
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
         has_plugins = bool(self.base) and is_plugged_in(name)
         return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
 
-    def load(self, name: str) -> type:
-        """Return the class that a name means, one that is derived from the base.
+    def load(self, name: str) -> Callable[..., Any]:
+        """Return the class that a name means, one that is derived from the base, or the function.
 
         It imports the class's module, which may do anything to the process. Modules of the current
         folder are found too, after all installed ones. Raises `ComponentError` where there is no
@@ -82,14 +89,19 @@ class Kind:
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
         module_name, _, class_name = full_name.rpartition(":")
         module = _import(module_name)
-        component = getattr(module, class_name, None)
-        if _is_derived(component, self.base):
+        component: Callable[..., Any] | None = getattr(module, class_name, None)
+        if component is not None and self._accepts(component):
             return component
-        known = [name for name, value in vars(module).items() if _is_derived(value, self.base)]
+        known = [name for name, value in vars(module).items() if self._accepts(value)]
+        what = "class or function" if self.takes_functions else "class"
         raise ComponentError(
-            f'module {module_name} has no {self.noun} class "{printable(class_name, 80)}"'
+            f'module {module_name} has no {self.noun} {what} "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
         )
+
+    def _accepts(self, value: Any) -> bool:
+        is_function = self.takes_functions and inspect.isfunction(value)
+        return is_function or _is_derived(value, self.base)
 
     def signature(self, name: str) -> Signature:
         """Return a component's signature; built-in ones are read without importing torch.

@@ -1,10 +1,12 @@
 """The cache of decoded data sets: made once, verified at every start, made again when damaged.
 
-The arrays are whole if they hold the numbers of the published files; the catalogue has the SHA-256
-of these files. Every training runs within `unchanged`, so that it uses verified arrays only.
+The arrays are decoded from verified files and stored with their SHA-256, by which they are
+verified from then on. Every training runs within `unchanged`, and so uses verified arrays only.
 """
 
 import functools
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,12 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from fmgrid.data.batches import load_split, map_array
-from fmgrid.data.catalogue import DATASETS, FILES, Arrays, DatasetInfo, is_published, read_arrays
-from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
+from fmgrid.data.batches import load_split
+from fmgrid.data.catalogue import DATASETS
+from fmgrid.data.formats import ARRAYS, Arrays
+from fmgrid.errors import DataError
+from fmgrid.system.disk import (
+    HomeError,
+    expand_home,
+    move_file,
+    open_regular,
+    read_regular,
+    sync,
+    sync_folder,
+    write_whole,
+)
 from fmgrid.system.locks import Lock
 
+CHECKSUMS = "checksums.json"  # the SHA-256 of each array's file, written when all are whole
+_LONGEST_CHECKSUMS = 10_000  # bytes
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
 
@@ -50,23 +64,22 @@ def prepare(
     a time makes a damaged cache again; the next call mends the traces of a kill. *inform* gets
     progress, and *warn* the damage; without *warn*, *inform* gets both. Raises `DataError`.
     """
-    info = DATASETS[dataset]
     arrays, choice = _read_chosen(dataset, data_dir)
     cache = _cache_folder()
     folder = cache / dataset
     source = choice or f"the cache, {folder}"
     try:
         with _workspace(cache, dataset, inform) as workspace:
-            facts, damage = _examine(folder, info)
+            facts, damage = _examine(folder)
             if damage:
-                if folder.exists():
+                if any((folder / name).exists() for name in FILES.values()):
                     (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if arrays is None:
                     arrays, source = _fetch(dataset, workspace, inform)
                 facts = _make_again(folder, arrays, workspace)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
-        facts, damage = _examine(folder, info)
+        facts, damage = _examine(folder)
         if damage:
             is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
             contents = f" and holds {'; '.join(damage)}" if is_folder else ""
@@ -86,7 +99,7 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
-        _verify_anew(prepared.dataset, prepared.folder, facts)
+        _verify_anew(prepared.folder, facts)
     yield
     if _look(prepared.folder) != facts:
         raise DataError(
@@ -96,10 +109,10 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
 
 
 @functools.cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
-def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
+def _verify_anew(folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    new_facts, damage = _examine(folder, DATASETS[dataset])
+    new_facts, damage = _examine(folder)
     if new_facts != facts:
         damage.append("changed while it was verified")
     if damage:
@@ -109,32 +122,38 @@ def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
         )
 
 
-def _examine(folder: Path, info: DatasetInfo) -> tuple[Facts, list[str]]:
+def _examine(folder: Path) -> tuple[Facts, list[str]]:
     """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole."""
     facts = _look(folder)  # first, so that a later change shows
-    checksums = zip(FILES.values(), info.sha256, strict=True)
-    problems = (
-        (name, _objection_to(folder / name, info.shape, sha256)) for name, sha256 in checksums
-    )
+    try:
+        checksums = json.loads(read_regular(folder / CHECKSUMS, _LONGEST_CHECKSUMS))
+        problems = [(name, _objection_to(folder / name, checksums[name])) for name in ARRAYS]
+    except FileNotFoundError:
+        return facts, [f"{CHECKSUMS}: missing"]
+    except OSError as error:
+        return facts, [f"{CHECKSUMS}: unreadable ({error.strerror or error})"]
+    except (ValueError, LookupError, TypeError):
+        return facts, [f"{CHECKSUMS}: damaged"]
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
-def _objection_to(path: Path, shape: tuple[int, ...], sha256: str) -> str:
+def _objection_to(path: Path, expected: str) -> str:
     try:
-        return "" if is_published(map_array(path), shape, sha256) else "damaged"
+        return "" if _sha256(path) == expected else "damaged"
     except FileNotFoundError:
         return "missing"
-    except Exception as error:  # numpy raises anything about a damaged header
-        if is_lack_of_memory(error):
-            raise
-        if isinstance(error, OSError):
-            return f"unreadable ({error.strerror or error})"
-        return "damaged"
+    except OSError as error:
+        return f"unreadable ({error.strerror or error})"
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _look(folder: Path) -> Facts:
     facts: list[tuple[int, int, int] | None] = []
-    for name in FILES.values():
+    for name in ARRAYS:
         try:
             status = (folder / name).stat()
             facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -148,13 +167,18 @@ def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> Facts:
     import numpy as np
 
     folder.mkdir(exist_ok=True)
+    checksums = {}
     for name, array in arrays:
         with (workspace / name).open("wb") as stream:
             np.save(stream, array)
             stream.flush()
             sync(stream.fileno())
+        checksums[name] = _sha256(workspace / name)
         move_file(workspace / name, folder / name)
         sync_folder(folder)
+    write_whole(workspace / CHECKSUMS, json.dumps(checksums, indent=1).encode())
+    move_file(workspace / CHECKSUMS, folder / CHECKSUMS)
+    sync_folder(folder)
     return _look(folder)
 
 
@@ -165,11 +189,11 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         choice, folder = "--data-dir", data_dir.absolute()
     elif info.has_choice and (text := os.environ.get("FMGRID_DATA")):
         choice = "FMGRID_DATA"
-        folder = _expand(choice, text, "name the folder with the four files")
+        folder = _expand(choice, text, "name the folder with the published files")
     else:
         return None, ""
     try:
-        return read_arrays(folder, info.sha256), f"{folder} ({choice})"
+        return info.read(folder), f"{folder} ({choice})"
     except DataError as error:
         raise DataError(
             f"{folder}, chosen by {choice}, does not hold {dataset}:",
@@ -186,7 +210,7 @@ def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tupl
         folder = workspace / str(number)
         folder.mkdir()
         try:
-            return read_arrays(find(folder), info.sha256), name
+            return info.read(find(folder)), name
         except DataError as error:
             failures.append(f"{name}: {'; '.join(str(error).splitlines())}")
     raise DataError(

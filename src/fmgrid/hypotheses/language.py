@@ -42,7 +42,7 @@ from fmgrid.hypotheses.hints import (
     SELECTION_HINTS,
     shortened,
 )
-from fmgrid.settings import meant_by, objection_to, to_toml
+from fmgrid.settings import keys_of, meant_by, objection_to, to_toml
 
 MAX_CHARACTERS = 2_000
 MAX_HYPOTHESES = 200  # of a grid; a family of more settles none of them
@@ -197,7 +197,7 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
     return _Parser(text).expectation()
 
 
-def parse_selection(text: str, further: Mapping[str, str]) -> Selection:
+def parse_selection(text: str, further: Mapping[str, str] | None = None) -> Selection:
     """Return names or conditions, also on *further* settings, by the words for them."""
     return _Parser(text, SELECTION_HINTS, further).selection()
 
@@ -367,7 +367,7 @@ class _Parser:
         start = self.next
         if setting in self.further:
             setting = self.further[setting]
-        elif objection := objection_to(setting.split(".")):
+        elif objection := objection_to(keys_of(setting)):
             if setting in NO_SETTINGS:
                 objection = f"no such setting; {NO_SETTINGS[setting]}"
             elif self.hints is HINTS and self._names_experiment(setting):

@@ -25,7 +25,7 @@ from fmgrid.results.mltrainer_logs import (
 from fmgrid.results.repeats import to_experiments
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
-from fmgrid.settings import SETTINGS, value_at
+from fmgrid.settings import SETTINGS, leaves, value_at
 from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
         column: value_at(settings, (column,)) for column in (*SETTING_COLUMNS, *NEW_SETTING_COLUMNS)
     }
     for name in _TABLES:
-        arguments = settings.get(name, {})
-        cells |= {f"{name}.{_in_one_line(key)}": value for key, value in arguments.items()}
+        parts = leaves((name,), settings[name]) if settings.get(name) else ()
+        cells |= {_in_one_line(".".join(keys)): value for keys, value in parts}
     return cells | {name: value for name, value in settings.items() if name not in SETTINGS}
 
 
