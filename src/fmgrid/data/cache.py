@@ -72,7 +72,7 @@ def prepare(
         with _workspace(cache, dataset, inform) as workspace:
             facts, damage = _examine(folder)
             if damage:
-                if any((folder / name).exists() for name in FILES.values()):
+                if any((folder / name).exists() for name in ARRAYS):
                     (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if arrays is None:
                     arrays, source = _fetch(dataset, workspace, inform)
