@@ -163,15 +163,16 @@ def test_no_name_is_that_of_an_experiment_of_fmgrids() -> None:
     assert study.experiments["dropout_0.1"].has_seeds
 
 
-def test_a_copy_of_a_folder_is_counted_once_and_named(call: Call) -> None:
+def test_runs_of_the_same_bits_as_copies_and_runs_of_one_seed_are_counted_once(call: Call) -> None:
     save("2026-1", values={"metric/Accuracy": (0.1, 0.5)}, started=1e9)
-    save("2026-2", values={"metric/Accuracy": (0.1, 0.5)}, started=2e9)
+    save("2026-2", values={"metric/Accuracy": (0.1, 0.6)}, started=2e9)
+    save("2026-3", values={"metric/Accuracy": (0.1, 0.5)}, started=3e9)
     shutil.copytree(LOGS / "2026-1", LOGS / "backup")
     code, out, err = call("list", "--json")
     assert code == 0
     (experiment,) = json.loads(out)["experiments"]
     assert experiment["n"] == 2
-    assert "counted once: backup" in err
+    assert "so of the same seed, and counted once: 2026-3, backup" in err
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,10 @@ def test_runs_of_one_name_and_seed_in_two_folders_count_once_and_are_named() -> 
         0: "a/mlp",
         1: "a/mlp_s1",
     }
-    told = "the same bits as another run of that name and seed, and counted once: b/mlp, b/mlp_s1"
+    told = (
+        "the same bits as another run of that name, so of the same seed, and counted once: "
+        "b/mlp, b/mlp_s1"
+    )
     assert made.left_out == made.uncounted == (told,)
 
 
@@ -241,7 +244,7 @@ def test_runs_of_one_name_and_seed_with_other_figures_are_named() -> None:
     made = study_of([*one, *other])
     assert made.uncounted == (
         "b/mlp_s1: not counted, as a/mlp_s1 has the same name and seed, and other figures",
-        "the same bits as another run of that name and seed, and counted once: b/mlp",
+        "the same bits as another run of that name, so of the same seed, and counted once: b/mlp",
     )
 
 

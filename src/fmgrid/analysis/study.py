@@ -168,7 +168,7 @@ def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
     failures = [run for experiment in experiments.values() for run in experiment.failures]
     left_out += [": ".join(filter(None, (run.place, run.status, run.error))) for run in failures]
     if copies:
-        reason = "the same bits as another run of that name and seed, and counted once"
+        reason = "the same bits as another run of that name, so of the same seed, and counted once"
         uncounted.append(f"{reason}: {', '.join(copies)}")
     left_out += uncounted
     scored = {name for name, experiment in experiments.items() if experiment.runs}
@@ -237,8 +237,8 @@ def _without_namesakes(
 
 
 def _identity(run: StoredRun) -> Hashable:
-    """Return the seed of a run; without one, a copy has the same bits and the same beginning."""
-    return (run.started, _bits(run)) if run.seed is None else run.seed
+    """Return the seed of a run, or what was measured: two runs of one seed have the same bits."""
+    return _bits(run) if run.seed is None else run.seed
 
 
 def _bits(run: StoredRun) -> Hashable:

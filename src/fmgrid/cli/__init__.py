@@ -145,6 +145,7 @@ def summarize(
     rows = tables.to_rows(contents.runs, study.titles_by_name(grids))
     showing.write_csv(output, rows, tables.COLUMNS, "run")
     if str(output) != "-":
+        showing.say_unseeded(contents.runs)
         showing.show_best(contents)
     if history is not None:
         epochs = tables.to_history_rows(contents.runs)

@@ -16,7 +16,7 @@ from fmgrid.analysis.study import Study, to_study
 from fmgrid.cli.finding import split_name
 from fmgrid.cli.options import ListOptions
 from fmgrid.cli.output import print_json, say, warn
-from fmgrid.cli.showing import find_unfinished
+from fmgrid.cli.showing import find_unfinished, say_unseeded
 from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """The complete runs, one per seed."""
+        """The complete runs: one per seed, or repeats without seeds."""
         return len(self.experiment.runs)
 
 
@@ -329,6 +329,7 @@ def _say_totals(listed: Tables) -> None:
     if (printed := sum(map(len, listed.tables))) < number:
         parts.append(f"{printed:,} shown")
     say(", ".join(parts))
+    say_unseeded(run for entry in listed.entries for run in entry.experiment.runs.values())
     namesakes = [entry.experiment for entry in listed.entries if entry.experiment.other_names]
     for experiment in namesakes[:_NAMESAKES_SHOWN]:
         say(f"{experiment.name} is also {first_few(experiment.other_names)}")

@@ -356,7 +356,9 @@ def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
     """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
     label = to_label(axis.label, 60)
     log = (LOG + (" but for 0" if 0 in axis.levels else "")) if _is_logarithmic(axis) else ""
-    return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
+    if "." not in label:  # not network.filters, whose case is a part of it
+        label = f"{label[:1].upper()}{label[1:]}"
+    return f"{label}{log if is_scaled else ''}"
 
 
 def level_labels(levels: Iterable[Any]) -> list[str]:

@@ -234,7 +234,8 @@ def plot_metric_curves(evidence: Evidence) -> style.Plot | None:
         for metric in metrics
         for group in groups
     ]
-    return _plot_curves(panels, "Further metrics by epoch", "Metric")
+    label = metric_of(metrics[0]).label if len(metrics) == 1 else "Metric"
+    return _plot_curves(panels, "Further metrics by epoch", label)
 
 
 def _plot_curves(panels: Sequence[tuple[str, Curves]], title: str, label: str) -> style.Plot | None:

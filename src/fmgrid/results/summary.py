@@ -222,7 +222,7 @@ def argument_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         for prefix in _PREFIXES
         for column in sorted(
             [column for column in by_frequency if column.startswith(prefix)][:_MOST_ARGUMENTS],
-            key=natural_order,
+            key=natural_order if prefix != metrics.FURTHER else [*counts].index,
         )
     ]
 
