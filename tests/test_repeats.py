@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scipy.stats import ttest_ind
 
 import fmgrid
 from command import Call
+from fmgrid.analysis.effects import find_nested
 from fmgrid.analysis.evidence import weigh
 from fmgrid.analysis.loading import load_study
 from fmgrid.analysis.statistics import Figures, compare, difference, mean_of, noise_of
@@ -94,6 +96,25 @@ def list_names(call: Call, *words: str) -> list[str]:
     code, out, _ = call("list", "--columns", "name", *words)
     assert code == 0
     return out.splitlines()[1:]
+
+
+def test_the_example_of_the_docs_is_what_list_prints(call: Call) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()
+    example = re.search(r"plain mltrainer's logs -->\n```console\n\$ fmgrid (.*)\n([^`]*)```", page)
+    assert example
+    noise = (0.01, -0.04, 0.02)
+    for filters, dropout, repeat in product((16, 32), (0.1, 0.3), range(3)):
+        accuracy = 0.75 + filters / 1000 - dropout / 20 + dropout * noise[repeat]
+        save(
+            f"20260101-12{filters}{int(10 * dropout)}{repeat}",
+            f"filters = {filters}\ndropout = {dropout}",
+            {
+                "metric/Accuracy": (0.5, accuracy),
+                "metric/F1": (0.5, accuracy - noise[-repeat] / filters),
+            },
+        )
+    _, out, err = call(*example[1].split())
+    assert out + err == example[2]
 
 
 # Repeats and their names
@@ -497,10 +518,37 @@ def test_a_report_finds_the_settings_that_matter_without_seeds(call: Call) -> No
     assert call("report")[0] == 0
     text = Path("report/report.md").read_text()
     assert "**Settings that matter**: `network.filters` (10.0 points), `network.dropout`" in text
-    assert "Seeds are not known, so differences are not paired" in text
+    assert "The seeds of plain mltrainer's runs are not known" in text
     assert "It logs no seed, batch size, optimizer or data" in text
     for untrue in ("paired by seed", "another seed", "over 3 seeds", "--seeds", "the same bits"):
         assert untrue not in text
+
+
+def test_a_report_keeps_logs_of_mltrainer_and_of_fmgrid_apart(call: Call) -> None:
+    save_repeats({"filters = 4": (0.7, 0.71), "filters = 8": (0.5, 0.51)})
+    for rate, seed in product((0.1, 0.2), (0, 1)):
+        run = make_run(Experiment(name=f"lr_{rate}", learning_rate=rate, seed=seed))
+        Store(LOGS).begin(run.experiment.run_name)
+        Store(LOGS).save(run)
+    groups = {group.title: [axis.name for axis in group.axes] for group in load_study(LOGS).groups}
+    assert groups == {"other runs": ["learning_rate"], "plain mltrainer": ["network.filters"]}
+    assert call("report")[0] == 0
+    text = Path("report/report.md").read_text()
+    for true in ("paired by seed", "Welch", "share: 2.", "plain mltrainer: 2 or more"):
+        assert true in text
+
+
+def test_runs_of_mltrainer_that_differ_in_epochs_are_no_snapshots_of_one_training() -> None:
+    for epochs in (1, 2):
+        save(f"2026-{epochs}", settings=f"epochs = {epochs}")
+    assert find_nested(load_study(LOGS).configurations) == []
+
+
+def test_list_and_summarize_say_that_seeds_are_unknown(call: Call) -> None:
+    save_repeats({"filters = 4": (0.7, 0.71), "filters = 8": (0.5, 0.51)})
+    for command in ("list", "summarize"):
+        _, _, err = call(command)
+        assert "4 runs of plain mltrainer, which logs no seed" in err
 
 
 def test_experiments_with_seeds_are_judged_as_before() -> None:

@@ -352,8 +352,12 @@ def find_gaps(study: Study) -> list[Gap]:
 
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
-    """Return the configurations that differ only in `epochs`, those together."""
-    sets = group_by(distinct(experiments), partial(settings_key, setting="epochs"))
+    """Return the configurations that differ only in `epochs`, those together.
+
+    Plain mltrainer trains each of its runs for itself.
+    """
+    seeded = [experiment for experiment in experiments if experiment.has_seeds]
+    sets = group_by(distinct(seeded), partial(settings_key, setting="epochs"))
     return [snapshots for snapshots in sets if len(snapshots) > 1]
 
 

@@ -288,16 +288,21 @@ def _find_groups(study: Study) -> Iterator[Group]:
             complete = tuple(filter(None, blocks)) or (tuple(members),)
             yield Group(title, grid.question, tuple(members), missing, complete)
     others = [member for member in study.configurations if member.configuration not in claimed]
-    folders = group_by(others, _folder_of)
+    foreign = [member for member in others if not member.has_seeds]
+    parts = {"": [member for member in others if member.has_seeds]}
+    folders = group_by(foreign, _folder_of)
     if len(folders) > 1 and all(len(members) > 1 for members in folders):
-        for members in folders:
-            folder = _folder_of(members[0])
-            yield Group(f"{folder}/" if folder else "other runs", "", tuple(members))
-    elif others:
-        yield Group("other runs" if claimed else "all runs", "", tuple(others))
+        parts |= {_folder_of(members[0]) or "plain mltrainer": members for members in folders}
+    else:
+        parts |= {"plain mltrainer": foreign}
+    for title, members in parts.items():
+        if len(members) == len(study.configurations):
+            yield Group("all runs", "", tuple(members))
+        elif members:
+            yield Group(title or "other runs", "", tuple(members))
 
 
 def _folder_of(experiment: ExperimentRuns) -> str:
     """Return the folder in which plain mltrainer left all runs of an experiment, or ""."""
     folders = {PurePosixPath(run.folder).parent.as_posix() for run in experiment.runs.values()}
-    return "" if experiment.has_seeds or len(folders) > 1 else folders.pop().removeprefix(".")
+    return f"{folders.pop()}/" if len(folders) == 1 and folders != {"."} else ""

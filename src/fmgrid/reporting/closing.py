@@ -55,15 +55,15 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
-    if not study.seeds:
-        fewest = min(len(experiment.runs) for experiment in study.configurations)
-        if fewest < FEW_SEEDS:
-            known = f"Repeats of each experiment: {fewest} or more"
-            yield f"{known}. Train each again with the same settings: ten say much more."
-        return
-    runs = [experiment.runs for experiment in study.scored.values()]
-    shared = {seed for seed in common_seeds(runs) if seed >= 0}
-    if len(shared) >= FEW_SEEDS:
+    fewest = min((len(experiment.runs) for experiment in study.unseeded), default=FEW_SEEDS)
+    if fewest < FEW_SEEDS:
+        yield (
+            f"Repeats of each experiment of plain mltrainer: {fewest} or more. Train each again "
+            "with the same settings: ten say much more."
+        )
+    runs = [experiment.runs for experiment in study.scored.values() if experiment.has_seeds]
+    shared = common_seeds(runs)
+    if not runs or len(shared) >= FEW_SEEDS:
         return
     known = f"Seeds that all experiments share: {len(shared)}. "
     if len(study.seeds) > 1:  # what was looked at is no fresh comparison

@@ -47,13 +47,12 @@ AXES_SHOWN = 3  # in columns of their own
 SETS_SHOWN = 5  # of experiments that are alike
 
 _PAIRED = (
-    "Means over seeds with 95 % confidence intervals. Differences are paired by seed: runs of one "
-    "seed see the same images in the same order, and start from the same weights where their "
-    "shapes match."
+    "Differences are paired by seed: runs of one seed see the same images in the same order, and "
+    "start from the same weights where their shapes match."
 )
 _UNPAIRED = (
-    "Means over repeats with 95 % confidence intervals. Seeds are not known, so differences are "
-    "not paired: Welch's t test compares the means, and needs more runs to be sure."
+    "The seeds of plain mltrainer's runs are not known, so their differences are not paired: "
+    "Welch's t test compares the means, and needs more runs to be sure."
 )
 
 
@@ -84,9 +83,10 @@ def results_sections(
 ) -> list[Section]:
     """Show every group's results; each of the pictures comes with the title of its group."""
     study = evidence.study
+    tests = [*([_PAIRED] if study.seeds else []), *([_UNPAIRED] if study.unseeded else [])]
     explanation = (
-        f"{_PAIRED if study.seeds else _UNPAIRED} p and the interval beside it are corrected "
-        "within each table (Holm); "
+        f"Means over {'seeds' if study.seeds else 'repeats'} with 95 % confidence intervals. "
+        f"{' '.join(tests)} p and the interval beside it are corrected within each table (Holm); "
         "bold means p ≤ 0.05. If the reference is the table's own winner, they are corrected for "
         "all pairs, and its own mean is optimistic. The interval of a mean comes from its own runs "
         "alone: with three, its width is uncertain itself."
