@@ -354,6 +354,9 @@ def test_experiments_are_ranked_by_a_further_metric(call: Call) -> None:
         "**Ranked by** `F1`: more is better, to judge by its name; else `--metric F1:min`" in text
     )
     assert "visualizations/metric_curves.png" in text
+    assert "![All experiments by F1]" in text
+    assert "![F1 by network.filters]" in text
+    assert "of accuracy" not in text
     assert "--metric F1" in text.split("How to reproduce this")[-1]
     assert fmgrid.report(LOGS, metric="F1:min").to_json()["best"][0]["name"] != "filters_16"
 

@@ -35,7 +35,7 @@ _OF_STUDY: dict[str, Callable[[Evidence], Plot | None]] = {
     "metric_curves": plot_metric_curves,
     "overfitting_gap": plot_overfitting,
 }
-_OF_PART: dict[str, Callable[[Group, str], Plot | None]] = {
+_OF_PART: dict[str, Callable[[Group, str, str], Plot | None]] = {
     "heatmap": plot_heatmap,
     "levels": plot_levels,
     "steps_and_images": plot_steps_and_images,
@@ -73,7 +73,7 @@ def _draw(evidence: Evidence) -> Iterator[tuple[str, Plot]]:
         for part in group.parts:
             if are_scored_alike(part.members):  # figures of different images are not compared
                 for kind, draw_part in _OF_PART.items():
-                    if plot := draw_part(part, _held(group, part)):
+                    if plot := draw_part(part, _held(group, part), evidence.metric):
                         yield f"{stem or 'group'}_{kind}", replace(plot, group=group.title)
 
 
