@@ -156,6 +156,23 @@ def test_a_folder_that_holds_whole_experiments_is_a_part_of_their_names(call: Ca
     assert groups == {"cnn/": ["network.filters"], "mlp/": ["units1"]}
 
 
+def test_networks_with_other_attributes_are_groups_although_they_share_a_folder(call: Call) -> None:
+    for size in (4, 8):
+        save(f"2026-cnn{size}", f"channels = 1\nfilters = {size}")
+        save(f"2026-mlp{size}", f"units1 = {size}\nunits2 = 5")
+    save("2026-alone", "channels = 1\ncells = 3")
+    assert {*list_names(call)} == {
+        *("filters_4", "filters_8", "hidden_units_4_5", "hidden_units_8_5"),
+        "channels_1_cells_3",
+    }
+    groups = {group.title: [axis.name for axis in group.axes] for group in load_study(LOGS).groups}
+    assert groups == {
+        "networks with filters, channels": ["network.filters"],
+        "networks with hidden_units": ["units1"],
+        "plain mltrainer": [],
+    }
+
+
 def test_repeats_are_called_by_their_folder_where_nothing_differs(call: Call) -> None:
     for number in range(2):
         save(f"deep/cnn/2026-{number}", values={"metric/Accuracy": (0.1, number / 2)})

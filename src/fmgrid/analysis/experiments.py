@@ -80,15 +80,10 @@ class ExperimentRuns:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
         mean = estimate(series.values()) if series else None
-        if (
-            mean
-            and mean.low is not None
-            and mean.high is not None
-            and metric_of(metric).is_fraction
-        ):
-            # Student's interval of few repeats knows of no bounds.
-            return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
-        return mean
+        if mean is None or mean.low is None or not metric_of(metric).is_fraction:
+            return mean
+        low, high = mean.span  # Student's interval of few repeats knows of no bounds.
+        return replace(mean, low=max(low, 0.0), high=min(high, 1.0))
 
     def mean(self, metric: str) -> float | None:
         """Return the metric's mean over seeds, None if no run has it."""

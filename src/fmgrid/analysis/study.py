@@ -29,11 +29,14 @@ from fmgrid.experiment import typed
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from fmgrid.results import summary
+from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells
 from fmgrid.settings import SETTINGS
+from fmgrid.words import first_few
 
 _FAILED = ("failed", "timeout")
 _PARTS = ("mean", "sd", "low", "high")
+_NAMES_SHOWN = 3  # of attributes, in the title of a group
 COLUMNS = (
     "name",
     *summary.SETTING_COLUMNS,
@@ -291,15 +294,33 @@ def _find_groups(study: Study) -> Iterator[Group]:
     foreign = [member for member in others if not member.has_seeds]
     parts = {"": [member for member in others if member.has_seeds]}
     folders = group_by(foreign, _folder_of)
-    if len(folders) > 1 and all(len(members) > 1 for members in folders):
-        parts |= {_folder_of(members[0]) or "plain mltrainer": members for members in folders}
-    else:
-        parts |= {"plain mltrainer": foreign}
+    if len(folders) == 1 or any(len(members) == 1 for members in folders):
+        folders = [foreign]
+    for members in folders:
+        folder = _folder_of(members[0]) if len(folders) > 1 else ""
+        for kind, networks in _by_attributes(members):
+            title = f"{folder} {kind}".strip() or "plain mltrainer"
+            parts.setdefault(title, []).extend(networks)
     for title, members in parts.items():
-        if len(members) == len(study.configurations):
-            yield Group("all runs", "", tuple(members))
-        elif members:
-            yield Group(title or "other runs", "", tuple(members))
+        if members:
+            is_all = len(members) == len(study.configurations)
+            yield Group("all runs" if is_all else title or "other runs", "", tuple(members))
+
+
+def _by_attributes(members: list[ExperimentRuns]) -> Iterator[tuple[str, list[ExperimentRuns]]]:
+    """Yield the networks that have the same attributes, after a title: those that not all have.
+
+    Attributes that vary come first. A network that no other is like has no title.
+    """
+    kinds = group_by(members, lambda member: frozenset(member.settings))
+    shared = set.intersection(*({*kind[0].settings} for kind in kinds))
+    for kind in kinds:
+        own = {name: {typed(member.settings[name]) for member in kind} for name in kind[0].settings}
+        names = sorted(
+            own.keys() - shared, key=lambda name: (len(own[name]) == 1, [*own].index(name))
+        )
+        short = first_few([name.removeprefix(NETWORK) for name in names], _NAMES_SHOWN)
+        yield (f"networks with {short}" if names and len(kind) > 1 else ""), kind
 
 
 def _folder_of(experiment: ExperimentRuns) -> str:

@@ -39,8 +39,8 @@ def show_best(contents: "Contents") -> None:
 def say_unseeded(runs: "Iterable[StoredRun]") -> None:
     """Say that the runs of plain mltrainer are repeats without seeds, if there are any."""
     if number := sum(run.seed is None for run in runs):
-        says = f"{counted(number, 'run')} of plain mltrainer, which logs no seed"
-        say(f"{says}: runs of the same settings are repeats, and are not paired")
+        whose = f"{counted(number, 'run')} of plain mltrainer, which logs no seed"
+        say(f"{whose}: runs of the same settings are repeats, and comparisons are not paired")
 
 
 def describe_run(run: Run) -> str:

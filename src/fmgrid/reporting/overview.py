@@ -247,8 +247,9 @@ def _noise(evidence: Evidence) -> str:
     metric, spread, seeds = evidence.metric, evidence.spread, evidence.study.seeds
     if spread is None:
         return (
-            "**One run each**: another seed gives other figures, so nothing is known to be more "
-            f"than chance. {'Repeat with `--seeds 0,1,2` or more' if seeds else 'Repeat them'}."
+            f"**One run each**: another {'seed' if seeds else 'run'} gives other figures, so "
+            "nothing is known to be more than chance. "
+            f"{'Repeat with `--seeds 0,1,2` or more' if seeds else 'Repeat them'}."
         )
     least, most = show_size(spread.least, metric, ""), show_size(spread.most, metric)
     configurations = (

@@ -65,22 +65,29 @@ def tell_apart(runs: Mapping[str, LoggedRun]) -> Mapping[str, Settings]:
 def _propose_names(groups: Sequence[Sequence[str]], settings: Mapping[str, Settings]) -> list[str]:
     """Return a name for the runs of each group; that of a parent folder if this holds whole ones.
 
-    Names may occur twice, and may be empty.
+    The settings that tell it from networks with the same attributes are its name, if no other has
+    it, and else those that tell it from all. Names may occur twice, and may be empty.
     """
     parents = [{PurePosixPath(folder).parent for folder in folders} for folders in groups]
     has_own_parent = all(len(of_group) == 1 for of_group in parents)
     places = [min(of_group) if has_own_parent else PurePosixPath() for of_group in parents]
-    names = []
+    names: list[tuple[str, str]] = []
     for place, folders in zip(places, groups, strict=True):
+        own = settings[folders[0]]
         beside = [
             settings[other[0]] for at, other in zip(places, groups, strict=True) if at == place
         ]
-        parts = list(_describe(settings[folders[0]], beside))
-        if len({*places}) > 1 or not parts:
-            parts = [*filter(None, place.parts), *parts]
-        name = "_".join(parts) or "mltrainer"
-        names.append(name[:_LONGEST_NAME].rstrip("_."))
-    return names
+        alike = [other for other in beside if other.keys() == own.keys()]
+        start = [*place.parts] if len({*places}) > 1 else []
+        short, long = (
+            "_".join([*start, *described])
+            for described in (_describe(own, alike), _describe(own, beside))
+        )
+        long = long or "_".join(place.parts) or "mltrainer"
+        names.append((short if len(alike) > 1 else long, long))
+    counts = Counter(short for short, _ in names)
+    chosen = (short if counts[short] == 1 else long for short, long in names)
+    return [name[:_LONGEST_NAME].rstrip("_.") for name in chosen]
 
 
 def _describe(settings: Settings, beside: Sequence[Settings]) -> Iterator[str]:
