@@ -267,6 +267,10 @@ def test_attributes_are_columns_and_conditions_by_path_and_by_word(call: Call) -
     )
     _, out, _ = call("list", "--columns", "filters", "--sort", "network.dropout")
     assert out.splitlines()[0].split() == ["experiment", "network.filters"]
+    assert list_names(call, "--where", "filters > 4 and network.dropout <= 0.1") == [
+        "filters_8_dropout_0.1"
+    ]
+    assert len(list_names(call, "--where", "dropout < filters")) == 4
     _, _, err = call("list", "--where", "filters = 5")
     assert "no experiment has network.filters = 5; there are 4, 8" in err
     _, _, err = call("list", "--columns", "network.filter")

@@ -1,5 +1,6 @@
 """Which images are trained on and scored, and how they are standardized."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command import Call, bits, fmgrid, write
 from fmgrid.components.datasets import objection_to_workload, workload_of
 from fmgrid.data import cache as data
 from fmgrid.data.batches import Images, draw_rows, load_images, load_split, shuffled_batches
@@ -121,6 +123,36 @@ def test_a_third_set_is_in_the_plan_of_those_who_have_one(monkeypatch: pytest.Mo
     assert workload_of(experiment)[:2] == (1500, 123)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            '"valid"',
+            "needs a third set, which digits lacks; write a share of the training images",
+        ),
+        ("0.0001", "holds out none of the 1500 images; write a larger share"),
+        ("0.9999", "leaves none of the 1500 images"),
+        ("1500", "leaves none of the 1500 images"),
+        ("0.99", "batch_size = 64 exceeds the 15 training images"),
+        ("1.0", "1.0 is not a number or share of held-out images"),
+        ("true", "true is not a number or share of held-out images"),
+        ("nan", "nan is not a number or share of held-out images"),
+    ],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_images_that_a_data_set_lacks_are_refused_with_the_line(
+    value: str, message: str, call: Call
+) -> None:
+    grid = write(f'[base]\ndataset = "digits"\nvalidation = {value}\n')
+    code, out, told = call("plan", grid)
+    assert (code, out) == (2, "")
+    line = 1 if message.startswith("batch_size") else 3
+    setting = "base.validation: " if line == 3 else ""
+    assert told.startswith(f"grid.toml:{line}: {setting}")
+    assert message in told
+    assert told.endswith("\n1 mistake; nothing was done\n")
+
+
 # How they are scaled
 
 
@@ -197,7 +229,7 @@ def test_tokens_are_not_standardized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DATASETS, "digits", entry)  # type: ignore[arg-type]
     experiment = Experiment(name="mlp", dataset="digits", standardize=True)
     assert objection_to_workload(experiment) == (
-        "digits holds tokens, which have no mean; write standardize = false"
+        "standardize = true needs numbers, and digits holds tokens; write standardize = false"
     )
 
 
@@ -218,3 +250,30 @@ def test_digits_are_learned_with_a_share_held_out_and_standardized(digits: data.
     assert [record.valid_loss for record in scaled.history] == [
         record.valid_loss for record in again.history
     ]
+
+
+STANDARDIZED = """
+name = "{validation}_{epochs}"
+[base]
+dataset = "digits"
+standardize = true
+train_steps = 10
+hidden_units = [8]
+[grid]
+validation = ["test", 0.2, 300]
+epochs = [1, 2]
+"""
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_workers_and_a_process_that_goes_on_with_their_work_give_the_same_bits(
+    call: Call, tmp_path: Path
+) -> None:
+    grid, logdir = write(STANDARDIZED), tmp_path / "workers"
+    assert fmgrid("run", grid, "-j", "2", "--logdir", logdir).returncode == 0
+    expected = bits(logdir)
+    assert len(expected) == 6
+    for name in ("test_2", "0.2_1", "300_2"):
+        shutil.rmtree(logdir / name)
+    assert call("run", grid, "-j", "0", "--logdir", logdir)[0] == 0
+    assert bits(logdir) == expected

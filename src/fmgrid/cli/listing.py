@@ -20,7 +20,8 @@ from fmgrid.cli.showing import find_unfinished, say_unseeded
 from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
-from fmgrid.hypotheses.language import ExpectationError, parse_selection
+from fmgrid.hypotheses.conditions import parse_selection
+from fmgrid.hypotheses.language import ExpectationError
 from fmgrid.metrics import ALIASES, METRICS, Metric, find_metric, is_ranked, metric_of
 from fmgrid.reporting.phrases import show_value
 from fmgrid.results.summary import (

@@ -269,3 +269,9 @@ def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iter
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
         lock.release()
+
+
+def find_in_cache(dataset: str) -> tuple[Path, bool]:
+    """Return the folder of a data set in the cache, and whether it has all files, unverified."""
+    folder = _cache_folder() / dataset
+    return folder, all(os.path.isfile(folder / name) for name in (*ARRAYS, CHECKSUMS))  # noqa: PTH113 - Path.is_file raises where it may not look

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from fmgrid.words import printable
-
 JOINTS = 'names are joined by ",", conditions by "and"; a selection has one or the other'
 BEFORE_OF = 'write "best of", "mean of" or "each of", or a name alone'
 SAME = "write no difference greater than 0.01 among a, b"
@@ -46,15 +44,21 @@ HINTS_OF = _by_word(
     }
 )
 # The same where nothing but a selection is read.
-CONDITIONS = "write SETTING = VALUE or SETTING in [VALUE, VALUE], joined by and"
-SELECTION_HINTS = dict.fromkeys(HINTS, CONDITIONS) | {word: HINTS[word] for word in "\"',"}
+CONDITIONS = "write SETTING = VALUE, SETTING in [VALUE, VALUE] or SETTING < VALUE, joined by and"
+SELECTION_HINTS = (
+    dict.fromkeys(HINTS, CONDITIONS)
+    | {word: HINTS[word] for word in "\"',"}
+    | _by_word(
+        {
+            "==": 'write "="',
+            "≥ => >>": 'write ">="',
+            "≤ =< <<": 'write "<="',
+            "<> ≠ =! ~=": 'write "!="',
+        }
+    )
+)
 # What is no setting, but might stand in a condition.
 NO_SETTINGS = {
     "seed": "a claim is about all seeds of an experiment",
     "name": "write the name alone, as in epochs_5",
 }
-
-
-def shortened(text: str) -> str:
-    """Return a part of an expectation so that it fits into a message."""
-    return printable(text, 80)
