@@ -91,6 +91,8 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     """
     holder = vars(settings) if isinstance(settings, Experiment) else settings
     first, *rest = keys
+    if rest and (path := ".".join((first.removesuffix("_args"), *rest))) in holder:
+        return holder[path]  # "network.dropout" of plain mltrainer
     if first not in holder and is_width(first):
         units, layer = holder.get("hidden_units"), layer_of(first)
         if first == "depth" or units is None:
