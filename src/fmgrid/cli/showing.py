@@ -235,5 +235,6 @@ def flat_settings(experiment: Experiment) -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= {f"{name}.{key}": str(argument) for key, argument in value.items()}
         elif value is not None:
-            flat[name] = show(value) if isinstance(value, tuple) else str(value)
+            is_long = isinstance(value, tuple) or name == "content"
+            flat[name] = show(value) if is_long else str(value)
     return {**flat, "seed": str(experiment.seed)}

@@ -67,8 +67,9 @@ def _as_whole(value: Any) -> Any:
 
 
 def needs_own_process(experiment: Experiment) -> bool:
-    """Return whether any component of an experiment is somebody else's code."""
-    return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
+    """Return whether any component of an experiment's training is somebody else's code."""
+    kinds = (kind for kind in KINDS.values() if kind is not DATASET)
+    return any(is_plugged_in(kind.of(experiment).name) for kind in kinds)
 
 
 def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Experiment]]:

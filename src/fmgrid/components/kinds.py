@@ -22,6 +22,7 @@ from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
 _LONGEST_REASON = 300  # characters
+FUNCTION = "collections.abc:Callable"
 _INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
 
 
@@ -63,21 +64,25 @@ class Kind:
     read: Callable[[str], Signature]  # of a built-in one
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
-    base: str = ""  # the class of all that is plugged in; nothing can be where there is none
+    # The class of all that is plugged in, or FUNCTION; nothing can be where there is none.
+    base: str = ""
+    # The signature of a name that is neither built in nor plugged in, such as that of a file
+    read_other: Callable[[str], Signature | None] = lambda _: None
+    own: str = ""  # what to write for one that is not built in
     # Builds one in a worker before the first training, and raises what the component raises.
     check: Callable[[Component], None] | None = None
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
-        has_plugins = bool(self.base) and is_plugged_in(name)
+        has_plugins = bool(self.base) and is_plugged_in(name) and self.read_other(name) is None
         return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
 
-    def load(self, name: str) -> type:
-        """Return the class that a name means, one that is derived from the base.
+    def load(self, name: str) -> Any:
+        """Return the class that a name means, one that is derived from the base, or the function.
 
         It imports the class's module, which may do anything to the process. Modules of the current
         folder are found too, after all installed ones. Raises `ComponentError` where there is no
-        such class.
+        such class or function.
         """
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
         module_name, _, class_name = full_name.rpartition(":")
@@ -87,9 +92,13 @@ class Kind:
             return component
         known = [name for name, value in vars(module).items() if _is_derived(value, self.base)]
         raise ComponentError(
-            f'module {module_name} has no {self.noun} class "{printable(class_name, 80)}"'
+            f'module {module_name} has no {self._member} "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
         )
+
+    @property
+    def _member(self) -> str:
+        return "function" if self.base == FUNCTION else f"{self.noun} class"
 
     def signature(self, name: str) -> Signature:
         """Return a component's signature; built-in ones are read without importing torch.
@@ -112,12 +121,14 @@ class Kind:
 @cache  # of objections too: thousands of points may share a module that is slow to fail
 def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
+    if other := kind.read_other(name):
+        return other
     if not kind.is_built_in(name):
         signature = _ask_for_signature(kind, name)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
-        hint = or_near_match(plain, kind.built_in(), "it has")
+        hint = or_near_match(plain, kind.built_in(), f"{kind.own}it has")
         return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
     objection = None if isinstance(signature, str) else kind.objection(signature)
     return f"{name} {objection}" if objection else signature
@@ -138,6 +149,8 @@ def _ask_for_signature(kind: Kind, name: str) -> Signature | str:
 
 
 def _is_derived(value: Any, base: str) -> TypeGuard[type]:
+    if base == FUNCTION:
+        return callable(value)
     # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
     module_name, _, name = base.partition(":")
     module = sys.modules.get(module_name)

@@ -1,20 +1,22 @@
 """The cache of decoded data sets: made once, verified at every start, made again when damaged.
 
-The arrays are whole if they hold the numbers of the published files; the catalogue has the SHA-256
-of these files. Every training runs within `unchanged`, so that it uses verified arrays only.
+The arrays are whole if they hold the numbers of the published files, of which the catalogue has the
+SHA-256; a user's own are whole if they match their manifest. Every training runs within
+`unchanged`, so that it uses verified arrays only.
 """
 
-import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from fmgrid.data.batches import load_split, map_array
-from fmgrid.data.catalogue import DATASETS, FILES, Arrays, DatasetInfo, is_published, read_arrays
+from fmgrid.data.batches import SPLITS, load_split, map_array
+from fmgrid.data.catalogue import DATASETS, FILES, Arrays, is_published, read_arrays
+from fmgrid.data.manifests import MANIFEST, ManifestError, read_manifest
 from fmgrid.errors import DataError, is_lack_of_memory
 from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
 from fmgrid.system.locks import Lock
@@ -22,8 +24,12 @@ from fmgrid.system.locks import Lock
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
 
-# Of each array, None where one is missing: its size, and the times when its content and when its
-# owner, links and the like were changed. Some network file systems make up their inodes.
+_NAMES = (
+    MANIFEST,
+    *(f"{split}_{kind}.npy" for split in (*SPLITS, "valid") for kind in ("inputs", "labels")),
+)
+# Of each file in a folder, None where one is missing: its size, and the times when its content and
+# when its owner, links and the like were changed. Some network file systems make up their inodes.
 Facts: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -35,6 +41,7 @@ class Prepared:
     folder: Path  # with the decoded arrays; absolute
     source: str  # where the files came from, for people
     facts: Facts  # of the arrays when they were verified
+    content: str | None = None  # of a user's own data
 
 
 def prepare(
@@ -50,14 +57,13 @@ def prepare(
     a time makes a damaged cache again; the next call mends the traces of a kill. *inform* gets
     progress, and *warn* the damage; without *warn*, *inform* gets both. Raises `DataError`.
     """
-    info = DATASETS[dataset]
     arrays, choice = _read_chosen(dataset, data_dir)
-    cache = _cache_folder()
+    cache = cache_folder()
     folder = cache / dataset
     source = choice or f"the cache, {folder}"
     try:
-        with _workspace(cache, dataset, inform) as workspace:
-            facts, damage = _examine(folder, info)
+        with workspace_in(cache, dataset, dataset, inform) as workspace:
+            facts, damage = examine(folder, dataset)
             if damage:
                 if folder.exists():
                     (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
@@ -66,15 +72,11 @@ def prepare(
                 facts = _make_again(folder, arrays, workspace)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
-        facts, damage = _examine(folder, info)
+        facts, damage = examine(folder, dataset)
         if damage:
             is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
             contents = f" and holds {'; '.join(damage)}" if is_folder else ""
-            reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
-            raise DataError(
-                f"{cache}: cannot serve as the cache: "
-                f"it cannot be written ({reason}){contents}; {_REMEDY}"
-            ) from error
+            raise cannot_serve(cache, error, contents) from error
     return Prepared(dataset, folder, source, facts)
 
 
@@ -86,7 +88,7 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
-        _verify_anew(prepared.dataset, prepared.folder, facts)
+        _verify_anew(prepared.dataset, prepared.content, prepared.folder, facts)
     yield
     if _look(prepared.folder) != facts:
         raise DataError(
@@ -95,11 +97,11 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
         )
 
 
-@functools.cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
-def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
+@cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
+def _verify_anew(dataset: str, content: str | None, folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    new_facts, damage = _examine(folder, DATASETS[dataset])
+    new_facts, damage = examine(folder, dataset, content)
     if new_facts != facts:
         damage.append("changed while it was verified")
     if damage:
@@ -109,32 +111,48 @@ def _verify_anew(dataset: str, folder: Path, facts: Facts) -> None:
         )
 
 
-def _examine(folder: Path, info: DatasetInfo) -> tuple[Facts, list[str]]:
-    """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole."""
+def examine(folder: Path, dataset: str, content: str | None = None) -> tuple[Facts, list[str]]:
+    """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole.
+
+    A user's own data have a *content*.
+    """
     facts = _look(folder)  # first, so that a later change shows
-    checksums = zip(FILES.values(), info.sha256, strict=True)
-    problems = (
-        (name, _objection_to(folder / name, info.shape, sha256)) for name, sha256 in checksums
-    )
+    checks: dict[str, Callable[[Any], bool]] = {}
+    if content is None:
+        info = DATASETS[dataset]
+        for name, sha256 in zip(FILES.values(), info.sha256, strict=True):
+            checks[name] = partial(is_published, shape=info.shape, sha256=sha256)
+    else:
+        try:
+            manifest = read_manifest(folder, content)
+        except (OSError, ManifestError) as error:
+            return facts, [f"{MANIFEST}: {_reason(error)}"]
+        for name in manifest.arrays:
+            checks[name] = partial(manifest.has, name)
+    problems = ((name, _objection_to(folder / name, check)) for name, check in checks.items())
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
-def _objection_to(path: Path, shape: tuple[int, ...], sha256: str) -> str:
+def _objection_to(path: Path, is_whole: Callable[[Any], bool]) -> str:
     try:
-        return "" if is_published(map_array(path), shape, sha256) else "damaged"
-    except FileNotFoundError:
-        return "missing"
+        return "" if is_whole(map_array(path)) else "damaged"
     except Exception as error:  # numpy raises anything about a damaged header
         if is_lack_of_memory(error):
             raise
-        if isinstance(error, OSError):
-            return f"unreadable ({error.strerror or error})"
-        return "damaged"
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if isinstance(error, OSError):
+        return f"unreadable ({error.strerror or error})"
+    return "damaged"
 
 
 def _look(folder: Path) -> Facts:
     facts: list[tuple[int, int, int] | None] = []
-    for name in FILES.values():
+    for name in _NAMES:
         try:
             status = (folder / name).stat()
             facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -197,7 +215,15 @@ def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tupl
     )
 
 
-def _cache_folder() -> Path:
+def cannot_serve(cache: Path, error: OSError, contents: str = "") -> DataError:
+    """Return the error of a cache that cannot be written, and may hold damaged *contents*."""
+    reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
+    return DataError(
+        f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; {_REMEDY}"
+    )
+
+
+def cache_folder() -> Path:
     """Return the cache's absolute path: workers may run in another folder."""
     import platformdirs
 
@@ -219,13 +245,16 @@ def _expand(origin: str, text: str, remedy: str) -> Path:
 
 
 @contextmanager
-def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iterator[Path]:
+def workspace_in(
+    cache: Path, key: str, dataset: str, inform: Callable[[str], None]
+) -> Iterator[Path]:
     """Give an empty folder in the cache, and with it the sole right to change the data set.
 
-    A killed process leaves its workspace behind; the next one clears it away.
+    *key* begins the names of the folder and of the lock. A killed process leaves its workspace
+    behind; the next one clears it away.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    lock = Lock(cache / f"{dataset}.lock")
+    lock = Lock(cache / f"{key}.lock")
     if not lock.acquire():
         owner = f"; {lock.owner}" if lock.owner else ""
         inform(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
@@ -236,7 +265,7 @@ def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iter
                     f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
                     "or set FMGRID_CACHE to another folder"
                 )
-    workspace = cache / f"{dataset}.unfinished"
+    workspace = cache / f"{key}.unfinished"
     try:
         if workspace.exists():
             shutil.rmtree(workspace)

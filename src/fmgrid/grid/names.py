@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, SETTINGS, meant_by, or_meant, show_toml, value_at
+from fmgrid.settings import RIVALS, SETTINGS, meant_by, or_meant, show, show_toml, value_at
 from fmgrid.words import printable
 
 MAX_LENGTH = 100
@@ -20,6 +20,7 @@ _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
 # A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
 _SAFE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._+=-]*[A-Za-z0-9_+=-])?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 _TAKEN = {"readme.md", "experiment_summary.csv"}  # files that share the log folder with the runs
 
@@ -81,8 +82,8 @@ def make_name(template: str, experiment: Experiment) -> str:
                 f"{show_toml(template)} asks for {field}, and the experiment has {written}; "
                 f"set it, or write {{{instead}}}"
             )
-        if keys == ["optimizer"]:
-            value = value.rpartition(":")[2]
+        if keys[0] in ("dataset", "optimizer") and isinstance(value, str):
+            value = _UNSAFE.sub("_", show(value)).strip("_.")
         try:
             name += format(_to_text(value), spec or "")
         except (TypeError, ValueError, OverflowError) as error:
