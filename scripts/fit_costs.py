@@ -20,7 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("logdir", type=Path)
     runs = [read_results(path) for path in find_folders(parser.parse_args().logdir).results]
-    trained = [run for run in runs if run.status == "complete" and run.trained_as is None]
+    complete = [run for run in runs if run.status == "complete" and run.trained_as is None]
+    trained = [run for run in complete if count_work(run.experiment) is not None]
     seconds = np.array([run.seconds for run in trained])
     counts = np.array([count_work(run.experiment) for run in trained], dtype=float)
     # Relative errors are minimized: a short run should be estimated as well as a long one.

@@ -402,7 +402,7 @@ def test_test_images_answer_only_where_they_are_not_validated_on() -> None:
         check_measured("test_accuracy", EXPERIMENTS)
     assert str(caught.value) == (
         "epochs_3 will have no test_accuracy, since it is validated on the test images; "
-        "write accuracy, or hold images out as in validation = 10000"
+        "write accuracy, or hold images out as in validation = 0.1"
     )
 
 

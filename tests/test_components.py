@@ -18,7 +18,6 @@ from fmgrid.components import (
     find_distinct,
     kinds,
     needs_own_process,
-    optimizer_signature,
     setting_as_taken,
 )
 from fmgrid.components.kinds import ComponentError
@@ -28,6 +27,7 @@ from fmgrid.experiment import Experiment
 
 Write = Callable[[str, str], None]
 
+optimizer_signature = OPTIMIZER.signature
 TORCH_OPTIMIZERS = [
     name
     for name, value in vars(optim).items()
@@ -53,7 +53,7 @@ def objection(name: str, rate: float = 1e-3, args: dict[str, object] | None = No
     experiment = Experiment(
         name="any", optimizer=name, learning_rate=rate, optimizer_args=args or {}
     )
-    return check_component("optimizer", experiment)
+    return check_component("optimizer", experiment, Path())
 
 
 def objection_to_value(name: str, argument: str, value: object) -> str | None:
@@ -113,7 +113,8 @@ def test_an_optimizer_that_calls_the_loss_itself_is_refused(name: str) -> None:
 def test_looking_up_torchs_optimizers_imports_no_torch() -> None:
     script = """
 import sys
-from fmgrid.components import optimizer_signature
+from fmgrid.components import KINDS
+optimizer_signature = KINDS["optimizer"].signature
 from fmgrid.components.kinds import ComponentError
 optimizer_signature("Adam")
 try:
@@ -455,7 +456,7 @@ def test_what_another_packages_argument_takes_is_its_own_business_but_for_true_a
     assert objection_to_value(name, "flag", "False") == "is not true or false; write false"
     assert objection_to_value(name, "flag", "auto") is None
     assert objection_to_value(name, "warm", "auto") is None
-    assert setting_as_taken(name, ["optimizer_args", "warm"], 1) == 1
+    assert setting_as_taken(("", "", name), ["optimizer_args", "warm"], 1) == 1
 
 
 @pytest.mark.parametrize(
@@ -472,7 +473,9 @@ def test_what_another_packages_argument_takes_is_its_own_business_but_for_true_a
 def test_a_whole_number_is_taken_for_a_float_where_torch_takes_a_float(
     name: str, argument: str, written: object, taken: object
 ) -> None:
-    assert repr(setting_as_taken(name, ["optimizer_args", argument], written)) == repr(taken)
+    assert repr(setting_as_taken(("", "", name), ["optimizer_args", argument], written)) == repr(
+        taken
+    )
 
 
 # All kinds
@@ -503,7 +506,7 @@ def test_whatever_is_plugged_in_needs_a_process_of_its_own() -> None:
 def test_a_data_set_may_be_anyones_function_and_needs_no_process_of_its_own_in_training() -> None:
     assert not needs_own_process(Experiment(name="any", dataset="package.module:function"))
     assert KINDS["dataset"].signature("statistics:linear_regression").takes("x")
-    with pytest.raises(ComponentError, match=r"no function .mena.; did you mean mean\?"):
+    with pytest.raises(ComponentError, match=r"no data set function .mena.; did you mean mean\?"):
         KINDS["dataset"].signature("statistics:mena")
 
 

@@ -66,10 +66,11 @@ def test_settings_metrics_and_components_are_added_as_the_guide_says() -> None:
 
     assert call("summarize", "modellogs", "--history", "epochs.csv").returncode == 0
     runs = pd.read_csv("experiment_summary.csv", index_col="name")
-    assert list(runs.label_smoothing) == [0.0, 0.0, 0.1]
+    assert sorted(runs.label_smoothing) == [0.0, 0.0, 0.0, 0.1]
     assert runs.train_loss["label_smoothing_0.1"] > runs.train_loss["label_smoothing_0.0"]
     assert (runs.best_seconds <= runs.seconds).all()
-    assert (runs.dataset == "digits").all()
+    assert runs.dataset.value_counts().to_dict() == {"digits": 3, "tumors": 1}
+    assert runs.weights["tumors"] == 30 * 256 + 256 + 256 * 256 + 256 + 256 * 2 + 2
     cnn = runs.loc["cnn"]
     assert (cnn.network, cnn.weights, cnn["network.channels"]) == ("CNN", 2610, 4)
     assert (cnn.scheduler, cnn.scheduler_args) == ("ExponentialLR", '{"gamma": 0.5}')
@@ -112,6 +113,7 @@ def test_a_whole_number_stands_for_a_float_of_a_setting_that_the_guide_adds() ->
     assert [line.split()[0] for line in answer.stdout.splitlines()[1:]] == [
         "label_smoothing_0.1",
         "cnn",
+        "tumors",
     ]
 
 

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmgrid.data import cache as data
-from fmgrid.data import catalogue
+from fmgrid.data import sources
 from fmgrid.data.batches import (
     SPLITS,
     Images,
@@ -92,7 +92,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No package, no server that answers, and no program but those in the folder returned."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", tmp_path / "no-package")
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "no-package")
     monkeypatch.setenv("PATH", str(programs))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -292,8 +292,9 @@ def test_the_option_comes_before_the_environment_variable(
 def test_a_wrong_choice_is_an_error_although_the_cache_is_good(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data.prepare("fashion-mnist", tmp_path)
-    checksums = DATASETS["fashion-mnist"].sha256
-    for name, sha256 in zip(PUBLISHED, checksums, strict=True):
+    checksums = DATASETS["fashion-mnist"].files.sha256
+    assert tuple(checksums) == PUBLISHED
+    for name, sha256 in checksums.items():
         assert name in str(caught.value)
         assert sha256 in str(caught.value)
 
@@ -373,7 +374,7 @@ def test_train_and_test_images_in_each_others_place_are_refused(
 def test_debians_package_is_used_where_it_is_installed(
     published: Path, real_data: data.Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", published)
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", published)
     prepared = data.prepare("fashion-mnist")
     assert "Debian" in prepared.source
     assert bits(prepared.folder) == bits(real_data.folder)
@@ -432,7 +433,7 @@ def test_torchvisions_download_is_decoded_in_silence_and_leaves_nothing_behind(
     assert capfd.readouterr() == ("", "")
     cache = prepared.folder.parent
     assert {path.name for path in cache.iterdir()} == {"fashion-mnist", "fashion-mnist.lock"}
-    assert {path.name for path in prepared.folder.iterdir()} == set(ARRAYS)
+    assert {path.name for path in prepared.folder.iterdir()} == {*ARRAYS, data.MANIFEST}
     assert list(elsewhere.iterdir()) == []
 
 
@@ -441,7 +442,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = f"import pathlib; pathlib.Path('{PUBLISHED[0]}.gz').write_bytes({HTML})"
-    monkeypatch.setattr(catalogue, "_TORCHVISION", page)
+    monkeypatch.setattr(sources, "_TORCHVISION", page)
     with pytest.raises(DataError, match=r"torchvision's download: .*Not a gzipped file"):
         data.prepare("fashion-mnist")
     assert not (cache / "fashion-mnist").exists()
@@ -450,7 +451,7 @@ def test_what_torchvision_delivers_is_not_trusted_either(
 def test_a_server_that_says_nothing_is_given_up(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sources, "_SILENCE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         # A stand-in for torchvision, which takes seconds to import.
         (offline / "torchvision").mkdir()
@@ -469,7 +470,7 @@ def test_a_server_that_says_nothing_is_given_up(
 @pytest.fixture
 def no_torchvision(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Spare a test the seconds that importing torchvision takes."""
-    monkeypatch.setattr(catalogue, "_TORCHVISION", "raise SystemExit('no torchvision today')")
+    monkeypatch.setattr(sources, "_TORCHVISION", "raise SystemExit('no torchvision today')")
     return offline
 
 
@@ -498,7 +499,7 @@ def test_apt_get_downloads_the_package_where_nothing_else_works(
 def test_a_download_that_takes_for_ever_is_stopped(
     no_torchvision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "_DOWNLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(sources, "_DOWNLOAD_SECONDS", 0.5)
     script(no_torchvision / "apt-get", "sleep 100 & wait")
     script(no_torchvision / "dpkg-deb", "exit 0")
     with pytest.raises(DataError, match=r"apt-get download .*: not done after"):
@@ -525,7 +526,7 @@ def test_where_nothing_works_one_error_lists_every_attempt_and_every_remedy(
     lines = str(caught.value).splitlines()
     assert lines == [
         f"fashion-mnist: not in the cache, {cache}/fashion-mnist, and no source has it:",
-        f"  Debian's package dataset-fashion-mnist: not installed: no {catalogue.DEBIAN_FOLDER}",
+        f"  Debian's package dataset-fashion-mnist: not installed: no {sources.DEBIAN_FOLDER}",
         lines[2],
         "  apt-get download dataset-fashion-mnist: this system has no apt-get or no dpkg-deb",
         "What helps:",
@@ -551,7 +552,7 @@ def test_a_damaged_package_is_listed_and_the_next_source_asked(
     damaged_copy: Callable[[str, bytes | None], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = damaged_copy("train-labels-idx1-ubyte.gz", HTML)
-    monkeypatch.setattr(catalogue, "DEBIAN_FOLDER", folder)
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", folder)
     with pytest.raises(DataError, match=r"Debian's package .*: train-labels.*\n.*no torchvision"):
         data.prepare("fashion-mnist")
 
@@ -638,7 +639,7 @@ def test_a_damaged_cache_that_cannot_be_rebuilt_is_an_error(
 ) -> None:
     folder = cache / "fashion-mnist"
     folder.mkdir(parents=True)
-    for name in ARRAYS[:3]:
+    for name in (*ARRAYS[:3], data.MANIFEST):
         (folder / name).symlink_to(real_data.folder / name)
     (folder / ARRAYS[3]).write_bytes((real_data.folder / ARRAYS[3]).read_bytes())
     assert data.prepare("fashion-mnist").folder == folder

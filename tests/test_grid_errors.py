@@ -289,7 +289,11 @@ def test_what_is_no_file_is_refused_without_reading_it(
             "1: seed: no such key; write seeds = [0, 1, 2] at the top of the file",
             id="seed",
         ),
-        pytest.param("depth = 1", "1: depth: follows from hidden_units; write those", id="depth"),
+        pytest.param(
+            "depth = 1",
+            "1: depth: stands outside of a table; write depth below [base]",
+            id="depth",
+        ),
         pytest.param(
             "gird = 1",
             "1: gird: no such key; did you mean grid?",
@@ -514,7 +518,7 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
             "seed: no such setting; write seeds = [0, 1, 2] at the top of the file",
             id="seed in the base",
         ),
-        pytest.param("depth = 1", "depth: follows from hidden_units; write those", id="depth"),
+        pytest.param("depth = -1", "depth: -1 is not a whole number from 0", id="depth"),
         pytest.param(
             "'épochs' = 1", 'base."épochs": no such setting; did you mean epochs?', id="an accent"
         ),
@@ -824,7 +828,9 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
             "seeds=[1]", "is no setting; write --seeds 0,1,2 or --timeout 60s", id="seeds"
         ),
         pytest.param("name={epoch}", "{epoch} is no setting; did you mean epochs?", id="a name"),
-        pytest.param("depth=3", "follows from hidden_units; write those", id="depth"),
+        pytest.param(
+            "units0=3", "no such setting; did you mean units?", id="layers are counted from 1"
+        ),
         pytest.param(
             "optimizer=Adm",
             'torch.optim has no optimizer "Adm"; did you mean Adam?',

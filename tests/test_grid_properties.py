@@ -26,7 +26,7 @@ AXES: dict[str, st.SearchStrategy[Any]] = {
     "train_steps": st.one_of(st.integers(1, 1_000), st.just("full")),
     "train_images": st.integers(1_000, 9_999),
     "hidden_units": st.lists(st.integers(1, 512), max_size=4),
-    "validation": st.one_of(st.integers(1, 1_000), st.just("test")),
+    "validation": st.one_of(st.integers(1, 1_000), st.sampled_from(["test", 0.1, 0.25])),
     "optimizer": st.sampled_from(["SGD", "Adam", "RMSprop"]),
     "optimizer_args.weight_decay": st.floats(0, 1).map(short),
 }

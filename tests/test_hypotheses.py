@@ -273,7 +273,7 @@ def test_a_character_that_cannot_be_seen_is_named(code: str, write: Write) -> No
         pytest.param(
             "expect = 'epochs_5 > epochs_3'\nmetric = 'test_accuracy'",
             "8: hypothesis.metric: epochs_5 will have no test_accuracy, since it is validated on "
-            "the test images; write accuracy, or hold images out as in validation = 10000",
+            "the test images; write accuracy, or hold images out as in validation = 0.1",
             id="a metric that will not be there",
         ),
         pytest.param(

@@ -140,6 +140,16 @@ def test_figures_of_different_images_stand_in_tables_of_their_own(call: Call) ->
     assert [one["images"] for one in told[:3]] == [*["the test images"] * 2, "500 images held out"]
 
 
+def test_a_share_and_validation_images_of_the_data_are_told_in_words(call: Call) -> None:
+    save("share", [0.9], validation=0.125)
+    save("own", [0.8], validation="valid", dataset="digits")
+    told = json.loads(call("list", "--json")[1])["experiments"]
+    assert {one["name"]: one["images"] for one in told} == {
+        "share": "12.5% of the training images held out",
+        "own": "the validation images of digits",
+    }
+
+
 def test_test_images_rank_together_whichever_others_were_held_out(call: Call) -> None:
     save("few", [0.5], validation=500)
     save("many", [0.6], validation=1000)

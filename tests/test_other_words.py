@@ -13,9 +13,8 @@ from fmgrid.grid.blocks import Written
 from fmgrid.grid.hypotheses import Experiments, read_hypotheses, resolve
 from fmgrid.hypotheses.language import ExpectationError, parse_expectation
 from fmgrid.metrics import ALIASES
-from fmgrid.settings import _NO_SETTING, SETTINGS, meant_by, objection_to
+from fmgrid.settings import _NO_SETTING, SETTINGS, WIDTHS, meant_by, objection_to
 
-MLP = "every network is an MLP with ReLU, without dropout or batch normalization"
 EXPERIMENTS = [Experiment(name=f"epochs_{epochs}", epochs=epochs) for epochs in (3, 5)]
 
 
@@ -50,6 +49,7 @@ random_state = 1
 device = "cuda"
 scheduler = "StepLR"
 dept = 2
+neurons = 64
 [grid]
 units1 = [64, 128]
 units = [64]
@@ -62,7 +62,7 @@ activation = ["relu", "tanh"]
     assert mistakes(grid, tmp_path) == [
         "g.toml:1: lr: stands outside of a table; write learning_rate below [base]",
         "g.toml:2: momentum: stands outside of a table; write optimizer_args.momentum below [base]",
-        f"g.toml:3: dropout: no such key; {MLP}",
+        "g.toml:3: dropout: stands outside of a table; write network_args.dropout below [base]",
         "g.toml:4: name: {lr} is no setting; did you mean learning_rate?",
         "g.toml:5: seed: no such key; write seeds = [0, 1, 2] at the top of the file",
         "g.toml:7: base.epoch: no such setting; did you mean epochs?",
@@ -76,14 +76,14 @@ activation = ["relu", "tanh"]
             "g.toml:11: base.scheduler: no such setting; "
             "the learning rate stays the same during a training"
         ),
-        "g.toml:12: base.dept: no such setting; there are " + ", ".join(sorted(SETTINGS)),
-        "g.toml:14: grid.units1: follows from hidden_units; write hidden_units.0",
-        "g.toml:15: grid.units: no such setting; did you mean hidden_units?",
-        "g.toml:16: grid.layers: no such setting; did you mean hidden_units?",
-        "g.toml:17: grid.batchsize: no such setting; did you mean batch_size?",
-        "g.toml:18: grid.lr: no such setting; did you mean learning_rate?",
-        f"g.toml:19: grid.dropout: no such setting; {MLP}",
-        f"g.toml:20: grid.activation: no such setting; {MLP}",
+        "g.toml:12: base.dept: no such setting; did you mean depth?",
+        "g.toml:13: base.neurons: no such setting; did you mean units?",
+        "g.toml:16: grid.units: stands beside units1; write one of the two",
+        "g.toml:17: grid.layers: no such setting; did you mean hidden_units?",
+        "g.toml:18: grid.batchsize: no such setting; did you mean batch_size?",
+        "g.toml:19: grid.lr: no such setting; did you mean learning_rate?",
+        "g.toml:20: grid.dropout: no such setting; did you mean network_args.dropout?",
+        "g.toml:21: grid.activation: no such setting; did you mean network_args.activation?",
     ]
 
 
@@ -91,9 +91,9 @@ activation = ["relu", "tanh"]
     ("word", "field"),
     [
         ("momentum", "write {optimizer_args[momentum]}"),
-        ("units2", "write {hidden_units[1]}"),
+        ("unit2", "did you mean units2?"),
         ("batch", "did you mean batch_size?"),
-        ("activation", MLP),
+        ("activation", "write {network_args[activation]}"),
     ],
 )
 def test_a_name_template_is_answered_with_a_field(word: str, field: str, tmp_path: Path) -> None:
@@ -102,8 +102,9 @@ def test_a_name_template_is_answered_with_a_field(word: str, field: str, tmp_pat
 
 
 def test_every_setting_that_is_proposed_is_one() -> None:
-    aliases = [alias for setting in SETTINGS.values() for alias in setting.aliases]
-    for word in (*aliases, "units1", "units12"):
+    entries = (*SETTINGS.values(), *WIDTHS.values())
+    aliases = [alias for setting in entries for alias in setting.aliases]
+    for word in aliases:
         assert objection_to(meant_by(word)) is None
     assert len({*aliases}) == len(aliases)
 
@@ -159,7 +160,10 @@ BEST = 'write "best of", the highest of accuracies and the lowest of losses, or 
         ("optim = Adam > epochs_5", "optim: no such setting; did you mean optimizer?"),
         ("lr = 0.1 > epochs_5", "lr: no such setting; did you mean learning_rate?"),
         ("momentum = 0.9 > epochs_5", "momentum: no such setting; did you mean optimizer_args.mom"),
-        ("dropout = 0.9 > epochs_5", f"dropout: no such setting; {MLP}"),
+        (
+            "dropout = 0.9 > epochs_5",
+            "dropout: no such setting; did you mean network_args.drop",
+        ),
         (
             "accuracy > 0.8",
             (
@@ -199,7 +203,7 @@ def problems_with(
         ("loss", "did you mean valid_loss?"),
         ("val_loss", "did you mean valid_loss?"),
         ("acc", "did you mean accuracy?"),
-        ("test_los", "write valid_loss, or hold images out as in validation = 10000"),
+        ("test_los", "write valid_loss, or hold images out as in validation = 0.1"),
     ],
 )
 def test_a_metric_by_another_name_is_answered(metric: str, answer: str) -> None:

@@ -69,7 +69,8 @@ def save(path: str = "data.npz", **other: Any) -> Path:
 
 def content_of(given: Mapping[str, Any], folder: Path) -> str:
     folder.mkdir()
-    return write_arrays(convert(given), folder)
+    own = convert(given)
+    return write_arrays(own.arrays.items(), own.classes, folder)
 
 
 def draw(path: Path, number: int, mode: str = "RGB", size: tuple[int, int] = (6, 5)) -> None:
@@ -109,10 +110,10 @@ def test_bytes_are_scaled_floats_are_shortened_and_whole_numbers_stay() -> None:
                 torch.cat([values, values]) if torch.is_tensor(values) else np.repeat(values, 2, 0)
             )
         own = convert({**two, "x_test": two["x_train"], "y_test": [1.0, 0.0]})
-        inputs = torch.from_numpy(own.arrays["train_inputs"])
+        inputs = torch.from_numpy(own.arrays["train_inputs.npy"])
         assert inputs.dtype == dtype
         assert torch.equal(inputs[:1], torch.tensor(expected, dtype=dtype))
-        assert own.arrays["test_labels"].tolist() == [1, 0]
+        assert own.arrays["test_labels.npy"].tolist() == [1, 0]
         assert own.classes == ("0", "1")
 
 
@@ -120,7 +121,7 @@ def test_bytes_become_what_torchvision_makes_of_them() -> None:
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     own = convert(made_up(x_train=np.repeat(pixels, 12, 0), x_test=np.repeat(pixels, 6, 0)))
     expected = transforms.ToTensor()(pixels[0, 0])
-    assert torch.equal(torch.from_numpy(own.arrays["train_inputs"][0]), expected)
+    assert torch.equal(torch.from_numpy(own.arrays["train_inputs.npy"][0]), expected)
 
 
 @pytest.mark.parametrize(
@@ -134,21 +135,48 @@ def test_bytes_become_what_torchvision_makes_of_them() -> None:
         ({"x_train": np.zeros(12)}, "x_train has the shape [12]; write [n, features], or images"),
         ({"x_train": np.zeros((0, 3))}, "x_train is empty: its shape is [0, 3]"),
         ({"x_train": np.zeros((11, 3), "f4")}, "x_train has 11 rows, and y_train has 12"),
-        ({"x_test": np.zeros((6, 4), "f4")}, "a row of x_train has the shape [3], and one of x_test [4]"),
+        (
+            {"x_test": np.zeros((6, 4), "f4")},
+            "a row of x_train has the shape [3], and one of x_test [4]",
+        ),
         ({"x_test": np.zeros((6, 3), np.int64)}, "x_train holds float32, and x_test holds int64"),
         ({"x_test": np.zeros((6, 3), np.uint8)}, "x_train holds float32, and x_test holds uint8"),
         ({"x_train": [["a"] * 3] * 12}, "x_train holds <U1; write numbers"),
-        ({"x_train": [[None] * 3] * 12}, "x_train holds Python's objects; write an array of numbers"),
+        (
+            {"x_train": [[None] * 3] * 12},
+            "x_train holds Python's objects; write an array of numbers",
+        ),
         ({"x_train": [[1.0], [1.0, 2.0]]}, "x_train is no array (ValueError: "),
-        ({"x_train": np.full((12, 3), 1e300)}, "x_train holds 36 of nan or inf, the first in row 0"),
-        ({"x_train": np.full((12, 3), 2**63, np.uint64)}, "x_train holds numbers that are too large"),
-        ({"y_train": np.arange(12) % 3 + 0.5}, "y_train holds 0.5 in row 0; labels are whole numbers"),
-        ({"y_train": np.arange(12.0) * np.nan}, "y_train holds nan in row 0; labels are whole numbers"),
+        (
+            {"x_train": np.full((12, 3), 1e300)},
+            "x_train holds 36 of nan or inf, the first in row 0",
+        ),
+        (
+            {"x_train": np.full((12, 3), 2**63, np.uint64)},
+            "x_train holds numbers that are too large",
+        ),
+        (
+            {"y_train": np.arange(12) % 3 + 0.5},
+            "y_train holds 0.5 in row 0; labels are whole numbers",
+        ),
+        (
+            {"y_train": np.arange(12.0) * np.nan},
+            "y_train holds nan in row 0; labels are whole numbers",
+        ),
         ({"y_train": np.arange(12) % 3 - 1}, "y_train holds -1 in row 0; labels are whole numbers"),
-        ({"y_train": np.arange(12) % 3 + 1}, "y_train has no label 0, and 1 is one; number the classes"),
+        (
+            {"y_train": np.arange(12) % 3 + 1},
+            "y_train has no label 0, and 1 is one; number the classes",
+        ),
         ({"y_train": np.arange(12) % 3 * 2}, "y_train has no label 1, and 2 is one"),
-        ({"y_train": np.eye(12)}, "y_train has the shape [12, 12], and labels are whole numbers [n]; of"),
-        ({"y_train": ["cat"] * 12}, "y_train holds text, and labels are whole numbers from 0; write"),
+        (
+            {"y_train": np.eye(12)},
+            "y_train has the shape [12, 12], and labels are whole numbers [n]; of",
+        ),
+        (
+            {"y_train": ["cat"] * 12},
+            "y_train holds text, and labels are whole numbers from 0; write",
+        ),
         ({"y_train": np.zeros(12)}, "y_test holds the label 2, which y_train lacks"),
         ({"y_train": [0] * 12, "y_test": [0] * 6}, "y_train has one label only"),
         ({"classes": ["a", "b"]}, "y_train holds the label 2, and classes has 2 names"),
@@ -156,7 +184,7 @@ def test_bytes_become_what_torchvision_makes_of_them() -> None:
         ({"classes": ["a", "b", "c\n"]}, 'classes holds "c\\u000a"; write a different name'),
         ({"classes": [1, 2, 3]}, 'classes is no list of names; write ["cat", "dog"]'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_is_refused_with_what_to_write(
     other: dict[str, Any], problem: str
 ) -> None:
@@ -269,7 +297,7 @@ def test_pixels_are_those_of_torchvisions_image_folder(
     )
     theirs = sorted((label, pixels.numpy().tobytes()) for pixels, label in dataset)
     own = convert(given)
-    ours = zip(own.arrays["train_labels"], own.arrays["train_inputs"], strict=True)
+    ours = zip(own.arrays["train_labels.npy"], own.arrays["train_inputs.npy"], strict=True)
     assert sorted((label, pixels.tobytes()) for label, pixels in ours) == theirs
     assert own.classes == tuple(dataset.classes)
 
@@ -303,7 +331,11 @@ def test_folders_of_a_folder_are_its_sets(tmp_path: Path) -> None:
     draw_folder(tmp_path / "train", 4)
     draw_folder(tmp_path / "val", 3)
     assert {key: len(value) for key, value in read_folder(tmp_path).items()} == {
-        "classes": 2, "x_train": 8, "y_train": 8, "x_test": 6, "y_test": 6
+        "classes": 2,
+        "x_train": 8,
+        "y_train": 8,
+        "x_test": 6,
+        "y_test": 6,
     }
     draw_folder(tmp_path / "test", 2)
     given = read_folder(tmp_path)
@@ -327,17 +359,37 @@ def test_hidden_folders_and_other_files_are_passed_over_and_deeper_images_are_fo
 @pytest.mark.parametrize(
     ("make", "args", "problem"),
     [
-        (lambda folder: shutil.rmtree(folder / "dogs"), {}, "has one sub-folder; write one for each"),
+        (
+            lambda folder: shutil.rmtree(folder / "dogs"),
+            {},
+            "has one sub-folder; write one for each",
+        ),
         (lambda folder: draw(folder / "test" / "a.png", 1), {}, "has test/ and no train/"),
-        (lambda folder: (folder / "empty").mkdir(), {}, "empty/ without an image; their names end in"),
-        (lambda folder: draw(folder / "cats" / "x.png", 1, size=(9, 9)), {}, "has images of 2 sizes"),
-        (lambda _: None, {"test": 0.01, "size": [0, 3]}, r"dataset_args.size: \[0, 3\] is no number"),
+        (
+            lambda folder: (folder / "empty").mkdir(),
+            {},
+            "empty/ without an image; their names end in",
+        ),
+        (
+            lambda folder: draw(folder / "cats" / "x.png", 1, size=(9, 9)),
+            {},
+            "has images of 2 sizes",
+        ),
+        (
+            lambda _: None,
+            {"test": 0.01, "size": [0, 3]},
+            r"dataset_args.size: \[0, 3\] is no number",
+        ),
         (lambda _: None, {"test": 1.5}, "dataset_args.test: 1.5 is no share; write 0.2"),
         (lambda _: None, {"color": "CMYK"}, 'dataset_args.color: "CMYK" is no color; write "grey"'),
         (lambda _: None, {"test": 0.99}, "leaves none to learn from"),
-        (lambda folder: draw_folder(folder / "train"), {}, "has no sub-folders|has one sub-folder|cats"),
+        (
+            lambda folder: draw_folder(folder / "train"),
+            {},
+            "has no sub-folders|has one sub-folder|cats",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_folder_that_cannot_be_used_is_refused_with_what_to_write(
     make: Callable[[Path], object], args: dict[str, Any], problem: str, tmp_path: Path
 ) -> None:
@@ -357,8 +409,8 @@ def test_a_class_that_only_the_test_set_has_is_refused(tmp_path: Path) -> None:
     draw(tmp_path / "test" / "birds" / "a.png", 1)
     with pytest.raises(OwnDataError, match=r"test/ has birds, which train/ lacks"):
         read_folder(tmp_path)
-    with pytest.raises(OwnDataError, match=r"dataset_args.test: .*of its own; leave it out"):
-        shutil.rmtree(tmp_path / "test" / "birds")
+    shutil.rmtree(tmp_path / "test" / "birds")
+    with pytest.raises(OwnDataError, match=r"dataset_args.test: .*of its own; leave this out"):
         read_folder(tmp_path, test=0.5)
 
 
@@ -388,7 +440,7 @@ def complete_runs(logdir: str = "modellogs") -> dict[str, Experiment]:
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_the_examples_of_the_guide_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_guide_run() -> None:
     examples = re.findall(r"```(?:python|toml)\n# (\w+\.\w+)\n(.*?)```", GUIDE, re.S)
     assert {name for name, _ in examples} >= {"digits.toml", "flowers.toml", "walks.toml"}
     for name, text in examples:
@@ -400,9 +452,12 @@ def test_the_examples_of_the_guide_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 0, done.stderr
     shapes = {name: info_of(experiment).shape for name, experiment in complete_runs().items()}
     assert shapes == {
-        "hidden_units_16": (1, 8, 8), "hidden_units_64": (1, 8, 8),
-        "color_grey": (1, 16, 16), "color_rgb": (3, 16, 16),
-        "steps_10": (10, 1), "steps_20": (20, 1),
+        "hidden_units_16": (1, 8, 8),
+        "hidden_units_64": (1, 8, 8),
+        "color_grey": (1, 16, 16),
+        "color_rgb": (3, 16, 16),
+        "steps_10": (10, 1),
+        "steps_20": (20, 1),
     }
 
 
@@ -459,9 +514,9 @@ def test_data_that_were_renamed_are_trained_on_no_second_time_and_reports_need_n
     for words in (["list"], ["status"], ["summarize"], ["report", "--grid", "grid.toml"]):
         done = fmgrid(*words)
         assert done.returncode == 0, done.stderr
-    listed = fmgrid("list", "--columns", "n,dataset", "--json")
-    (row,) = json.loads(listed.stdout)
-    assert (row["n"], row["dataset"]) == (2, "moved.npz")
+    listed = fmgrid("list", "--json")
+    (row,) = json.loads(listed.stdout)["experiments"]
+    assert (row["n"], row["settings"]["dataset"]) == (2, "moved.npz")
 
 
 def test_runs_on_older_data_of_one_name_have_a_name_of_their_own(own_cache: Path) -> None:
@@ -471,7 +526,7 @@ def test_runs_on_older_data_of_one_name_have_a_name_of_their_own(own_cache: Path
         assert fmgrid("run", "grid.toml").returncode == 0
     older = complete_runs()["a0"].content
     listed = json.loads(fmgrid("list", "--json").stdout)
-    names = {row["name"]: row["dataset"] for row in listed}
+    names = {row["name"]: row["settings"]["dataset"] for row in listed["experiments"]}
     assert names == {"a0": f"data.npz ({older[:12] if older else ''})", "a1": "data.npz"}
     assert len(list(own_cache.glob("own/*/manifest.json"))) == 2
 
@@ -566,7 +621,7 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path) 
         "images": 'your own is "images.npz", "images/" or "package.module:function"',
         "good": "has no data set",
     }
-    grid = [f"[base]\n{QUICK}hidden_units = []"]
+    grid = [f"[base]\n{QUICK}"]
     grid += [f'[[point]]\nname = "p{n}"\ndataset = "{name}"' for n, name in enumerate(datasets)]
     grid += ['[[point]]\nname = "args"\ndataset = "images/"\ndataset_args.size = 3']
     grid += ['[[point]]\nname = "more"\ndataset = "good.npz"\ndataset_args.size = [3, 3]']
@@ -602,7 +657,7 @@ def test_a_path_of_the_command_line_begins_in_the_current_folder(own_cache: Path
     write(f"[base]\n{QUICK}", "grids/grid.toml")
     refused = fmgrid("plan", "grids/grid.toml", "--set", "dataset=gone.npz")
     assert refused.returncode == 2
-    assert refused.stderr.startswith('--set dataset=gone.npz: dataset: "gone.npz": ')
+    assert refused.stderr.startswith('--set dataset=gone.npz: "gone.npz": ')
     assert fmgrid("plan", "grids/grid.toml", "--set", "dataset=data.npz").returncode == 0
     assert list(own_cache.glob("own/*/manifest.json"))
 
@@ -649,7 +704,7 @@ def test_a_cache_that_cannot_be_written_is_the_machines_fault(own_cache: Path) -
 
 
 def test_a_disk_that_is_full_is_the_machines_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     save(str(tmp_path / "data.npz"))
     request = ("data.npz", str(tmp_path / "data.npz"), {}, "/dev/full/none")
@@ -706,4 +761,5 @@ def test_own_data_leave_old_fingerprints_alone_and_a_command_answers_in_process(
     code, out, _ = call("plan", "grid.toml", "--json")
     (run,) = json.loads(out)["runs"]
     assert code == 0
-    assert run["settings"]["content"] and run["settings"]["dataset"] == "data.npz"
+    assert run["settings"]["content"]
+    assert run["settings"]["dataset"] == "data.npz"

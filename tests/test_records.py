@@ -45,6 +45,7 @@ DEFAULTS = {
     "optimizer_args": {},
     "precision": "float32",
     "layout": "auto",
+    "standardize": False,
     "seed": 0,
 }
 OTHER_VALUES = {
@@ -64,6 +65,7 @@ OTHER_VALUES = {
     "optimizer_args": {"weight_decay": 0.1},
     "precision": "bf16",
     "layout": "contiguous",
+    "standardize": True,
     "seed": 1,
 }
 
@@ -75,7 +77,8 @@ lengths = st.one_of(
 others = st.fixed_dictionaries(
     {},
     optional={
-        "validation": st.just("test") | st.integers(1, 1000),
+        "validation": st.just("test") | st.integers(1, 1000) | st.floats(0.001, 0.5),
+        "standardize": st.booleans(),
         "epochs": st.integers(1, 10**6),
         "batch_size": st.integers(1, 1000),
         "hidden_units": st.lists(st.integers(1, 4096), max_size=5).map(tuple),
@@ -213,7 +216,8 @@ def test_counts_follow_from_the_settings(chosen: dict[str, Any]) -> None:
     if experiment.validation == "test":
         assert workload[:2] == (info.train_images, info.test_images)
     else:
-        assert workload.valid_images == experiment.validation
+        number = experiment.validation * (2000 if experiment.validation < 1 else 1)
+        assert workload.valid_images == round(number)
         assert workload.train_set_size + workload.valid_images == 2000
     if isinstance(experiment.train_steps, int):
         assert workload.steps_per_epoch == experiment.train_steps
@@ -262,10 +266,29 @@ def test_a_linear_model_has_no_depth() -> None:
             "batch_size = 11 exceeds the 10 training images",
         ),
         ({"batch_size": 60_001}, "batch_size = 60001 exceeds the 60,000 training images"),
+        (
+            {"validation": 0.9, "batch_size": 6_001},
+            "batch_size = 6001 exceeds the 6,000 training images",
+        ),
+        (
+            {"validation": 1e-6},
+            "validation = 1e-06 holds out none of the 60000 images; write a larger share",
+        ),
+        (
+            {"validation": 0.999999, "dataset": "digits"},
+            "validation = 0.999999 leaves none of the 1500 images",
+        ),
+        (
+            {"validation": "valid"},
+            (
+                'fashion-mnist has no third set for validation = "valid"; '
+                "write a share of the training images, as in validation = 0.1"
+            ),
+        ),
     ],
 )
 def test_settings_that_leave_too_few_images_are_refused(
-    chosen: dict[str, int], message: str
+    chosen: dict[str, Any], message: str
 ) -> None:
     assert objection_to_workload(Experiment(name="mlp", **chosen)) == message
 

@@ -214,6 +214,7 @@ def test_every_setting_is_a_hyperparameter(tmp_path: Path) -> None:
         "network": "MLP",
         "precision": "float32",
         "layout": "auto",
+        "standardize": 0.0,
         "hidden_units": "64, 32, 16",
         "depth": 3,
         "units1": 64,
@@ -224,7 +225,7 @@ def test_every_setting_is_a_hyperparameter(tmp_path: Path) -> None:
         "optimizer_args.momentum": 0.9,
         "optimizer_args.nesterov as text": "True",
         "optimizer_args.betas as text": "0.9, 0.99",
-        "optimizer_args.a as text": "{'b': 1}",
+        "optimizer_args.a.b": 1,
         "seed": 3,
     }
 

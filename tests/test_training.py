@@ -437,7 +437,7 @@ def test_no_optimizer_of_torch_imports_its_compiler_and_its_second_of_start(
         "for name in ('Adam', 'SGD', 'RMSprop', 'NAdam'):\n"
         "    experiment = Experiment(name='x', dataset='fashion-mnist-sample', epochs=1,\n"
         "        train_steps=2, optimizer=name)\n"
-        "    assert check_component('optimizer', experiment) is None\n"
+        "    assert check_component('optimizer', experiment, Path()) is None\n"
         "    run = training.train(experiment, Path(sys.argv[1]))\n"
         "    assert run.status == 'complete', run.failure\n"
         "print('torch._dynamo' in sys.modules)\n"

@@ -10,7 +10,7 @@ import numpy as np
 
 from fmgrid.data.batches import load_split
 from fmgrid.data.cache import prepare
-from fmgrid.data.catalogue import FILES
+from fmgrid.data.catalogue import DATASETS
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     raw = Path(sys.argv[1], "FashionMNIST", "raw")
     raw.mkdir(parents=True)
     folder = prepare("fashion-mnist").folder
-    for name in FILES:
+    for name in DATASETS["fashion-mnist"].files.sha256:
         images = load_split(folder, "train" if name.startswith("train") else "test")
         if "images" in name:
             header = np.array([0x803, len(images.inputs), 28, 28], ">i4").tobytes()

@@ -52,6 +52,7 @@ LongText = Annotated[str, Field(max_length=1_000_000)]  # a hypothesis on 10,000
 Word = Annotated[LongText, Field(pattern=r"\A[^\x00]*\z")]
 Loss = Annotated[float, AfterValidator(_check_loss)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e10)]  # 300 years
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Status = Literal["complete", "failed", "timeout", "pruned"]
@@ -112,13 +113,14 @@ class Experiment(Record):
     content: Annotated[
         Sha256 | None, About("content of the data", (), "found by fmgrid", is_new=True)
     ] = None
-    # images scored after every epoch: the test images, or so many held out of the training images
+    # images scored after every epoch: the test images, the validation images that the data have,
+    # or so many held out of the training images, or such a share of each class
     validation: Annotated[
-        Count | Literal["test"],
+        Count | Share | Literal["valid", "test"],
         About(
             "images held out for validation",
-            ("valid", "val"),
-            'a whole number of held-out images from 1, or "test"',
+            ("valid", "val", "validation_split", "val_split"),
+            'a number or share of held-out images such as 10000 or 0.1, "valid" or "test"',
         ),
     ] = "test"
     epochs: Annotated[Count, About("epochs", ("epoch", "num_epochs"), is_length=True)] = 5
@@ -153,15 +155,14 @@ class Experiment(Record):
     # units per hidden layer, input side first; () is a linear model, or a CNN with one linear layer
     # at its end. None where a plugged-in network has arguments of its own.
     hidden_units: Annotated[
-        tuple[Count, ...] | None,
+        Annotated[tuple[Count, ...], Field(max_length=1_000)] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",
-            ("units", "layers", "hidden_size", "hidden_sizes", "num_layers", "neurons", "width"),
+            ("layers", "hidden_size", "hidden_sizes"),
             "a list of whole numbers from 1",
             part="a whole number from 1",
         ),
-        Field(max_length=1_000),
     ] = (256, 256)
     learning_rate: Annotated[
         FiniteFloat, About("learning rate", ("lr",), "a number greater than 0"), Field(gt=0)
@@ -195,6 +196,16 @@ class Experiment(Record):
             is_new=True,
         ),
     ] = "auto"
+    # inputs less their mean in the training images, divided by their standard deviation there
+    standardize: Annotated[
+        bool,
+        About(
+            "standardized inputs",
+            ("standardise", "normalize", "normalise", "scale", "rescale"),
+            "true or false",
+            is_new=True,
+        ),
+    ] = False
     # owns all randomness: initial weights and the order of the images
     seed: Annotated[
         int, About("seed", expects="a whole number from 0 to 2147483647"), Field(ge=0, lt=2**31)
@@ -214,10 +225,8 @@ class Experiment(Record):
         """Give a network that is no MLP its own default of hidden_units."""
         if isinstance(values, dict) and values.get("hidden_units") is None:
             network = values.get("network", "MLP")
-            if network == "CNN":
-                return {**values, "hidden_units": ()}
             if network != "MLP":
-                return {**values, "hidden_units": None}
+                return {**values, "hidden_units": default_units(network)}
         return values
 
     @model_validator(mode="after")
@@ -291,6 +300,13 @@ class Experiment(Record):
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def default_units(network: Any) -> tuple[int, ...] | None:
+    """Return a network's default of hidden_units, None for a plugged-in network."""
+    if isinstance(network, str) and ":" in network:
+        return None
+    return () if network == "CNN" else (256, 256)
 
 
 def about(field: str) -> About:

@@ -5,7 +5,7 @@ axes and HParams are made from them. A test compares the docs' table with them.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
@@ -26,12 +26,13 @@ SETTINGS: Mapping[str, About] = {
     name: about(name) for name in Experiment.model_fields if name not in ("name", "seed")
 }
 DEFAULTS: Mapping[str, Any] = {name: Experiment.model_fields[name].default for name in SETTINGS}
-# What follows from other settings, with the label of its axis.
-DERIVED: Mapping[str, str] = {
-    "depth": "hidden layers",
-    "units": "units in each hidden layer",
-    "units1": "units in the first hidden layer",
-    "units2": "units in the second hidden layer",
+_UNITS_OF_LAYER = "a whole number from 1, or 0 for no such layer"
+# Widths said otherwise than by hidden_units; units3, units4 and so on are known, too.
+WIDTHS: Mapping[str, About] = {
+    "depth": About("hidden layers", ("num_layers", "n_layers"), "a whole number from 0"),
+    "units": About("units in each hidden layer", ("neurons", "width")),
+    "units1": About("units in the first hidden layer", expects=_UNITS_OF_LAYER),
+    "units2": About("units in the second hidden layer", expects=_UNITS_OF_LAYER),
 }
 # Words that people write where there is no such setting, and what to tell them.
 _NO_SETTING: Mapping[str, tuple[str, ...]] = {
@@ -47,6 +48,22 @@ _NO_SETTING: Mapping[str, tuple[str, ...]] = {
 RIVALS: Mapping[str, str] = {"train_steps": "train_images", "train_images": "train_steps"}
 
 
+def is_width(name: str) -> bool:
+    """Return whether a name is depth, units, or units1 and so on."""
+    return name in WIDTHS or _LAYER.fullmatch(name) is not None
+
+
+def about_width(name: str) -> About:
+    """Return the entry of depth, units, or units1 and so on."""
+    return WIDTHS.get(name, About(name, expects=_UNITS_OF_LAYER))
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer that units1, units2 and so on are the units of, from 0."""
+    match = _LAYER.fullmatch(name)
+    return int(match[1]) - 1 if match else None
+
+
 def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> Any:
     """Return the value of a setting, or of a part of it; None where there is none.
 
@@ -55,12 +72,13 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     """
     holder = vars(settings) if isinstance(settings, Experiment) else settings
     first, *rest = keys
-    if first not in holder and first == "depth":
-        units = holder.get("hidden_units")
-        return None if units is None else len(units)
-    if first not in holder and first.startswith("units"):
-        layer = int(first.removeprefix("units") or 1)
-        first, rest = "hidden_units", [str(layer - 1), *rest]
+    if first not in holder and is_width(first):
+        units, layer = holder.get("hidden_units"), layer_of(first)
+        if first == "depth" or units is None:
+            return None if units is None else len(units)
+        if layer is None:
+            return units[0] if len({*units}) == 1 else None
+        first, rest = "hidden_units", [str(layer), *rest]
     value = holder.get(first)
     for key in rest:
         if isinstance(value, Mapping):
@@ -70,6 +88,24 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
         else:
             return None
     return value
+
+
+def level_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> Any:
+    """Return the value of a setting for a comparison: of a layer that a network lacks it is 0."""
+    value = value_at(settings, keys)
+    if value is None and (layer := layer_of(keys[0]) if keys[0] != "units" else 0) is not None:
+        units = value_at(settings, ("hidden_units",))
+        return None if units is None or len(units) > layer else 0
+    return value
+
+
+def leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
+    """Yield the values in nested tables, with their keys; of another value, itself."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from leaves((*keys, key), inner)
+    else:
+        yield keys, value
 
 
 def is_same(first: Any, second: Any) -> bool:
@@ -108,12 +144,16 @@ def describe_change(old: Experiment, new: Experiment) -> str:
     return ", ".join(changes)
 
 
+def keys_of(text: str) -> Keys:
+    """Return the keys of a setting in a condition or a column; network.X is network_args.X."""
+    first, *rest = text.split(".")
+    return (f"{first}_args" if rest and f"{first}_args" in SETTINGS else first, *rest)
+
+
 def objection_to(keys: Sequence[str]) -> str | None:
     """Return the objection to *keys* with a remedy, None if they name a setting."""
     first, *rest = keys
-    if not rest and (first == "depth" or _LAYER.fullmatch(first)):
-        return None
-    setting = SETTINGS.get(first)
+    setting = about_width(first) if is_width(first) else SETTINGS.get(first)
     if setting is None:
         return f"no such setting{or_meant(first)}"
     if not rest:
@@ -121,6 +161,8 @@ def objection_to(keys: Sequence[str]) -> str | None:
     if first == "hidden_units":
         is_layer = len(rest) == 1 and _INDEX.fullmatch(rest[0])
         return None if is_layer else "is no layer; write hidden_units.0 for the first"
+    if (table := f"{first}_args") in SETTINGS:
+        return f"{first} is one value; write {'.'.join((table, *rest))}"
     if not setting.is_table:
         return f"{first} is one value; write {first} = ..."
     is_argument = all(map(_ARGUMENT.fullmatch, rest))
@@ -130,15 +172,13 @@ def objection_to(keys: Sequence[str]) -> str | None:
 def meant_by(word: str) -> Keys:
     """Return the keys of the setting or argument that is meant by a word, () if none is."""
     lowered = word.casefold()
-    if layer := _LAYER.fullmatch(lowered):
-        return "hidden_units", str(int(layer[1]) - 1)
-    for name, setting in SETTINGS.items():
+    for name, setting in (*SETTINGS.items(), *WIDTHS.items()):
         if lowered in setting.aliases:
             return (name, lowered) if setting.is_table else (name,)
     return ()
 
 
-def or_meant(word: str, known: Iterable[str] = (*SETTINGS, "depth")) -> str:
+def or_meant(word: str, known: Iterable[str] = (*SETTINGS, *WIDTHS)) -> str:
     """Return "; did you mean X?" for a word that is not *known*, or another remedy."""
     if meant := meant_by(word):
         return f"; did you mean {'.'.join(meant)}?"
@@ -150,7 +190,7 @@ def or_meant(word: str, known: Iterable[str] = (*SETTINGS, "depth")) -> str:
 
 def label_of(name: str) -> str:
     """Return the label of an axis, with its unit."""
-    return SETTINGS[name].label if name in SETTINGS else DERIVED.get(name, name)
+    return SETTINGS[name].label if name in SETTINGS else about_width(name).label
 
 
 def show(value: Any) -> str:

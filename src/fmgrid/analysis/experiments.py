@@ -7,7 +7,7 @@ is described by the same words.
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -18,7 +18,7 @@ from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_roun
 from fmgrid.experiment import Run, typed
 from fmgrid.metrics import METRICS, finite
 from fmgrid.results.summary import StoredRun, natural_order, to_stored
-from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, show, to_toml, value_at
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, leaves, level_at, show, to_toml
 
 UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
@@ -175,6 +175,10 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     source = "" if dataset == DEFAULTS["dataset"] else f" of {show(dataset)}"
     if validation == "test" or METRICS[metric].is_of_test_images:
         return f"the test images{source}"
+    if validation == "valid":
+        return f"the validation images{source}"
+    if isinstance(validation, float):
+        return f"{100 * validation:g}% of the training images{source} held out"
     return f"{validation:,} images{source} held out"
 
 
@@ -389,10 +393,11 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif SETTINGS[setting].is_table:
-            tables = (member.settings.get(setting, ()) for member in members)
-            names = [f"{setting}.{key}" for key in dict.fromkeys(chain.from_iterable(tables))]
+            tables = [table for member in members if (table := member.settings.get(setting))]
+            parts = chain.from_iterable(leaves((setting,), table) for table in tables)
+            names = [*dict.fromkeys(".".join(keys) for keys, _ in parts)]
         for name in names:
-            values = [value_at(member.settings, name.split(".")) for member in members]
+            values = [level_at(member.settings, name.split(".")) for member in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})
             axis = Axis(name, (), is_text)
             levels = {level_of(member, axis) for member in members}
@@ -416,7 +421,7 @@ def level_of(experiment: ExperimentRuns, axis: Axis) -> Any:
     if axis.tied:
         levels = ((each.name.partition(".")[2], level_of(experiment, each)) for each in axis.tied)
         return " + ".join(f"{key} {show(x)}".lstrip() for key, x in levels if x is not None)
-    value = value_at(experiment.settings, axis.name.split("."))
+    value = level_at(experiment.settings, axis.name.split("."))
     return to_toml(value) if axis.is_text and not isinstance(value, str | None) else value
 
 
@@ -426,17 +431,25 @@ def _is_no_level(value: Any) -> bool:
 
 
 def _layer_axes(members: Sequence[ExperimentRuns]) -> list[str]:
+    """Return the names of the axes that the networks span: by layer, if that is a product."""
     shapes: set[Any] = {member.settings.get("hidden_units") for member in members}
     if None in shapes or not shapes:
         return ["hidden_units"]
     depths = {len(units) for units in shapes}
-    if len(depths) > 1:
-        is_even = len({width for units in shapes for width in units}) <= 1
-        return ["depth" if is_even else "hidden_units"]
-    (depth,) = depths
-    if depth > 1 and all(len(set(units)) == 1 for units in shapes):
-        return ["units"]  # which all layers share
-    return [f"units{layer}" for layer in range(1, depth + 1)]
+    by_layer = [f"units{layer}" for layer in range(1, max(depths) + 1)]
+    is_even = all(len({*units}) <= 1 for units in shapes)
+    if len(depths) == 1:
+        return ["units"] if is_even and max(depths) > 1 else by_layer  # units: of every layer
+    if len({width for units in shapes for width in units}) <= 1:
+        return ["depth"]
+    if is_even and _is_product({(len(units), units[:1]) for units in shapes}):
+        return ["depth", "units"]
+    padded = {(*units, *[0] * (max(depths) - len(units))) for units in shapes}
+    return by_layer if _is_product(padded) else ["hidden_units"]
+
+
+def _is_product(cells: Collection[tuple[Any, ...]]) -> bool:
+    return len(cells) == math.prod(len({*levels}) for levels in zip(*cells, strict=True))
 
 
 def level_order(level: Any) -> tuple[Any, ...]:

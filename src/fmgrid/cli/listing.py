@@ -29,8 +29,18 @@ from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.language import ExpectationError, parse_selection
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.reporting.phrases import show_value
+from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
-from fmgrid.settings import SETTINGS, meant_by, objection_to, show, value_at
+from fmgrid.settings import (
+    SETTINGS,
+    WIDTHS,
+    keys_of,
+    leaves,
+    meant_by,
+    objection_to,
+    show,
+    value_at,
+)
 from fmgrid.words import counted, first_few, or_near_match, printable
 
 _NAMESAKES_SHOWN = 3
@@ -194,15 +204,16 @@ def _find_column(
         return _metric_column(name)
     if name in _OTHER_COLUMNS:
         return _OTHER_COLUMNS[name]
-    keys = name.split(".")
-    column = Property(name, lambda entry: value_at(entry.experiment.settings, keys), show)
+    keys = keys_of(name)
+    title = ".".join(("network", *keys[1:])) if keys[0] == NETWORK and keys[1:] else name
+    column = Property(title, lambda entry: value_at(entry.experiment.settings, keys), show)
     objection = objection_to(keys)
     is_known = objection is None and (len(keys) == 1 or any(map(column.has_value, entries)))
     if name in axes or is_known:
         return column
     if objection is None or keys[0] not in SETTINGS:
         meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
-        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *axes, *_arguments(entries), "depth"}
+        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *WIDTHS, *axes, *_arguments(entries)}
         objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 
@@ -226,11 +237,11 @@ def _count(mean: float | None) -> float | None:
 def _arguments(entries: Sequence[Entry]) -> set[str]:
     """Return the arguments that some experiment has, such as "optimizer_args.momentum"."""
     return {
-        f"{setting}.{key}"
+        ".".join(keys)
         for entry in entries
         for setting, value in entry.experiment.settings.items()
-        if isinstance(value, Mapping)
-        for key in value
+        if isinstance(value, Mapping) and value
+        for keys, _ in leaves((setting,), value)
     }
 
 

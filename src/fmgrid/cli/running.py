@@ -41,6 +41,7 @@ class Progress:
     total: int  # runs that will be stored
     trainings: Sequence[Experiment]  # those of them that are trained
     running: Callable[[], Sequence[Experiment]]
+    cost: Callable[[Experiment], float] = estimate_seconds
     clock: Callable[[], float] = time.monotonic
     finished: int = 0
     failed: int = 0
@@ -53,7 +54,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         self.started = self.clock()
-        self._cost = sum(map(estimate_seconds, self.trainings))
+        self._cost = sum(map(self.cost, self.trainings))
         self.best = [ranked[0] for ranked in rank_runs(self.runs)]
 
     def add(self, run: Run) -> None:
@@ -63,7 +64,7 @@ class Progress:
         if not self._spent:  # the workers' start is no measure of their speed
             self._working_since = self.clock() - run.seconds
         if run.trained_as is None:
-            self._spent += estimate_seconds(run.experiment)
+            self._spent += self.cost(run.experiment)
         self.runs.append(run)
         if self.clock() >= self._ranked_next or self.finished == self.total:
             began = self.clock()
@@ -145,11 +146,14 @@ class Terminal:
 
     @contextmanager
     def follow(
-        self, agenda: Agenda, running: Callable[[], Sequence[Experiment]]
+        self,
+        agenda: Agenda,
+        running: Callable[[], Sequence[Experiment]],
+        cost: Callable[[Experiment], float],
     ) -> Iterator[Callable[[Run], None]]:
         """Show the progress on a terminal, and a line for each run in a pipe."""
         complete = [item.run for item in agenda.items if item.run and item.state == "complete"]
-        progress = Progress(len(agenda.wanted), agenda.trainings, running, runs=complete)
+        progress = Progress(len(agenda.wanted), agenda.trainings, running, cost, runs=complete)
         is_live = self.options.jobs != 0 and not self.options.quiet
         with _live_display(progress, is_wanted=is_live):
             yield partial(self._report, progress)

@@ -4,21 +4,22 @@ The table of kinds says how each is looked up, checked before the first training
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fmgrid.components.datasets import DATASET
+from fmgrid.components.datasets import DATASET, objection_to_workload
 from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in, on_one_line
-from fmgrid.components.networks import NETWORK
+from fmgrid.components.networks import NETWORK, objection_to_network
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
+from fmgrid.data.own import form_of
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
-from fmgrid.settings import DEFAULTS
+from fmgrid.settings import DEFAULTS, value_at
 from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
 NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
-optimizer_signature = OPTIMIZER.signature
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
@@ -29,6 +30,16 @@ def objection_to_name(setting: str, name: Any) -> str | None:
     except ComponentError as error:
         return str(error)
     return None
+
+
+def objection_to_experiment(experiment: Experiment) -> str | None:
+    """Return why the settings don't fit each other or the data, None if they do.
+
+    The text begins with the setting to blame. None, too, for own data whose content is not known.
+    """
+    if form_of(experiment.dataset) and not experiment.content:
+        return None
+    return objection_to_workload(experiment) or objection_to_network(experiment)
 
 
 def as_taken(experiment: Experiment) -> Experiment:
@@ -45,17 +56,26 @@ def as_taken(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update=changed) if changed else experiment
 
 
-def setting_as_taken(optimizer: str, keys: Sequence[str], value: Any) -> Any:
-    """Return *value* as an experiment with this optimizer holds it under *keys*."""
-    match keys:
-        case ["optimizer_args", argument]:
-            return OPTIMIZER.as_taken(optimizer, {argument: value})[argument]
-        case ["optimizer_args"] if isinstance(value, dict):
-            return OPTIMIZER.as_taken(optimizer, value)
-        case ["optimizer_args", *_]:
-            return value
-        case [setting] if type(DEFAULTS.get(setting)) is float:
-            return float(value) if type(value) is int else value
+def names_of_components(settings: Experiment | Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the name of each component that a grid names, in the order of `NAMED`."""
+    return tuple(str(value_at(settings, (kind.setting,))) for kind in NAMED)
+
+
+def kind_of_arguments(setting: str) -> Kind | None:
+    """Return the kind of the components whose arguments a setting has, None if it has none."""
+    return next((kind for kind in NAMED if f"{kind.setting}_args" == setting), None)
+
+
+def setting_as_taken(names: Sequence[str], keys: Sequence[str], value: Any) -> Any:
+    """Return *value* as an experiment with components of these names holds it under *keys*."""
+    setting, *part = keys
+    if kind := kind_of_arguments(setting):
+        name = names[NAMED.index(kind)]
+        if not part:
+            return kind.as_taken(name, value) if isinstance(value, dict) else value
+        return kind.as_taken(name, {part[0]: value})[part[0]] if len(part) == 1 else value
+    if not part and type(DEFAULTS.get(setting)) is float:
+        return float(value) if type(value) is int else value
     return _as_whole(value)
 
 
@@ -72,21 +92,28 @@ def needs_own_process(experiment: Experiment) -> bool:
     return any(is_plugged_in(kind.of(experiment).name) for kind in kinds)
 
 
+def key_of(setting: str, experiment: Experiment) -> str:
+    """Return a key of all that a component's check depends on."""
+    kind = KINDS[setting]
+    return repr((setting, kind.of(experiment), kind.facts_of(experiment)))
+
+
 def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Experiment]]:
     """Return an experiment for every distinct component to check, with its setting."""
     components = {
-        repr((kind.setting, kind.of(experiment))): (kind.setting, experiment)
+        key_of(kind.setting, experiment): (kind.setting, experiment)
         for experiment in experiments
         for kind in KINDS.values()
-        if kind.check is not None
+        if kind.check is not None and kind.is_checked(experiment)
     }
     return components.values()
 
 
-def check_component(setting: str, experiment: Experiment) -> str | None:
-    """Return a component's objection to its arguments, None if it takes them.
+def check_component(setting: str, experiment: Experiment, folder: Path) -> str | float | None:
+    """Return a component's objection to its arguments, or the seconds of an image if it measures.
 
-    It is built as for a training, in a worker, since only its class knows its arguments.
+    It is built as for a training, in a worker, since only its class knows its arguments. *folder*
+    has the prepared data.
     """
     import torch
 
@@ -94,13 +121,14 @@ def check_component(setting: str, experiment: Experiment) -> str | None:
     component = kind.of(experiment)
     with torch.random.fork_rng(devices=[]):
         try:
-            if kind.check is not None:
-                kind.check(component)
+            return kind.check(experiment, folder) if kind.check else None
         except BaseException as error:
             if not is_plugged_in(component.name) and explain_refusal(error):
                 raise  # the machine is to blame, and not the arguments
-            return printable(on_one_line(error), 300)  # a plugged-in class may call sys.exit
-    return None
+            # A plugged-in class may call sys.exit.
+            text = str(error) if isinstance(error, ComponentError) else on_one_line(error)
+            notes = (f" {note}" for note in getattr(error, "__notes__", ()))
+            return printable(text + "".join(notes), 400)
 
 
 def inspect_class(request: Iterable[str]) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fmgrid.components.kinds import FUNCTION, Component, Kind
+from fmgrid.components.kinds import Component, Kind
 from fmgrid.components.signatures import Accepted, Signature
+from fmgrid.data.batches import count_held_out
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.data.own import form_of, own_info
 from fmgrid.experiment import Experiment
@@ -28,7 +29,7 @@ def _read_other(name: str) -> Signature | None:
 DATASET = Kind(
     setting="dataset",
     noun="data set",
-    base=FUNCTION,
+    takes_functions=True,
     of=lambda experiment: Component(experiment.dataset, experiment.dataset_args),
     library="fmgrid",
     built_in=lambda: DATASETS,
@@ -58,24 +59,33 @@ class Workload(NamedTuple):
 def workload_of(experiment: Experiment) -> Workload:
     """Return how many images and steps follow from the settings and the data set."""
     info, steps = info_of(experiment), experiment.train_steps
-    held_out = 0 if experiment.validation == "test" else experiment.validation
-    train = info.train_images - held_out
+    match experiment.validation:
+        case "test":
+            train, valid = info.train_images, info.test_images
+        case "valid":
+            train, valid = info.train_images, info.valid_images
+        case number_or_share:
+            valid = count_held_out(number_or_share, info.train_images)
+            train = info.train_images - valid
     if not isinstance(steps, int):
         steps = -(-(experiment.train_images or train) // experiment.batch_size)
-    return Workload(train, held_out or info.test_images, steps)
+    return Workload(train, valid, steps)
 
 
 def objection_to_workload(experiment: Experiment) -> str | None:
-    """Return why the data set has too few images for the settings, None if it has enough.
-
-    None, too, for own data whose content is not known.
-    """
-    if form_of(experiment.dataset) and not experiment.content:
-        return None
-    size = workload_of(experiment).train_set_size
+    """Return why the settings do not go with the data set, None if they do."""
+    info = info_of(experiment)
+    size, valid_images, _ = workload_of(experiment)
     if size < 1:
-        total = info_of(experiment).train_images
-        return f"validation = {experiment.validation} leaves none of the {total} images"
+        return f"validation = {experiment.validation} leaves none of the {info.train_images} images"
+    if not valid_images:
+        if experiment.validation == "valid":
+            has_none = f'{experiment.dataset} has no third set for validation = "valid"'
+            return f"{has_none}; write a share of the training images, as in validation = 0.1"
+        share = f"validation = {experiment.validation}"
+        return f"{share} holds out none of the {info.train_images} images; write a larger share"
+    if experiment.standardize and info.are_tokens:
+        return f"{experiment.dataset} holds tokens, which have no mean; write standardize = false"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"
     return None

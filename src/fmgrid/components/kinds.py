@@ -5,6 +5,7 @@ anything to a process. The class itself is imported by a worker that serves no o
 """
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
 _LONGEST_REASON = 300  # characters
-FUNCTION = "collections.abc:Callable"
 _INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
 
 
@@ -64,20 +64,26 @@ class Kind:
     read: Callable[[str], Signature]  # of a built-in one
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
-    # The class of all that is plugged in, or FUNCTION; nothing can be where there is none.
-    base: str = ""
+    base: str = ""  # the class of all that is plugged in; no class can be where there is none
+    takes_functions: bool = False  # a function may be plugged in, too, that returns such an object
     # The signature of a name that is neither built in nor plugged in, such as that of a file
     read_other: Callable[[str], Signature | None] = lambda _: None
     own: str = ""  # what to write for one that is not built in
-    # Builds one in a worker before the first training, and raises what the component raises.
-    check: Callable[[Component], None] | None = None
+    # Returns the objection to the value of a built-in one's argument: name, argument, value.
+    objection_to_value: Callable[[str, str, Any], str | None] = lambda *_: None
+    # Builds one in a worker before the first training, with the folder of the prepared data. Raises
+    # what the component raises; returns the seconds that an image takes, if it measures them.
+    check: Callable[[Experiment, Path], float | None] | None = None
+    is_checked: Callable[[Experiment], bool] = lambda _: True  # whether an experiment needs that
+    facts_of: Callable[[Experiment], object] = lambda _: None  # on which a check depends besides
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
-        has_plugins = bool(self.base) and is_plugged_in(name) and self.read_other(name) is None
-        return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
+        may_be_other = bool(self.base) or self.takes_functions
+        is_other = may_be_other and is_plugged_in(name) and self.read_other(name) is None
+        return not is_other or name.removeprefix(f"{self.library}:") in self.built_in()
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> Callable[..., Any]:
         """Return the class that a name means, one that is derived from the base, or the function.
 
         It imports the class's module, which may do anything to the process. Modules of the current
@@ -87,18 +93,20 @@ class Kind:
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
         module_name, _, class_name = full_name.rpartition(":")
         module = _import(module_name)
-        component = getattr(module, class_name, None)
-        if _is_derived(component, self.base):
+        component: Callable[..., Any] | None = getattr(module, class_name, None)
+        if component is not None and self._accepts(component):
             return component
-        known = [name for name, value in vars(module).items() if _is_derived(value, self.base)]
+        known = [name for name, value in vars(module).items() if self._accepts(value)]
+        is_of_kind = {"class": self.base, "function": self.takes_functions}
+        what = " or ".join(word for word, is_one in is_of_kind.items() if is_one)
         raise ComponentError(
-            f'module {module_name} has no {self._member} "{printable(class_name, 80)}"'
+            f'module {module_name} has no {self.noun} {what} "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
         )
 
-    @property
-    def _member(self) -> str:
-        return "function" if self.base == FUNCTION else f"{self.noun} class"
+    def _accepts(self, value: Any) -> bool:
+        is_function = inspect.isroutine(value) or hasattr(value, "__wrapped__")
+        return (self.takes_functions and is_function) or _is_derived(value, self.base)
 
     def signature(self, name: str) -> Signature:
         """Return a component's signature; built-in ones are read without importing torch.
@@ -149,8 +157,6 @@ def _ask_for_signature(kind: Kind, name: str) -> Signature | str:
 
 
 def _is_derived(value: Any, base: str) -> TypeGuard[type]:
-    if base == FUNCTION:
-        return callable(value)
     # Where the base is not imported nothing is derived from it, and torch's import takes seconds.
     module_name, _, name = base.partition(":")
     module = sys.modules.get(module_name)

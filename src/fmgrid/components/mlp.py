@@ -1,34 +1,40 @@
 """The multilayer perceptron."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from fmgrid.experiment import subseed
+from fmgrid.components.arguments import MLP_ARGUMENTS, for_each, with_defaults
+from fmgrid.components.layers import linear_layers
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron with ReLU: [n, *shape] inputs -> [n, outputs] logits.
+    """A multilayer perceptron: [n, *shape] inputs -> [n, outputs] logits.
 
-    Initial weights are torch's own distribution, drawn for each layer from a stream of its
-    own: networks of one seed start equal in every layer whose shape they share, whatever
-    the others look like, so that a comparison paired by seed compares the setting alone.
+    A hidden layer is linear, then come its normalization, its activation and its dropout. *args*
+    are those of `MLP_ARGUMENTS`; without them it has ReLU and nothing else.
     """
 
     def __init__(
-        self, hidden_units: Sequence[int], seed: int, inputs: int = 784, outputs: int = 10
+        self,
+        hidden_units: Sequence[int],
+        seed: int,
+        inputs: int = 784,
+        outputs: int = 10,
+        args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        full = with_defaults(MLP_ARGUMENTS, args or {})
+        dropouts = for_each(full["dropout"], len(hidden_units))
         widths = (inputs, *hidden_units)
-        layers: list[nn.Module] = []
-        for index, (fan_in, fan_out) in enumerate(pairwise(widths)):
-            torch.manual_seed(subseed(seed, f"hidden layer {index}"))
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU(inplace=True)]
-        torch.manual_seed(subseed(seed, "output layer"))
-        layers.append(nn.Linear(widths[-1], outputs))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*linear_layers(full, widths, outputs, dropouts, seed))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has linear layers with ReLU, and nothing else."""
+        return all(type(layer) in (nn.Linear, nn.ReLU) for layer in self.layers)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""

@@ -1,67 +1,278 @@
-"""The kind "network": the networks that an experiment can train, and the work of each."""
+"""The kind "network": the built-in networks, and classes or functions of others that make one."""
 
+import inspect
+import time
+import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmgrid.components.arguments import (
+    CNN_ARGUMENTS,
+    MLP_ARGUMENTS,
+    Argument,
+    with_defaults,
+)
+from fmgrid.components.blocks import blocks_of, features_of
 from fmgrid.components.datasets import info_of
-from fmgrid.components.kinds import Component, Kind, Work
+from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_plugged_in
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DatasetInfo
-from fmgrid.experiment import Experiment
+from fmgrid.data.catalogue import DATASETS
+from fmgrid.experiment import Experiment, subseed
+from fmgrid.words import counted
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
-    from fmgrid.components.mlp import MLP
+_CHECKED_IMAGES = 64  # at most, in the batch that a network is tried on
+# An operation of a convolution takes as long as so many of a matrix product: measured with 16 and
+# 32 channels in channels_last, pooling and normalization included.
+_CONVOLUTION_COST = 6
 
 
 @dataclass(frozen=True)
 class Network:
-    """A built-in network; all its functions get its arguments and the facts of the data."""
+    """A built-in network."""
 
-    signature: Signature
-    work: Callable[[Mapping[str, Any], DatasetInfo], Work]
-    build: Callable[[Mapping[str, Any], DatasetInfo, int], "Module"]  # for a seed; imports torch
+    arguments: Mapping[str, Argument]
+    work: Callable[[Mapping[str, Any], Experiment], Work]  # of all its arguments
+    build: Callable[[Experiment], "Module"]  # imports torch
+    # Raises ValueError, with the argument to blame as its first word, where arguments don't fit
+    # each other or the data.
+    check: Callable[[Mapping[str, Any], Experiment], None]
 
 
 def build(experiment: Experiment) -> "Module":
-    """Return the experiment's network with its initial weights."""
-    name, args = NETWORK.of(experiment)
-    return NETWORKS[name].build(args, info_of(experiment), experiment.seed)
+    """Return the experiment's network with its initial weights, in its layout and precision."""
+    import torch
+
+    name = experiment.network
+    network = _plugged_in(experiment) if is_plugged_in(name) else NETWORKS[name].build(experiment)
+    is_last = _layout(experiment) == "channels_last"
+    if is_last:
+        network = network.to(memory_format=torch.channels_last)
+    if not is_last and experiment.precision == "float32":
+        return network
+    from fmgrid.components.adapted import Adapted
+
+    return Adapted(network, channels_last=is_last, bf16=experiment.precision == "bf16")
 
 
-def work_of(experiment: Experiment) -> Work:
-    """Return the work that the experiment's network makes, without building it."""
-    name, args = NETWORK.of(experiment)
-    return NETWORKS[name].work(args, info_of(experiment))
+def work_of(experiment: Experiment) -> Work | None:
+    """Return the work that the experiment's network makes, None where only a step can tell."""
+    network = NETWORKS.get(experiment.network)
+    if network is None:
+        return None
+    return network.work(with_defaults(network.arguments, experiment.network_args), experiment)
 
 
-def _mlp_work(args: Mapping[str, Any], info: DatasetInfo) -> Work:
-    widths = (info.inputs, *args["hidden_units"], len(info.classes))
-    weights = sum(inputs * outputs for inputs, outputs in pairwise(widths))
-    return Work(len(widths) - 1, weights, 2 * weights)
+def objection_to_network(experiment: Experiment) -> str | None:
+    """Return why a network's arguments don't fit each other or the data, None if they do.
+
+    The text begins with the setting to blame.
+    """
+    network = NETWORKS.get(experiment.network)
+    if network is None:
+        units = experiment.hidden_units
+        remedy = f"leave it out: {experiment.network} gets network_args, and nothing else"
+        return None if units is None else f"hidden_units belongs to MLP and CNN; {remedy}"
+    try:
+        network.check(with_defaults(network.arguments, experiment.network_args), experiment)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
-def _build_mlp(args: Mapping[str, Any], info: DatasetInfo, seed: int) -> "MLP":
+def _layout(experiment: Experiment) -> str:
+    if experiment.layout != "auto":
+        return experiment.layout
+    return "channels_last" if experiment.network == "CNN" else "contiguous"
+
+
+def _plugged_in(experiment: Experiment) -> "Module":
+    """Return what somebody else's class or function makes of exactly its arguments.
+
+    Raises `ComponentError` if that is no network.
+    """
+    import random
+
+    import numpy as np
+    import torch
+
+    seed = subseed(experiment.seed, "network")
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    make = NETWORK.load(experiment.network)
+    network = make(**_with_configs(make, experiment.network_args))
+    if not isinstance(network, torch.nn.Module):
+        raise ComponentError(f"gives a {type(network).__name__}, and no torch.nn.Module")
+    return network
+
+
+def _with_configs(make: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments, tables of them as the dataclass that *make* asks for."""
+    try:
+        types = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    except Exception:  # noqa: BLE001 - hints are text, and may mean anything
+        types = {}
+    return {
+        name: types[name](**value)
+        if isinstance(value, dict) and is_dataclass(types.get(name))
+        else value
+        for name, value in args.items()
+    }
+
+
+def _is_checked(experiment: Experiment) -> bool:
+    """Return whether a training may find what the arguments alone don't show."""
+    return is_plugged_in(experiment.network) or experiment.dataset not in DATASETS
+
+
+def _check(experiment: Experiment, folder: Path) -> float | None:
+    """Let a network take two steps on a small batch of the data; return the seconds of an image.
+
+    Raises what the network raises, or `ComponentError` where it gives no logits. For a built-in
+    network the time is known, and None.
+    """
+    import torch
+
+    from fmgrid.data.batches import load_split
+
+    network = build(experiment)
+    images = load_split(folder, "train")
+    inputs, labels = images.inputs[:_CHECKED_IMAGES], images.labels[:_CHECKED_IMAGES]
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ComponentError("has no weights to train")
+    seconds = 0.0
+    try:
+        for _ in range(2):
+            started = time.monotonic()
+            logits = network(inputs)
+            _check_logits(logits, len(inputs), len(info_of(experiment).classes))
+            torch.nn.functional.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+            seconds = time.monotonic() - started
+        network.eval()
+        with torch.no_grad():
+            _check_logits(network(inputs), len(inputs), len(info_of(experiment).classes))
+    except Exception as error:
+        error.add_note(f"(for a batch of shape {list(inputs.shape)}, {inputs.dtype})")
+        raise
+    return seconds / len(inputs) if is_plugged_in(experiment.network) else None
+
+
+def _check_logits(logits: "Tensor", images: int, classes: int) -> None:
+    import torch
+
+    if not isinstance(logits, torch.Tensor):
+        raise ComponentError(f"returns a {type(logits).__name__}, and no tensor of logits")
+    if logits.shape != (images, classes):
+        raise ComponentError(
+            f"returns the shape {list(logits.shape)} for {images} inputs, and the data have "
+            f"{classes} classes: the shape must be {[images, classes]}"
+        )
+
+
+def _mlp_work(args: Mapping[str, Any], experiment: Experiment) -> Work:
+    info = info_of(experiment)
+    widths = (info.inputs, *(experiment.hidden_units or ()), len(info.classes))
+    weights = _count_weights(widths)
+    extras = args["normalization"] != "none", bool(args["dropout"])
+    return Work((len(widths) - 1) * (1 + sum(extras)), weights, 2 * weights)
+
+
+def _build_mlp(experiment: Experiment) -> "Module":
     from fmgrid.components.mlp import MLP
 
-    return MLP(args["hidden_units"], seed, info.inputs, len(info.classes))
+    info, units = info_of(experiment), experiment.hidden_units or ()
+    args = experiment.network_args
+    return MLP(units, experiment.seed, info.inputs, len(info.classes), args)
+
+
+def _check_mlp(args: Mapping[str, Any], experiment: Experiment) -> None:
+    units = experiment.hidden_units or ()
+    _check_length("dropout", args, len(units), "hidden layer")
+
+
+def _cnn_work(args: Mapping[str, Any], experiment: Experiment) -> Work:
+    info = info_of(experiment)
+    blocks = list(blocks_of(args, info.shape))
+    features = features_of(args, blocks[-1])
+    widths = (features, *(experiment.hidden_units or ()), len(info.classes))
+    weights = _count_weights(widths)
+    convolutions = sum(block.flops for block in blocks)
+    return Work(
+        layers=4 * len(blocks) + len(widths) - 1,
+        weights=sum(block.weights for block in blocks) + weights,
+        flops=_CONVOLUTION_COST * convolutions + 2 * weights,
+    )
+
+
+def _build_cnn(experiment: Experiment) -> "Module":
+    from fmgrid.components.cnn import CNN
+
+    info, units = info_of(experiment), experiment.hidden_units or ()
+    return CNN(units, experiment.seed, info.shape, len(info.classes), experiment.network_args)
+
+
+def _check_cnn(args: Mapping[str, Any], experiment: Experiment) -> None:
+    channels, units = args["channels"], experiment.hidden_units or ()
+    for name in ("kernel_size", "stride", "padding", "pooling"):
+        _check_length(name, args, len(channels), "entry of channels")
+    layers = len(channels) + len(units)
+    _check_length("dropout", args, layers, "convolution and hidden layer")
+    list(blocks_of(args, info_of(experiment).shape))
+
+
+def _check_length(name: str, args: Mapping[str, Any], count: int, noun: str) -> None:
+    values = args[name]
+    if isinstance(values, list | tuple) and len(values) != count:
+        raise ValueError(
+            f"network_args.{name} has {counted(len(values), 'value')}; "
+            f"write one for each {noun}, {count} in all"
+        )
+
+
+def _count_weights(widths: tuple[int, ...]) -> int:
+    return sum(inputs * outputs for inputs, outputs in pairwise(widths))
+
+
+def _component_of(experiment: Experiment) -> Component:
+    if is_plugged_in(experiment.network):
+        return Component(experiment.network, experiment.network_args)
+    args = {**experiment.network_args, "hidden_units": experiment.hidden_units}
+    return Component(experiment.network, args)
+
+
+def _facts_of(experiment: Experiment) -> tuple[object, ...]:
+    info = info_of(experiment)
+    inputs = info.shape, info.are_tokens
+    return inputs, len(info.classes), _layout(experiment), experiment.precision
+
+
+def _objection_to_value(name: str, argument: str, value: Any) -> str | None:
+    return NETWORKS[name].arguments[argument].objection_to(value)
 
 
 NETWORKS: Mapping[str, Network] = {
-    "MLP": Network(Signature(arguments=frozenset({"hidden_units"})), _mlp_work, _build_mlp),
+    "MLP": Network(MLP_ARGUMENTS, _mlp_work, _build_mlp, _check_mlp),
+    "CNN": Network(CNN_ARGUMENTS, _cnn_work, _build_cnn, _check_cnn),
 }
 NETWORK = Kind(
     setting="network",
     noun="network",
     base="torch.nn:Module",
-    of=lambda experiment: Component(
-        experiment.network, {**experiment.network_args, "hidden_units": experiment.hidden_units}
-    ),
+    takes_functions=True,
+    of=_component_of,
+    facts_of=_facts_of,
     library="fmgrid",
     built_in=lambda: NETWORKS,
-    read=lambda name: NETWORKS[name].signature,
-    reserved={"hidden_units": "it is a setting of its own"},
+    read=lambda name: Signature(arguments=frozenset(NETWORKS[name].arguments)),
+    reserved={},
+    objection_to_value=_objection_to_value,
+    check=_check,
+    is_checked=_is_checked,
 )

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmgrid.components.kinds import Component, Kind, is_plugged_in
@@ -26,7 +27,7 @@ def build(optimizer: Component, parameters: "Iterable[Parameter]") -> "Optimizer
     return make(parameters, **options)
 
 
-def _check(optimizer: Component) -> None:
+def _check(experiment: Experiment, _: Path) -> None:
     """Build the optimizer, and let one of torch's take steps of a small layer.
 
     Only the class itself knows that momentum = -1 will not do, and some know it in a step only.
@@ -34,9 +35,10 @@ def _check(optimizer: Component) -> None:
     """
     import torch
 
+    optimizer = OPTIMIZER.of(experiment)
     layer = torch.nn.Linear(2, 2)
     made = build(optimizer, layer.parameters())
-    for _ in range(0 if is_plugged_in(optimizer.name) else 2):
+    for _step in range(0 if is_plugged_in(optimizer.name) else 2):
         for parameter in layer.parameters():
             parameter.grad = torch.ones_like(parameter)
         take_step(made)

@@ -103,7 +103,8 @@ def read(request: tuple[str, str, Mapping[str, Any], str]) -> dict[str, Any]:
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
         given = _READERS[form_of(dataset) or "file"](dataset, Path(path), args)
-        return {"content": write_arrays(convert(given), Path(workspace))}
+        own = convert(given)
+        return {"content": write_arrays(own.arrays.items(), own.classes, Path(workspace))}
     except OwnDataError as error:
         return {"problems": list(error.args)}
     except (MachineError, MemoryError, OSError) as error:

@@ -8,7 +8,7 @@ import ast
 import importlib.util
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ class Signature(Record):
 
     arguments: frozenset[str] = frozenset()
     takes_any: bool = False  # it has **kwargs
+    required: frozenset[str] = frozenset()  # arguments that have no default, where they are known
     step_needs: tuple[str, ...] = ()  # arguments that step() cannot be called without
     types: Mapping[str, Accepted] = {}  # of the arguments whose type is known
 
@@ -90,8 +91,8 @@ def _objection_to_scalar(value: Any, accepted: frozenset[str]) -> str | None:
     return f"is not a {kind}" + (f"; write {str(number).removesuffix('.0')}" if has_hint else "")
 
 
-def inspected(component: type) -> Signature:
-    """Return the signature that Python finds for a class."""
+def inspected(component: Callable[..., Any]) -> Signature:
+    """Return the signature that Python finds for a class or a function."""
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     parameters = list(inspect.signature(component).parameters.values())
     method = getattr(component, "step", None)
@@ -99,6 +100,9 @@ def inspected(component: type) -> Signature:
     return Signature(
         arguments=frozenset(p.name for p in parameters if p.kind not in variable),
         takes_any=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        required=frozenset(
+            p.name for p in parameters if p.default is p.empty and p.kind not in variable
+        ),
         step_needs=tuple(
             p.name for p in step if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
         ),

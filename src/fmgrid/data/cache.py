@@ -1,8 +1,8 @@
 """The cache of decoded data sets: made once, verified at every start, made again when damaged.
 
-The arrays are whole if they hold the numbers of the published files, of which the catalogue has the
-SHA-256; a user's own are whole if they match their manifest. Every training runs within
-`unchanged`, so that it uses verified arrays only.
+The arrays are decoded from verified files, or are a user's own, and are stored with a manifest, by
+which they are verified from then on. Every training runs within `unchanged`, and so uses verified
+arrays only.
 """
 
 import os
@@ -10,24 +10,29 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from fmgrid.data.batches import SPLITS, load_split, map_array
-from fmgrid.data.catalogue import DATASETS, FILES, Arrays, is_published, read_arrays
-from fmgrid.data.manifests import MANIFEST, ManifestError, read_manifest
+from fmgrid.data.batches import load_split, map_array
+from fmgrid.data.catalogue import DATASETS
+from fmgrid.data.formats import ARRAYS, Arrays
+from fmgrid.data.manifests import (
+    MANIFEST,
+    NAMES,
+    Manifest,
+    ManifestError,
+    move_arrays,
+    read_manifest,
+    write_arrays,
+)
 from fmgrid.errors import DataError, is_lack_of_memory
-from fmgrid.system.disk import HomeError, expand_home, move_file, sync, sync_folder
+from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.locks import Lock
 
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
 
-_NAMES = (
-    MANIFEST,
-    *(f"{split}_{kind}.npy" for split in (*SPLITS, "valid") for kind in ("inputs", "labels")),
-)
 # Of each file in a folder, None where one is missing: its size, and the times when its content and
 # when its owner, links and the like were changed. Some network file systems make up their inodes.
 Facts: TypeAlias = tuple[tuple[int, int, int] | None, ...]
@@ -63,16 +68,18 @@ def prepare(
     source = choice or f"the cache, {folder}"
     try:
         with workspace_in(cache, dataset, dataset, inform) as workspace:
-            facts, damage = examine(folder, dataset)
+            facts, damage = examine(folder)
             if damage:
-                if folder.exists():
+                if any((folder / name).exists() for name in ARRAYS):
                     (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if arrays is None:
                     arrays, source = _fetch(dataset, workspace, inform)
-                facts = _make_again(folder, arrays, workspace)
+                write_arrays(arrays, DATASETS[dataset].classes, workspace)
+                move_arrays(workspace, folder)
+                facts = _look(folder)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
-        facts, damage = examine(folder, dataset)
+        facts, damage = examine(folder)
         if damage:
             is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
             contents = f" and holds {'; '.join(damage)}" if is_folder else ""
@@ -88,7 +95,7 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
-        _verify_anew(prepared.dataset, prepared.content, prepared.folder, facts)
+        _verify_anew(prepared.content, prepared.folder, facts)
     yield
     if _look(prepared.folder) != facts:
         raise DataError(
@@ -98,10 +105,10 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
 
 
 @cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
-def _verify_anew(dataset: str, content: str | None, folder: Path, facts: Facts) -> None:
+def _verify_anew(content: str | None, folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    new_facts, damage = examine(folder, dataset, content)
+    new_facts, damage = examine(folder, content)
     if new_facts != facts:
         damage.append("changed while it was verified")
     if damage:
@@ -111,38 +118,31 @@ def _verify_anew(dataset: str, content: str | None, folder: Path, facts: Facts) 
         )
 
 
-def examine(folder: Path, dataset: str, content: str | None = None) -> tuple[Facts, list[str]]:
+def examine(folder: Path, content: str | None = None) -> tuple[Facts, list[str]]:
     """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole.
 
     A user's own data have a *content*.
     """
     facts = _look(folder)  # first, so that a later change shows
-    checks: dict[str, Callable[[Any], bool]] = {}
-    if content is None:
-        info = DATASETS[dataset]
-        for name, sha256 in zip(FILES.values(), info.sha256, strict=True):
-            checks[name] = partial(is_published, shape=info.shape, sha256=sha256)
-    else:
-        try:
-            manifest = read_manifest(folder, content)
-        except (OSError, ManifestError) as error:
-            return facts, [f"{MANIFEST}: {_reason(error)}"]
-        for name in manifest.arrays:
-            checks[name] = partial(manifest.has, name)
-    problems = ((name, _objection_to(folder / name, check)) for name, check in checks.items())
+    try:
+        manifest = read_manifest(folder, content)
+    except (OSError, ManifestError) as error:
+        return facts, [f"{MANIFEST}: {reason_of(error)}"]
+    problems = ((name, _objection_to(folder / name, name, manifest)) for name in manifest.arrays)
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
-def _objection_to(path: Path, is_whole: Callable[[Any], bool]) -> str:
+def _objection_to(path: Path, name: str, manifest: Manifest) -> str:
     try:
-        return "" if is_whole(map_array(path)) else "damaged"
+        return "" if manifest.has(name, map_array(path)) else "damaged"
     except Exception as error:  # numpy raises anything about a damaged header
         if is_lack_of_memory(error):
             raise
-        return _reason(error)
+        return reason_of(error)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Say what is wrong with a file of the cache that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return "missing"
     if isinstance(error, OSError):
@@ -152,28 +152,13 @@ def _reason(error: Exception) -> str:
 
 def _look(folder: Path) -> Facts:
     facts: list[tuple[int, int, int] | None] = []
-    for name in _NAMES:
+    for name in NAMES:
         try:
             status = (folder / name).stat()
             facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         except OSError:
             facts.append(None)
     return tuple(facts)
-
-
-def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> Facts:
-    """Write the arrays into *folder*, each whole or not at all, and return their facts."""
-    import numpy as np
-
-    folder.mkdir(exist_ok=True)
-    for name, array in arrays:
-        with (workspace / name).open("wb") as stream:
-            np.save(stream, array)
-            stream.flush()
-            sync(stream.fileno())
-        move_file(workspace / name, folder / name)
-        sync_folder(folder)
-    return _look(folder)
 
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, str]:
@@ -183,11 +168,11 @@ def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, st
         choice, folder = "--data-dir", data_dir.absolute()
     elif info.has_choice and (text := os.environ.get("FMGRID_DATA")):
         choice = "FMGRID_DATA"
-        folder = _expand(choice, text, "name the folder with the four files")
+        folder = _expand(choice, text, "name the folder with the published files")
     else:
         return None, ""
     try:
-        return read_arrays(folder, info.sha256), f"{folder} ({choice})"
+        return info.read(folder), f"{folder} ({choice})"
     except DataError as error:
         raise DataError(
             f"{folder}, chosen by {choice}, does not hold {dataset}:",
@@ -204,7 +189,7 @@ def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tupl
         folder = workspace / str(number)
         folder.mkdir()
         try:
-            return read_arrays(find(folder), info.sha256), name
+            return info.read(find(folder)), name
         except DataError as error:
             failures.append(f"{name}: {'; '.join(str(error).splitlines())}")
     raise DataError(

@@ -1,61 +1,26 @@
-"""The data sets that fmgrid knows by name: the facts and the sources of each.
+"""The data sets that fmgrid knows by name: facts, published files and sources."""
 
-Nothing is decoded unless its SHA-256 is the one given here.
-"""
-
-import gzip
-import hashlib
-import io
 import math
-import shutil
-import subprocess
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fmgrid.errors import DataError
-from fmgrid.system.disk import last_lines, read_regular
-
-if TYPE_CHECKING:
-    import numpy as np
-
-_IN_PACKAGE = "usr/share/datasets/fashion-mnist"
-DEBIAN_FOLDER = Path("/", _IN_PACKAGE)  # where Debian's dataset-fashion-mnist puts the files
-
-_PORTION = 1000  # images that are verified at once: decoded, all of them would take 200 MB
-_LARGEST = 100_000_000  # bytes of a published file, packed or not
-_SILENCE_SECONDS = 20.0  # without a byte from the server, before a download is given up
-_DOWNLOAD_SECONDS = 600.0  # for 30 MB over a slow line
-
-Arrays: TypeAlias = Iterator[tuple[str, "np.ndarray[Any, Any]"]]  # by their names in the cache
-
-# The files of the idx format by their published names without .gz, and the arrays in them.
-FILES = {
-    "train-images-idx3-ubyte": "train_inputs.npy",
-    "train-labels-idx1-ubyte": "train_labels.npy",
-    "t10k-images-idx3-ubyte": "test_inputs.npy",
-    "t10k-labels-idx1-ubyte": "test_labels.npy",
-}
+from fmgrid.data import formats, sources
+from fmgrid.data.files import Files, read_verified
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """Facts of a data set that are known before any image is read."""
 
     description: str
     train_images: int
     test_images: int
+    valid_images: int = 0  # of a third set, for validation
     shape: tuple[int, ...]  # of an image: channels, rows, columns
     classes: tuple[str, ...]
-    sha256: tuple[str, ...]  # of the published files, unpacked, in the order of FILES
-    # By name, in the order of asking: functions that are given an empty folder to work in, and
-    # return the folder with the published files.
-    sources: Mapping[str, Callable[[Path], Path]]
-    remedies: tuple[str, ...]  # for when no source has it
-    has_choice: bool = True  # whether the user may name a folder with the files
+    are_tokens: bool = False  # whole numbers that stand for something, as for words
 
     @property
     def inputs(self) -> int:
@@ -63,197 +28,212 @@ class DatasetInfo:
         return math.prod(self.shape)
 
 
-def read_arrays(folder: Path, sha256: Sequence[str]) -> Arrays:
-    """Return the arrays of the published files in a folder, each decoded when it is asked for.
+@dataclass(frozen=True, kw_only=True)
+class PublishedDataset(DatasetInfo):
+    """A data set of published files."""
 
-    *sha256* is that of each file, unpacked. Raises `DataError` with a line for each that is
-    missing or wrong.
-    """
-    contents, problems = [], []
-    for (name, array), expected in zip(FILES.items(), sha256, strict=True):
-        try:
-            contents.append((array, _read_verified(folder, name, expected)))
-        except DataError as error:
-            problems.append(f"{error}; expected SHA-256 {expected}")
-    if problems:
-        raise DataError(*problems)
-    return ((array, _decode(content)) for array, content in contents)
+    files: Files
+    decode: formats.Decode
+    # By name, in the order of asking: functions that are given an empty folder to work in, and
+    # return the folder with the published files.
+    sources: Mapping[str, Callable[[Path], Path]]
+    remedies: tuple[str, ...]  # for when no source has it
+    has_choice: bool = True  # whether the user may name a folder with the files
 
+    def read(self, folder: Path) -> formats.Arrays:
+        """Return the arrays of the files in a folder, each decoded when it is asked for.
 
-def is_published(array: "np.ndarray[Any, Any]", shape: tuple[int, ...], sha256: str) -> bool:
-    """Return whether an array holds the numbers of the published file with this checksum.
-
-    *shape* is that of an image there, with one channel.
-    """
-    import numpy as np
-
-    sizes = (len(array), *(() if array.ndim == 1 else shape[1:]))
-    content = hashlib.sha256(bytes([0, 0, 8, len(sizes)]) + np.array(sizes, ">u4").tobytes())
-    for start in range(0, len(array), _PORTION):
-        portion = array[start : start + _PORTION]
-        with np.errstate(all="ignore"):  # whatever it holds becomes bytes, which are then compared
-            numbers = (portion if array.ndim == 1 else portion[:, 0] * 255 + 0.5).astype(np.uint8)
-        decoded = _to_array(numbers)
-        if decoded.dtype != array.dtype or not np.array_equal(decoded, portion):
-            return False
-        content.update(numbers.tobytes())
-    return content.hexdigest() == sha256
+        Raises `DataError` with a line for each file that is missing or wrong.
+        """
+        return self.decode(read_verified(folder, self.files))
 
 
-def _decode(content: bytes) -> "np.ndarray[Any, Any]":
-    """Return the numbers of an idx file."""
-    import numpy as np
-
-    sizes = np.frombuffer(content, ">u4", content[3], offset=4).tolist()
-    return _to_array(np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes)).reshape(sizes))
-
-
-def _to_array(numbers: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return labels as int64 [n], or pixels as float32 [n, 1, rows, columns] from 0 to 1.
-
-    The pixels are what torchvision's ToTensor makes of them.
-    """
-    import numpy as np
-
-    if numbers.ndim == 1:
-        return numbers.astype(np.int64)
-    return numbers[:, np.newaxis] / np.float32(255)
+def _idx_files(place: str, *sha256: str, ending: str = "") -> Files:
+    """Return the four files of the idx format with these checksums."""
+    kinds = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    names = (f"{kind}-ubyte{ending}" for kind in kinds)
+    return Files(dict(zip(names, sha256, strict=True)), place)
 
 
-def _read_verified(folder: Path, name: str, expected: str) -> bytes:
-    """Read one file, gzipped or not, from *folder* or from torchvision's place within it."""
-    paths = (
-        parent / file
-        for parent in (folder, folder / "FashionMNIST" / "raw")
-        for file in (name, f"{name}.gz")
+def _download(name: str) -> Mapping[str, Callable[[Path], Path]]:
+    return {"torchvision's download": partial(sources.download_with_torchvision, name)}
+
+
+def _remedies(files: str) -> tuple[str, ...]:
+    return (
+        f"download {files} on another machine, and name their folder with --data-dir",
+        'use a data set that is on every machine: dataset = "digits"',
     )
-    try:
-        path = next(filter(Path.is_file, paths), None)
-        if path is None:
-            raise DataError(f"{name}: found neither with nor without .gz")
-        content = read_regular(path, _LARGEST)
-        if path.suffix == ".gz":
-            with gzip.open(io.BytesIO(content)) as stream:
-                content = stream.read(_LARGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{name}: cannot be read: {reason}") from error
-    if len(content) > _LARGEST:
-        raise DataError(f"{name}: unpacked, it has more than {_LARGEST:,} bytes")
-    sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != expected:
-        raise DataError(f"{path.relative_to(folder)}: unpacked, its SHA-256 is {sha256}")
-    return content
-
-
-def find_sample(_: Path) -> Path:
-    """Return the folder of the sample that comes with fmgrid."""
-    return Path(__file__).parents[1] / "fashion_mnist_sample"
-
-
-def find_package(_: Path) -> Path:
-    """Return the folder of Debian's package."""
-    if not DEBIAN_FOLDER.is_dir():
-        raise DataError(f"not installed: no {DEBIAN_FOLDER}")
-    return DEBIAN_FOLDER
-
-
-# A process of its own keeps torch out of this one, and can be stopped when it hangs.
-_TORCHVISION = """
-import socket, sys
-socket.setdefaulttimeout(float(sys.argv[1]))
-try:
-    from torchvision.datasets import FashionMNIST
-    FashionMNIST(".", download=True)
-except Exception as error:
-    sys.exit(" ".join(str(error).split()))
-"""
-
-
-def download_with_torchvision(workspace: Path) -> Path:
-    """Let torchvision download the files into *workspace*."""
-    # -P: a random.py in the user's folder must not pass for Python's own.
-    _run([sys.executable, "-P", "-c", _TORCHVISION, str(_SILENCE_SECONDS)], workspace)
-    return workspace
-
-
-def download_with_apt(workspace: Path) -> Path:
-    """Let apt-get download Debian's package into *workspace*, which takes no rights."""
-    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
-    if apt is None or dpkg is None:
-        raise DataError("this system has no apt-get or no dpkg-deb")
-    _run([apt, "download", "dataset-fashion-mnist"], workspace)
-    for package in workspace.glob("*.deb"):
-        _run([dpkg, "-x", package.name, "unpacked"], workspace)
-    return workspace / "unpacked" / _IN_PACKAGE
-
-
-def _run(command: list[str], workspace: Path) -> None:
-    """Run a downloader in silence. Raises `DataError` with the last line of its stderr."""
-    # A file rather than a pipe: a grandchild that outlives the time limit would hold a pipe open.
-    log = workspace / "stderr"
-    with log.open("wb") as stderr:
-        try:
-            subprocess.run(  # noqa: S603 - all words of the commands are written above
-                command,
-                cwd=workspace,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                timeout=_DOWNLOAD_SECONDS,
-                check=True,
-            )
-        except subprocess.TimeoutExpired:
-            raise DataError(f"not done after {_DOWNLOAD_SECONDS:.0f} seconds") from None
-        except subprocess.CalledProcessError as error:
-            reason = [f"exit code {error.returncode}", *last_lines(log, 1)][-1].strip()
-            raise DataError(reason) from None
-        except OSError as error:
-            raise DataError(f"cannot be started: {error}") from error
 
 
 _CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-DATASETS: Mapping[str, DatasetInfo] = {
-    "fashion-mnist": DatasetInfo(
-        "70,000 pictures of clothes in ten classes, 28 x 28 grey pixels each (Zalando, 2017)",
+_CIFAR_100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup
+dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower
+leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid
+otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray
+road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+wardrobe whale willow_tree wolf woman worm
+"""
+_FOUR_FILES = "the four published .gz files"
+DATASETS: Mapping[str, PublishedDataset] = {
+    "fashion-mnist": PublishedDataset(
+        description="70,000 pictures of clothes, 28 x 28 grey pixels each (Zalando, 2017)",
         train_images=60_000,
         test_images=10_000,
         shape=(1, 28, 28),
         classes=_CLOTHES,
-        sha256=(
+        files=_idx_files(
+            "FashionMNIST/raw",
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
+        decode=formats.decode_idx,
         sources={
-            "Debian's package dataset-fashion-mnist": find_package,
-            "torchvision's download": download_with_torchvision,
-            "apt-get download dataset-fashion-mnist": download_with_apt,
+            "Debian's package dataset-fashion-mnist": sources.find_package,
+            **_download("FashionMNIST"),
+            "apt-get download dataset-fashion-mnist": sources.download_with_apt,
         },
         remedies=(
             "install Debian's package: apt-get install dataset-fashion-mnist",
-            "download the four published .gz files, and name their folder with --data-dir",
+            f"download {_FOUR_FILES}, and name their folder with --data-dir",
             'use the small sample that comes with fmgrid: dataset = "fashion-mnist-sample"',
         ),
     ),
-    "fashion-mnist-sample": DatasetInfo(
-        "2,500 of Fashion-MNIST's pictures, as many of every class; they come with fmgrid",
+    "fashion-mnist-sample": PublishedDataset(
+        description="2,500 of Fashion-MNIST's pictures, as many of every class (with fmgrid)",
         train_images=2_000,
         test_images=500,
         shape=(1, 28, 28),
         classes=_CLOTHES,
-        sha256=(
+        files=_idx_files(
+            "",
             "b8cc50832156ceba7732a6ff7f422c822596825f46cce5991562dc26d6fe83db",
             "d5af3921b716664086b7f83fe30ea0f99bff659e8d1be75d0a7b6bb2f0f8c006",
             "db04ac65a4bbab15b5fcb9974db363916e6ee4e45d7eb0e1409b1beca4827945",
             "028e32b4d45584c387315de1fdf3e66781e2f9a91701d5853aaeb9b9f90eefc4",
         ),
-        sources={"fmgrid's own files": find_sample},
+        decode=formats.decode_idx,
+        sources={"fmgrid's own files": sources.find_sample},
         remedies=("install fmgrid again",),
         has_choice=False,
+    ),
+    "digits": PublishedDataset(
+        description="1,797 handwritten digits, 8 x 8 grey pixels each (with scikit-learn)",
+        train_images=1_500,
+        test_images=297,
+        shape=(1, 8, 8),
+        classes=tuple("0123456789"),
+        files=Files(
+            {
+                "digits.csv.gz": "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
+            },
+            "",
+        ),
+        decode=partial(formats.decode_digits, 1_500),
+        sources={"scikit-learn's own files": sources.find_scikit_learn},
+        remedies=("install scikit-learn: pip install scikit-learn",),
+        has_choice=False,
+    ),
+    "mnist": PublishedDataset(
+        description="70,000 handwritten digits, 28 x 28 grey pixels each (LeCun et al., 1998)",
+        train_images=60_000,
+        test_images=10_000,
+        shape=(1, 28, 28),
+        classes=tuple("0123456789"),
+        files=_idx_files(
+            "MNIST/raw",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        decode=formats.decode_idx,
+        sources=_download("MNIST"),
+        remedies=_remedies(_FOUR_FILES),
+    ),
+    "kmnist": PublishedDataset(
+        description="70,000 handwritten kana, 28 x 28 grey pixels each (Clanuwat et al., 2018)",
+        train_images=60_000,
+        test_images=10_000,
+        shape=(1, 28, 28),
+        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        files=_idx_files(  # only the checksums of the packed files are published
+            "KMNIST/raw",
+            "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            ending=".gz",
+        ),
+        decode=formats.decode_idx,
+        sources=_download("KMNIST"),
+        remedies=_remedies(_FOUR_FILES),
+    ),
+    "emnist-letters": PublishedDataset(
+        description="145,600 handwritten letters, 28 x 28 grey pixels each (Cohen et al., 2017)",
+        train_images=124_800,
+        test_images=20_800,
+        shape=(1, 28, 28),
+        classes=tuple("abcdefghijklmnopqrstuvwxyz"),
+        files=Files(
+            {"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
+            "EMNIST/raw",
+            most=600_000_000,
+        ),
+        decode=partial(formats.decode_emnist, "letters"),
+        sources=_download("EMNIST"),
+        remedies=_remedies("the published gzip.zip"),
+    ),
+    "cifar10": PublishedDataset(
+        description="60,000 photographs, 32 x 32 pixels in color (Krizhevsky, 2009)",
+        train_images=50_000,
+        test_images=10_000,
+        shape=(3, 32, 32),
+        classes=(
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
+        files=Files(
+            {
+                "data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
+                "data_batch_2": "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8",
+                "data_batch_3": "0f00d98ebfb30b3ec0ad19f9756dc2630b89003e10525f5e148445e82aa6a1f9",
+                "data_batch_4": "3f7bb240661948b8f4d53e36ec720d8306f5668bd0071dcb4e6c947f78e9682b",
+                "data_batch_5": "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154",
+                "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
+            },
+            "cifar-10-batches-py",
+            archive="cifar-10-python.tar.gz",
+        ),
+        decode=partial(formats.decode_cifar, "labels"),
+        sources=_download("CIFAR10"),
+        remedies=_remedies("the published cifar-10-python.tar.gz"),
+    ),
+    "cifar100": PublishedDataset(
+        description="60,000 photographs, 32 x 32 pixels in color (Krizhevsky, 2009)",
+        train_images=50_000,
+        test_images=10_000,
+        shape=(3, 32, 32),
+        classes=tuple(_CIFAR_100.split()),
+        files=Files(
+            {
+                "train": "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b",
+                "test": "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864",
+            },
+            "cifar-100-python",
+            archive="cifar-100-python.tar.gz",
+            most=200_000_000,
+        ),
+        decode=partial(formats.decode_cifar, "fine_labels"),
+        sources=_download("CIFAR100"),
+        remedies=_remedies("the published cifar-100-python.tar.gz"),
     ),
 }

@@ -1,34 +1,33 @@
-"""The manifest of a user's arrays in the cache, and the content that it stands for.
+"""The manifest of arrays in the cache: by it they are verified.
 
-The manifest has the shape, type and checksum of every array, and the names of the classes. Its own
-SHA-256 is the content: it is the same wherever the data came from, and proves the manifest, which
-proves the arrays.
+The manifest has the shape, type and checksum of every array, and the names of the classes. Of a
+user's own data its SHA-256 is the content: the same wherever the data came from, it proves the
+manifest, which proves the arrays.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fmgrid.data.own_arrays import OwnArrays
-from fmgrid.system.disk import read_regular, sync, write_whole
-
-if TYPE_CHECKING:
-    import numpy as np
+from fmgrid.data.formats import ARRAYS, Array
+from fmgrid.system.disk import move_file, read_regular, sync, sync_folder, write_whole
 
 MANIFEST = "manifest.json"
+# All files that a folder of the cache may have
+NAMES = (*ARRAYS, "valid_inputs.npy", "valid_labels.npy", MANIFEST)
 _MOST_BYTES = 10_000_000  # of a manifest: the names of 100,000 classes
 
 
-class ManifestError(ValueError):
-    """A manifest is missing or damaged."""
+class ManifestError(Exception):
+    """A manifest is damaged, or another one than was expected."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of a user's arrays."""
+    """The facts of arrays in the cache."""
 
     arrays: Mapping[str, Mapping[str, Any]]  # "shape", "type" and "sha256" of each, by its file
     classes: tuple[str, ...]
@@ -43,37 +42,61 @@ class Manifest:
         """The shape of one input."""
         return tuple(self.arrays["train_inputs.npy"]["shape"][1:])
 
-    def has(self, name: str, array: "np.ndarray[Any, Any]") -> bool:
+    @property
+    def are_tokens(self) -> bool:
+        """Whether the inputs are whole numbers."""
+        return bool(self.arrays["train_inputs.npy"]["type"] == "int64")
+
+    def has(self, name: str, array: Array) -> bool:
         """Return whether an array is the one that the manifest describes."""
         return _describe(array) == self.arrays[name]
 
 
-def write_arrays(own: OwnArrays, folder: Path) -> str:
-    """Write the arrays and their manifest into an empty folder, and return the content."""
+def write_arrays(arrays: Iterable[tuple[str, Array]], classes: Iterable[str], folder: Path) -> str:
+    """Write arrays by their names and their manifest into a folder, and return the content."""
     import numpy as np
 
     facts = {}
-    for name, array in own.arrays.items():
-        with (folder / f"{name}.npy").open("wb") as stream:
+    for name, array in arrays:
+        with (folder / name).open("wb") as stream:
             np.save(stream, np.ascontiguousarray(array))
             stream.flush()
             sync(stream.fileno())
-        facts[f"{name}.npy"] = _describe(array)
-    text = json.dumps({"arrays": facts, "classes": own.classes}, sort_keys=True).encode()
+        facts[name] = _describe(array)
+    text = json.dumps({"arrays": facts, "classes": [*classes]}, sort_keys=True).encode()
     write_whole(folder / MANIFEST, text)
     return hashlib.sha256(text).hexdigest()
 
 
-def read_manifest(folder: Path, content: str) -> Manifest:
-    """Return the manifest of a folder in the cache. Raises `ManifestError`, `OSError`."""
+def move_arrays(workspace: Path, folder: Path) -> None:
+    """Move what `write_arrays` wrote to another folder, each file whole, and the manifest last."""
+    folder.mkdir(exist_ok=True)
+    for name in NAMES:
+        if (workspace / name).exists():
+            move_file(workspace / name, folder / name)
+            sync_folder(folder)
+
+
+def read_manifest(folder: Path, content: str | None = None) -> Manifest:
+    """Return the manifest of a folder of the cache; a user's own data have a *content*.
+
+    Raises `ManifestError`, `OSError`.
+    """
     text = read_regular(folder / MANIFEST, _MOST_BYTES)
-    if hashlib.sha256(text).hexdigest() != content:
-        raise ManifestError("damaged")
-    values = json.loads(text)
-    return Manifest(values["arrays"], tuple(values["classes"]))
+    if content and hashlib.sha256(text).hexdigest() != content:
+        raise ManifestError
+    try:
+        values = json.loads(text)
+        manifest = Manifest(values["arrays"], tuple(values["classes"]))
+        is_whole = {*ARRAYS} <= {*manifest.arrays} <= {*NAMES}
+    except (ValueError, LookupError, TypeError) as error:
+        raise ManifestError from error
+    if not is_whole:
+        raise ManifestError
+    return manifest
 
 
-def _describe(array: "np.ndarray[Any, Any]") -> dict[str, Any]:
+def _describe(array: Array) -> dict[str, Any]:
     import numpy as np
 
     numbers = np.ascontiguousarray(array)

@@ -14,13 +14,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.data.cache import Prepared, cache_folder, cannot_serve, examine, workspace_in
+from fmgrid.data.cache import (
+    Prepared,
+    cache_folder,
+    cannot_serve,
+    examine,
+    reason_of,
+    workspace_in,
+)
 from fmgrid.data.catalogue import DatasetInfo
 from fmgrid.data.image_folders import find_images, read_options, stamp
-from fmgrid.data.manifests import MANIFEST, Manifest, ManifestError, read_manifest
+from fmgrid.data.manifests import Manifest, ManifestError, move_arrays, read_manifest
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import DataError
-from fmgrid.system.disk import move_file, read_regular, sync_folder, write_whole
+from fmgrid.system.disk import read_regular, write_whole
 
 Form: TypeAlias = Literal["file", "folder", "function"]
 # Fills an empty folder with the arrays of a source and their manifest, and returns the content.
@@ -98,7 +105,7 @@ def find_content(source: Source, decode: Decode, inform: Callable[[str], None]) 
             if source.stamp() != stamp:
                 raise OwnDataError("changed while it was read; give the same command again")
             if not _is_there(folder / content, content):
-                _move_arrays(workspace, folder / content)
+                move_arrays(workspace, folder / content)
             if stamp is not None:
                 write_whole(memo, json.dumps({"stamp": stamp, "content": content}).encode())
     except OSError as error:
@@ -119,15 +126,15 @@ def prepare_own(
     """
     cache = cache_folder() / _FOLDER
     folder = cache / content
-    facts, damage = examine(folder, source.dataset, content)
+    facts, damage = examine(folder, content)
     if damage:
         try:
             with workspace_in(cache, source.key, source.dataset, inform) as workspace:
                 warn(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if decode(source, workspace) != content:
                     raise DataError(f"{source.dataset}: changed; give the same command again")
-                _move_arrays(workspace, folder)
-                facts, damage = examine(folder, source.dataset, content)
+                move_arrays(workspace, folder)
+                facts, damage = examine(folder, content)
         except OwnDataError as error:
             raise DataError(*(f"{source.dataset}: {line}" for line in error.args)) from error
         except OSError as error:
@@ -144,16 +151,17 @@ def own_info(content: str) -> DatasetInfo:
     try:
         manifest: Manifest = read_manifest(folder, content)
     except (OSError, ManifestError) as error:
-        raise DataError(f"{folder}: {error}; `fmgrid plan` with the grid makes it again") from error
+        raise DataError(
+            f"{folder}: {reason_of(error)}; `fmgrid plan` with the grid makes it again"
+        ) from error
     return DatasetInfo(
-        "own data",
+        description="your own data",
         train_images=manifest.count("train"),
         test_images=manifest.count("test"),
+        valid_images=manifest.count("valid"),
         shape=manifest.shape,
         classes=manifest.classes,
-        sha256=(),
-        sources={},
-        remedies=(),
+        are_tokens=manifest.are_tokens,
     )
 
 
@@ -174,11 +182,3 @@ def _is_there(folder: Path, content: str) -> bool:
     except (OSError, ManifestError):
         return False
     return all((folder / name).is_file() for name in manifest.arrays)
-
-
-def _move_arrays(workspace: Path, folder: Path) -> None:
-    """Move the arrays to their place, each whole, and the manifest last."""
-    folder.mkdir(exist_ok=True)
-    for path in sorted(workspace.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
-        move_file(path, folder / path.name)
-    sync_folder(folder)

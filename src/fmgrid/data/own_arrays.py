@@ -4,20 +4,14 @@ They come from a file, a folder of images or a function, by the keys of `KEYS`. 
 reported at once, each with what to write.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
+from fmgrid.data.formats import Array
 from fmgrid.errors import FmgridError, is_lack_of_memory, text_of
 from fmgrid.system.disk import open_regular
 from fmgrid.words import first_few, or_near_match, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array: TypeAlias = "np.ndarray[Any, Any]"
 
 REQUIRED = ("x_train", "y_train", "x_test", "y_test")
 KEYS = (*REQUIRED, "x_valid", "y_valid", "classes")
@@ -33,7 +27,8 @@ class OwnDataError(FmgridError):
 class OwnArrays(NamedTuple):
     """A user's data, converted."""
 
-    arrays: "Mapping[str, Array]"  # "train_inputs": [n, *shape], "train_labels": int64 [n], ...
+    # By their names in the cache: inputs [n, *shape], labels int64 [n]
+    arrays: Mapping[str, Array]
     classes: tuple[str, ...]
 
 
@@ -75,8 +70,8 @@ def convert(given: Mapping[str, Any]) -> OwnArrays:
         problems += error.args
     if problems:
         raise OwnDataError(*problems)
-    arrays = {f"{key[2:]}_inputs": array for key, array in inputs.items()}
-    return OwnArrays(arrays | {f"{key[2:]}_labels": labels[key] for key in labels}, classes)
+    arrays = {f"{key[2:]}_inputs.npy": array for key, array in inputs.items()}
+    return OwnArrays(arrays | {f"{key[2:]}_labels.npy": labels[key] for key in labels}, classes)
 
 
 def _check_keys(given: Mapping[str, Any]) -> Iterator[str]:
@@ -91,7 +86,7 @@ def _check_keys(given: Mapping[str, Any]) -> Iterator[str]:
         yield f'has "{printable(key, 80)}"{or_near_match(key, KEYS, "and may have")}'
 
 
-def _to_array(value: Any) -> "Array":
+def _to_array(value: Any) -> Array:
     """Return an array, a tensor or a list as an array."""
     import numpy as np
 
@@ -111,7 +106,7 @@ def _to_array(value: Any) -> "Array":
     return array
 
 
-def _to_inputs(array: "Array") -> "Array":
+def _to_inputs(array: Array) -> Array:
     """Return inputs as float32 or int64, [n, *shape]."""
     import numpy as np
 
@@ -137,7 +132,7 @@ def _to_inputs(array: "Array") -> "Array":
     return converted
 
 
-def _to_labels(array: "Array") -> "Array":
+def _to_labels(array: Array) -> Array:
     """Return labels as int64 [n]."""
     import numpy as np
 
@@ -162,7 +157,7 @@ def _to_labels(array: "Array") -> "Array":
 
 
 def _compare(
-    inputs: "Mapping[str, Array]", labels: "Mapping[str, Array]", given: Mapping[str, Any]
+    inputs: Mapping[str, Array], labels: Mapping[str, Array], given: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield what does not fit together."""
     for key, array in inputs.items():
@@ -181,7 +176,7 @@ def _compare(
             yield f"{first} holds {types[0]}, and {key} holds {types[1]}; give both one type"
 
 
-def _to_classes(given: Any, labels: "Mapping[str, Array]") -> tuple[str, ...]:
+def _to_classes(given: Any, labels: Mapping[str, Array]) -> tuple[str, ...]:
     """Return the names of the classes, which are the labels where none are given."""
     import numpy as np
 
@@ -244,15 +239,20 @@ def read_npz(path: Path) -> dict[str, Any]:
     problems = []
     try:
         with open_regular(path) as stream, np.load(stream, allow_pickle=False) as archive:
-            for key in archive.files:
+            # First, because numpy asks for the memory of whatever size a damaged array claims.
+            if damaged := archive.zip.testzip():
+                problems.append(f"{printable(damaged, 80)} is damaged; make the file again")
+            for key in archive.files if not damaged else ():
                 try:
                     given[key] = archive[key]
-                except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+                except ValueError as error:
                     problems.append(f"{printable(key, 80)} cannot be read: {_reason(error)}")
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise OwnDataError(f"is no .npz file: {_reason(error)}; write it with np.savez") from error
+    except MemoryError:
+        raise
     except OSError as error:
         raise OwnDataError(f"cannot be read: {_reason(error)}") from error
+    except Exception as error:  # zipfile and numpy raise anything about a damaged file
+        raise OwnDataError(f"is no .npz file: {_reason(error)}; write it with np.savez") from error
     if problems:
         raise OwnDataError(*problems)
     return given

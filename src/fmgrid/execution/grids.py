@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from fmgrid.components import check_component, find_distinct, needs_own_process
+from fmgrid.components import check_component, find_distinct, key_of, needs_own_process
 from fmgrid.components.kinds import is_plugged_in, on_one_line
 from fmgrid.components.own_data import prepare_again
 from fmgrid.data.cache import Prepared, prepare
@@ -32,7 +32,7 @@ from fmgrid.results.store import Store
 from fmgrid.search import Agenda, AgendaItem, GridSearch, Policy, make_agenda
 from fmgrid.system.memory import available_memory
 from fmgrid.system.processes import own_environment
-from fmgrid.training.costs import workers_for
+from fmgrid.training.costs import estimate_seconds, workers_for
 from fmgrid.training.worker import PRELOAD, train_one
 from fmgrid.words import counted, first_few, format_bytes
 
@@ -69,9 +69,15 @@ class Listener(Protocol):
         """Take note of the work, before it is prepared."""
 
     def follow(
-        self, agenda: Agenda, running: Callable[[], Sequence[Experiment]]
+        self,
+        agenda: Agenda,
+        running: Callable[[], Sequence[Experiment]],
+        cost: Callable[[Experiment], float],
     ) -> AbstractContextManager[Callable[[Run], None]]:
-        """Return a context for the trainings, and the function that gets each run when it ends."""
+        """Return a context for the trainings, and the function that gets each run when it ends.
+
+        *cost* estimates the seconds of a training.
+        """
 
 
 def run_grids(request: Request, listener: Listener) -> tuple[Agenda, list[Run]]:
@@ -156,7 +162,10 @@ def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:
     ):
         # Meanwhile the workers' server imports torch.
         data = _prepare_data(agenda.trainings, request, listener)
-        _check_components(plan.definitions, agenda.trainings, executor, timeouts)
+        folders = {key: prepared.folder for key, prepared in data.items()}
+        measured = _check_components(
+            plan.definitions, agenda.trainings, folders, executor, timeouts
+        )
         noted = [record.with_command(request.text, request.command) for record in plan.records]
         _note(noted, store, listener)
         set_aside(agenda.set_aside, store, listener.warn)
@@ -168,8 +177,10 @@ def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:
             return Task(experiment, train, *limits, needs_own_process(experiment))
 
         runs, failures = [], 0
-        with listener.follow(agenda, lambda: executor.running) as report:
-            for run in run_all(GridSearch(agenda.wanted), store, executor, to_task, agenda.sources):
+        cost = partial(estimate_seconds, measured=measured)
+        search = GridSearch(agenda.wanted, cost)
+        with listener.follow(agenda, lambda: executor.running, cost) as report:
+            for run in run_all(search, store, executor, to_task, agenda.sources):
                 runs.append(run)
                 report(run)
                 failures += run.status != "complete"
@@ -219,33 +230,43 @@ def _count_workers(agenda: Agenda, request: Request, memory: int, listener: List
 def _check_components(
     definitions: Sequence[Definition],
     trainings: Sequence[Experiment],
+    folders: Mapping[str, Path],
     executor: Executor,
     timeouts: Mapping[str, float],
-) -> None:
-    """Let every component judge its arguments before the first run starts."""
+) -> dict[str, float]:
+    """Let every component judge its arguments before the first run starts.
+
+    *folders* have the prepared data. Returns the seconds that an image takes, by the key of each
+    component that a check has measured.
+    """
     written = {definition.experiment.run_name: definition for definition in definitions}
-    problems = []
+    problems, measured = [], {}
     for setting, experiment in find_distinct(trainings):
         name = str(getattr(experiment, setting))
         try:
-            objection = executor.call(
+            answer = executor.call(
                 check_component,
                 setting,
                 experiment,
+                folders[experiment.data_key],
                 seconds=timeouts.get(experiment.run_name),
                 needs_own_process=is_plugged_in(name),
             )
         except Exception as error:
             if isinstance(error, RefusedError) or not is_plugged_in(name):
                 raise
-            objection = str(error) if isinstance(error, MachineError) else on_one_line(error)
-        if objection is not None:
-            arguments = f"{setting}_args"
-            place = arguments if getattr(experiment, arguments) else setting
+            answer = str(error) if isinstance(error, MachineError) else on_one_line(error)
+        if isinstance(answer, float):
+            measured[key_of(setting, experiment)] = answer
+        elif answer is not None:
+            # An argument of an optimizer is to blame where it has some.
+            has_arguments = setting == "optimizer" and experiment.optimizer_args
+            place = "optimizer_args" if has_arguments else setting
             origin = written[experiment.run_name].origin(place)
-            problems.append(origin.problem(f"{name} refuses this: {objection}"))
+            problems.append(origin.problem(f"{name} refuses this: {answer}"))
     if problems:
         raise InputError(problems)
+    return measured
 
 
 def _describe_commit() -> dict[str, str]:

@@ -7,16 +7,18 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from fmgrid.components import optimizer_signature
+from fmgrid.components import NAMED, kind_of_arguments
 from fmgrid.components.kinds import ComponentError
+from fmgrid.components.kinds import Kind as ComponentKind
 from fmgrid.errors import Place, Problem
-from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, Keys
+from fmgrid.experiment import Experiment, default_units
+from fmgrid.settings import RIVALS, Keys, is_width
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
+_HIDDEN_UNITS: Keys = ("hidden_units",)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Definition:
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
         parts = [written for at, written in self.written.items() if at[: len(keys)] == keys]
+        if not parts and keys == _HIDDEN_UNITS:
+            parts = [written for at, written in self.written.items() if is_width(at[0])]
         if parts:
             return self.written.get(keys, parts[-1])
         if len(keys) > 1:
@@ -88,33 +92,30 @@ class Block:
     def _parts(self) -> Iterator[Mapping[Keys, Sequence[Written]]]:
         """Yield the products that the block is the union of: one, except in two cases.
 
-        A [[zip]] has one per row. A [grid] with an axis of optimizers has one per optimizer:
-        arguments go to those that take them, so that the momentum of one does not multiply the
-        others.
+        A [[zip]] has one per row. A [grid] with an axis of components, such as optimizers, has one
+        per component: arguments go to those that take them, so that the momentum of one does not
+        multiply the others.
         """
-        optimizers = self.axes.get(("optimizer",), ())
         if self.kind == "zip":
             for row in range(max(map(len, self.axes.values()), default=1)):
                 yield {
                     keys: choices if len(choices) == 1 else [choices[row]]
                     for keys, choices in self.axes.items()
                 }
-        elif self.kind == "point" or len(optimizers) <= 1:
-            yield self.axes
-        else:
-            conditional = {
-                keys
-                for keys in self.axes
-                if keys[0] == "optimizer_args"
-                and len(keys) > 1
-                and any(takes(optimizer.value, keys[1]) for optimizer in optimizers)
+            return
+        settings = [kind.setting for kind in NAMED] if self.kind == "grid" else []
+        chosen = {
+            keys[0]: choices
+            for keys, choices in self.axes.items()
+            if keys[0] in settings and len(choices) > 1
+        }
+        for components in product(*chosen.values()):
+            fixed = dict(zip(chosen, components, strict=True))
+            yield {
+                keys: [fixed[keys[0]]] if keys[0] in fixed else choices
+                for keys, choices in self.axes.items()
+                if _is_taken(keys, fixed, chosen)
             }
-            for optimizer in optimizers:
-                yield {
-                    keys: [optimizer] if keys == ("optimizer",) else choices
-                    for keys, choices in self.axes.items()
-                    if keys not in conditional or takes(optimizer.value, keys[1])
-                }
 
 
 @dataclass(frozen=True)
@@ -143,14 +144,40 @@ def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:
     for keys, written in chain.from_iterable(layer.items() for layer in layers):
         merged.pop(keys, None)
         merged.pop((RIVALS.get(keys[0], ""),), None)
+        if keys == _HIDDEN_UNITS:
+            merged = {at: part for at, part in merged.items() if not overrules(keys, at)}
         merged[keys] = written
     return merged
 
 
-def takes(optimizer: Any, argument: str) -> bool:
-    """Return whether an optimizer takes an argument; a wrong optimizer is refused elsewhere."""
+def overrules(later: Keys, earlier: Keys) -> bool:
+    """Return whether a setting leaves nothing of another one that was written before it."""
+    if later == _HIDDEN_UNITS and is_width(earlier[0]):
+        return True
+    return earlier[: len(later)] == later or earlier == (RIVALS.get(later[0]),)
+
+
+def _is_taken(
+    keys: Keys, fixed: Mapping[str, Written], chosen: Mapping[str, Sequence[Written]]
+) -> bool:
+    """Return whether an axis goes with the fixed components; what none takes is refused later."""
+    if keys[0] == "hidden_units" or is_width(keys[0]):
+        setting = "network"
+        takers = {
+            id(each) for each in chosen.get(setting, ()) if default_units(each.value) is not None
+        }
+    elif (kind := kind_of_arguments(keys[0])) and len(keys) > 1:
+        setting = kind.setting
+        takers = {id(each) for each in chosen.get(setting, ()) if takes(kind, each.value, keys[1])}
+    else:
+        return True
+    return not takers or id(fixed[setting]) in takers
+
+
+def takes(kind: ComponentKind, name: Any, argument: str) -> bool:
+    """Return whether a component takes an argument; a wrong component is refused elsewhere."""
     try:
-        return isinstance(optimizer, str) and optimizer_signature(optimizer).takes(argument)
+        return isinstance(name, str) and kind.signature(name).takes(argument)
     except ComponentError:
         return True
 

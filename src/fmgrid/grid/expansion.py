@@ -2,22 +2,46 @@
 
 import math
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Collection,
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from fnmatch import translate
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from fmgrid.components import KINDS, NAMED, as_taken, objection_to_name, setting_as_taken
-from fmgrid.components.datasets import objection_to_workload
+from fmgrid.components import (
+    NAMED,
+    as_taken,
+    kind_of_arguments,
+    names_of_components,
+    objection_to_experiment,
+    objection_to_name,
+    setting_as_taken,
+)
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.components.own_data import Contents
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Problem
-from fmgrid.experiment import Experiment, typed
+from fmgrid.experiment import Experiment, default_units, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
 from fmgrid.grid.names import default_template, make_name
-from fmgrid.settings import SETTINGS, Keys, is_same, show_key, show_toml, value_at
+from fmgrid.grid.widths import with_width
+from fmgrid.settings import (
+    SETTINGS,
+    Keys,
+    is_same,
+    is_width,
+    level_at,
+    show_key,
+    show_toml,
+)
 from fmgrid.words import or_near_match
 
 # The values that it allows for each of its settings, and a pattern of names
@@ -25,7 +49,6 @@ Rule: TypeAlias = tuple[Mapping[Keys, frozenset[Hashable]], re.Pattern[str]]
 
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
-_OPTIMIZER: Keys = ("optimizer",)
 
 
 def expand(
@@ -35,7 +58,8 @@ def expand(
 
     Without *contents*, experiments have nothing that depends on a user's own data.
     """
-    rules: dict[str, list[Rule]] = {}  # by optimizer, which decides what equals a value
+    # By the names of the components, which decide what equals a value.
+    rules: dict[tuple[str, ...], list[Rule]] = {}
     dropped = remaining = False
     for block in grid.blocks:
         for point in block.points():
@@ -46,10 +70,10 @@ def expand(
                 problems += error.problems
                 remaining = True
                 continue
-            optimizer = experiment.optimizer
-            if optimizer not in rules:
-                rules[optimizer] = [_to_rule(rule, optimizer) for rule in grid.excludes]
-            if _is_excluded(experiment, rules[optimizer]):
+            names = names_of_components(experiment)
+            if names not in rules:
+                rules[names] = [_to_rule(rule, names) for rule in grid.excludes]
+            if _is_excluded(experiment, rules[names]):
                 dropped = True
                 continue
             remaining = True
@@ -80,23 +104,28 @@ def _experiment(
 ) -> Experiment:
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
     problems: list[Problem] = []
-    settings: dict[str, Any] = {"hidden_units": _DRAFT.hidden_units}
+    network = written.get(("network",))
+    settings: dict[str, Any] = {"hidden_units": default_units(network.value if network else "MLP")}
     draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
-        if keys != _NAME and (objection := _assign(settings, keys, value.value)):
-            problems.append(value.problem(objection))
+        try:
+            if keys != _NAME:
+                _assign(settings, keys, value.value, written)
+        except ValueError as error:
+            problems.append(value.problem(str(error)))
+    if isinstance(units := settings["hidden_units"], list):
+        settings["hidden_units"] = [width for width in units if width is not None]
     for kind in NAMED:
         problems += _component_problems(kind, settings, block, draft)
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
-    if contents and not problems:
-        experiment = _with_content(experiment, contents, draft)
-    if not problems and (objection := objection_to_workload(experiment)):
-        problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
+    experiment = _with_content(experiment, contents, draft)
+    if objection := objection_to_experiment(experiment):
+        raise InputError([_rule_problem(objection, draft)])
     if not block.sound:
         return experiment
     # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
@@ -117,25 +146,38 @@ def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: E
         raise InputError([template.problem(f"{error}{hint}")]) from error
 
 
-def _assign(settings: dict[str, Any], keys: Keys, value: Any) -> str | None:
+def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[Keys]) -> None:
     """Put a value into nested *settings*: tables are merged, everything else is replaced.
 
-    Returns the problem with it, None if there is none.
+    *others* are all settings of the experiment. Raises `ValueError` for a value that cannot be put.
     """
     setting, *rest = keys
+    if not is_width(setting):
+        _put(settings, setting, rest, value)
+    elif isinstance(layers := settings["hidden_units"], list | tuple):
+        settings["hidden_units"] = with_width(layers, setting, value, others)
+    elif layers is None:
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
+
+
+def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any) -> None:
+    """Put a value into a table. Raises `ValueError` for a value that cannot be put."""
     old = settings.get(setting)
+    if setting == "hidden_units" and rest and old is None:
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple) or index >= len(old):
-            return f"there is no layer {index} in hidden_units = {show_toml(old)}, counted from 0"
+            text = f"hidden_units = {show_toml(old)}, counted from 0"
+            raise ValueError(f"there is no layer {index} in {text}")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
-        return _assign(settings[setting], tuple(rest), value)
+        _put(settings[setting], rest[0], rest[1:], value)
+        return
     elif isinstance(old, dict) and isinstance(value, dict):
         value = {**old, **value}
     settings[setting] = value
-    return None
 
 
 def _translate(details: Any, block: Block, draft: Definition) -> Problem:
@@ -157,13 +199,15 @@ def _translate(details: Any, block: Block, draft: Definition) -> Problem:
 
 def _rule_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of a rule between settings, whose message begins with the one to blame."""
-    return draft.origin(message.partition(" ")[0]).problem(message)
+    return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
 
 
-def _with_content(experiment: Experiment, contents: Contents, draft: Definition) -> Experiment:
+def _with_content(
+    experiment: Experiment, contents: Contents | None, draft: Definition
+) -> Experiment:
     """Return the experiment with the content of its own data. Raises `InputError`."""
     try:
-        content = contents.of(experiment, draft.data_folder)
+        content = contents and contents.of(experiment, draft.data_folder)
     except OwnDataError as error:
         raise InputError(
             [_data_problem(str(line), experiment, draft) for line in error.args]
@@ -211,6 +255,9 @@ def _component_problems(
     except ComponentError as error:
         yield draft.origin(kind.setting).problem(str(error))
         return
+    for argument in sorted(takes.required - arguments.keys() - kind.reserved.keys()):
+        message = f"{name} needs {argument}; write {kind.setting}_args.{argument}"
+        yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
         objection = _objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
@@ -228,10 +275,14 @@ def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> 
     signature = kind.signature(name)
     if not signature.takes(argument):
         hint = or_near_match(argument, signature.arguments - set(kind.reserved), "it takes")
+        if argument in SETTINGS:
+            hint = f"; {argument} is a setting of its own"
         return f"{name} takes no {show_key(argument)}{hint}"
     expects = SETTINGS[f"{kind.setting}_args"].part
     wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
-    return f"{show_toml(value)} {wrong}" if wrong else None
+    if wrong or not kind.is_built_in(name):
+        return f"{show_toml(value)} {wrong}" if wrong else None
+    return kind.objection_to_value(name, argument, value)
 
 
 def _is_argument(value: Any) -> bool:
@@ -245,55 +296,68 @@ def _is_argument(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _excluded_in_vain(grid: Grid, optimizers: Collection[str]) -> Iterator[Problem]:
+def _excluded_in_vain(grid: Grid, components: Collection[Sequence[str]]) -> Iterator[Problem]:
     """Yield the values in rules that no experiment can have: they match nothing."""
     for rule in grid.excludes:
-        named = _choices(rule[_OPTIMIZER].value) if _OPTIMIZER in rule else optimizers
         for keys, written in rule.items():
-            if keys[0] != "optimizer_args":
-                judges = [""]
-            elif len(keys) != 2 or _OPTIMIZER in grid.overrides:  # noqa: PLR2004
-                judges = []  # rules were written for the optimizers of the file
-            else:
-                judges = [name for name in optimizers if name in named and takes(name, keys[1])]
+            judges = [""]
+            if kind := kind_of_arguments(keys[0]):
+                judges = [*_judges(kind, keys, grid, rule, components)]
             objections = [_objection_to_choices(keys, name, written.value) for name in judges]
             if objections and all(objections):
                 yield written.problem(str(objections[0]))
 
 
-def _objection_to_choices(keys: Keys, optimizer: str, value: Any) -> str | None:
+def _judges(
+    kind: Kind,
+    keys: Keys,
+    grid: Grid,
+    rule: Mapping[Keys, Written],
+    components: Collection[Sequence[str]],
+) -> Iterator[str]:
+    """Yield the components of the file that take the argument of a rule."""
+    if len(keys) != 2 or (kind.setting,) in grid.overrides:  # noqa: PLR2004 - nested, or of others
+        return
+    for name in dict.fromkeys(names[NAMED.index(kind)] for names in components):
+        named = _choices(rule[kind.setting,].value) if (kind.setting,) in rule else [name]
+        if name in named and takes(kind, name, keys[1]):
+            yield name
+
+
+def _objection_to_choices(keys: Keys, component: str, value: Any) -> str | None:
     """Return why a value in a rule, or one of its values, can be no value of a setting."""
-    objection = _objection_to_choice(keys, optimizer, value)
+    objection = _objection_to_choice(keys, component, value)
     if objection is None or not isinstance(value, list):
         return objection
-    objections = (_objection_to_choice(keys, optimizer, choice) for choice in value)
+    objections = (_objection_to_choice(keys, component, choice) for choice in value)
     return next(filter(None, objections), None)
 
 
-def _objection_to_choice(keys: Keys, optimizer: str, value: Any) -> str | None:
+def _objection_to_choice(keys: Keys, component: str, value: Any) -> str | None:
     setting, *part = keys
-    if setting == "optimizer_args":
-        return _objection_to_argument(KINDS["optimizer"], optimizer, part[0], value)
+    if kind := kind_of_arguments(setting):
+        return _objection_to_argument(kind, component, part[0], value)
     if setting == "name":
         wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
-    elif setting == "depth" or part:
+    elif is_width(setting) or part:
         wrong = not is_whole(value, 0) and "not a whole number"
     else:
         wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].expects}"
     return f"{show_toml(value)} is {wrong}" if wrong else objection_to_name(setting, value)
 
 
-def _to_rule(written: Mapping[Keys, Written], optimizer: str) -> Rule:
-    """Return the values that a rule allows, as experiments of this optimizer hold them."""
+def _to_rule(written: Mapping[Keys, Written], names: Sequence[str]) -> Rule:
+    """Return the values that a rule allows, as experiments of these components hold them."""
     allowed = {
         keys: frozenset(
-            typed(setting_as_taken(optimizer, keys, choice)) for choice in _choices(at.value)
+            typed(setting_as_taken(names, keys, choice)) for choice in _choices(at.value)
         )
         for keys, at in written.items()
         if keys != _NAME
     }
-    names = _choices(written[_NAME].value) if _NAME in written else ["*"]
-    return allowed, re.compile("|".join(translate(name) for name in names if isinstance(name, str)))
+    patterns = _choices(written[_NAME].value) if _NAME in written else ["*"]
+    texts = (translate(pattern) for pattern in patterns if isinstance(pattern, str))
+    return allowed, re.compile("|".join(texts))
 
 
 def _choices(allowed: Any) -> list[Any]:
@@ -306,7 +370,7 @@ def _is_excluded(experiment: Experiment, rules: Iterable[Rule]) -> bool:
     for allowed, names in rules:
         for keys, choices in allowed.items():
             if keys not in values:
-                values[keys] = typed(value_at(experiment, keys))
+                values[keys] = typed(level_at(experiment, keys))
             if values[keys] not in choices:
                 break
         else:

@@ -13,7 +13,7 @@ from fnmatch import translate
 from itertools import pairwise
 from typing import Any
 
-from fmgrid.components import setting_as_taken
+from fmgrid.components import names_of_components, setting_as_taken
 from fmgrid.errors import Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Written
@@ -40,7 +40,7 @@ from fmgrid.hypotheses.language import (
 )
 from fmgrid.hypotheses.registry import Hypothesis
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
-from fmgrid.settings import show_toml, value_at
+from fmgrid.settings import keys_of, level_at, show_toml
 from fmgrid.words import near_match, or_near_match, printable, there_are
 
 MAX_CLAIM = 200  # characters
@@ -184,10 +184,10 @@ class Experiments:
 
     def __init__(self, by_name: Mapping[str, Experiment | Mapping[str, Any]]) -> None:
         self._by_name = by_name
-        self._optimizers = set(map(_optimizer_of, by_name.values()))
+        self._components = set(map(names_of_components, by_name.values()))
         self._named: dict[str, set[str]] = {}
-        # By setting: the experiments that have it, by their optimizer and its value.
-        self._by_value: dict[str, dict[tuple[str, Hashable], list[str]]] = {}
+        # By setting: the experiments that have it, by their components and its value.
+        self._by_value: dict[str, dict[tuple[Hashable, Hashable], list[str]]] = {}
 
     def select(self, selection: Selection) -> tuple[str, ...]:
         """Return the names of the selected experiments, in the order of the grid.
@@ -227,32 +227,28 @@ class Experiments:
 
         A value that no experiment has is refused: it is more often a slip than meant.
         """
-        keys = condition.setting.split(".")
+        keys = keys_of(condition.setting)
         if condition.setting not in self._by_value:
             index = self._by_value[condition.setting] = defaultdict(list)
             for name, experiment in self._by_name.items():
-                if (value := value_at(experiment, keys)) is not None:
-                    index[_optimizer_of(experiment), typed(value)].append(name)
+                if (value := level_at(experiment, keys)) is not None:
+                    index[names_of_components(experiment), typed(value)].append(name)
         by_value = self._by_value[condition.setting]
         names: set[str] = set()
         for value in condition.values:
             taken = [
-                (optimizer, typed(setting_as_taken(optimizer, keys, value)))
-                for optimizer in self._optimizers
+                (components, typed(setting_as_taken(components, keys, value)))
+                for components in self._components
             ]
             having = {name for key in taken for name in by_value.get(key, ())}
             if not having:
                 text = shortened(selection_text((Condition(condition.setting, (value,)),)))
-                known = (value_at(self._by_name[holders[0]], keys) for holders in by_value.values())
+                known = (level_at(self._by_name[holders[0]], keys) for holders in by_value.values())
                 texts = list(dict.fromkeys(show_toml(value) for value in known))
                 hint = there_are(texts, _SHOWN_VALUES) if texts else "none sets it"
                 raise ExpectationError(f"no experiment has {text}; {hint}")
             names |= having
         return names
-
-
-def _optimizer_of(experiment: Experiment | Mapping[str, Any]) -> str:
-    return str(value_at(experiment, ("optimizer",)))
 
 
 def resolve(expectation: Expectation, experiments: Experiments) -> Expectation:
@@ -323,4 +319,4 @@ def check_measured(metric: str, experiments: Iterable[Experiment]) -> None:
 def _instead_of(metric: str) -> str:
     """Return what to write where no images are held out for a metric of the test images."""
     instead = "accuracy" if metric == "test_accuracy" else "valid_loss"
-    return f"write {instead}, or hold images out as in validation = 10000"
+    return f"write {instead}, or hold images out as in validation = 0.1"

@@ -9,13 +9,23 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fmgrid.components import NAMED
 from fmgrid.experiment import Experiment
-from fmgrid.settings import RIVALS, SETTINGS, meant_by, or_meant, show, show_toml, value_at
+from fmgrid.settings import (
+    RIVALS,
+    SETTINGS,
+    is_width,
+    level_at,
+    meant_by,
+    or_meant,
+    show,
+    show_toml,
+)
 from fmgrid.words import printable
 
 MAX_LENGTH = 100
-FIELDS = sorted({*SETTINGS, "depth"})
 
+_COMPONENTS = {kind.setting for kind in NAMED}
 _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
 # A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
@@ -53,11 +63,11 @@ def _objection_to_field(field: str | None, spec: str | None, conversion: str | N
     setting, index = match.groups()
     if setting == "seed":
         return "{seed} is not for names; runs of other seeds get _s<seed> by themselves"
-    if setting not in FIELDS:
+    if setting not in SETTINGS and not is_width(setting):
         first, *keys = meant_by(setting) or [setting]
         part = f"; write {{{first}{''.join(f'[{key}]' for key in keys)}}}" if keys else ""
-        return f"{{{printable(setting, 60)}}} is no setting{part or or_meant(setting, FIELDS)}"
-    if index and not SETTINGS[setting].part:
+        return f"{{{printable(setting, 60)}}} is no setting{part or or_meant(setting)}"
+    if index and (is_width(setting) or not SETTINGS[setting].part):
         return f"{setting} is one value; write {{{setting}}}"
     return None
 
@@ -74,15 +84,15 @@ def make_name(template: str, experiment: Experiment) -> str:
         if field is None:
             continue
         keys = re.findall(r"\w+", field)
-        value = value_at(experiment, keys)
+        value = level_at(experiment, keys)
         if value is None:
-            instead = RIVALS.get(keys[0], keys[0])
+            instead = "hidden_units" if is_width(keys[0]) else RIVALS.get(keys[0], keys[0])
             written = f"{instead} = {show_toml(getattr(experiment, instead))}"
             raise ValueError(
                 f"{show_toml(template)} asks for {field}, and the experiment has {written}; "
                 f"set it, or write {{{instead}}}"
             )
-        if keys[0] in ("dataset", "optimizer") and isinstance(value, str):
+        if keys[0] in _COMPONENTS:  # "package.module:Class", or the path of a data set
             value = _UNSAFE.sub("_", show(value)).strip("_.")
         try:
             name += format(_to_text(value), spec or "")

@@ -6,19 +6,30 @@ and reading goes on: a user sees all problems at once.
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import InputError, Place, Problem
-from fmgrid.grid.blocks import KINDS, Block, Grid, Kind, RealPath, Written, is_whole, overlay
+from fmgrid.grid.blocks import (
+    KINDS,
+    Block,
+    Grid,
+    Kind,
+    RealPath,
+    Written,
+    is_whole,
+    overlay,
+    overrules,
+)
 from fmgrid.grid.documents import Document, TomlPath, UnreadableError, parse, read_document
 from fmgrid.grid.names import check_template
 from fmgrid.settings import (
-    RIVALS,
     SETTINGS,
     Keys,
+    layer_of,
+    leaves,
     meant_by,
     objection_to,
     or_meant,
@@ -133,9 +144,18 @@ _HEADER: Mapping[str, Callable[[Any], str | None]] = {
 }
 # What other programs call a grid
 _OTHER_TABLES = {"experiment", "parameters", "params", "product", "search", "search_space", "sweep"}
+# Settings of which a table has one, by what they say; depth and units go together.
+_WAYS = {
+    "train_steps": ("epoch", "train_steps"),
+    "train_images": ("epoch", "train_images"),
+    "repeats": ("seeds", "repeats"),
+    "seeds": ("seeds", "seeds"),
+    "hidden_units": ("widths", "hidden_units"),
+    "depth": ("widths", "depth"),
+    "units": ("widths", "depth"),
+    "units1": ("widths", "units1"),
+}
 _TOP_LEVEL = (*_HEADER, "base", *KINDS, "exclude", "grids", "hypothesis")
-_DERIVED = ("depth", "name")  # what [[exclude]] may ask for besides settings
-_RIVALS = {**RIVALS, "repeats": "seeds", "seeds": "repeats"}
 
 
 @dataclass
@@ -176,7 +196,7 @@ class _Reader:
         for path, table in self._tables("exclude"):
             if not table:
                 self._problem(path, "drops everything; name at least one setting")
-            excludes.append(self._settings(path, table, _DERIVED))
+            excludes.append(self._settings(path, table, ("name",)))
         return Grid(
             path=self.path,
             question=self.document.question,
@@ -234,12 +254,10 @@ class _Reader:
             if written and (objection := check(written.value)):
                 self._report(written.problem(objection))
                 header[key] = None
-        rivals = {(RIVALS[keys[0]],) for keys in self.overrides if keys[0] in RIVALS}
-        settled = {*self.overrides, *rivals}
         settings = {
             keys: written
             for keys, written in settings.items()
-            if not any(keys[: len(overruled)] == overruled for overruled in settled)
+            if not any(overrules(later, keys) for later in self.overrides)
         }
         lengths = {
             ".".join(keys): len(written.value)
@@ -281,13 +299,17 @@ class _Reader:
     ) -> dict[Keys, Written]:
         """Return the settings of a table, flattened, and the *extra_keys* that may stand there."""
         settings: dict[Keys, Written] = {}
+        first_ways: dict[str, tuple[str, str]] = {}  # by question: the way, and the key
         for key, value in table.items():
-            for keys, leaf in _leaves((key,), value) if key in SETTINGS else [((key,), value)]:
+            question, way = _WAYS.get("units1" if layer_of(key) is not None else key, ("", ""))
+            if question == "widths" and path[:1] == ("exclude",):  # all of them may hold
+                way = question
+            first_way, rival = first_ways.setdefault(question, (way, key))
+            for keys, leaf in leaves((key,), value) if key in SETTINGS else [((key,), value)]:
                 written = self._written((*path, *keys), leaf)
-                rival = _RIVALS.get(key)
                 if key not in extra_keys and (objection := _objection_to_key(keys)):
                     self._report(written.problem(objection))
-                elif (rival,) in settings:
+                elif way != first_way:
                     self._report(written.problem(f"stands beside {rival}; write one of the two"))
                 else:
                     settings[keys] = written
@@ -307,14 +329,6 @@ class _Reader:
             raise UnreadableError("has more mistakes; mend these first", problem.place.line)
 
 
-def _leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves((*keys, key), inner)
-    else:
-        yield keys, value
-
-
 def _objection_to_member(folder: Path, name: Any) -> str | None:
     if not isinstance(name, str) or not name or not name.isprintable():
         return 'is no file name; write grids = ["epochs.toml"]'
@@ -325,12 +339,10 @@ def _objection_to_member(folder: Path, name: Any) -> str | None:
 
 
 def _unknown_at_top(key: str) -> str:
-    if meant := (key,) if key in SETTINGS else meant_by(key):
+    if meant := (key,) if objection_to((key,)) is None else meant_by(key):
         return f"stands outside of a table; write {'.'.join(meant)} below [base]"
     if key.lower() in _OTHER_TABLES:
         return "no such key; write what varies below [grid], and the rest below [base]"
-    if objection_to((key,)) is None:
-        return str(_objection_to_key((key,)))
     return f"no such key{or_meant(key, _TOP_LEVEL)}"
 
 
@@ -340,9 +352,4 @@ def _objection_to_key(keys: Keys) -> str | None:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
     if keys[0] == "content":
         return "follows from the data; write dataset"
-    objection = objection_to(keys)
-    if keys[0] in SETTINGS:
-        return objection
-    if objection:
-        return f"no such setting{or_meant(keys[0], SETTINGS)}"
-    return f"follows from hidden_units; write {'.'.join(meant_by(keys[0])) or 'those'}"
+    return objection_to(keys)

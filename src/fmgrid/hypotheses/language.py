@@ -41,7 +41,7 @@ from fmgrid.hypotheses.hints import (
     SAME,
     SELECTION_HINTS,
 )
-from fmgrid.settings import meant_by, objection_to, to_toml
+from fmgrid.settings import keys_of, meant_by, objection_to, to_toml
 from fmgrid.words import printable
 
 MAX_CHARACTERS = 2_000
@@ -368,7 +368,7 @@ class _Parser:
     def _condition(self) -> Condition:
         setting, joint = self.rest.pop().text, self.rest.pop().text
         start = self.next
-        if objection := objection_to(setting.split(".")):
+        if objection := objection_to(keys_of(setting)):
             if setting in NO_SETTINGS:
                 objection = f"no such setting; {NO_SETTINGS[setting]}"
             elif self.hints is HINTS and self._names_experiment(setting):

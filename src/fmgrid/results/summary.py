@@ -18,7 +18,7 @@ from fmgrid.experiment import EpochRecord, Run, typed
 from fmgrid.results.mltrainer_logs import NETWORK, LoggedEpoch, LoggedRun, read_mltrainer_folder
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
-from fmgrid.settings import SETTINGS, show, value_at
+from fmgrid.settings import SETTINGS, leaves, show, value_at
 from fmgrid.words import printable
 
 if TYPE_CHECKING:
@@ -207,8 +207,8 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
         column: value_at(settings, (column,)) for column in (*SETTING_COLUMNS, *NEW_SETTING_COLUMNS)
     }
     for name, prefix in _PREFIXES.items():
-        arguments = settings.get(name, {})
-        cells |= {f"{prefix}{_in_one_line(key)}": value for key, value in arguments.items()}
+        parts = leaves((), settings[name]) if settings.get(name) else ()
+        cells |= {f"{prefix}{_in_one_line('.'.join(keys))}": value for keys, value in parts}
     return cells
 
 

@@ -6,7 +6,7 @@ command trains only what is missing. It shares runs that other grids have traine
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -42,7 +42,12 @@ class GridSearch:
     fails, the shorter ones are trained on their own.
     """
 
-    def __init__(self, experiments: Iterable[Experiment]) -> None:
+    def __init__(
+        self,
+        experiments: Iterable[Experiment],
+        cost: Callable[[Experiment], float] = estimate_seconds,
+    ) -> None:
+        self._cost = cost
         self._waiting: dict[str, list[Experiment]] = defaultdict(list)  # for a run, by prefix key
         for experiment in experiments:
             self._waiting[experiment.prefix_key].append(experiment)
@@ -56,7 +61,7 @@ class GridSearch:
     def ask(self) -> Experiment | None:
         """Return the costliest training; among equals, the first in the grid."""
         if self._queue is None:
-            self._queue = sorted(self.trainings, key=estimate_seconds, reverse=True)
+            self._queue = sorted(self.trainings, key=self._cost, reverse=True)
             self._queue.reverse()
         return self._queue.pop() if self._queue else None
 
@@ -72,7 +77,7 @@ class GridSearch:
         if unanswered := [experiment for experiment in group if not run.answers(experiment)]:
             self._waiting[run.experiment.prefix_key] = unanswered
             if self._queue is not None:
-                insort(self._queue, _longest(unanswered), key=estimate_seconds)
+                insort(self._queue, _longest(unanswered), key=self._cost)
         return [
             run.shared_with(experiment) for experiment in answered if experiment != run.experiment
         ]

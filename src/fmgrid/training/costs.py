@@ -4,6 +4,10 @@ The order needs ratios only. As a duration the estimate holds for the kind of ma
 constants were fitted, and roughly for others.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from fmgrid.components import key_of
 from fmgrid.components.datasets import workload_of
 from fmgrid.components.networks import work_of
 from fmgrid.experiment import Experiment
@@ -19,15 +23,29 @@ _MEMORY_PER_WORKER = 150_000_000
 START_SECONDS = 2.0  # until the workers have imported torch
 
 
-def estimate_seconds(experiment: Experiment) -> float:
-    """Return how long one core will train and score the experiment."""
-    layers, weights, flops = count_work(experiment)
+def estimate_seconds(
+    experiment: Experiment, measured: Mapping[str, float] = MappingProxyType({})
+) -> float:
+    """Return how long one core will train and score the experiment.
+
+    Of a plugged-in network only a step tells how long an image takes: *measured* has the seconds,
+    by `key_of("network", experiment)`. Without them the estimate is 0.
+    """
+    work = count_work(experiment)
+    if work is None:
+        workload = workload_of(experiment)
+        trained = workload.steps_per_epoch * experiment.batch_size
+        images = experiment.epochs * (trained + workload.valid_images / 3)
+        return images * measured.get(key_of("network", experiment), 0.0)
+    layers, weights, flops = work
     return LAYER_SECONDS * layers + SECONDS_PER_WEIGHT * weights + SECONDS_PER_FLOP * flops
 
 
-def count_work(experiment: Experiment) -> tuple[int, int, int]:
-    """Return how often each of the three constants is paid."""
+def count_work(experiment: Experiment) -> tuple[int, int, int] | None:
+    """Return how often each of the three constants is paid, None for a plugged-in network."""
     network, workload = work_of(experiment), workload_of(experiment)
+    if network is None:
+        return None
     steps = experiment.epochs * workload.steps_per_epoch
     # Going backwards takes twice as many operations as going forwards.
     train_flops = 3 * network.flops * experiment.batch_size * steps

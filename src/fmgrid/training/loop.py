@@ -122,7 +122,7 @@ def _train(
     experiment: Experiment, data_folder: Path, keep: Callable[[EpochRecord], None], clock: float
 ) -> dict[str, Any]:
     """Give each epoch to *keep* as it ends; return the fields of the finished run."""
-    parts = load_images(data_folder, experiment.validation)
+    parts = load_images(data_folder, experiment.validation, standardize=experiment.standardize)
     network = networks.build(experiment)
     # For optimizers that draw random numbers; the batches have a generator of their own.
     torch.manual_seed(subseed(experiment.seed, "training"))
@@ -166,12 +166,11 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
     network.eval()
     total, right = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(images.labels), VALID_BATCH):
-            labels = images.labels[start : start + VALID_BATCH]
-            logits = network(images.inputs[start : start + VALID_BATCH])
+        for inputs, labels in images.in_order(VALID_BATCH):
+            logits = network(inputs)
             total += functional.cross_entropy(logits, labels, reduction="sum").item()
             right += int((logits.argmax(dim=1) == labels).sum())
-    return total / len(images.labels), right / len(images.labels)
+    return total / len(images), right / len(images)
 
 
 class _Trainer(mltrainer.Trainer):

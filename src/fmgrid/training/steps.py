@@ -8,7 +8,7 @@ through autograd.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -
     # Those of torch are known to read nothing but the gradients.
     is_torchs = type(optimizer) in vars(torch.optim).values()
     is_known = is_plain and is_torchs and not optimizer.defaults.get("differentiable")
-    if type(network) is MLP and is_known:
+    if type(network) is MLP and network.is_plain and is_known:
         return ByHand(network, optimizer)
     return ByAutograd(network, loss_fn, optimizer)
 
@@ -45,18 +45,27 @@ class ByAutograd:
     def __init__(self, network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -> None:
         self._network = network
         self._loss_fn = loss_fn
-        self._optimizer = optimizer
+        self._parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        self._clear: Callable[[], None] = optimizer.zero_grad
+        self._update: Callable[[], Any] = optimizer.step
+        if type(optimizer) in vars(torch.optim).values():
+            # The same without importing the compiler, which takes more than a second.
+            self._clear, self._update = self._clear_gradients, partial(take_step, optimizer)
 
     def loss(self, inputs: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
-        self._optimizer.zero_grad()
+        self._clear()
         self._loss = self._loss_fn(self._network(inputs), labels)
         return self._loss.item()
 
     def update(self) -> None:
         """Change the weights by the gradient of the last loss."""
         self._loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        self._optimizer.step()
+        self._update()
+
+    def _clear_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class _Layer:

@@ -41,6 +41,7 @@ def train_one(
         for dataset in data.values():
             # Mapped here: the images are not the run's to pay for.
             load_images(dataset.folder, "test")
+        load_images(prepared.folder, experiment.validation)
         with ceiling:
             return train(experiment, prepared.folder, software, report)
 
