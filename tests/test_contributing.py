@@ -71,11 +71,12 @@ def test_settings_metrics_and_components_are_added_as_the_guide_says() -> None:
     assert (runs.best_seconds <= runs.seconds).all()
     assert runs.dataset.value_counts().to_dict() == {"digits": 3, "tumors": 1}
     assert runs.weights["tumors"] == 30 * 256 + 256 + 256 * 256 + 256 + 256 * 2 + 2
-    cnn = runs.loc["cnn"]
-    assert (cnn.network, cnn.weights, cnn["network.channels"]) == ("CNN", 2610, 4)
-    assert (cnn.scheduler, cnn.scheduler_args) == ("ExponentialLR", '{"gamma": 0.5}')
+    gru = runs.loc["gru"]
+    weights = 3 * 8 * (8 + 8 + 2) + 8 * 10 + 10
+    assert (gru.network, gru.weights, gru.network_args) == ("GRU", weights, '{"state_size": 8}')
+    assert (gru.scheduler, gru.scheduler_args) == ("ExponentialLR", '{"gamma": 0.5}')
     epochs = pd.read_csv("epochs.csv", index_col="name")
-    assert list(epochs.learning_rate["cnn"]) == [0.001, 0.0005]
+    assert list(epochs.learning_rate["gru"]) == [0.001, 0.0005]
 
 
 @pytest.mark.usefixtures("changed")
@@ -83,7 +84,7 @@ def test_mistakes_in_what_the_guide_adds_are_found_before_a_training() -> None:
     mistakes = {
         "label_smoothing = [0.0": "label_smoothing = [2.0",
         '"digits"': '"digit"',
-        "channels": "chanels",
+        "state_size": "state",
         "gamma": "gama",
     }
     text = GRID.read_text()
@@ -97,7 +98,7 @@ def test_mistakes_in_what_the_guide_adds_are_found_before_a_training() -> None:
     assert answer.stderr.splitlines() == [
         'grid.toml:2: base.dataset: fmgrid has no data set "digit"; did you mean digits?',
         "grid.toml:7: grid.label_smoothing: 2.0 is not a number from 0 to 1",
-        "grid.toml:12: point.network_args.chanels: CNN takes no chanels; did you mean channels?",
+        "grid.toml:12: point.network_args.state: GRU takes no state; did you mean state_size?",
         "grid.toml:14: point.scheduler_args.gama: ExponentialLR takes no gama; did you mean gamma?",
         "4 mistakes; nothing was done",
     ]
@@ -112,7 +113,7 @@ def test_a_whole_number_stands_for_a_float_of_a_setting_that_the_guide_adds() ->
 
     assert [line.split()[0] for line in answer.stdout.splitlines()[1:]] == [
         "label_smoothing_0.1",
-        "cnn",
+        "gru",
         "tumors",
     ]
 

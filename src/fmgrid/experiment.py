@@ -306,7 +306,7 @@ def default_units(network: Any) -> tuple[int, ...] | None:
     """Return a network's default of hidden_units, None for a plugged-in network."""
     if isinstance(network, str) and ":" in network:
         return None
-    return () if network == "CNN" else (256, 256)
+    return (256, 256) if network == "MLP" else ()
 
 
 def about(field: str) -> About:
