@@ -198,9 +198,9 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
     [
         "README.md",
         "docs/architecture.md",
+        "docs/data.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
-        "docs/data.md",
         "docs/glossary.md",
         "docs/grids.md",
         "docs/notebook.md",

@@ -1,5 +1,6 @@
 """Which images are trained on and scored, and how they are standardized."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command import Call, bits, fmgrid, write
 from fmgrid.components.datasets import objection_to_workload, workload_of
 from fmgrid.data import cache as data
 from fmgrid.data.batches import Images, draw_rows, load_images, load_split, shuffled_batches
@@ -218,3 +220,30 @@ def test_digits_are_learned_with_a_share_held_out_and_standardized(digits: data.
     assert [record.valid_loss for record in scaled.history] == [
         record.valid_loss for record in again.history
     ]
+
+
+STANDARDIZED = """
+name = "{validation}_{epochs}"
+[base]
+dataset = "digits"
+standardize = true
+train_steps = 10
+hidden_units = [8]
+[grid]
+validation = ["test", 0.2, 300]
+epochs = [1, 2]
+"""
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_workers_and_a_process_that_goes_on_with_their_work_give_the_same_bits(
+    call: Call, tmp_path: Path
+) -> None:
+    grid, logdir = write(STANDARDIZED), tmp_path / "workers"
+    assert fmgrid("run", grid, "-j", "2", "--logdir", logdir).returncode == 0
+    expected = bits(logdir)
+    assert len(expected) == 6
+    for name in ("test_2", "0.2_1", "300_2"):
+        shutil.rmtree(logdir / name)
+    assert call("run", grid, "-j", "0", "--logdir", logdir)[0] == 0
+    assert bits(logdir) == expected

@@ -282,18 +282,23 @@ def remove(options: RemoveOptions) -> None:
 
 @app.command()
 def data(
-    dataset: str = argument(
-        "DATASET", "The data set: fashion-mnist or fashion-mnist-sample.", "fashion-mnist"
-    ),
+    dataset: str | None = argument("DATASET", "The data set to prepare, such as digits.", None),
     data_dir: Path | None = DATA_DIR,
+    dry_run: bool = option("--dry-run", "Describe the data set, without preparing it."),
     json: bool = JSON,
 ) -> None:
-    """Find or download a data set, verify it, and describe it."""
-    from fmgrid.cli import showing
-    from fmgrid.data.cache import prepare
-    from fmgrid.data.catalogue import DATASETS
+    """List the data sets, or prepare one and describe it.
 
-    if dataset not in DATASETS:
-        problem = f"no such data set; there are {' and '.join(DATASETS)}"
-        raise InputError.at(f"fmgrid data {dataset}", problem)
-    showing.show_data(prepare(dataset, data_dir, say), json=json)
+    It is found or downloaded, and verified. fmgrid run prepares by itself what its grids need.
+    """
+    from fmgrid.cli import preparing
+
+    if data_dir and (dry_run or dataset is None):
+        problem = "nothing is prepared without a data set, or with --dry-run; leave it out"
+        raise InputError.at(f"--data-dir {data_dir}", problem)
+    if dataset is None:
+        preparing.list_data(json=json)
+    elif dry_run:
+        preparing.describe_data(dataset, json=json)
+    else:
+        preparing.prepare_data(dataset, data_dir, json=json)

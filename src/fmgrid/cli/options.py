@@ -66,7 +66,7 @@ _RUNS = "The folder that holds the runs."
 _MODELLOGS = Path("modellogs")
 FOLDER = argument("LOGDIR", _RUNS, _MODELLOGS)
 LOGDIR = option("--logdir LOGDIR", _RUNS, _MODELLOGS)
-DATA_DIR = option("--data-dir FOLDER", "Read the four files of Fashion-MNIST from this folder.")
+DATA_DIR = option("--data-dir FOLDER", "Read the published files of data sets from this folder.")
 JSON = option("--json", "Print JSON for scripts.")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fmgrid.cli.output import print_json, say
+from fmgrid.cli.output import say
 from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment, Run
@@ -17,7 +17,6 @@ from fmgrid.words import counted, format_seconds, printable
 
 if TYPE_CHECKING:
     from fmgrid.analysis.experiments import ExperimentRuns
-    from fmgrid.data.cache import Prepared
     from fmgrid.results.summary import Contents
 
 _SETS_SHOWN = 2  # of images that judge experiments
@@ -140,25 +139,6 @@ def find_unfinished(contents: "Contents", logdir: Path) -> dict[str, str]:
         name: "interrupted" if locked.isdisjoint([logdir, (logdir / name).parent]) else "running"
         for name in contents.unfinished
     }
-
-
-def show_data(prepared: "Prepared", *, json: bool) -> None:
-    """Print where a data set is, and how many images of each class it holds."""
-    from fmgrid.data.batches import class_counts
-    from fmgrid.data.catalogue import DATASETS
-
-    info = DATASETS[prepared.dataset]
-    counts = class_counts(prepared.folder, info.classes)
-    if json:
-        origin = {"folder": str(prepared.folder), "source": prepared.source}
-        print_json({"dataset": prepared.dataset, **origin, "counts": counts})
-        return
-    print(f"{prepared.dataset}: {info.description}")
-    print(f"source   {prepared.source}")
-    print(f"decoded  {prepared.folder}, checksums verified\n")
-    totals = ["all", *(f"{sum(numbers.values()):,}" for numbers in counts.values())]
-    rows = [[name, *(f"{numbers[name]:,}" for numbers in counts.values())] for name in info.classes]
-    print_rows(("class", *counts), [*rows, totals])
 
 
 def check_outputs(outputs: Mapping[str, Path | None]) -> None:

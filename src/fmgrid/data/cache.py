@@ -259,3 +259,9 @@ def workspace_in(
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
         lock.release()
+
+
+def find_in_cache(dataset: str) -> tuple[Path, bool]:
+    """Return the folder of a data set in the cache, and whether it has all files, unverified."""
+    folder = cache_folder() / dataset
+    return folder, all(os.path.isfile(folder / name) for name in (*ARRAYS, MANIFEST))  # noqa: PTH113 - Path.is_file raises where it may not look

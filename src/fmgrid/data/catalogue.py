@@ -21,6 +21,8 @@ class DatasetInfo:
     shape: tuple[int, ...]  # of an image: channels, rows, columns
     classes: tuple[str, ...]
     are_tokens: bool = False  # whole numbers that stand for something, as for words
+    licence: str = ""
+    origin: str = ""  # in a word
 
     @property
     def inputs(self) -> int:
@@ -39,6 +41,7 @@ class PublishedDataset(DatasetInfo):
     sources: Mapping[str, Callable[[Path], Path]]
     remedies: tuple[str, ...]  # for when no source has it
     has_choice: bool = True  # whether the user may name a folder with the files
+    megabytes: int = 0  # to download
 
     def read(self, folder: Path) -> formats.Arrays:
         """Return the arrays of the files in a folder, each decoded when it is asked for.
@@ -83,7 +86,10 @@ wardrobe whale willow_tree wolf woman worm
 _FOUR_FILES = "the four published .gz files"
 DATASETS: Mapping[str, PublishedDataset] = {
     "fashion-mnist": PublishedDataset(
-        description="70,000 pictures of clothes, 28 x 28 grey pixels each (Zalando, 2017)",
+        description="pictures of clothes (Zalando, 2017)",
+        licence="MIT",
+        origin="torchvision",
+        megabytes=31,
         train_images=60_000,
         test_images=10_000,
         shape=(1, 28, 28),
@@ -108,7 +114,9 @@ DATASETS: Mapping[str, PublishedDataset] = {
         ),
     ),
     "fashion-mnist-sample": PublishedDataset(
-        description="2,500 of Fashion-MNIST's pictures, as many of every class (with fmgrid)",
+        description="some of Fashion-MNIST's pictures, as many of every class",
+        licence="MIT",
+        origin="fmgrid",
         train_images=2_000,
         test_images=500,
         shape=(1, 28, 28),
@@ -126,7 +134,9 @@ DATASETS: Mapping[str, PublishedDataset] = {
         has_choice=False,
     ),
     "digits": PublishedDataset(
-        description="1,797 handwritten digits, 8 x 8 grey pixels each (with scikit-learn)",
+        description="handwritten digits (Alpaydin and Kaynak, 1998)",
+        licence="CC BY 4.0",
+        origin="scikit-learn",
         train_images=1_500,
         test_images=297,
         shape=(1, 8, 8),
@@ -143,7 +153,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         has_choice=False,
     ),
     "mnist": PublishedDataset(
-        description="70,000 handwritten digits, 28 x 28 grey pixels each (LeCun et al., 1998)",
+        description="handwritten digits (LeCun et al., 1998)",
+        licence="CC BY-SA 3.0",
+        origin="torchvision",
+        megabytes=12,
         train_images=60_000,
         test_images=10_000,
         shape=(1, 28, 28),
@@ -160,7 +173,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         remedies=_remedies(_FOUR_FILES),
     ),
     "kmnist": PublishedDataset(
-        description="70,000 handwritten kana, 28 x 28 grey pixels each (Clanuwat et al., 2018)",
+        description="handwritten kana (Clanuwat et al., 2018)",
+        licence="CC BY-SA 4.0",
+        origin="torchvision",
+        megabytes=21,
         train_images=60_000,
         test_images=10_000,
         shape=(1, 28, 28),
@@ -178,7 +194,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         remedies=_remedies(_FOUR_FILES),
     ),
     "emnist-letters": PublishedDataset(
-        description="145,600 handwritten letters, 28 x 28 grey pixels each (Cohen et al., 2017)",
+        description="handwritten letters (Cohen et al., 2017)",
+        licence="none stated",
+        origin="torchvision",
+        megabytes=562,
         train_images=124_800,
         test_images=20_800,
         shape=(1, 28, 28),
@@ -193,7 +212,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         remedies=_remedies("the published gzip.zip"),
     ),
     "cifar10": PublishedDataset(
-        description="60,000 photographs, 32 x 32 pixels in color (Krizhevsky, 2009)",
+        description="photographs of 10 kinds (Krizhevsky, 2009)",
+        licence="none stated",
+        origin="torchvision",
+        megabytes=170,
         train_images=50_000,
         test_images=10_000,
         shape=(3, 32, 32),
@@ -218,7 +240,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         remedies=_remedies("the published cifar-10-python.tar.gz"),
     ),
     "cifar100": PublishedDataset(
-        description="60,000 photographs, 32 x 32 pixels in color (Krizhevsky, 2009)",
+        description="photographs of 100 kinds (Krizhevsky, 2009)",
+        licence="none stated",
+        origin="torchvision",
+        megabytes=169,
         train_images=50_000,
         test_images=10_000,
         shape=(3, 32, 32),

@@ -25,6 +25,13 @@ class Files:
     archive: str = ""  # a tar file in which they were published, in the same folder
     most: int = 100_000_000  # bytes of a file, packed or not
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The names of the files that one downloads."""
+        if self.archive:
+            return (self.archive,)
+        return tuple(f"{name}.gz" if _is_unpacked(name) else name for name in self.sha256)
+
 
 def read_verified(folder: Path, files: Files) -> dict[str, bytes]:
     """Return the contents of the files in *folder*, unpacked.

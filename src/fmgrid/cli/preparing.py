@@ -1,0 +1,139 @@
+"""`fmgrid data`: the data sets that fmgrid knows, described, and prepared for training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fmgrid.cli.output import print_json, say
+from fmgrid.cli.tables import count_fitting, print_rows
+from fmgrid.components.datasets import DATASET
+from fmgrid.components.kinds import ComponentError
+from fmgrid.data.batches import class_counts
+from fmgrid.data.cache import find_in_cache, prepare
+from fmgrid.data.catalogue import DATASETS, PublishedDataset
+from fmgrid.errors import InputError
+from fmgrid.words import format_bytes, printable
+
+_HEAD = ("data set", "train", "test", "shape", "classes", "cached", "from", "contents")
+
+
+def list_data(*, json: bool) -> None:
+    """Print a table of all data sets, and which of them are in the cache."""
+    if json:
+        print_json({"datasets": [_to_json(name) for name in DATASETS]})
+        return
+    rows = [_to_cells(name) for name in DATASETS]
+    # On a narrow terminal all but the last column, which wraps badly
+    width = len(_HEAD) - (count_fitting(_HEAD, rows) < len(_HEAD))
+    print_rows(_HEAD[:width], [row[:width] for row in rows])
+    cached = [find_in_cache(name) for name in DATASETS]
+    cache = cached[0][0].parent
+    say(f"{sum(is_there for _, is_there in cached)} of {len(rows)} in the cache, {cache}")
+    say("fmgrid data NAME prepares one; with --dry-run it is only described")
+
+
+def describe_data(dataset: str, *, json: bool) -> None:
+    """Print the facts of a data set, without touching it. Raises `InputError` for a wrong name."""
+    info = _look_up(dataset)
+    if json:
+        print_json(_to_json(dataset))
+        return
+    folder, is_cached = find_in_cache(dataset)
+    facts = {
+        **_describe(info),
+        "from": ", ".join(info.sources),
+        "files": ", ".join(info.files.published) if info.has_choice else "",
+        "download": format_bytes(info.megabytes * 10**6) if info.megabytes else "",
+        "cache": f"{folder}{'' if is_cached else ', not there yet'}",
+        "labels": ", ".join(info.classes),
+    }
+    _print_facts(dataset, facts)
+
+
+def prepare_data(dataset: str, data_dir: Path | None, *, json: bool) -> None:
+    """Prepare a data set, and print its facts and how many images each class has.
+
+    Raises `InputError` for a wrong name or a useless folder, `DataError` if it cannot be prepared.
+    """
+    info = _look_up(dataset)
+    if data_dir and not info.has_choice:
+        problem = f"{dataset} comes from {info.origin}; leave the option out"
+        raise InputError.at(f"--data-dir {data_dir}", problem)
+    prepared = prepare(dataset, data_dir, say)
+    counts = class_counts(prepared.folder, info.classes)
+    if json:
+        print_json({**_to_json(dataset), "source": prepared.source, "counts": counts})
+        return
+    facts = {
+        **_describe(info),
+        "source": prepared.source,
+        "cache": f"{prepared.folder}, checksums verified",
+    }
+    _print_facts(dataset, facts)
+    totals = ["all", *(f"{sum(numbers.values()):,}" for numbers in counts.values())]
+    rows = [[name, *(f"{numbers[name]:,}" for numbers in counts.values())] for name in info.classes]
+    print()
+    print_rows(("class", *counts), [*rows, totals])
+
+
+def _look_up(dataset: str) -> PublishedDataset:
+    """Return an entry of the catalogue. Raises `InputError` with a near match."""
+    try:
+        DATASET.signature(dataset)
+    except ComponentError as error:
+        raise InputError.at(f"fmgrid data {printable(dataset, 80)}", str(error)) from error
+    return DATASETS[dataset]
+
+
+def _to_cells(dataset: str) -> tuple[str, ...]:
+    """Return the cells under `_HEAD`."""
+    info, (_, is_cached) = DATASETS[dataset], find_in_cache(dataset)
+    return (
+        dataset,
+        f"{info.train_images:,}",
+        f"{info.test_images:,}",
+        _show(info.shape),
+        str(len(info.classes)),
+        "yes" if is_cached else "no",
+        info.origin,
+        info.description,
+    )
+
+
+def _describe(info: PublishedDataset) -> dict[str, str]:
+    return {
+        "images": f"{info.train_images:,} for training, {info.test_images:,} for testing",
+        "shape": f"{_show(info.shape)} (channels, rows, columns)",
+        "classes": str(len(info.classes)),
+        "licence": info.licence,
+    }
+
+
+def _print_facts(dataset: str, facts: Mapping[str, str]) -> None:
+    print(f"{dataset}: {DATASETS[dataset].description}")
+    for title, text in facts.items():
+        if text:
+            print(printable(f"{title:9} {text}"))
+
+
+def _to_json(dataset: str) -> dict[str, Any]:
+    info, (folder, is_cached) = DATASETS[dataset], find_in_cache(dataset)
+    return {
+        "dataset": dataset,
+        "description": info.description,
+        "train_images": info.train_images,
+        "test_images": info.test_images,
+        "valid_images": info.valid_images,
+        "shape": info.shape,
+        "classes": info.classes,
+        "licence": info.licence,
+        "sources": list(info.sources),
+        "files": info.files.published if info.has_choice else [],
+        "download_megabytes": info.megabytes,
+        "folder": str(folder),
+        "is_cached": is_cached,
+    }
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
