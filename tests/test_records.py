@@ -281,7 +281,7 @@ def test_a_linear_model_has_no_depth() -> None:
         (
             {"validation": "valid"},
             (
-                'fashion-mnist has no third set for validation = "valid"; '
+                'validation = "valid" means a third set, and fashion-mnist has none; '
                 "write a share of the training images, as in validation = 0.1"
             ),
         ),

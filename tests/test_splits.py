@@ -199,7 +199,8 @@ def test_tokens_are_not_standardized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DATASETS, "digits", entry)  # type: ignore[arg-type]
     experiment = Experiment(name="mlp", dataset="digits", standardize=True)
     assert objection_to_workload(experiment) == (
-        "digits holds tokens, which have no mean; write standardize = false"
+        "standardize = true does not go with this: digits holds whole numbers that stand for "
+        "something, as for words; write standardize = false"
     )
 
 

@@ -73,19 +73,23 @@ def workload_of(experiment: Experiment) -> Workload:
 
 
 def objection_to_workload(experiment: Experiment) -> str | None:
-    """Return why the settings do not go with the data set, None if they do."""
+    """Return why the settings do not go with the data set, None if they do.
+
+    The text begins with the setting to blame.
+    """
     info = info_of(experiment)
     size, valid_images, _ = workload_of(experiment)
     if size < 1:
         return f"validation = {experiment.validation} leaves none of the {info.train_images} images"
     if not valid_images:
         if experiment.validation == "valid":
-            has_none = f'{experiment.dataset} has no third set for validation = "valid"'
+            has_none = f'validation = "valid" means a third set, and {experiment.dataset} has none'
             return f"{has_none}; write a share of the training images, as in validation = 0.1"
         share = f"validation = {experiment.validation}"
         return f"{share} holds out none of the {info.train_images} images; write a larger share"
     if experiment.standardize and info.are_tokens:
-        return f"{experiment.dataset} holds tokens, which have no mean; write standardize = false"
+        holds = f"{experiment.dataset} holds whole numbers that stand for something, as for words"
+        return f"standardize = true does not go with this: {holds}; write standardize = false"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"
     return None

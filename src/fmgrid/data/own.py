@@ -27,6 +27,7 @@ from fmgrid.data.image_folders import find_images, read_options, stamp
 from fmgrid.data.manifests import Manifest, ManifestError, move_arrays, read_manifest
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import DataError
+from fmgrid.settings import show
 from fmgrid.system.disk import read_regular, write_whole
 
 Form: TypeAlias = Literal["file", "folder", "function"]
@@ -100,7 +101,8 @@ def find_content(source: Source, decode: Decode, inform: Callable[[str], None]) 
         with workspace_in(folder, source.key, source.dataset, inform) as workspace:
             if content := _remembered(memo, stamp):  # another process has just made it
                 return content
-            inform(f"{'calling' if stamp is None else 'reading'} {source.dataset}")
+            given = f" with {show(source.args)}" if source.args else ""
+            inform(f"{'calling' if stamp is None else 'reading'} {source.dataset}{given}")
             content = decode(source, workspace)
             if source.stamp() != stamp:
                 raise OwnDataError("changed while it was read; give the same command again")
