@@ -6,6 +6,7 @@ axes and HParams are made from them. A test compares the docs' table with them.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -17,6 +18,7 @@ _LAYER = re.compile(r"units([1-9][0-9]{0,3})")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _ARGUMENT = re.compile(r"\w+", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN_CHARACTERS = 80
 
 
@@ -112,20 +114,34 @@ def is_same(first: Any, second: Any) -> bool:
 
 
 def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
-    """Return the names of the fields in which two experiments differ."""
-    return tuple(
+    """Return the names of the fields in which two experiments differ.
+
+    One's own data differ in their content, wherever they are: that is a change of dataset.
+    """
+    different = [
         name
         for name in Experiment.model_fields
         if not is_same(getattr(old, name), getattr(new, name))
-    )
+    ]
+    of_data = {"dataset", "dataset_args", "content"}
+    if "content" not in different and new.content:
+        different = [name for name in different if name not in of_data]
+    elif of_data.intersection(different) == {"content"}:
+        different[different.index("content")] = "dataset"
+    return tuple(name for name in different if name != "content")
 
 
 def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
-    return ", ".join(
-        f"{name} {to_toml(getattr(old, name))} -> {to_toml(getattr(new, name))}"
-        for name in changed_settings(old, new)
-    )
+    changes = []
+    for name in changed_settings(old, new):
+        before, after = getattr(old, name), getattr(new, name)
+        change = f"{name} {to_toml(before)} -> {to_toml(after)}"
+        if is_same(before, after):
+            contents = f"content {show(old.content)} -> {show(new.content)}"
+            change = f"the data of {name} {to_toml(after)} changed: {contents}"
+        changes.append(change)
+    return ", ".join(changes)
 
 
 def keys_of(text: str) -> Keys:
@@ -185,7 +201,18 @@ def show(value: Any) -> str:
         return ", ".join(f"{name} {show(item)}" for name, item in value.items()) or "none"
     if value is None:
         return "default"
-    return value.rpartition(":")[2] if isinstance(value, str) else str(value)
+    return _short(value) if isinstance(value, str) else str(value)
+
+
+def _short(text: str) -> str:
+    """Return the name of a class or a function, a path without its ending, half of a checksum."""
+    if _SHA256.fullmatch(text):
+        return text[:12]
+    if not text.lower().endswith((".npz", "/")):
+        return text.rpartition(":")[2]
+    path = PurePath(text)
+    parts = [part for part in path.parts if part != ".."]
+    return PurePath(*parts[-1:] if path.is_absolute() else parts).as_posix().removesuffix(".npz")
 
 
 def to_toml(value: Any) -> str:

@@ -113,7 +113,7 @@ def settings_key(experiment: ExperimentRuns, setting: str = "") -> Hashable:
 
     An experiment whose settings are not all known shares its key with no other.
     """
-    dropped = (setting, RIVALS.get(setting))
+    dropped = (setting, RIVALS.get(setting), "content")  # which follows from the data set
     kept = {key: value for key, value in experiment.settings.items() if key not in dropped}
     return typed(kept if experiment.settings.keys() >= SETTINGS.keys() else [experiment.name, kept])
 
@@ -172,7 +172,7 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     dataset, validation = experiment.evaluation_set
     if validation is None:
         return "unknown images"
-    source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
+    source = "" if dataset == DEFAULTS["dataset"] else f" of {show(dataset)}"
     if validation == "test" or METRICS[metric].is_of_test_images:
         return f"the test images{source}"
     if validation == "valid":
@@ -295,7 +295,8 @@ class Group:
             "hidden_units" if setting not in SETTINGS else setting
             for setting in (axis.name.partition(".")[0] for axis in block.axes)
         }
-        constant = {name: block.members[0].settings.get(name) for name in SETTINGS.keys() - varying}
+        fixed = SETTINGS.keys() - {*varying, "content"}
+        constant = {name: block.members[0].settings.get(name) for name in fixed}
         own = {*block.members}
 
         def continues(member: ExperimentRuns) -> bool:
@@ -388,7 +389,7 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
     """Yield the settings in which the experiments differ."""
     members = list(members)
     for setting in SETTINGS:
-        names = [setting]
+        names = [setting] if setting != "content" else []
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif SETTINGS[setting].is_table:

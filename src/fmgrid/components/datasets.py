@@ -1,28 +1,51 @@
 """The kind "dataset", and the rules between settings that need a data set's facts."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.signatures import Signature
+from fmgrid.components.signatures import Accepted, Signature
 from fmgrid.data.batches import count_held_out
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
+from fmgrid.data.own import form_of, own_info
 from fmgrid.experiment import Experiment
 from fmgrid.words import counted
+
+_OF_A_FOLDER: Mapping[str, Accepted] = {
+    "test": frozenset({"float"}),
+    "size": (frozenset({"int"}), frozenset({"int"})),
+    "color": frozenset({"str"}),
+}
+
+
+def _read_other(name: str) -> Signature | None:
+    """Return the signature of a file or a folder."""
+    form = form_of(name)
+    if form == "folder":
+        return Signature(arguments=frozenset(_OF_A_FOLDER), types=_OF_A_FOLDER)
+    return Signature() if form == "file" else None
+
 
 DATASET = Kind(
     setting="dataset",
     noun="data set",
-    of=lambda experiment: Component(experiment.dataset, {}),
+    takes_functions=True,
+    of=lambda experiment: Component(experiment.dataset, experiment.dataset_args),
     library="fmgrid",
     built_in=lambda: DATASETS,
     read=lambda _: Signature(),
+    read_other=_read_other,
+    own='your own is "images.npz", "images/" or "package.module:function"; ',
     reserved={},
 )
 
 
 def info_of(experiment: Experiment) -> DatasetInfo:
-    """Return the facts of the experiment's data."""
-    return DATASETS[experiment.dataset]
+    """Return the facts of the experiment's data.
+
+    Those of its own data stand in the cache. Raises `DataError` if they do not.
+    """
+    return own_info(experiment.content) if experiment.content else DATASETS[experiment.dataset]
 
 
 class Workload(NamedTuple):
@@ -60,13 +83,13 @@ def objection_to_workload(experiment: Experiment) -> str | None:
         return f"validation = {experiment.validation} leaves none of the {info.train_images} images"
     if not valid_images:
         if experiment.validation == "valid":
-            lacking = f'validation = "valid" needs a third set, which {experiment.dataset} lacks'
-            return f"{lacking}; write a share of the training images, as in validation = 0.1"
+            has_none = f'validation = "valid" means a third set, and {experiment.dataset} has none'
+            return f"{has_none}; write a share of the training images, as in validation = 0.1"
         share = f"validation = {experiment.validation}"
         return f"{share} holds out none of the {info.train_images} images; write a larger share"
     if experiment.standardize and info.are_tokens:
-        tokens = f"standardize = true needs numbers, and {experiment.dataset} holds tokens"
-        return f"{tokens}; write standardize = false"
+        holds = f"{experiment.dataset} holds whole numbers that stand for something, as for words"
+        return f"standardize = true does not go with this: {holds}; write standardize = false"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"
     return None

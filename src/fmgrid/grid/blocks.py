@@ -43,6 +43,12 @@ class Definition:
     written: Mapping[Keys, Written] = field(repr=False, compare=False)
     timeout: float | None = None  # seconds that its training may take
 
+    @property
+    def data_folder(self) -> Path:
+        """The folder in which a relative path of data begins: the file's; of --set the current."""
+        place = self.origin("dataset").place
+        return Path() if place.line is None else Path(place.source).parent
+
     def origin(self, *keys: str) -> Written:
         """Return where the setting was last written, or the block if it is a default."""
         parts = [written for at, written in self.written.items() if at[: len(keys)] == keys]

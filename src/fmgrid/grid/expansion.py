@@ -26,6 +26,8 @@ from fmgrid.components import (
     setting_as_taken,
 )
 from fmgrid.components.kinds import ComponentError, Kind
+from fmgrid.components.own_data import Contents
+from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, default_units, typed
 from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
@@ -49,8 +51,13 @@ _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what ca
 _NAME: Keys = ("name",)
 
 
-def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
-    """Yield the grid's experiments; the mistakes in the others go to *problems*."""
+def expand(
+    grid: Grid, problems: list[Problem], contents: Contents | None = None
+) -> Iterator[Definition]:
+    """Yield the grid's experiments; the mistakes in the others go to *problems*.
+
+    Without *contents*, experiments have nothing that depends on a user's own data.
+    """
     # By the names of the components, which decide what equals a value.
     rules: dict[tuple[str, ...], list[Rule]] = {}
     dropped = remaining = False
@@ -58,7 +65,7 @@ def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
         for point in block.points():
             written = overlay(grid.base, point, grid.overrides)
             try:
-                experiment = _experiment(grid, block, point, written)
+                experiment = _experiment(grid, block, point, written, contents)
             except InputError as error:
                 problems += error.problems
                 remaining = True
@@ -89,7 +96,11 @@ def with_seed(experiment: Experiment, seed: int) -> Experiment:
 
 
 def _experiment(
-    grid: Grid, block: Block, point: Mapping[Keys, Written], written: Mapping[Keys, Written]
+    grid: Grid,
+    block: Block,
+    point: Mapping[Keys, Written],
+    written: Mapping[Keys, Written],
+    contents: Contents | None,
 ) -> Experiment:
     """Build one experiment. Raises `InputError` with everything that is wrong with it."""
     problems: list[Problem] = []
@@ -110,10 +121,11 @@ def _experiment(
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
-    if not problems and (objection := objection_to_experiment(experiment)):
-        problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
+    experiment = _with_content(experiment, contents, draft)
+    if objection := objection_to_experiment(experiment):
+        raise InputError([_rule_problem(objection, draft)])
     if not block.sound:
         return experiment
     # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
@@ -188,6 +200,28 @@ def _translate(details: Any, block: Block, draft: Definition) -> Problem:
 def _rule_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of a rule between settings, whose message begins with the one to blame."""
     return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
+
+
+def _with_content(
+    experiment: Experiment, contents: Contents | None, draft: Definition
+) -> Experiment:
+    """Return the experiment with the content of its own data. Raises `InputError`."""
+    try:
+        content = contents and contents.of(experiment, draft.data_folder)
+    except OwnDataError as error:
+        raise InputError(
+            [_data_problem(str(line), experiment, draft) for line in error.args]
+        ) from error
+    return experiment.model_copy(update={"content": content}) if content else experiment
+
+
+def _data_problem(message: str, experiment: Experiment, draft: Definition) -> Problem:
+    """Return the problem of own data, or of an argument where the message begins with one."""
+    place, _, reason = message.partition(": ")
+    setting, _, argument = place.partition(".")
+    if setting == "dataset_args":
+        return draft.origin(setting, argument).problem(reason)
+    return draft.origin("dataset").problem(f"{show_toml(experiment.dataset)}: {message}")
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
