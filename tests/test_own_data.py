@@ -24,7 +24,7 @@ from PIL import Image
 from torchvision import transforms
 
 from command import Call, fmgrid, start, write
-from fmgrid.components.datasets import info_of
+from fmgrid.components.datasets import info_of, workload_of
 from fmgrid.components.own_data import Contents, read
 from fmgrid.data.image_folders import find_images, read_images, read_options
 from fmgrid.data.manifests import write_arrays
@@ -527,7 +527,7 @@ def test_runs_on_older_data_of_one_name_have_a_name_of_their_own(own_cache: Path
     older = complete_runs()["a0"].content
     listed = json.loads(fmgrid("list", "--json").stdout)
     names = {row["name"]: row["settings"]["dataset"] for row in listed["experiments"]}
-    assert names == {"a0": f"data.npz ({older[:12] if older else ''})", "a1": "data.npz"}
+    assert names == {"a0": f"data ({older[:12] if older else ''})", "a1": "data.npz"}
     assert len(list(own_cache.glob("own/*/manifest.json"))) == 2
 
 
@@ -649,6 +649,81 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path) 
         assert problem in refused.stderr
     assert not Path("modellogs").exists()
     assert not list(own_cache.glob("own/*.unfinished"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_own_data_go_with_every_network_and_every_choice_of_validation_images() -> None:
+    random, labels = np.random.default_rng(0), np.arange(60) % 3
+    for name, shape in (("images", (1, 6, 6)), ("sequences", (5, 2))):
+        x = random.normal(size=(60, *shape)) + labels.reshape(60, *(1 for _ in shape))
+        sets = {"y_train": labels, "x_test": x[:12], "y_test": labels[:12]}
+        save(f"{name}.npz", x_train=x, **sets, x_valid=x[:9], y_valid=labels[:9])
+    config = "{ input_size = 2, hidden_size = 4, num_layers = 1, output_size = 3 }"
+    write(
+        f"""
+[base]
+{QUICK.replace("hidden_units = [8]", "standardize = true")}
+[[point]]
+name = "mlp"
+dataset = "sequences.npz"
+validation = 0.25
+
+[[point]]
+name = "cnn"
+dataset = "images.npz"
+network = "CNN"
+network_args.channels = [2]
+validation = "valid"
+
+[[point]]
+name = "gru"
+dataset = "sequences.npz"
+network = "mltrainer.rnn_models:GRUmodel"
+network_args.config = {config}
+validation = 6
+"""
+    )
+    done = fmgrid("run", "grid.toml")
+    assert done.returncode == 0, done.stderr
+    counted = {name: workload_of(experiment)[:2] for name, experiment in complete_runs().items()}
+    assert counted == {"mlp": (45, 15), "cnn": (60, 9), "gru": (54, 6)}
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_whole_numbers_are_for_networks_that_embed_them() -> None:
+    x = np.arange(36).reshape(12, 3)
+    save("words.npz", x_train=x, x_test=x[:6])
+    write(
+        f'[base]\ndataset = "words.npz"\n{QUICK}'
+        '[[point]]\nname = "a"\n[[point]]\nname = "b"\nstandardize = true\n'
+    )
+    refused = fmgrid("plan", "grid.toml")
+    assert refused.returncode == 2
+    network, standardize = refused.stderr.splitlines()[1:3]
+    assert 'network = "MLP" takes float32, and words.npz holds int64' in network
+    assert standardize.startswith("grid.toml:11: point.standardize: standardize = true does not go")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_command_data_describes_own_data_too(call: Call) -> None:
+    save("data.npz", classes=["a", "b", "c"], x_valid=np.ones((3, 3), "f4"), y_valid=[0, 1, 2])
+    code, out, _ = call("data", "data.npz")
+    assert code == 0
+    assert out.startswith(
+        "data.npz: your own data\nimages    12 for training, 6 for testing, 3 for"
+    )
+    assert out.endswith("all    12     6     3\n")
+    described = json.loads(call("data", "data.npz", "--json")[1])
+    assert described["counts"]["valid"] == {"a": 1, "b": 1, "c": 1}
+    for words, problem in (
+        (["gone.npz"], "fmgrid data gone.npz: "),
+        (["nothing:load"], "fmgrid data nothing:load: module nothing cannot be imported"),
+        (["data.npz", "--dry-run"], "--dry-run: your own data are read to be described"),
+        (["data.npz", "--data-dir", "."], "--data-dir: your own data are read to be described"),
+    ):
+        code, _, error = call("data", *words)
+        assert code == 2
+        assert problem in error
 
 
 def test_a_path_of_the_command_line_begins_in_the_current_folder(own_cache: Path) -> None:

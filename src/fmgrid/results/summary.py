@@ -147,7 +147,7 @@ def _with_one_name(runs: Iterable[StoredRun]) -> Iterator[StoredRun]:
     last = {typed(own): content for content, own in names.items()}
     for content, own in names.items():
         if last[typed(own)] != content:
-            own["dataset"] = f"{own['dataset']} ({show(content)})"
+            own["dataset"] = f"{show(own['dataset'])} ({show(content)})"
     for run in in_order:
         own = names.get(run.settings.get("content") or "", {})
         yield replace(run, settings={**run.settings, **own}) if own else run
