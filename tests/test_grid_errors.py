@@ -302,7 +302,7 @@ def test_what_is_no_file_is_refused_without_reading_it(
         pytest.param(
             "'' = 1",
             '1: "": no such key; there are base, exclude, grid, grids, hypothesis, name, point, '
-            "repeats, seeds, timeout, zip",
+            "repeats, seeds, timeout, title, zip",
             id="an empty key",
         ),
         pytest.param("base = 3", "1: base: 3 is not a table; write [base]", id="base as a number"),
