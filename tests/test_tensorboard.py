@@ -319,12 +319,13 @@ def test_a_number_is_a_number_whoever_made_the_optimizer(tmp_path: Path) -> None
     assert len(shown) == 2
 
 
-@pytest.mark.parametrize("name", Experiment.model_fields)
+@pytest.mark.parametrize(
+    "name", sorted({*Experiment.model_fields} - {"content"})
+)  # it needs the data
 def test_a_setting_of_numbers_and_words_is_always_text(name: str, tmp_path: Path) -> None:
     schema = Experiment.model_json_schema()["properties"][name]
     types = {choice.get("type") for choice in schema.get("anyOf", [schema])}
-    given = {"train_images": 6400, "content": "0f" * 32}  # which most experiments do without
-    run = make_run(**{name: given[name]}) if name in given else make_run()
+    run = make_run(train_images=6400) if name == "train_images" else make_run()
     value = read_hparams(store(run, tmp_path)).get(name)
     if "string" in types:
         assert isinstance(value, str)
