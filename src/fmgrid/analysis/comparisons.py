@@ -99,7 +99,10 @@ class Comparison:
         return f"{images}: figures of different images are not compared"
 
     def __repr__(self) -> str:
-        seeds = counted(len(self.seeds), "common seed")
+        is_seeded = self.first.has_seeds or self.second.has_seeds
+        seeds = (
+            counted(len(self.seeds), "common seed") if is_seeded else "not paired: unknown seeds"
+        )
         differing = [f"{name}: {a} and {b}" for name, (a, b) in self.settings.items()]
         title = f"{self.first.name} and {self.second.name}, {seeds}"
         notes = [self.objection] if self.objection else []
