@@ -503,9 +503,11 @@ def test_whatever_is_plugged_in_needs_a_process_of_its_own() -> None:
     assert needs_own_process(Experiment(name="any", optimizer="package.module:Class"))
 
 
-def test_no_data_set_can_be_plugged_in() -> None:
-    with pytest.raises(ComponentError, match=r"has no data set .package\.module:Class"):
-        KINDS["dataset"].signature("package.module:Class")
+def test_a_data_set_may_be_anyones_function_and_needs_no_process_of_its_own_in_training() -> None:
+    assert not needs_own_process(Experiment(name="any", dataset="package.module:function"))
+    assert KINDS["dataset"].signature("statistics:linear_regression").takes("x")
+    with pytest.raises(ComponentError, match=r"no data set function .mena.; did you mean mean\?"):
+        KINDS["dataset"].signature("statistics:mena")
 
 
 def test_a_component_is_checked_once_whatever_else_differs() -> None:

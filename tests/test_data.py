@@ -433,7 +433,7 @@ def test_torchvisions_download_is_decoded_in_silence_and_leaves_nothing_behind(
     assert capfd.readouterr() == ("", "")
     cache = prepared.folder.parent
     assert {path.name for path in cache.iterdir()} == {"fashion-mnist", "fashion-mnist.lock"}
-    assert {path.name for path in prepared.folder.iterdir()} == {*ARRAYS, data.CHECKSUMS}
+    assert {path.name for path in prepared.folder.iterdir()} == {*ARRAYS, data.MANIFEST}
     assert list(elsewhere.iterdir()) == []
 
 
@@ -639,7 +639,7 @@ def test_a_damaged_cache_that_cannot_be_rebuilt_is_an_error(
 ) -> None:
     folder = cache / "fashion-mnist"
     folder.mkdir(parents=True)
-    for name in (*ARRAYS[:3], data.CHECKSUMS):
+    for name in (*ARRAYS[:3], data.MANIFEST):
         (folder / name).symlink_to(real_data.folder / name)
     (folder / ARRAYS[3]).write_bytes((real_data.folder / ARRAYS[3]).read_bytes())
     assert data.prepare("fashion-mnist").folder == folder

@@ -36,6 +36,8 @@ DEFAULTS = {
     "train_images": None,
     "batch_size": 64,
     "network": "MLP",
+    "dataset_args": {},
+    "content": None,
     "network_args": {},
     "hidden_units": (256, 256),
     "learning_rate": 0.001,
@@ -54,6 +56,8 @@ OTHER_VALUES = {
     "train_images": 6400,
     "batch_size": 65,
     "network": "CNN",
+    "dataset_args": {"size": [32, 32]},
+    "content": "0" * 64,
     "network_args": {"dropout": 0.5},
     "hidden_units": (256,),
     "learning_rate": 0.002,
@@ -277,7 +281,7 @@ def test_a_linear_model_has_no_depth() -> None:
         (
             {"validation": "valid"},
             (
-                'fashion-mnist has no third set for validation = "valid"; '
+                'validation = "valid" means a third set, and fashion-mnist has none; '
                 "write a share of the training images, as in validation = 0.1"
             ),
         ),

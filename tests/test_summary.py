@@ -49,8 +49,8 @@ HEADER = (
     "dataset,validation,epochs,train_steps,train_images,batch_size,hidden_units,units1,units2,"
     "depth,learning_rate,optimizer,optimizer_args,accuracy,valid_loss,train_loss,best_accuracy,"
     "best_epoch,best_valid_loss,test_accuracy,test_loss,weights,images_seen,seconds,status,"
-    "seed,name,run,trained_as,error,group,fingerprint,network,network_args,precision,layout,"
-    "standardize"
+    "seed,name,run,trained_as,error,group,fingerprint,dataset_args,content,network,network_args,"
+    "precision,layout,standardize"
 )
 HISTORY_HEADER = (
     "run,name,seed,epoch,train_loss,valid_loss,accuracy,learning_rate,images_seen,seconds"
@@ -240,6 +240,8 @@ def test_a_row_holds_what_was_set_and_what_came_of_it(tmp_path: Path) -> None:
         "group": "",
         "fingerprint": experiment.fingerprint,
         "network": "MLP",
+        "dataset_args": "{}",
+        "content": "",
         "network_args": "{}",
         "precision": "float32",
         "layout": "auto",

@@ -119,6 +119,7 @@ def expand(
     >>> fmgrid.expand("grid.toml", only="w16", overrides={"epochs": 5})[0].epochs
     5
     """
+    from fmgrid.components.own_data import Contents
     from fmgrid.grid import load_plan
     from fmgrid.grid.reading import read_seeds
 
@@ -127,6 +128,7 @@ def expand(
         overrides=_to_words(overrides),
         only=_texts(only),
         seeds=None if seeds is None else read_seeds(_join(seeds)),
+        contents=Contents(lambda _: None),
     )
     return [definition.experiment for definition in plan.definitions]
 

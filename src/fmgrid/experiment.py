@@ -54,6 +54,7 @@ Loss = Annotated[float, AfterValidator(_check_loss)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e10)]  # 300 years
+Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Status = Literal["complete", "failed", "timeout", "pruned"]
 
 
@@ -97,10 +98,21 @@ class Experiment(Record):
     """One named configuration with its seed: everything needed to train one network."""
 
     name: Name
-    # the images: all 70,000, or the 2,500 of them that come with fmgrid
-    dataset: Annotated[ShortText, About("data set", ("data",), "the name of a data set")] = (
-        "fashion-mnist"
-    )
+    # the name of a data set, or one's own: a file, a folder or a function
+    dataset: Annotated[
+        ShortText,
+        About(
+            "data set",
+            ("data",),
+            'the name of a data set, or "images.npz", "images/" or "package.module:function"',
+        ),
+    ] = "fashion-mnist"
+    # of a folder of images, or of a function
+    dataset_args: Annotated[Arguments, about_arguments("data set")] = {}
+    # SHA-256 of one's own data, which replaces both in the fingerprint; fmgrid finds it
+    content: Annotated[
+        Sha256 | None, About("content of the data", (), "found by fmgrid", is_new=True)
+    ] = None
     # images scored after every epoch: the test images, the validation images that the data have,
     # or so many held out of the training images, or such a share of each class
     validation: Annotated[
@@ -119,7 +131,7 @@ class Experiment(Record):
     ] = 100
     # training images per epoch instead, whatever the batch size; train_steps is None then
     train_images: Annotated[Count | None, About("images per epoch", ("images",))] = None
-    batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch"))] = 64
+    batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch", "bs"))] = 64
     network: Annotated[
         ShortText,
         About(
@@ -239,12 +251,18 @@ class Experiment(Record):
         """Number of hidden layers, None where only the network knows."""
         return None if self.hidden_units is None else len(self.hidden_units)
 
+    @property
+    def data_key(self) -> str:
+        """What tells its data from others: their content, or the name of a data set."""
+        return self.content or self.dataset
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every field but the name: equal for trainings that give the same bits.
 
         Fields at their default are left out, so that a setting added later does not
-        orphan finished runs; a test pins the values, so that no default changes unseen.
+        orphan finished runs; a test pins the values, so that no default changes unseen. Of one's
+        own data the content counts, wherever they are.
         """
         return self._digest(without={"name"})
 
@@ -276,6 +294,8 @@ class Experiment(Record):
         return copied
 
     def _digest(self, without: set[str]) -> str:
+        if self.content is not None:
+            without = {*without, "dataset", "dataset_args"}
         settings = self.model_dump(exclude=without, exclude_defaults=True)
         # TOML's dates have no JSON; pydantic's own JSON would not tell inf from nan.
         text = json.dumps(settings, sort_keys=True, default=repr)

@@ -6,6 +6,7 @@ axes and HParams are made from them. A test compares the docs' table with them.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from fmgrid.experiment import About, Experiment, about, typed
@@ -17,6 +18,7 @@ _LAYER = re.compile(r"units([1-9][0-9]{0,3})")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _ARGUMENT = re.compile(r"\w+", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN_CHARACTERS = 80
 
 
@@ -28,15 +30,36 @@ _UNITS_OF_LAYER = "a whole number from 1, or 0 for no such layer"
 # Widths said otherwise than by hidden_units; units3, units4 and so on are known, too.
 WIDTHS: Mapping[str, About] = {
     "depth": About("hidden layers", ("num_layers", "n_layers"), "a whole number from 0"),
-    "units": About("units in each hidden layer", ("neurons", "width")),
+    "units": About("units in each hidden layer", ("neurons", "nodes", "width")),
     "units1": About("units in the first hidden layer", expects=_UNITS_OF_LAYER),
     "units2": About("units in the second hidden layer", expects=_UNITS_OF_LAYER),
 }
 # Words that people write where there is no such setting, and what to tell them.
 _NO_SETTING: Mapping[str, tuple[str, ...]] = {
-    'write network_args.normalization = "batch"': ("batch_norm", "batchnorm"),
+    'write network_args.normalization = "batch"': (
+        *("batch_norm", "batchnorm", "batch_normalization", "bn", "norm", "use_batchnorm"),
+    ),
+    'write network = "CNN", and network_args.channels = [16, 32] for its convolutions': (
+        *("conv", "conv_layers", "filters", "n_filters", "num_filters", "num_conv_layers"),
+    ),
+    "write network_args.kernel_size = 3": ("filter_size", "kernel", "kernels", "kernelsize"),
+    "write network_args.pooling = 2": ("max_pool", "maxpool", "pool", "pool_size"),
+    'write network_args.activation = "ReLU"': ("act", "activation_function", "nonlinearity"),
+    'write network_args.initialization = "kaiming_normal"': (
+        *("init", "initializer", "weight_init", "init_weights"),
+    ),
+    "write network_args.dropout = 0.2": ("drop", "drop_rate", "dropout_p", "dropout_rate"),
+    "write optimizer_args.weight_decay = 1e-5": ("decay", "l2", "wd", "weightdecay"),
+    "the data set says how many there are": (
+        *("classes", "n_classes", "num_classes", "input_size", "output_size"),
+    ),
     "the learning rate stays the same during a training": ("lr_scheduler", "scheduler", "warmup"),
-    "every training runs to its last epoch": ("early_stopping", "patience"),
+    "every training runs to its last epoch": (
+        "early_stop",
+        "early_stopping",
+        "earlystopping",
+        "patience",
+    ),
     "the loss is cross-entropy": ("criterion", "loss", "loss_fn"),
     "networks are trained on the CPU": ("device", "gpu"),
     "the images stay as they are": ("augmentation", "transform", "transforms"),
@@ -114,20 +137,34 @@ def is_same(first: Any, second: Any) -> bool:
 
 
 def changed_settings(old: Experiment, new: Experiment) -> tuple[str, ...]:
-    """Return the names of the fields in which two experiments differ."""
-    return tuple(
+    """Return the names of the fields in which two experiments differ.
+
+    One's own data differ in their content, wherever they are: that is a change of dataset.
+    """
+    different = [
         name
         for name in Experiment.model_fields
         if not is_same(getattr(old, name), getattr(new, name))
-    )
+    ]
+    of_data = {"dataset", "dataset_args", "content"}
+    if "content" not in different and new.content:
+        different = [name for name in different if name not in of_data]
+    elif of_data.intersection(different) == {"content"}:
+        different[different.index("content")] = "dataset"
+    return tuple(name for name in different if name != "content")
 
 
 def describe_change(old: Experiment, new: Experiment) -> str:
     """Return the settings that differ, as "epochs 5 -> 3, ..."."""
-    return ", ".join(
-        f"{name} {to_toml(getattr(old, name))} -> {to_toml(getattr(new, name))}"
-        for name in changed_settings(old, new)
-    )
+    changes = []
+    for name in changed_settings(old, new):
+        before, after = getattr(old, name), getattr(new, name)
+        change = f"{name} {to_toml(before)} -> {to_toml(after)}"
+        if is_same(before, after):
+            contents = f"content {show(old.content)} -> {show(new.content)}"
+            change = f"the data of {name} {to_toml(after)} changed: {contents}"
+        changes.append(change)
+    return ", ".join(changes)
 
 
 def keys_of(text: str) -> Keys:
@@ -187,7 +224,18 @@ def show(value: Any) -> str:
         return ", ".join(f"{name} {show(item)}" for name, item in value.items()) or "none"
     if value is None:
         return "default"
-    return value.rpartition(":")[2] if isinstance(value, str) else str(value)
+    return _short(value) if isinstance(value, str) else str(value)
+
+
+def _short(text: str) -> str:
+    """Return the name of a class or a function, a path without its ending, half of a checksum."""
+    if _SHA256.fullmatch(text):
+        return text[:12]
+    if not text.lower().endswith((".npz", "/")):
+        return text.rpartition(":")[2]
+    path = PurePath(text)
+    parts = [part for part in path.parts if part != ".."]
+    return PurePath(*parts[-1:] if path.is_absolute() else parts).as_posix().removesuffix(".npz")
 
 
 def to_toml(value: Any) -> str:

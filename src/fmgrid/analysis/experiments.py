@@ -130,7 +130,7 @@ def settings_key(experiment: ExperimentRuns, setting: str = "") -> Hashable:
 
     An experiment whose settings are not all known shares its key with no other.
     """
-    dropped = (setting, RIVALS.get(setting))
+    dropped = (setting, RIVALS.get(setting), "content")  # which follows from the data set
     kept = {key: value for key, value in experiment.settings.items() if key not in dropped}
     return typed(kept if experiment.settings.keys() >= SETTINGS.keys() else [experiment.name, kept])
 
@@ -189,7 +189,7 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     dataset, validation = experiment.evaluation_set
     if validation is None:
         return "unknown images"
-    source = "" if dataset == DEFAULTS["dataset"] else f" of {dataset}"
+    source = "" if dataset == DEFAULTS["dataset"] else f" of {show(dataset)}"
     if validation == "test" or metric_of(metric).is_of_test_images:
         return f"the test images{source}"
     if validation == "valid":
@@ -274,7 +274,8 @@ class Group:
             "hidden_units" if setting not in SETTINGS else setting
             for setting in (axis.name.partition(".")[0] for axis in block.axes)
         }
-        constant = {name: block.members[0].settings.get(name) for name in SETTINGS.keys() - varying}
+        fixed = SETTINGS.keys() - {*varying, "content"}
+        constant = {name: block.members[0].settings.get(name) for name in fixed}
         own = {*block.members}
 
         def continues(member: ExperimentRuns) -> bool:
@@ -293,10 +294,12 @@ class Group:
     def extended(self, whole: "Group") -> "Group":
         """Return the group with the members of its whole grid that continue one of its blocks."""
         own = {member.configuration for member in self.members}
-        others = (member for member in whole.members if member.configuration not in own)
+        others = [member for member in whole.members if member.configuration not in own]
         every = replace(self, members=(*self.members, *others))
-        continued = {member for block in self.blocks for member in every._part(block).members}
-        return replace(self, members=tuple(each for each in every.members if each in continued))
+        sweeps = (every._part(block) for block in self.blocks if len(block) > 1)
+        continuing = {member for sweep in sweeps for member in sweep.members}
+        added = (member for member in others if member in continuing)
+        return replace(self, members=(*self.members, *added))
 
     @property
     def tied(self) -> "Group":
@@ -376,7 +379,7 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
     members = list(members)
     # After fmgrid's own settings come those that only plain mltrainer knows.
     for setting in dict.fromkeys(chain(SETTINGS, *(member.settings for member in members))):
-        names = [setting]
+        names = [setting] if setting != "content" else []
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif setting in SETTINGS and SETTINGS[setting].is_table:

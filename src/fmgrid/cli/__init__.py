@@ -300,7 +300,14 @@ def data(
     It is found or downloaded, and verified. fmgrid run prepares by itself what its grids need.
     """
     from fmgrid.cli import preparing
+    from fmgrid.data.own import form_of
 
+    if dataset and form_of(dataset):
+        if data_dir or dry_run:
+            problem = "your own data are read to be described; leave it out"
+            raise InputError.at("--data-dir" if data_dir else "--dry-run", problem)
+        preparing.describe_own_data(dataset, json=json)
+        return
     if data_dir and (dry_run or dataset is None):
         problem = "nothing is prepared without a data set, or with --dry-run; leave it out"
         raise InputError.at(f"--data-dir {data_dir}", problem)

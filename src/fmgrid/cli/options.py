@@ -99,8 +99,13 @@ class GridOptions:
     )
     json: bool = JSON
 
+    def inform(self, text: str) -> None:
+        """Say something."""
+        say(text)
+
     def load(self) -> "Plan":
         """Return the experiments and hypotheses that these ask for. Raises `InputError`."""
+        from fmgrid.components.own_data import Contents
         from fmgrid.grid import MAX_RUNS, load_plan
         from fmgrid.grid.reading import read_seeds
 
@@ -110,6 +115,7 @@ class GridOptions:
             only=self.only or (),
             seeds=None if self.seeds is None else read_seeds(self.seeds),
             max_runs=self.max_runs or MAX_RUNS,
+            contents=Contents(self.inform),
         )
 
     def count_workers(self) -> int:

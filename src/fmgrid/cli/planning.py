@@ -136,6 +136,8 @@ def _print_plan(agenda: Agenda) -> None:
     ]
     titles = dict.fromkeys(title for flat in settings for title in flat)
     differing = [title for title in titles if len({flat.get(title, "") for flat in settings}) > 1]
+    if "content" in differing:  # which follows from the data set
+        differing.remove("content")
     trained = {experiment.prefix_key: experiment for experiment in agenda.trainings}
     wanted = set(map(id, agenda.wanted))
     rows = [

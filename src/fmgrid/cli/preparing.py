@@ -6,14 +6,18 @@ from typing import Any
 
 from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import count_fitting, print_rows
-from fmgrid.components.datasets import DATASET
+from fmgrid.components.datasets import DATASET, info_of
 from fmgrid.components.kinds import ComponentError
-from fmgrid.data.batches import class_counts
+from fmgrid.components.own_data import Contents, prepare_again
+from fmgrid.data.batches import Split, class_counts
 from fmgrid.data.cache import find_in_cache, prepare
-from fmgrid.data.catalogue import DATASETS, PublishedDataset
-from fmgrid.errors import InputError
+from fmgrid.data.catalogue import DATASETS, DatasetInfo, PublishedDataset
+from fmgrid.data.own_arrays import OwnDataError
+from fmgrid.errors import InputError, Place, Problem
+from fmgrid.experiment import Experiment
 from fmgrid.words import format_bytes, printable
 
+_IMAGE_DIMENSIONS = 3
 _HEAD = ("data set", "train", "test", "shape", "classes", "cached", "from", "contents")
 
 
@@ -47,7 +51,7 @@ def describe_data(dataset: str, *, json: bool) -> None:
         "cache": f"{folder}{'' if is_cached else ', not there yet'}",
         "labels": ", ".join(info.classes),
     }
-    _print_facts(dataset, facts)
+    _print_facts(dataset, info, facts)
 
 
 def prepare_data(dataset: str, data_dir: Path | None, *, json: bool) -> None:
@@ -69,7 +73,35 @@ def prepare_data(dataset: str, data_dir: Path | None, *, json: bool) -> None:
         "source": prepared.source,
         "cache": f"{prepared.folder}, checksums verified",
     }
-    _print_facts(dataset, facts)
+    _print_facts(dataset, info, facts)
+    _print_counts(counts, info)
+
+
+def describe_own_data(dataset: str, *, json: bool) -> None:
+    """Read a user's own data, and print their facts and how many inputs each class has.
+
+    Raises `InputError` for data that cannot be used, `DataError` if the cache cannot.
+    """
+    experiment = Experiment(name="own", dataset=dataset)
+    try:
+        content = Contents(say).of(experiment, Path.cwd())
+    except (ComponentError, OwnDataError) as error:
+        place = Place(f"fmgrid data {printable(dataset, 80)}")
+        raise InputError(Problem(place, "", str(line)) for line in error.args) from error
+    experiment = experiment.model_copy(update={"content": content})
+    prepared = prepare_again(experiment, Path.cwd(), say, say)
+    info = info_of(experiment)
+    counts = class_counts(prepared.folder, info.classes)
+    if json:
+        facts = {"dataset": dataset, "content": content, **_to_facts(info)}
+        print_json({**facts, "folder": str(prepared.folder), "counts": counts})
+        return
+    described = {**_describe(info), "content": str(content), "cache": str(prepared.folder)}
+    _print_facts(dataset, info, described)
+    _print_counts(counts, info)
+
+
+def _print_counts(counts: Mapping[Split, Mapping[str, int]], info: DatasetInfo) -> None:
     totals = ["all", *(f"{sum(numbers.values()):,}" for numbers in counts.values())]
     rows = [[name, *(f"{numbers[name]:,}" for numbers in counts.values())] for name in info.classes]
     print()
@@ -100,17 +132,20 @@ def _to_cells(dataset: str) -> tuple[str, ...]:
     )
 
 
-def _describe(info: PublishedDataset) -> dict[str, str]:
+def _describe(info: DatasetInfo) -> dict[str, str]:
+    images = f"{info.train_images:,} for training, {info.test_images:,} for testing"
+    validation = f", {info.valid_images:,} for validation" if info.valid_images else ""
+    axes = " (channels, rows, columns)" if len(info.shape) == _IMAGE_DIMENSIONS else ""
     return {
-        "images": f"{info.train_images:,} for training, {info.test_images:,} for testing",
-        "shape": f"{_show(info.shape)} (channels, rows, columns)",
+        "images": images + validation,
+        "shape": _show(info.shape) + axes,
         "classes": str(len(info.classes)),
         "licence": info.licence,
     }
 
 
-def _print_facts(dataset: str, facts: Mapping[str, str]) -> None:
-    print(f"{dataset}: {DATASETS[dataset].description}")
+def _print_facts(dataset: str, info: DatasetInfo, facts: Mapping[str, str]) -> None:
+    print(printable(f"{dataset}: {info.description}"))
     for title, text in facts.items():
         if text:
             print(printable(f"{title:9} {text}"))
@@ -120,18 +155,24 @@ def _to_json(dataset: str) -> dict[str, Any]:
     info, (folder, is_cached) = DATASETS[dataset], find_in_cache(dataset)
     return {
         "dataset": dataset,
-        "description": info.description,
-        "train_images": info.train_images,
-        "test_images": info.test_images,
-        "valid_images": info.valid_images,
-        "shape": info.shape,
-        "classes": info.classes,
+        **_to_facts(info),
         "licence": info.licence,
         "sources": list(info.sources),
         "files": info.files.published if info.has_choice else [],
         "download_megabytes": info.megabytes,
         "folder": str(folder),
         "is_cached": is_cached,
+    }
+
+
+def _to_facts(info: DatasetInfo) -> dict[str, Any]:
+    return {
+        "description": info.description,
+        "train_images": info.train_images,
+        "test_images": info.test_images,
+        "valid_images": info.valid_images,
+        "shape": info.shape,
+        "classes": info.classes,
     }
 
 

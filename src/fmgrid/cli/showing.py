@@ -227,5 +227,6 @@ def flat_settings(experiment: Experiment) -> dict[str, str]:
             parts = leaves((name,), value) if value else ()
             flat |= {".".join(keys): str(argument) for keys, argument in parts}
         elif value is not None:
-            flat[name] = show(value) if isinstance(value, tuple) else str(value)
+            is_long = isinstance(value, tuple) or name == "content"
+            flat[name] = show(value) if is_long else str(value)
     return {**flat, "seed": str(experiment.seed)}

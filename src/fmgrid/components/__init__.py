@@ -12,6 +12,7 @@ from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in, on_one_
 from fmgrid.components.networks import NETWORK, objection_to_network
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
+from fmgrid.data.own import form_of
 from fmgrid.errors import explain_refusal
 from fmgrid.experiment import Experiment, typed
 from fmgrid.settings import DEFAULTS, value_at
@@ -34,8 +35,10 @@ def objection_to_name(setting: str, name: Any) -> str | None:
 def objection_to_experiment(experiment: Experiment) -> str | None:
     """Return why the settings don't fit each other or the data, None if they do.
 
-    The text begins with the setting to blame.
+    The text begins with the setting to blame. None, too, for own data whose content is not known.
     """
+    if form_of(experiment.dataset) and not experiment.content:
+        return None
     return objection_to_workload(experiment) or objection_to_network(experiment)
 
 
@@ -84,8 +87,9 @@ def _as_whole(value: Any) -> Any:
 
 
 def needs_own_process(experiment: Experiment) -> bool:
-    """Return whether any component of an experiment is somebody else's code."""
-    return any(is_plugged_in(kind.of(experiment).name) for kind in KINDS.values())
+    """Return whether any component of an experiment's training is somebody else's code."""
+    kinds = (kind for kind in KINDS.values() if kind is not DATASET)
+    return any(is_plugged_in(kind.of(experiment).name) for kind in kinds)
 
 
 def key_of(setting: str, experiment: Experiment) -> str:

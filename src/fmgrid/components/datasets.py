@@ -1,28 +1,51 @@
 """The kind "dataset", and the rules between settings that need a data set's facts."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.signatures import Signature
+from fmgrid.components.signatures import Accepted, Signature
 from fmgrid.data.batches import count_held_out
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
+from fmgrid.data.own import form_of, own_info
 from fmgrid.experiment import Experiment
 from fmgrid.words import counted
+
+_OF_A_FOLDER: Mapping[str, Accepted] = {
+    "test": frozenset({"float"}),
+    "size": (frozenset({"int"}), frozenset({"int"})),
+    "color": frozenset({"str"}),
+}
+
+
+def _read_other(name: str) -> Signature | None:
+    """Return the signature of a file or a folder."""
+    form = form_of(name)
+    if form == "folder":
+        return Signature(arguments=frozenset(_OF_A_FOLDER), types=_OF_A_FOLDER)
+    return Signature() if form == "file" else None
+
 
 DATASET = Kind(
     setting="dataset",
     noun="data set",
-    of=lambda experiment: Component(experiment.dataset, {}),
+    takes_functions=True,
+    of=lambda experiment: Component(experiment.dataset, experiment.dataset_args),
     library="fmgrid",
     built_in=lambda: DATASETS,
     read=lambda _: Signature(),
+    read_other=_read_other,
+    own='your own is "images.npz", "images/" or "package.module:function"; ',
     reserved={},
 )
 
 
 def info_of(experiment: Experiment) -> DatasetInfo:
-    """Return the facts of the experiment's data."""
-    return DATASETS[experiment.dataset]
+    """Return the facts of the experiment's data.
+
+    Those of its own data stand in the cache. Raises `DataError` if they do not.
+    """
+    return own_info(experiment.content) if experiment.content else DATASETS[experiment.dataset]
 
 
 class Workload(NamedTuple):

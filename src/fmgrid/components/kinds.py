@@ -64,8 +64,11 @@ class Kind:
     read: Callable[[str], Signature]  # of a built-in one
     reserved: Mapping[str, str]  # arguments that are not its own, and why
     objection: Callable[[Signature], str | None] = lambda _: None
-    base: str = ""  # the class of all that is plugged in; nothing can be where there is none
+    base: str = ""  # the class of all that is plugged in; no class can be where there is none
     takes_functions: bool = False  # a function may be plugged in, too, that returns such an object
+    # The signature of a name that is neither built in nor plugged in, such as that of a file
+    read_other: Callable[[str], Signature | None] = lambda _: None
+    own: str = ""  # what to write for one that is not built in
     # Returns the objection to the value of a built-in one's argument: name, argument, value.
     objection_to_value: Callable[[str, str, Any], str | None] = lambda *_: None
     # Builds one in a worker before the first training, with the folder of the prepared data. Raises
@@ -76,15 +79,16 @@ class Kind:
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
-        has_plugins = bool(self.base) and is_plugged_in(name)
-        return not has_plugins or name.removeprefix(f"{self.library}:") in self.built_in()
+        may_be_other = bool(self.base) or self.takes_functions
+        is_other = may_be_other and is_plugged_in(name) and self.read_other(name) is None
+        return not is_other or name.removeprefix(f"{self.library}:") in self.built_in()
 
     def load(self, name: str) -> Callable[..., Any]:
         """Return the class that a name means, one that is derived from the base, or the function.
 
         It imports the class's module, which may do anything to the process. Modules of the current
         folder are found too, after all installed ones. Raises `ComponentError` where there is no
-        such class.
+        such class or function.
         """
         full_name = name if is_plugged_in(name) else f"{self.library}:{name}"
         module_name, _, class_name = full_name.rpartition(":")
@@ -93,15 +97,16 @@ class Kind:
         if component is not None and self._accepts(component):
             return component
         known = [name for name, value in vars(module).items() if self._accepts(value)]
-        what = "class or function" if self.takes_functions else "class"
+        is_of_kind = {"class": self.base, "function": self.takes_functions}
+        what = " or ".join(word for word, is_one in is_of_kind.items() if is_one)
         raise ComponentError(
             f'module {module_name} has no {self.noun} {what} "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
         )
 
     def _accepts(self, value: Any) -> bool:
-        is_function = self.takes_functions and inspect.isfunction(value)
-        return is_function or _is_derived(value, self.base)
+        is_function = inspect.isroutine(value) or hasattr(value, "__wrapped__")
+        return (self.takes_functions and is_function) or _is_derived(value, self.base)
 
     def signature(self, name: str) -> Signature:
         """Return a component's signature; built-in ones are read without importing torch.
@@ -124,12 +129,14 @@ class Kind:
 @cache  # of objections too: thousands of points may share a module that is slow to fail
 def _signature_or_objection(kind: Kind, name: str) -> Signature | str:
     plain = name.removeprefix(f"{kind.library}:")
+    if other := kind.read_other(name):
+        return other
     if not kind.is_built_in(name):
         signature = _ask_for_signature(kind, name)
     elif plain in kind.built_in():
         signature = kind.read(plain)
     else:
-        hint = or_near_match(plain, kind.built_in(), "it has")
+        hint = or_near_match(plain, kind.built_in(), f"{kind.own}it has")
         return f'{kind.library} has no {kind.noun} "{printable(plain, 80)}"{hint}'
     objection = None if isinstance(signature, str) else kind.objection(signature)
     return f"{name} {objection}" if objection else signature

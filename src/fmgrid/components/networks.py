@@ -79,6 +79,9 @@ def objection_to_network(experiment: Experiment) -> str | None:
         units = experiment.hidden_units
         remedy = f"leave it out: {experiment.network} gets network_args, and nothing else"
         return None if units is None else f"hidden_units belongs to MLP and CNN; {remedy}"
+    if info_of(experiment).are_tokens:
+        holds = f"{experiment.dataset} holds int64, as for the tokens of an embedding"
+        return f'network = "{experiment.network}" takes float32, and {holds}; make x float32'
     try:
         network.check(with_defaults(network.arguments, experiment.network_args), experiment)
     except ValueError as error:
@@ -249,7 +252,8 @@ def _component_of(experiment: Experiment) -> Component:
 
 def _facts_of(experiment: Experiment) -> tuple[object, ...]:
     info = info_of(experiment)
-    return info.shape, len(info.classes), _layout(experiment), experiment.precision
+    inputs = info.shape, info.are_tokens
+    return inputs, len(info.classes), _layout(experiment), experiment.precision
 
 
 def _objection_to_value(name: str, argument: str, value: Any) -> str | None:

@@ -80,7 +80,8 @@ def class_counts(folder: Path, classes: Sequence[str]) -> dict[Split, dict[str, 
     import numpy as np
 
     counts = {}
-    for split in SPLITS:
+    third: tuple[Split, ...] = ("valid",) if (folder / "valid_labels.npy").exists() else ()
+    for split in (*SPLITS, *third):
         labels = map_array(folder / f"{split}_labels.npy")
         numbers = np.bincount(labels, minlength=len(classes)).tolist()
         counts[split] = dict(zip(classes, numbers, strict=True))

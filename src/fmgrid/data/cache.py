@@ -1,43 +1,40 @@
 """The cache of decoded data sets: made once, verified at every start, made again when damaged.
 
-The arrays are decoded from verified files and stored with their SHA-256, by which they are
-verified from then on. Every training runs within `unchanged`, and so uses verified arrays only.
+The arrays are decoded from verified files, or are a user's own, and are stored with a manifest, by
+which they are verified from then on. Every training runs within `unchanged`, and so uses verified
+arrays only.
 """
 
-import functools
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from fmgrid.data.batches import load_split
+from fmgrid.data.batches import load_split, map_array
 from fmgrid.data.catalogue import DATASETS
 from fmgrid.data.formats import ARRAYS, Arrays
-from fmgrid.errors import DataError
-from fmgrid.system.disk import (
-    HomeError,
-    expand_home,
-    move_file,
-    open_regular,
-    read_regular,
-    sync,
-    sync_folder,
-    write_whole,
+from fmgrid.data.manifests import (
+    MANIFEST,
+    NAMES,
+    Manifest,
+    ManifestError,
+    move_arrays,
+    read_manifest,
+    write_arrays,
 )
+from fmgrid.errors import DataError, is_lack_of_memory
+from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.locks import Lock
 
-CHECKSUMS = "checksums.json"  # the SHA-256 of each array's file, written when all are whole
-_LONGEST_CHECKSUMS = 10_000  # bytes
 _WAIT_SECONDS = 30.0  # for an owner of the cache who may be dead without releasing it
 _REMEDY = "set FMGRID_CACHE to a folder that can be written"
 
-# Of each array, None where one is missing: its size, and the times when its content and when its
-# owner, links and the like were changed. Some network file systems make up their inodes.
+# Of each file in a folder, None where one is missing: its size, and the times when its content and
+# when its owner, links and the like were changed. Some network file systems make up their inodes.
 Facts: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -49,6 +46,7 @@ class Prepared:
     folder: Path  # with the decoded arrays; absolute
     source: str  # where the files came from, for people
     facts: Facts  # of the arrays when they were verified
+    content: str | None = None  # of a user's own data
 
 
 def prepare(
@@ -65,29 +63,27 @@ def prepare(
     progress, and *warn* the damage; without *warn*, *inform* gets both. Raises `DataError`.
     """
     arrays, choice = _read_chosen(dataset, data_dir)
-    cache = _cache_folder()
+    cache = cache_folder()
     folder = cache / dataset
     source = choice or f"the cache, {folder}"
     try:
-        with _workspace(cache, dataset, inform) as workspace:
-            facts, damage = _examine(folder)
+        with workspace_in(cache, dataset, dataset, inform) as workspace:
+            facts, damage = examine(folder)
             if damage:
                 if any((folder / name).exists() for name in ARRAYS):
                     (warn or inform)(f"{folder}: making it again, because of {'; '.join(damage)}")
                 if arrays is None:
                     arrays, source = _fetch(dataset, workspace, inform)
-                facts = _make_again(folder, arrays, workspace)
+                write_arrays(arrays, DATASETS[dataset].classes, workspace)
+                move_arrays(workspace, folder)
+                facts = _look(folder)
     except OSError as error:
         # A cache that one may only read is as good as any, if it is whole.
-        facts, damage = _examine(folder)
+        facts, damage = examine(folder)
         if damage:
             is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises where it may not look
             contents = f" and holds {'; '.join(damage)}" if is_folder else ""
-            reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
-            raise DataError(
-                f"{cache}: cannot serve as the cache: "
-                f"it cannot be written ({reason}){contents}; {_REMEDY}"
-            ) from error
+            raise cannot_serve(cache, error, contents) from error
     return Prepared(dataset, folder, source, facts)
 
 
@@ -99,7 +95,7 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
     """
     facts = _look(prepared.folder)
     if facts != prepared.facts:
-        _verify_anew(prepared.folder, facts)
+        _verify_anew(prepared.content, prepared.folder, facts)
     yield
     if _look(prepared.folder) != facts:
         raise DataError(
@@ -108,11 +104,11 @@ def unchanged(prepared: Prepared) -> Iterator[None]:
         )
 
 
-@functools.cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
-def _verify_anew(folder: Path, facts: Facts) -> None:
+@cache  # hashing takes a tenth of a second, and nothing is hashed twice in a process
+def _verify_anew(content: str | None, folder: Path, facts: Facts) -> None:
     """Raise `DataError` unless arrays with these facts are whole; let them be mapped anew."""
     load_split.cache_clear()
-    new_facts, damage = _examine(folder)
+    new_facts, damage = examine(folder, content)
     if new_facts != facts:
         damage.append("changed while it was verified")
     if damage:
@@ -122,64 +118,47 @@ def _verify_anew(folder: Path, facts: Facts) -> None:
         )
 
 
-def _examine(folder: Path) -> tuple[Facts, list[str]]:
-    """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole."""
+def examine(folder: Path, content: str | None = None) -> tuple[Facts, list[str]]:
+    """Return the facts of the arrays, and what is wrong with them: nothing, if they are whole.
+
+    A user's own data have a *content*.
+    """
     facts = _look(folder)  # first, so that a later change shows
     try:
-        checksums = json.loads(read_regular(folder / CHECKSUMS, _LONGEST_CHECKSUMS))
-        problems = [(name, _objection_to(folder / name, checksums[name])) for name in ARRAYS]
-    except FileNotFoundError:
-        return facts, [f"{CHECKSUMS}: missing"]
-    except OSError as error:
-        return facts, [f"{CHECKSUMS}: unreadable ({error.strerror or error})"]
-    except (ValueError, LookupError, TypeError):
-        return facts, [f"{CHECKSUMS}: damaged"]
+        manifest = read_manifest(folder, content)
+    except (OSError, ManifestError) as error:
+        return facts, [f"{MANIFEST}: {reason_of(error)}"]
+    problems = ((name, _objection_to(folder / name, name, manifest)) for name in manifest.arrays)
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
 
-def _objection_to(path: Path, expected: str) -> str:
+def _objection_to(path: Path, name: str, manifest: Manifest) -> str:
     try:
-        return "" if _sha256(path) == expected else "damaged"
-    except FileNotFoundError:
+        return "" if manifest.has(name, map_array(path)) else "damaged"
+    except Exception as error:  # numpy raises anything about a damaged header
+        if is_lack_of_memory(error):
+            raise
+        return reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Say what is wrong with a file of the cache that cannot be read."""
+    if isinstance(error, FileNotFoundError):
         return "missing"
-    except OSError as error:
+    if isinstance(error, OSError):
         return f"unreadable ({error.strerror or error})"
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return "damaged"
 
 
 def _look(folder: Path) -> Facts:
     facts: list[tuple[int, int, int] | None] = []
-    for name in ARRAYS:
+    for name in NAMES:
         try:
             status = (folder / name).stat()
             facts.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         except OSError:
             facts.append(None)
     return tuple(facts)
-
-
-def _make_again(folder: Path, arrays: Arrays, workspace: Path) -> Facts:
-    """Write the arrays into *folder*, each whole or not at all, and return their facts."""
-    import numpy as np
-
-    folder.mkdir(exist_ok=True)
-    checksums = {}
-    for name, array in arrays:
-        with (workspace / name).open("wb") as stream:
-            np.save(stream, array)
-            stream.flush()
-            sync(stream.fileno())
-        checksums[name] = _sha256(workspace / name)
-        move_file(workspace / name, folder / name)
-        sync_folder(folder)
-    write_whole(workspace / CHECKSUMS, json.dumps(checksums, indent=1).encode())
-    move_file(workspace / CHECKSUMS, folder / CHECKSUMS)
-    sync_folder(folder)
-    return _look(folder)
 
 
 def _read_chosen(dataset: str, data_dir: Path | None) -> tuple[Arrays | None, str]:
@@ -221,7 +200,15 @@ def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tupl
     )
 
 
-def _cache_folder() -> Path:
+def cannot_serve(cache: Path, error: OSError, contents: str = "") -> DataError:
+    """Return the error of a cache that cannot be written, and may hold damaged *contents*."""
+    reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
+    return DataError(
+        f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; {_REMEDY}"
+    )
+
+
+def cache_folder() -> Path:
     """Return the cache's absolute path: workers may run in another folder."""
     import platformdirs
 
@@ -243,13 +230,16 @@ def _expand(origin: str, text: str, remedy: str) -> Path:
 
 
 @contextmanager
-def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iterator[Path]:
+def workspace_in(
+    cache: Path, key: str, dataset: str, inform: Callable[[str], None]
+) -> Iterator[Path]:
     """Give an empty folder in the cache, and with it the sole right to change the data set.
 
-    A killed process leaves its workspace behind; the next one clears it away.
+    *key* begins the names of the folder and of the lock. A killed process leaves its workspace
+    behind; the next one clears it away.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    lock = Lock(cache / f"{dataset}.lock")
+    lock = Lock(cache / f"{key}.lock")
     if not lock.acquire():
         owner = f"; {lock.owner}" if lock.owner else ""
         inform(f"{dataset}: waiting for another process that prepares it ({lock.path}{owner})")
@@ -260,7 +250,7 @@ def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iter
                     f"{dataset}: another process prepares it in {cache}: {lock.owner}, "
                     "or set FMGRID_CACHE to another folder"
                 )
-    workspace = cache / f"{dataset}.unfinished"
+    workspace = cache / f"{key}.unfinished"
     try:
         if workspace.exists():
             shutil.rmtree(workspace)
@@ -273,5 +263,5 @@ def _workspace(cache: Path, dataset: str, inform: Callable[[str], None]) -> Iter
 
 def find_in_cache(dataset: str) -> tuple[Path, bool]:
     """Return the folder of a data set in the cache, and whether it has all files, unverified."""
-    folder = _cache_folder() / dataset
-    return folder, all(os.path.isfile(folder / name) for name in (*ARRAYS, CHECKSUMS))  # noqa: PTH113 - Path.is_file raises where it may not look
+    folder = cache_folder() / dataset
+    return folder, all(os.path.isfile(folder / name) for name in (*ARRAYS, MANIFEST))  # noqa: PTH113 - Path.is_file raises where it may not look

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from fmgrid.components import check_component, find_distinct, key_of, needs_own_process
 from fmgrid.components.kinds import is_plugged_in, on_one_line
-from fmgrid.data.cache import prepare
+from fmgrid.components.own_data import prepare_again
+from fmgrid.data.cache import Prepared, prepare
 from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
 from fmgrid.execution import Executor, Task
 from fmgrid.execution.inline import Inline
@@ -160,12 +161,8 @@ def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:
         else Inline(quiet=request.quiet) as executor
     ):
         # Meanwhile the workers' server imports torch.
-        datasets: list[str] = sorted({experiment.dataset for experiment in agenda.trainings})
-        data = {
-            name: prepare(name, request.data_dir, listener.inform, listener.warn)
-            for name in datasets
-        }
-        folders = {name: prepared.folder for name, prepared in data.items()}
+        data = _prepare_data(agenda.trainings, request, listener)
+        folders = {key: prepared.folder for key, prepared in data.items()}
         measured = _check_components(
             plan.definitions, agenda.trainings, folders, executor, timeouts
         )
@@ -190,6 +187,25 @@ def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:
                 if failures == request.max_failures:
                     break
         return runs
+
+
+def _prepare_data(
+    trainings: Sequence[Experiment], request: Request, listener: Listener
+) -> dict[str, Prepared]:
+    """Return the verified data of the trainings by `Experiment.data_key`."""
+    folders = {
+        definition.experiment.run_name: definition.data_folder
+        for definition in request.plan.definitions
+    }
+    experiments = {experiment.data_key: experiment for experiment in trainings}
+    data = {}
+    for key, experiment in sorted(experiments.items()):
+        if experiment.content:
+            folder = folders[experiment.run_name]
+            data[key] = prepare_again(experiment, folder, listener.inform, listener.warn)
+        else:
+            data[key] = prepare(key, request.data_dir, listener.inform, listener.warn)
+    return data
 
 
 def _count_done(plan: Plan, store: Store) -> str:
@@ -232,7 +248,7 @@ def _check_components(
                 check_component,
                 setting,
                 experiment,
-                folders[experiment.dataset],
+                folders[experiment.data_key],
                 seconds=timeouts.get(experiment.run_name),
                 needs_own_process=is_plugged_in(name),
             )

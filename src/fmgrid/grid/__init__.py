@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from fmgrid.components.own_data import Contents
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import Definition, Grid, RealPath
 from fmgrid.grid.expansion import expand, with_seed
@@ -63,12 +64,14 @@ def load_plan(
     only: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
     max_runs: int = MAX_RUNS,
+    contents: Contents | None = None,
 ) -> Plan:
     """Return the experiments of all grids in the order they are written, each once, by file.
 
     A folder means the *.toml files directly in it. *overrides* are "setting=value" and replace
-    the files' values; *only* are patterns of names; *seeds* replace those of the files. Raises
-    `InputError` with every problem of every file.
+    the files' values; *only* are patterns of names; *seeds* replace those of the files. *contents*
+    finds a user's own data, without which such experiments cannot be trained. Raises `InputError`
+    with every problem of every file, and `DataError`.
     """
     problems: list[Problem] = []
     settled = read_overrides(overrides, problems)
@@ -79,7 +82,7 @@ def load_plan(
     clear: set[RealPath] = set()  # files of which all experiments could be spelled out
     for file, grid in grids.items():
         before = len(problems)
-        expanded[file] = list(expand(grid, problems))
+        expanded[file] = list(expand(replace(grid, contents=contents), problems))
         if grid.sound and len(problems) == before:
             clear.add(file)
     definitions = _distinct(chain.from_iterable(expanded.values()), problems)

@@ -7,7 +7,6 @@ code or fill the memory: no attributes, no conversions, no widths beyond two dig
 import re
 import string
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from fmgrid.components import NAMED
@@ -19,6 +18,7 @@ from fmgrid.settings import (
     level_at,
     meant_by,
     or_meant,
+    show,
     show_toml,
 )
 from fmgrid.words import printable
@@ -30,6 +30,7 @@ _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
 # A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
 _SAFE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._+=-]*[A-Za-z0-9_+=-])?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 _TAKEN = {"readme.md", "experiment_summary.csv"}  # files that share the log folder with the runs
 
@@ -92,7 +93,7 @@ def make_name(template: str, experiment: Experiment) -> str:
                 f"set it, or write {{{instead}}}"
             )
         if keys[0] in _COMPONENTS:  # "package.module:Class", or the path of a data set
-            value = PurePosixPath(value.rpartition(":")[2].replace("\\", "/")).stem
+            value = _UNSAFE.sub("_", show(value)).strip("_.")
         try:
             name += format(_to_text(value), spec or "")
         except (TypeError, ValueError, OverflowError) as error:

@@ -413,6 +413,8 @@ def _objection_to_key(keys: Keys) -> str | None:
     """Return the objection to a setting's dotted key."""
     if keys[0] in _HEADER:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
+    if keys[0] == "content":
+        return "follows from the data; write dataset"
     if keys[0] in _OF_BLOCKS:
         return f"no setting; it stands in {_OF_BLOCKS[keys[0]][0]}"
     return objection_to(keys)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, NewerFormatError
-from fmgrid.experiment import EpochRecord, Run
+from fmgrid.experiment import EpochRecord, Run, typed
 from fmgrid.results.mltrainer_logs import (
     NETWORK,
     TRAINER,
@@ -25,7 +25,7 @@ from fmgrid.results.mltrainer_logs import (
 from fmgrid.results.repeats import to_experiments
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
-from fmgrid.settings import SETTINGS, leaves, value_at
+from fmgrid.settings import SETTINGS, leaves, show, value_at
 from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
@@ -131,8 +131,29 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
         for path in replaced:
             with suppress(DamagedFileError):  # the reason why it was set aside
                 _note_beginning(read_results(path), contents.begun)
-    contents.runs.sort(key=lambda run: _row_order(run.run))
+    contents.runs[:] = sorted(_with_one_name(contents.runs), key=lambda run: _row_order(run.run))
     return contents
+
+
+def _with_one_name(runs: Iterable[StoredRun]) -> Iterator[StoredRun]:
+    """Yield the runs, those on one content of own data with one name for it, and no other with it.
+
+    Files are moved: the last name counts. Files are changed: the name with the older content
+    behind it stands for that.
+    """
+    in_order = sorted(runs, key=lambda run: run.started.timestamp() if run.started else 0.0)
+    names: dict[str, dict[str, Any]] = {}
+    for run in in_order:
+        if content := run.settings.get("content"):
+            names.pop(content, None)
+            names[content] = {name: run.settings[name] for name in ("dataset", "dataset_args")}
+    last = {typed(own): content for content, own in names.items()}
+    for content, own in names.items():
+        if last[typed(own)] != content:
+            own["dataset"] = f"{show(own['dataset'])} ({show(content)})"
+    for run in in_order:
+        own = names.get(run.settings.get("content") or "", {})
+        yield replace(run, settings={**run.settings, **own}) if own else run
 
 
 def to_stored(run: Run, folder: str = "") -> StoredRun:

@@ -167,6 +167,7 @@ def _look_up(experiment: Experiment, store: Store) -> AgendaItem:
     if run is None:
         return AgendaItem(experiment, "pending")
     if run.experiment.fingerprint == experiment.fingerprint:
+        run = run.model_copy(update={"experiment": experiment})  # whose data may have been moved
         return AgendaItem(experiment, run.status, run)
     note = describe_change(run.experiment, experiment)
     return AgendaItem(

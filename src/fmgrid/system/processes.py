@@ -43,7 +43,7 @@ class NoAnswerError(Exception):
     WRONG_ANSWER = "its process gave another answer than fmgrid's"
 
 
-def call_in_process(function: str, argument: Any, seconds: float) -> Any:
+def call_in_process(function: str, argument: Any, seconds: float | None = None) -> Any:
     """Return the result of a function of fmgrid, "module:name", for *argument*; both are JSON.
 
     Its output is lost. After *seconds* its process is killed with all that it has started. Raises

@@ -28,14 +28,14 @@ def train_one(
 ) -> Run:
     """Return the run of one experiment, which may allocate *memory* bytes; see `training.train`.
 
-    *data* are the data sets by name. Raises `DataError` if the images are no longer those that
-    were verified, or if they change meanwhile: then the run would mean nothing.
+    *data* are the data sets by `Experiment.data_key`. Raises `DataError` if the images are no
+    longer those that were verified, or if they change meanwhile: then the run would mean nothing.
     """
     from fmgrid.data.batches import load_images
     from fmgrid.data.cache import unchanged
     from fmgrid.training.loop import train
 
-    prepared = data[experiment.dataset]
+    prepared = data[experiment.data_key]
     ceiling = nullcontext() if memory is None else memory_ceiling(memory)
     if experiment.network != "MLP":  # whose arrays are small
         keep_freed_memory()
