@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.experiments import (
+    TIME,
     ExperimentRuns,
     Group,
-    are_confounded,
     are_scored_alike,
     distinct,
     images_of,
@@ -241,6 +241,14 @@ def best_and_ties(
         best,
         *(rival for rival, p in zip(rivals, p_values, strict=True) if len(rivals) * p > ALPHA),
     ]
+
+
+def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
+    """Return whether two saw different numbers of images, though the same time was given them."""
+    if any(first.settings.get(name) != second.settings.get(name) for name in TIME):
+        return False
+    images = first.images_seen, second.images_seen
+    return None not in images and images[0] != images[1]
 
 
 def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: Study) -> Comparison:
