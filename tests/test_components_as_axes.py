@@ -14,7 +14,7 @@ from fmgrid.grid import load_plan
 from fmgrid.grid.blocks import Block, Written
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.grid.names import make_name
-from fmgrid.hypotheses.language import parse_selection
+from fmgrid.hypotheses.conditions import parse_selection
 from fmgrid.results.summary import to_cells
 from fmgrid.settings import keys_of, objection_to
 
@@ -37,7 +37,7 @@ def axes_of(**axes: list[object]) -> dict[tuple[str, ...], list[Written]]:
 
 
 def points(block: Block) -> list[dict[str, object]]:
-    return [{".".join(keys): at.value for keys, at in each.items()} for each in block.points()]
+    return [{".".join(keys): at.value for keys, at in each.items()} for _, each in block.points()]
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_a_folder_without_the_files_is_exit_code_3(
     code, out, told = call("data", "cifar100", "--data-dir", tmp_path)
     assert (code, out) == (3, "")
     assert f"{tmp_path}, chosen by --data-dir, does not hold cifar100" in told
-    assert "train: found neither in a folder nor in cifar-100-python.tar.gz" in told
+    assert "cifar-100-python.tar.gz: not found; expected SHA-256" in told
     assert not empty_cache.exists()
 
 

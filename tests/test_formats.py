@@ -28,13 +28,14 @@ from sklearn.datasets import load_digits
 from fmgrid.data import cache as data
 from fmgrid.data.batches import class_counts, load_split
 from fmgrid.data.catalogue import DATASETS, PublishedDataset
+from fmgrid.data.files import Archive
 from fmgrid.data.formats import decode_idx
 from fmgrid.errors import DataError
 
 IDX = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 RANDOM = np.random.default_rng(0)
 TRAIN, TEST = 30, 20  # images
-Publish = Callable[[str, Mapping[str, bytes]], PublishedDataset]
+Publish = Callable[..., PublishedDataset]
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +48,21 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def publish(monkeypatch: pytest.MonkeyPatch) -> Publish:
     """Return a function that gives a data set these published files, as if they were its own."""
 
-    def publish(name: str, contents: Mapping[str, bytes]) -> PublishedDataset:
+    def publish(name: str, contents: Mapping[str, bytes], archive: bytes = b"") -> PublishedDataset:
         info = DATASETS[name]
         assert tuple(contents) == tuple(info.files.sha256)
-        sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
-        entry = replace(info, files=replace(info.files, sha256=sha256))
+        files = replace(info.files, sha256={file: digest(contents[file]) for file in contents})
+        if files.archive:
+            files = replace(files, archive=Archive(files.archive.name, digest(archive)))
+        entry = replace(info, files=files)
         monkeypatch.setitem(DATASETS, name, entry)  # type: ignore[arg-type]
         return entry
 
     return publish
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def to_idx(array: np.ndarray) -> bytes:
@@ -191,11 +198,10 @@ def test_letters_of_emnist_stand_upright_and_count_from_0(publish: Publish, tmp_
 def test_pickles_of_cifar_are_read_as_torchvision_reads_them_in_a_folder_or_an_archive(
     name: str, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contents = make_cifar(name)
-    entry = publish(name, contents)
-    place = entry.files.place
+    contents, place = make_cifar(name), DATASETS[name].files.place
     archive = to_tar({f"{place}/{file}": content for file, content in contents.items()})
-    write(tmp_path / "archive", {entry.files.archive: archive})
+    entry = publish(name, contents, archive)
+    write(tmp_path / "archive", {entry.files.published[0]: archive})
     unpacked = write(tmp_path / "folder" / place, contents)
 
     folder = data.prepare(name, tmp_path / "archive").folder
@@ -245,29 +251,49 @@ def test_nothing_is_unpickled_that_was_not_verified_and_no_other_code_runs_then(
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    "damage",
     [
-        (lambda archive: archive[:-500], "cannot be read: "),
-        (lambda _: b"<!DOCTYPE html>", "cannot be read: "),
-        (
-            lambda _: to_tar({"another/file": b""}),
-            "train: found neither in a folder nor in cifar-100-python.tar.gz",
-        ),
-        (lambda _: to_tar({"cifar-100-python/train": b"1", "cifar-100-python/test": b"2"}), "SHA"),
+        lambda archive: archive[:-500],
+        lambda archive: archive[:100] + bytes([archive[100] ^ 1]) + archive[101:],
+        lambda archive: archive + b"more",
+        lambda _: b"<!DOCTYPE html>",
+        lambda _: b"",
+        lambda _: to_tar({"../../escape": b"", "/escape": b""}),
     ],
-    ids=["truncated", "a web page", "another archive", "other contents"],
+    ids=["truncated", "a bit", "longer", "a web page", "empty", "names that lead out of it"],
 )
-def test_a_damaged_archive_is_named_with_its_reason(
-    damage: Callable[[bytes], bytes], reason: str, publish: Publish, tmp_path: Path
+def test_a_damaged_archive_is_named_with_both_checksums_and_no_reader_opens_it(
+    damage: Callable[[bytes], bytes],
+    publish: Publish,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    contents = make_cifar("cifar100")
-    files = publish("cifar100", contents).files
-    archive = to_tar({f"{files.place}/{file}": content for file, content in contents.items()})
-    write(tmp_path, {files.archive: damage(archive)})
+    contents, place = make_cifar("cifar100"), DATASETS["cifar100"].files.place
+    archive = to_tar({f"{place}/{file}": content for file, content in contents.items()})
+    publish("cifar100", contents, archive)
+    damaged = damage(archive)
+    write(tmp_path, {"cifar-100-python.tar.gz": damaged})
+    monkeypatch.delattr(tarfile, "open")
     with pytest.raises(DataError) as caught:
         data.prepare("cifar100", tmp_path)
-    assert reason in str(caught.value)
-    assert "chosen by --data-dir, does not hold cifar100" in str(caught.value)
+    assert str(caught.value) == (
+        f"{tmp_path}, chosen by --data-dir, does not hold cifar100:\n"
+        f"  cifar-100-python.tar.gz: its SHA-256 is {digest(damaged)}; "
+        f"expected SHA-256 {digest(archive)}"
+    )
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("names", [(), ("train",)])
+def test_files_that_are_missing_are_named(
+    names: tuple[str, ...], publish: Publish, tmp_path: Path
+) -> None:
+    contents = make_cifar("cifar100")
+    publish("cifar100", contents)
+    write(tmp_path, {name: contents[name] for name in names})
+    missing = "test" if names else "cifar-100-python.tar.gz"
+    with pytest.raises(DataError, match=rf"hold cifar100:\n  {missing}: .*; expected SHA-256 \w+$"):
+        data.prepare("cifar100", tmp_path)
 
 
 def test_the_digits_are_scikit_learns_and_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,7 +302,7 @@ def test_what_is_no_file_is_refused_without_reading_it(
         pytest.param(
             "'' = 1",
             '1: "": no such key; there are base, exclude, grid, grids, hypothesis, name, point, '
-            "repeats, seeds, timeout, zip",
+            "repeats, seeds, timeout, title, zip",
             id="an empty key",
         ),
         pytest.param("base = 3", "1: base: 3 is not a table; write [base]", id="base as a number"),
@@ -529,8 +529,8 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
         ),
         pytest.param(
             'dataset = "\\u202ex\\u0007"',
-            'dataset: fmgrid has no data set "\\u202ex\\u0007"; it has fashion-mnist, '
-            "fashion-mnist-sample",
+            'dataset: fmgrid has no data set "\\u202ex\\u0007"; it has cifar10, '
+            "cifar100, digits, emnist-letters, fashion-mnist, fashion-mnist-sample, kmnist, mnist",
             id="what would turn text around",
         ),
         pytest.param(

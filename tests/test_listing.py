@@ -235,9 +235,10 @@ def test_only_experiments_for_which_all_conditions_hold_are_listed(
             "--where Adm_*: no experiment is called Adm_*; did you mean Adam_0.1?",
         ),
         (["--where", "optimizer = SGD"], "SGD at character 13: write a value as TOML has it"),
-        (["--where", "accuracy > 0.5"], "> at character 10: write SETTING = VALUE or SETTING in ["),
-        (["--where", "epochs >= 5"], ">= at character 8: write SETTING = VALUE or SETTING in ["),
-        (["--where", "epochs = 1 or epochs = 2"], "or at character 12: write SETTING = VALUE or "),
+        (["--where", "accuracy > 0.5"], "accuracy: is a metric; a condition asks for settings"),
+        (["--where", "epochs >= 5"], "--where epochs >= 5: no experiment has epochs >= 5"),
+        (["--where", "epochs => 5"], '=> at character 8: write ">="'),
+        (["--where", "epochs = 1 or epochs = 2"], "or at character 12: write SETTING = VALUE, "),
         (
             ["--where", "learning_rate = 0.1", "--where", "Adam_0.01"],
             "--where learning_rate = 0.1 --where Adam_0.01: no experiment has all of this at once",

@@ -94,10 +94,14 @@ def plan_of(text: str, folder: Path) -> Plan:
     return load_plan([path])
 
 
-def group_of(plan: Plan, *records: GridRecord) -> Group:
+def groups_of(plan: Plan, *records: GridRecord) -> tuple[Group, ...]:
     experiments = (definition.experiment for definition in plan.definitions)
     runs = [row(**experiment.model_dump()) for experiment in experiments]
-    (group,) = study_of(runs, records).groups
+    return study_of(runs, records).groups
+
+
+def group_of(plan: Plan, *records: GridRecord) -> Group:
+    (group,) = groups_of(plan, *records)
     return group
 
 
@@ -111,10 +115,11 @@ def summary(group: Group) -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize("case", GRIDS)
 def test_the_parts_of_a_grid_are_its_sweeps_and_products(case: str, tmp_path: Path) -> None:
     text, expected = GRIDS[case]
-    plan = plan_of(text, tmp_path)
+    plan = plan_of(f'title = "All of it"\n{text}', tmp_path)
     write_records(tmp_path / "logs", plan.records)
     stored, _ = read_records(tmp_path / "logs")
     group = group_of(plan, *stored)
+    assert group.title == "All of it"
     assert summary(group) == expected
     assert all({*part.members} <= {*group.members} for part in group.parts)
 
@@ -127,6 +132,7 @@ def test_a_record_names_the_experiments_of_each_block(tmp_path: Path) -> None:
     (record,) = plan_of(text + again, tmp_path).records
     assert record.names == ("b8", "b16", "b32")
     assert record.blocks == (("b8", "b16"), ("b16", "b32"))
+    assert record.titles == ("g: batch_size", "g: batch_size (2)")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,9 @@ def test_a_grid_whose_record_has_no_blocks_counts_as_one_block(
 ) -> None:
     plan = plan_of(GRIDS[case][0], tmp_path)
     (record,) = plan.records
-    assert summary(group_of(plan, record.model_copy(update={"blocks": ()}))) == expected
+    assert (
+        summary(group_of(plan, record.model_copy(update={"blocks": (), "titles": ()}))) == expected
+    )
 
 
 def test_a_grid_in_two_log_folders_keeps_the_blocks_of_both(tmp_path: Path) -> None:
@@ -181,8 +189,9 @@ def test_parts_are_sweeps_or_products_and_none_is_within_another(
     def name(point: tuple[int, int, int]) -> str:
         return "_".join(map(str, point))
 
-    names = tuple(tuple(dict.fromkeys(map(name, block))) for block in blocks)
-    points = {point for block in blocks for point in block} | {(1, 8, 1)}
+    blocks = [*blocks, [(1, 8, 1)]]
+    names = tuple(tuple(dict.fromkeys(map(name, block))) for block in blocks if block)
+    points = {point for block in blocks for point in block}
     every = tuple(map(name, points))
     record = GridRecord(path="g.toml", names=every, blocks=names)
     rows = [
@@ -207,5 +216,5 @@ def test_arguments_of_one_value_are_levels_of_their_own(tmp_path: Path) -> None:
     )
     plan = plan_of(text, tmp_path)
     (record,) = plan.records
-    (part,) = group_of(plan, record.model_copy(update={"blocks": ()})).parts
+    (part,) = group_of(plan, record.model_copy(update={"blocks": (), "titles": ()})).parts
     assert part.axes[0].levels == ("weight_decay 0.5", "momentum 0.5")

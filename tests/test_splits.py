@@ -123,6 +123,36 @@ def test_a_third_set_is_in_the_plan_of_those_who_have_one(monkeypatch: pytest.Mo
     assert workload_of(experiment)[:2] == (1500, 123)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            '"valid"',
+            "needs a third set, which digits lacks; write a share of the training images",
+        ),
+        ("0.0001", "holds out none of the 1500 images; write a larger share"),
+        ("0.9999", "leaves none of the 1500 images"),
+        ("1500", "leaves none of the 1500 images"),
+        ("0.99", "batch_size = 64 exceeds the 15 training images"),
+        ("1.0", "1.0 is not a number or share of held-out images"),
+        ("true", "true is not a number or share of held-out images"),
+        ("nan", "nan is not a number or share of held-out images"),
+    ],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_images_that_a_data_set_lacks_are_refused_with_the_line(
+    value: str, message: str, call: Call
+) -> None:
+    grid = write(f'[base]\ndataset = "digits"\nvalidation = {value}\n')
+    code, out, told = call("plan", grid)
+    assert (code, out) == (2, "")
+    line = 1 if message.startswith("batch_size") else 3
+    setting = "base.validation: " if line == 3 else ""
+    assert told.startswith(f"grid.toml:{line}: {setting}")
+    assert message in told
+    assert told.endswith("\n1 mistake; nothing was done\n")
+
+
 # How they are scaled
 
 
@@ -199,8 +229,7 @@ def test_tokens_are_not_standardized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DATASETS, "digits", entry)  # type: ignore[arg-type]
     experiment = Experiment(name="mlp", dataset="digits", standardize=True)
     assert objection_to_workload(experiment) == (
-        "standardize = true does not go with this: digits holds whole numbers that stand for "
-        "something, as for words; write standardize = false"
+        "standardize = true needs numbers, and digits holds tokens; write standardize = false"
     )
 
 

@@ -12,7 +12,7 @@ from fmgrid.experiment import Experiment
 from fmgrid.grid import load_plan
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.grid.widths import with_width
-from fmgrid.hypotheses.language import parse_selection
+from fmgrid.hypotheses.conditions import parse_selection
 
 Networks = dict[str, tuple[int, ...]]
 

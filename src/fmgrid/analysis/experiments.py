@@ -312,6 +312,14 @@ class Group:
         names = [[axis.name for axis in group.axes] for group in (block, larger)]
         return larger if names[0] == names[1] else block
 
+    def extended(self, whole: "Group") -> "Group":
+        """Return the group with the members of its whole grid that continue one of its blocks."""
+        own = {member.configuration for member in self.members}
+        others = (member for member in whole.members if member.configuration not in own)
+        every = replace(self, members=(*self.members, *others))
+        continued = {member for block in self.blocks for member in every._part(block).members}
+        return replace(self, members=tuple(each for each in every.members if each in continued))
+
     @property
     def tied(self) -> "Group":
         """The group with one axis for an optimizer and its arguments, as for those of a [[zip]]."""

@@ -5,11 +5,12 @@ of its names the same runs, and `Study.configurations` and `Group.members` have 
 """
 
 import csv
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import PurePosixPath
 from statistics import stdev
 from typing import Any
@@ -234,45 +235,71 @@ def _bits(run: StoredRun) -> Hashable:
     return typed([run.metrics, epochs])
 
 
-def _titles(grids: Sequence[GridRecord]) -> list[str]:
-    """Return a title for each grid: its file's name, after its folder's where several have it."""
-    paths = [PurePosixPath(grid.path) for grid in grids]
-    stems = Counter(path.stem for path in paths)
-    titles: list[str] = []
+def _groups_of(grids: Sequence[GridRecord]) -> list[dict[str, list[tuple[str, ...]]]]:
+    """Return the groups of each grid: the names of their blocks by the group's title.
+
+    A group without a title is called by the grid's file, after its folder where several have it.
+    """
+    groups: list[dict[str, list[tuple[str, ...]]]] = []
+    for grid in grids:
+        by_title: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for title, names in grid.titled_blocks:
+            by_title[title or PurePosixPath(grid.path).stem].append(names)
+        groups.append(by_title)
+    holders = Counter(title for by_title in groups for title in by_title)
     taken: Counter[str] = Counter()
-    for path, grid in zip(paths, grids, strict=True):
+
+    def unique(title: str, grid: GridRecord) -> str:
+        path = PurePosixPath(grid.path)
         folder = path.parent.name or PurePosixPath(grid.file).parent.name
-        title = path.stem if stems[path.stem] == 1 else f"{folder}/{path.stem}"
+        title = title if holders[title] == 1 else f"{folder}/{title}"
         taken[title] += 1
-        titles.append(title if taken[title] == 1 else f"{title} ({taken[title]})")
-    return titles
+        return title if taken[title] == 1 else f"{title} ({taken[title]})"
+
+    return [
+        {unique(title, grid): blocks for title, blocks in by_title.items()}
+        for grid, by_title in zip(grids, groups, strict=True)
+    ]
 
 
 def titles_by_name(grids: Sequence[GridRecord]) -> dict[str, str]:
-    """Return the titles of the grids that name an experiment, by its name."""
-    titles: dict[str, str] = {}
-    for title, grid in zip(_titles(grids), grids, strict=True):
-        for name in grid.names:
-            titles[name] = f"{titles[name]}, {title}" if name in titles else title
-    return titles
+    """Return the titles of the groups that name an experiment, by its name."""
+    titles: dict[str, dict[str, None]] = defaultdict(dict)
+    for by_title in _groups_of(grids):
+        for title, blocks in by_title.items():
+            for name in chain.from_iterable(blocks):
+                titles[name][title] = None
+    return {name: ", ".join(groups) for name, groups in titles.items()}
 
 
 def _find_groups(study: Study) -> Iterator[Group]:
-    """Yield a group for each grid, and one for configurations that no grid has by any name."""
+    """Yield the groups of each grid, and one for configurations that no grid has by any name."""
     claimed: set[Hashable] = set()
-    for title, grid in zip(_titles(study.grids), study.grids, strict=True):
-        members = distinct(study.scored[name] for name in grid.names if name in study.scored)
-        by_configuration = {member.configuration: member for member in members}
-        claimed |= by_configuration.keys()
-        missing = tuple(name for name in grid.names if name not in study.scored)
-        named = [[study.scored.get(name) for name in block] for block in grid.blocks]
-        blocks = [
-            tuple({by_configuration[each.configuration]: None for each in block if each})
-            for block in named
-        ]
-        if members:
-            complete = tuple(filter(None, blocks)) or (tuple(members),)
-            yield Group(title, grid.question, tuple(members), missing, complete)
+    for grid, by_title in zip(study.grids, _groups_of(study.grids), strict=True):
+        whole = _group_of(
+            grid.path, grid.question, [names for _, names in grid.titled_blocks], study
+        )
+        claimed |= {member.configuration for member in whole.members}
+        for title, blocks in by_title.items():
+            group = _group_of(title, grid.question, blocks, study)
+            if len(by_title) > 1:
+                group = group.extended(whole)
+            if group.members:
+                yield group
     others = [member for member in study.configurations if member.configuration not in claimed]
     if others:
         yield Group("other runs" if claimed else "all runs", "", tuple(others))
+
+
+def _group_of(title: str, question: str, blocks: Iterable[tuple[str, ...]], study: Study) -> Group:
+    """Return the group of the experiments that some blocks of a grid name."""
+    names = [*dict.fromkeys(chain.from_iterable(blocks))]
+    members = distinct(study.scored[name] for name in names if name in study.scored)
+    by_configuration = {member.configuration: member for member in members}
+    named = ([study.scored.get(name) for name in block] for block in blocks)
+    parts = [
+        tuple({by_configuration[each.configuration]: None for each in block if each})
+        for block in named
+    ]
+    missing = tuple(name for name in names if name not in study.scored)
+    return Group(title, question, tuple(members), missing, tuple(filter(None, parts)))

@@ -26,7 +26,8 @@ from fmgrid.cli.showing import find_unfinished
 from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
-from fmgrid.hypotheses.language import ExpectationError, parse_selection
+from fmgrid.hypotheses.conditions import parse_selection
+from fmgrid.hypotheses.language import ExpectationError
 from fmgrid.metrics import ALIASES, METRICS, RANKABLE
 from fmgrid.reporting.phrases import show_value
 from fmgrid.results.mltrainer_logs import NETWORK

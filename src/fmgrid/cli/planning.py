@@ -8,6 +8,7 @@ from fmgrid.cli.options import GridOptions
 from fmgrid.cli.output import print_json, say, warn
 from fmgrid.cli.showing import flat_settings
 from fmgrid.cli.tables import print_rows
+from fmgrid.components.networks import work_of
 from fmgrid.errors import InputError
 from fmgrid.execution.refusals import find_refusals
 from fmgrid.experiment import Experiment
@@ -28,12 +29,16 @@ def show_plan(options: GridOptions, policy: Policy = DEFAULT_POLICY) -> None:
     agenda = make_agenda((definition.experiment for definition in plan.definitions), store, policy)
     refusals = find_refusals(plan.definitions, agenda, store)
     if options.json:
-        estimate = {"estimated_seconds": _wall_seconds(agenda, workers), "workers": workers}
+        is_timed = all(work_of(experiment) for experiment in agenda.trainings)
+        seconds = _wall_seconds(agenda, workers) if is_timed else None
+        estimate = {"estimated_seconds": seconds, "workers": workers}
         print_json({**_to_json(plan, agenda), **estimate, "refused": list(map(str, refusals))})
     else:
         _print_plan(agenda)
         number = counted(len(plan.hypotheses), "hypothesis", "hypotheses")
         hypotheses = f", {number}" if plan.hypotheses else ""
+        for text in describe_samples(plan):
+            say(text)
         say(f"{_describe_seeds(agenda)}{describe_work(agenda, workers)}{hypotheses}")
         if refusals:
             say("fmgrid run would refuse this, and train nothing:")
@@ -47,11 +52,24 @@ def describe_work(agenda: Agenda, workers: int) -> str:
     parts = [f"{counted(len(agenda.items), 'run')}, {trained} to train"]
     if shared := len(agenda.wanted) - trained:
         parts.append(f"{shared} part of another's training")
-    if trained:
+    untimed = sum(work_of(experiment) is None for experiment in agenda.trainings)
+    if trained > untimed:
         busy = min(workers, trained)
         where = f"on {counted(busy, 'worker')}" if workers else "in one process"
         parts.append(f"about {format_seconds(_wall_seconds(agenda, workers))} {where}")
+    if untimed:
+        others = f"{untimed} others" if trained > untimed else "all"
+        parts.append(f"{others} with a plugged-in network, timed before the first training")
     return ", ".join(parts)
+
+
+def describe_samples(plan: Plan) -> list[str]:
+    """Return how much of each sampled block is run: "a sample of 40 of 1,200 combinations"."""
+    return [
+        f"{sample.place}: a sample of {sample.chosen:,} of "
+        f"{counted(sample.combinations, 'combination')}"
+        for sample in plan.samples
+    ]
 
 
 def _describe_seeds(agenda: Agenda) -> str:
@@ -66,6 +84,11 @@ def _describe_seeds(agenda: Agenda) -> str:
 def _wall_seconds(agenda: Agenda, workers: int) -> float:
     costs = [estimate_seconds(experiment) for experiment in agenda.trainings]
     return estimate_wall_seconds(costs, max(1, min(workers, len(costs))))
+
+
+def _seconds_or_none(experiment: Experiment) -> float | None:
+    is_timed = work_of(experiment) is not None
+    return round(estimate_seconds(experiment), 3) if is_timed else None
 
 
 def warn_of_unanswerable(plan: Plan) -> None:
@@ -83,7 +106,7 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
             "state": item.state,
             "note": item.note,
             "trained": id(item.experiment) in trained,
-            "seconds": round(estimate_seconds(item.experiment), 3),
+            "seconds": _seconds_or_none(item.experiment),
             "defined": str(definition.place),
             "settings": item.experiment.model_dump(),
         }
@@ -92,8 +115,16 @@ def _to_json(plan: Plan, agenda: Agenda) -> dict[str, Any]:
     hypotheses = [
         hypothesis.model_dump(exclude={"resolved", "since"}) for hypothesis in plan.hypotheses
     ]
+    samples = [
+        {
+            "defined": str(sample.place),
+            "chosen": sample.chosen,
+            "combinations": sample.combinations,
+        }
+        for sample in plan.samples
+    ]
     totals = {"count": len(runs), "to_train": len(trained)}
-    return {**totals, "runs": runs, "hypotheses": hypotheses}
+    return {**totals, "runs": runs, "hypotheses": hypotheses, "samples": samples}
 
 
 def _print_plan(agenda: Agenda) -> None:

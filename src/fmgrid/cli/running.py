@@ -18,7 +18,7 @@ from rich.text import Text
 from fmgrid.analysis.experiments import ExperimentRuns, rank_runs
 from fmgrid.cli.options import RunOptions
 from fmgrid.cli.output import console, discard, say, warn
-from fmgrid.cli.planning import describe_work, warn_of_unanswerable
+from fmgrid.cli.planning import describe_samples, describe_work, warn_of_unanswerable
 from fmgrid.cli.showing import describe_best, describe_run, describe_winners, name_of
 from fmgrid.execution.grids import run_grids
 from fmgrid.experiment import Experiment, Run
@@ -142,7 +142,7 @@ class Terminal:
     def begin(self, plan: Plan, agenda: Agenda, workers: int) -> None:
         """Say how much there is to do."""
         warn_of_unanswerable(plan)
-        self.inform(describe_work(agenda, workers))
+        self.inform("\n".join([*describe_samples(plan), describe_work(agenda, workers)]))
 
     @contextmanager
     def follow(

@@ -189,19 +189,20 @@ def _measure_scale(folder: Path, validation: Validation) -> Scale:
     kept = 1 if dimensions > _IMAGE_DIMENSIONS else dimensions - 1
     others = [dimension for dimension in range(dimensions) if dimension != kept]
     numbers = len(train) * train.inputs[0].numel() // train.inputs.shape[kept]
-    zero = torch.zeros(1, dtype=torch.float64)
 
-    def average(power: int, center: torch.Tensor) -> torch.Tensor:
-        """Return the mean power of the distance from *center*, in double precision."""
-        total = zero
+    def average(center: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the mean, or that of the squared distances from *center*, in double precision."""
+        total = torch.zeros(1, dtype=torch.float64)
         for inputs, _ in train.in_order(_PORTION):
-            distances = (inputs.double() - center) ** power
-            total = total + distances.sum(others, keepdim=True)
+            values = inputs.to(torch.float64, copy=True)
+            if center is not None:
+                values.sub_(center).square_()  # in place, which halves the time
+            total = total + values.sum(others, keepdim=True)
         return total / numbers
 
-    mean = average(1, zero)
+    mean = average()
     # About the mean, which may be much larger
-    deviation = average(2, mean).sqrt()
+    deviation = average(mean).sqrt()
     is_constant = deviation <= mean.abs() * _SMALLEST_DEVIATION
     return Scale(mean.float(), deviation.masked_fill(is_constant, 1.0).float())
 

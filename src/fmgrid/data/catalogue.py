@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fmgrid.data import formats, sources
-from fmgrid.data.files import Files, read_verified
+from fmgrid.data.files import Archive, Files, read_verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +233,11 @@ DATASETS: Mapping[str, PublishedDataset] = {
                 "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
             },
             "cifar-10-batches-py",
-            archive="cifar-10-python.tar.gz",
+            archive=Archive(
+                "cifar-10-python.tar.gz",
+                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            ),
+            most=200_000_000,
         ),
         decode=partial(formats.decode_cifar, "labels"),
         sources=_download("CIFAR10"),
@@ -254,7 +258,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
                 "test": "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864",
             },
             "cifar-100-python",
-            archive="cifar-100-python.tar.gz",
+            archive=Archive(
+                "cifar-100-python.tar.gz",
+                "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            ),
             most=200_000_000,
         ),
         decode=partial(formats.decode_cifar, "fine_labels"),

@@ -11,9 +11,17 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fmgrid.errors import DataError
 from fmgrid.system.disk import read_regular
+
+
+class Archive(NamedTuple):
+    """A tar file in which the files were published, together in torchvision's place for them."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -22,14 +30,14 @@ class Files:
 
     sha256: Mapping[str, str]  # of each by its name; a name without ending means what .gz unpacks
     place: str  # the folder below its root into which torchvision puts them
-    archive: str = ""  # a tar file in which they were published, in the same folder
+    archive: Archive | None = None
     most: int = 100_000_000  # bytes of a file, packed or not
 
     @property
     def published(self) -> tuple[str, ...]:
         """The names of the files that one downloads."""
         if self.archive:
-            return (self.archive,)
+            return (self.archive.name,)
         return tuple(f"{name}.gz" if _is_unpacked(name) else name for name in self.sha256)
 
 
@@ -39,24 +47,41 @@ def read_verified(folder: Path, files: Files) -> dict[str, bytes]:
     Raises `DataError` with a line for each that is missing or wrong.
     """
     paths = {name: _find(folder, name, files.place) for name in files.sha256}
-    members = {} if any(paths.values()) else _read_members(folder, files)
+    if files.archive and not any(paths.values()):
+        return _read_archive(folder, files, files.archive)
     contents, problems = {}, []
     for name, path in paths.items():
         try:
-            contents[name] = members[name] if name in members else _read(name, path, files)
-            _verify(contents[name], files.sha256[name])
+            contents[name] = _read_one(name, path, files.most, files.sha256[name])
         except DataError as error:
-            place = path.relative_to(folder) if path and name in contents else name
-            problems.append(f"{place}: {error}; expected SHA-256 {files.sha256[name]}")
+            problems.append(f"{path.relative_to(folder) if path else name}: {error}")
     if problems:
         raise DataError(*problems)
     return contents
 
 
-def _verify(content: bytes, expected: str) -> None:
+def _read_archive(folder: Path, files: Files, archive: Archive) -> dict[str, bytes]:
+    """Return the contents of the files in an archive, which nobody reads before it is verified."""
+    path = _find(folder, archive.name, files.place)
+    try:
+        content = _read_one(archive.name, path, files.most, archive.sha256)
+    except DataError as error:
+        raise DataError(f"{archive.name}: {error}") from error
+    with tarfile.open(fileobj=io.BytesIO(content)) as members:
+        streams = {name: members.extractfile(f"{files.place}/{name}") for name in files.sha256}
+        return {name: stream.read() for name, stream in streams.items() if stream}
+
+
+def _read_one(name: str, path: Path | None, most: int, expected: str) -> bytes:
+    """Return a file's content, unpacked. Raises `DataError` if its SHA-256 is not the expected."""
+    try:
+        content = _read(name, path, most)
+    except DataError as error:
+        raise DataError(f"{error}; expected SHA-256 {expected}") from error
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != expected:
-        raise DataError(f"its SHA-256 is {sha256}")
+        raise DataError(f"its SHA-256 is {sha256}; expected SHA-256 {expected}")
+    return content
 
 
 def _find(folder: Path, name: str, place: str) -> Path | None:
@@ -73,12 +98,8 @@ def _is_unpacked(name: str) -> bool:
     return "." not in name
 
 
-def _read(name: str, path: Path | None, files: Files) -> bytes:
-    """Return a file's content, unpacked."""
-    most = files.most
+def _read(name: str, path: Path | None, most: int) -> bytes:
     if path is None:
-        if files.archive:
-            raise DataError(f"found neither in a folder nor in {files.archive}")
         raise DataError("found neither with nor without .gz" if _is_unpacked(name) else "not found")
     try:
         content = read_regular(path, most)
@@ -91,22 +112,3 @@ def _read(name: str, path: Path | None, files: Files) -> bytes:
     if len(content) > most:
         raise DataError(f"unpacked, it has more than {most:,} bytes")
     return content
-
-
-def _read_members(folder: Path, files: Files) -> dict[str, bytes]:
-    """Return the files in the archive, {} where there is none."""
-    path = folder / files.archive
-    if not (files.archive and path.is_file()):
-        return {}
-    names = {f"{files.place}/{name}": name for name in files.sha256}
-    contents = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                stream = archive.extractfile(member) if member.name in names else None
-                if stream is not None:
-                    contents[names[member.name]] = stream.read(files.most)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{files.archive}: cannot be read: {reason}") from error
-    return contents

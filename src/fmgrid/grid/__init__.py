@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from fmgrid.components.own_data import Contents
 from fmgrid.errors import InputError, Place, Problem
@@ -33,12 +34,22 @@ _SHOWN_PROBLEMS = 5  # of one setting on one line, which all the points of a gri
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A block of which only a random part is run."""
+
+    place: Place
+    chosen: int  # experiments
+    combinations: int  # of the values on its axes, before exclusions
+
+
+@dataclass(frozen=True)
 class Plan:
     """The experiments to run, and the records and hypotheses of their grids."""
 
     definitions: list[Definition]
     records: list[GridRecord]  # of the grids, in the order in which they are read
     unanswerable: list[Problem]  # what hypotheses are about and --set took away
+    samples: list[Sample]
 
     @property
     def hypotheses(self) -> list[Hypothesis]:
@@ -94,14 +105,15 @@ def load_plan(
             path=printable(grid.path.as_posix()),
             question=grid.question,
             names=_names(expanded[file]),
-            blocks=_names_by_block(expanded[file]),
+            **_names_by_block(grid, expanded[file]),
             hypotheses=hypotheses,
             file=printable(Path(file).as_posix()),
         )
         records.append(record)
     if problems:
         raise InputError(_thinned(problems))
-    return Plan(_selected(definitions, only), records, unanswerable)
+    samples = [each for file in grids for each in _samples(grids[file], expanded[file])]
+    return Plan(_selected(definitions, only), records, unanswerable, samples)
 
 
 def _read_files(
@@ -229,16 +241,30 @@ def _clash(first: Definition, second: Definition) -> Problem:
     return Problem(second.place, "name", message)
 
 
+def _samples(grid: Grid, definitions: Sequence[Definition]) -> Iterator[Sample]:
+    for block in grid.blocks:
+        if block.sample:
+            chosen = [each for each in definitions if each.place == block.place]
+            yield Sample(block.place, len(_names(chosen)), block.combinations)
+
+
 def _names(definitions: Iterable[Definition]) -> tuple[str, ...]:
     return tuple({definition.experiment.name: None for definition in definitions})
 
 
-def _names_by_block(definitions: Iterable[Definition]) -> tuple[tuple[str, ...], ...]:
-    """Return the names that each block spells out, nothing where there is one block only."""
+def _names_by_block(grid: Grid, definitions: Iterable[Definition]) -> dict[str, Any]:
+    """Return the names that each block spells out, and the titles of their groups.
+
+    There are no names where there is one block only, and no titles where the file is one group.
+    """
     by_block: dict[Place, list[Definition]] = defaultdict(list)
     for definition in definitions:
         by_block[definition.place].append(definition)
-    return tuple(map(_names, by_block.values())) if len(by_block) > 1 else ()
+    titles = [title for place, title in grid.titles.items() if place in by_block]
+    return {
+        "blocks": tuple(map(_names, by_block.values())) if len(by_block) > 1 else (),
+        "titles": tuple(titles) if any(titles) else (),
+    }
 
 
 def _selected(definitions: list[Definition], only: Sequence[str]) -> list[Definition]:

@@ -1,8 +1,9 @@
 """A grid file as values: settings with their places, blocks, the file as a whole."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -11,13 +12,16 @@ from fmgrid.components import NAMED, kind_of_arguments
 from fmgrid.components.kinds import ComponentError
 from fmgrid.components.kinds import Kind as ComponentKind
 from fmgrid.errors import Place, Problem
-from fmgrid.experiment import Experiment, default_units
+from fmgrid.experiment import Experiment, default_units, subseed
 from fmgrid.settings import RIVALS, Keys, is_width
+from fmgrid.words import printable
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
+MAX_TITLE = 100  # characters
 KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
+WHERE: Keys = ("where",)  # conditions in [[exclude]]
 _HIDDEN_UNITS: Keys = ("hidden_units",)
 
 
@@ -70,19 +74,41 @@ class Block:
     template: Written | None = None
     seeds: Sequence[int] = (0,)
     timeout: float | None = None  # seconds that each training may take
+    title: str = ""  # of its group; without one, the group is the file's
+    only_if: Written | None = None  # conditions, by which its points stay
+    sample: Written | None = None  # the number of its points that are chosen at random
+    sample_seed: int = 0
     axes: Mapping[Keys, Sequence[Written]] = field(default_factory=dict)
     sound: bool = True  # where something was wrong in reading it, its names cannot be judged
+
+    @cached_property
+    def combinations(self) -> int:
+        """How many points the axes have, without expanding them."""
+        return sum(_size(part) for part in self._parts)
 
     @property
     def count(self) -> int:
         """How many runs the block spells out, before exclusions, without expanding it."""
-        return len(self.seeds) * sum(math.prod(map(len, part.values())) for part in self._parts)
+        most = self.sample.value if self.sample else self.combinations
+        return len(self.seeds) * min(self.combinations, most)
 
-    def points(self) -> Iterator[dict[Keys, Written]]:
-        """Yield every combination; the last axis varies fastest, as in nested for loops."""
-        for part in self._parts:
-            for values in product(*part.values()):
-                yield dict(zip(part, values, strict=True))
+    def points(self) -> Iterator[tuple[int, dict[Keys, Written]]]:
+        """Yield every combination with its number from 0.
+
+        The last axis varies fastest, as in nested for loops; of a block with a sample they come
+        in a random order, which does not depend on the size of the sample.
+        """
+        parts = [*self._parts]
+        if self.sample:
+            for number in shuffled(self.combinations, self.sample_seed):
+                yield number, _point_at(number, parts)
+            return
+        points = (
+            dict(zip(part, values, strict=True))
+            for part in parts
+            for values in product(*part.values())
+        )
+        yield from enumerate(points)
 
     def varies(self, keys: Keys) -> bool:
         """Return whether the setting differs among the block's points."""
@@ -136,6 +162,61 @@ class Grid:
     def count(self) -> int:
         """How many runs the file spells out, before exclusions."""
         return sum(block.count for block in self.blocks)
+
+    @property
+    def titles(self) -> dict[Place, str]:
+        """The title of each block's group, "" for that of the whole file.
+
+        Of several [grid] and [[zip]] each is a group, called by its axes unless it has a title.
+        """
+        titles = {block.place: block.title for block in self.blocks}
+        sweeps = [block for block in self.blocks if block.kind != "point"]
+        for block in sweeps if len(sweeps) > 1 else ():
+            joint = " + " if block.kind == "zip" else " x "
+            axes = joint.join(_label(keys) for keys in block.axes if block.varies(keys))
+            if axes and not block.title:
+                title = printable(f"{self.path.stem}: {axes}", MAX_TITLE - len(" (99)"))
+                number = 1 + sum(again.startswith(title) for again in titles.values())
+                titles[block.place] = title if number == 1 else f"{title} ({number})"
+        return titles
+
+
+def _label(keys: Keys) -> str:
+    """Return a setting's name in a report: units1 for hidden_units.0."""
+    is_layer = keys[0] == "hidden_units" and len(keys) > 1
+    return f"units{int(keys[1]) + 1}" if is_layer else ".".join(keys)
+
+
+def shuffled(count: int, seed: int) -> Iterator[int]:
+    """Yield the numbers below *count* in a random order; memory grows with those yielded only.
+
+    It is the shuffle of Fisher and Yates, of which the numbers that were moved are kept.
+    """
+    moved: dict[int, int] = {}
+    for last in range(count - 1, -1, -1):
+        at = subseed(seed, f"sample {last}") % (last + 1)
+        yield moved.get(at, at)
+        moved[at] = moved.pop(last, last)
+
+
+def _size(part: Mapping[Keys, Sequence[Written]]) -> int:
+    return math.prod(map(len, part.values()))
+
+
+def _point_at(
+    number: int, parts: Iterable[Mapping[Keys, Sequence[Written]]]
+) -> dict[Keys, Written]:
+    """Return a point of products by its number: its digits are places on the axes."""
+    for part in parts:
+        if number < (size := _size(part)):
+            break
+        number -= size
+    point = {}
+    for keys, choices in part.items():
+        size //= len(choices)
+        at, number = divmod(number, size)
+        point[keys] = choices[at]
+    return point
 
 
 def overlay(*layers: Mapping[Keys, Written]) -> dict[Keys, Written]:

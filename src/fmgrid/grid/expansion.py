@@ -1,52 +1,26 @@
 """Blocks -> experiments: every point laid over the base, checked, named and given its seeds."""
 
 import math
-import re
-from collections.abc import (
-    Collection,
-    Container,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from fnmatch import translate
-from typing import Any, TypeAlias
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import (
-    NAMED,
-    as_taken,
-    kind_of_arguments,
-    names_of_components,
-    objection_to_experiment,
-    objection_to_name,
-    setting_as_taken,
-)
+from fmgrid.components import NAMED, as_taken, objection_to_experiment
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.components.own_data import Contents
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Problem
-from fmgrid.experiment import Experiment, default_units, typed
-from fmgrid.grid.blocks import Block, Definition, Grid, Written, is_whole, overlay, takes
+from fmgrid.experiment import Experiment, default_units
+from fmgrid.grid.blocks import Block, Definition, Grid, Written, overlay
 from fmgrid.grid.names import default_template, make_name
+from fmgrid.grid.rules import Rules
+from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.grid.widths import with_width
-from fmgrid.settings import (
-    SETTINGS,
-    Keys,
-    is_same,
-    is_width,
-    level_at,
-    show_key,
-    show_toml,
-)
-from fmgrid.words import or_near_match
+from fmgrid.settings import SETTINGS, Keys, is_same, is_width, show_toml
 
-# The values that it allows for each of its settings, and a pattern of names
-Rule: TypeAlias = tuple[Mapping[Keys, frozenset[Hashable]], re.Pattern[str]]
-
+_MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
 
@@ -58,32 +32,58 @@ def expand(
 
     Without *contents*, experiments have nothing that depends on a user's own data.
     """
-    # By the names of the components, which decide what equals a value.
-    rules: dict[tuple[str, ...], list[Rule]] = {}
-    dropped = remaining = False
+    before = len(problems)
+    rules = Rules(grid)
+    remaining = False
+    too_few: list[Problem] = []
     for block in grid.blocks:
-        for point in block.points():
-            written = overlay(grid.base, point, grid.overrides)
-            try:
-                experiment = _experiment(grid, block, point, written, contents)
-            except InputError as error:
-                problems += error.problems
-                remaining = True
-                continue
-            names = names_of_components(experiment)
-            if names not in rules:
-                rules[names] = [_to_rule(rule, names) for rule in grid.excludes]
-            if _is_excluded(experiment, rules[names]):
-                dropped = True
-                continue
-            remaining = True
+        definitions = _definitions(grid, block, rules, problems, too_few)
+        remaining = remaining or bool(definitions)
+        for definition in _with_contents(definitions, contents, problems):
             for seed in block.seeds if block.sound else ():
-                yield Definition(with_seed(experiment, seed), block.place, written, block.timeout)
-    in_vain = list(_excluded_in_vain(grid, rules))
-    problems += in_vain
-    if dropped and not remaining and not in_vain and grid.sound:
-        place = next(iter(grid.excludes[0].values())).place
-        problems.append(Problem(place, "exclude", "leaves no experiment; drop less"))
+                yield replace(definition, experiment=with_seed(definition.experiment, seed))
+    problems += rules.in_vain()
+    if len(problems) == before and grid.sound:
+        if grid.excludes and not remaining and not too_few:
+            place = next(iter(grid.excludes[0].values())).place
+            too_few.append(Problem(place, "exclude", "leaves no experiment; drop less"))
+        problems += too_few
+
+
+def _definitions(
+    grid: Grid, block: Block, rules: Rules, problems: list[Problem], too_few: list[Problem]
+) -> list[Definition]:
+    """Return a block's experiments that no rule drops, each for one seed, in the order of its axes.
+
+    The points of a block with a sample come in a random order, and the first that stay are its
+    sample. Where too few stay, that goes to *too_few*.
+    """
+    most = block.sample.value if block.sample else math.inf
+    kept: dict[int, Definition] = {}
+    distinct: set[Experiment] = set()  # of a sample
+    failed = tried = 0
+    for number, point in block.points():
+        if len(kept) + failed == most or (block.sample and tried == _MOST_TRIED):
+            break
+        tried += 1
+        written = overlay(grid.base, point, grid.overrides)
+        try:
+            experiment = _experiment(grid, block, point, written, rules)
+        except InputError as error:
+            problems += error.problems
+            failed += 1
+            continue
+        if experiment is None or experiment in distinct:
+            continue
+        if block.sample:
+            distinct.add(experiment)
+        kept[number] = Definition(experiment, block.place, written, block.timeout)
+    if block.sample and tried == _MOST_TRIED and len(kept) < most:
+        message = f"only {len(kept):,} of {tried:,} random points stay by only_if and [[exclude]]"
+        too_few.append(block.sample.problem(f"{message}; write fewer, or values that stay"))
+    elif block.only_if and not kept:
+        too_few.append(block.only_if.problem("leaves no experiment of the block; allow more"))
+    return [kept[number] for number in sorted(kept)]
 
 
 def with_seed(experiment: Experiment, seed: int) -> Experiment:
@@ -100,13 +100,36 @@ def _experiment(
     block: Block,
     point: Mapping[Keys, Written],
     written: Mapping[Keys, Written],
-    contents: Contents | None,
-) -> Experiment:
-    """Build one experiment. Raises `InputError` with everything that is wrong with it."""
+    rules: Rules,
+) -> Experiment | None:
+    """Build one experiment, None if a rule drops it.
+
+    Raises `InputError` with everything that is wrong with it; what is dropped may be wrong.
+    """
+    draft = Definition(_DRAFT, block.place, written)
     problems: list[Problem] = []
+    settings = _settings(written, problems)
+    for kind in NAMED:
+        problems += _component_problems(kind, settings, block, draft)
+    try:
+        if not problems and rules.drop(block, settings):
+            return None
+    except InputError as error:
+        problems += error.problems
+    experiment = _validated(settings, block, draft, problems)
+    if not block.sound:
+        return experiment
+    # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
+    name = _name(grid, block, point, experiment)
+    if rules.drop(block, settings, name):
+        return None
+    return as_taken(experiment.model_copy(update={"name": name}))
+
+
+def _settings(written: Mapping[Keys, Written], problems: list[Problem]) -> dict[str, Any]:
+    """Return the settings by field, values that cannot be put going to *problems*."""
     network = written.get(("network",))
     settings: dict[str, Any] = {"hidden_units": default_units(network.value if network else "MLP")}
-    draft = Definition(_DRAFT, block.place, written)
     for keys, value in written.items():
         try:
             if keys != _NAME:
@@ -115,22 +138,22 @@ def _experiment(
             problems.append(value.problem(str(error)))
     if isinstance(units := settings["hidden_units"], list):
         settings["hidden_units"] = [width for width in units if width is not None]
-    for kind in NAMED:
-        problems += _component_problems(kind, settings, block, draft)
+    return settings
+
+
+def _validated(
+    settings: Mapping[str, Any], block: Block, draft: Definition, problems: list[Problem]
+) -> Experiment:
+    """Return the experiment with these settings. Raises `InputError`, also for *problems*."""
     try:
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
+    if not problems and (objection := objection_to_experiment(experiment)):
+        problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
-    experiment = _with_content(experiment, contents, draft)
-    if objection := objection_to_experiment(experiment):
-        raise InputError([_rule_problem(objection, draft)])
-    if not block.sound:
-        return experiment
-    # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
-    named = experiment.model_copy(update={"name": _name(grid, block, point, experiment)})
-    return as_taken(named)
+    return experiment
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
@@ -202,26 +225,32 @@ def _rule_problem(message: str, draft: Definition) -> Problem:
     return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
 
 
-def _with_content(
-    experiment: Experiment, contents: Contents | None, draft: Definition
-) -> Experiment:
-    """Return the experiment with the content of its own data. Raises `InputError`."""
-    try:
-        content = contents and contents.of(experiment, draft.data_folder)
-    except OwnDataError as error:
-        raise InputError(
-            [_data_problem(str(line), experiment, draft) for line in error.args]
-        ) from error
-    return experiment.model_copy(update={"content": content}) if content else experiment
+def _with_contents(
+    definitions: Iterable[Definition], contents: Contents | None, problems: list[Problem]
+) -> Iterator[Definition]:
+    """Yield the definitions, those on own data with their content; mistakes go to *problems*."""
+    for definition in definitions:
+        experiment = definition.experiment
+        try:
+            content = contents and contents.of(experiment, definition.data_folder)
+        except OwnDataError as error:
+            problems += [_data_problem(str(line), definition) for line in error.args]
+            continue
+        if content:
+            experiment = experiment.model_copy(update={"content": content})
+            if objection := objection_to_experiment(experiment):
+                problems.append(_rule_problem(objection, definition))
+                continue
+        yield replace(definition, experiment=experiment)
 
 
-def _data_problem(message: str, experiment: Experiment, draft: Definition) -> Problem:
+def _data_problem(message: str, draft: Definition) -> Problem:
     """Return the problem of own data, or of an argument where the message begins with one."""
     place, _, reason = message.partition(": ")
     setting, _, argument = place.partition(".")
     if setting == "dataset_args":
         return draft.origin(setting, argument).problem(reason)
-    return draft.origin("dataset").problem(f"{show_toml(experiment.dataset)}: {message}")
+    return draft.origin("dataset").problem(f"{show_toml(draft.experiment.dataset)}: {message}")
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
@@ -230,16 +259,8 @@ def _axis_hint(origin: Written, setting: str, block: Block) -> str:
         if block.kind != "point" and origin.setting == f"{block.kind}.hidden_units":
             return f"; in [{block.kind}] a list is an axis: write [[256, 256]] for one network"
         return f"; write [{show_toml(value)}] for one layer"
-    is_axis = isinstance(value, list) and any(_is_value(setting, choice) for choice in value)
+    is_axis = isinstance(value, list) and any(is_value(setting, choice) for choice in value)
     return "; an axis stands in [grid]" if is_axis else ""
-
-
-def _is_value(setting: str, value: Any) -> bool:
-    try:
-        Experiment(name="any", **{setting: value})
-    except ValidationError as error:  # with a place where the value itself is wrong
-        return not any(details["loc"] for details in error.errors())
-    return True
 
 
 def _component_problems(
@@ -259,121 +280,10 @@ def _component_problems(
         message = f"{name} needs {argument}; write {kind.setting}_args.{argument}"
         yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
-        objection = _objection_to_argument(kind, name, argument, value)
+        objection = objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
             is_axis = block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1
             if is_axis and (f"{kind.setting}_args", argument) not in block.axes:
                 objection += "; what stands in [grid] goes to those that take it"
         if objection:
             yield draft.origin(f"{kind.setting}_args", argument).problem(objection)
-
-
-def _objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> str | None:
-    """Return why a component cannot be given an argument, None if it can."""
-    if argument in kind.reserved:
-        return f"{argument} does not belong here: {kind.reserved[argument]}"
-    signature = kind.signature(name)
-    if not signature.takes(argument):
-        hint = or_near_match(argument, signature.arguments - set(kind.reserved), "it takes")
-        if argument in SETTINGS:
-            hint = f"; {argument} is a setting of its own"
-        return f"{name} takes no {show_key(argument)}{hint}"
-    expects = SETTINGS[f"{kind.setting}_args"].part
-    wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
-    if wrong or not kind.is_built_in(name):
-        return f"{show_toml(value)} {wrong}" if wrong else None
-    return kind.objection_to_value(name, argument, value)
-
-
-def _is_argument(value: Any) -> bool:
-    """Return whether a value can be passed on, stored and compared: nan equals nothing."""
-    if isinstance(value, list):
-        return all(map(_is_argument, value))
-    if isinstance(value, dict):
-        return all(map(_is_argument, value.values()))
-    if isinstance(value, int):
-        return abs(value) < 2**63
-    return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _excluded_in_vain(grid: Grid, components: Collection[Sequence[str]]) -> Iterator[Problem]:
-    """Yield the values in rules that no experiment can have: they match nothing."""
-    for rule in grid.excludes:
-        for keys, written in rule.items():
-            judges = [""]
-            if kind := kind_of_arguments(keys[0]):
-                judges = [*_judges(kind, keys, grid, rule, components)]
-            objections = [_objection_to_choices(keys, name, written.value) for name in judges]
-            if objections and all(objections):
-                yield written.problem(str(objections[0]))
-
-
-def _judges(
-    kind: Kind,
-    keys: Keys,
-    grid: Grid,
-    rule: Mapping[Keys, Written],
-    components: Collection[Sequence[str]],
-) -> Iterator[str]:
-    """Yield the components of the file that take the argument of a rule."""
-    if len(keys) != 2 or (kind.setting,) in grid.overrides:  # noqa: PLR2004 - nested, or of others
-        return
-    for name in dict.fromkeys(names[NAMED.index(kind)] for names in components):
-        named = _choices(rule[kind.setting,].value) if (kind.setting,) in rule else [name]
-        if name in named and takes(kind, name, keys[1]):
-            yield name
-
-
-def _objection_to_choices(keys: Keys, component: str, value: Any) -> str | None:
-    """Return why a value in a rule, or one of its values, can be no value of a setting."""
-    objection = _objection_to_choice(keys, component, value)
-    if objection is None or not isinstance(value, list):
-        return objection
-    objections = (_objection_to_choice(keys, component, choice) for choice in value)
-    return next(filter(None, objections), None)
-
-
-def _objection_to_choice(keys: Keys, component: str, value: Any) -> str | None:
-    setting, *part = keys
-    if kind := kind_of_arguments(setting):
-        return _objection_to_argument(kind, component, part[0], value)
-    if setting == "name":
-        wrong = not isinstance(value, str) and 'no name; write a pattern as in "units_*"'
-    elif is_width(setting) or part:
-        wrong = not is_whole(value, 0) and "not a whole number"
-    else:
-        wrong = not _is_value(setting, value) and f"not {SETTINGS[setting].expects}"
-    return f"{show_toml(value)} is {wrong}" if wrong else objection_to_name(setting, value)
-
-
-def _to_rule(written: Mapping[Keys, Written], names: Sequence[str]) -> Rule:
-    """Return the values that a rule allows, as experiments of these components hold them."""
-    allowed = {
-        keys: frozenset(
-            typed(setting_as_taken(names, keys, choice)) for choice in _choices(at.value)
-        )
-        for keys, at in written.items()
-        if keys != _NAME
-    }
-    patterns = _choices(written[_NAME].value) if _NAME in written else ["*"]
-    texts = (translate(pattern) for pattern in patterns if isinstance(pattern, str))
-    return allowed, re.compile("|".join(texts))
-
-
-def _choices(allowed: Any) -> list[Any]:
-    """Return the values that a rule allows: the one that it names, or each of a list."""
-    return [*allowed, allowed] if isinstance(allowed, list) else [allowed]
-
-
-def _is_excluded(experiment: Experiment, rules: Iterable[Rule]) -> bool:
-    values: dict[Keys, Hashable] = {}  # each is looked up once for all rules
-    for allowed, names in rules:
-        for keys, choices in allowed.items():
-            if keys not in values:
-                values[keys] = typed(level_at(experiment, keys))
-            if values[keys] not in choices:
-                break
-        else:
-            if names.fullmatch(experiment.name):
-                return True
-    return False

@@ -17,6 +17,7 @@ from fmgrid.components import names_of_components, setting_as_taken
 from fmgrid.errors import Problem
 from fmgrid.experiment import Experiment, typed
 from fmgrid.grid.blocks import Written
+from fmgrid.hypotheses.conditions import holds
 from fmgrid.hypotheses.language import (
     MAX_HYPOTHESES,
     Condition,
@@ -194,12 +195,17 @@ class Experiments:
 
         Raises `ExpectationError` for a selection of nothing.
         """
-        chosen = [
-            self._having(item) if isinstance(item, Condition) else self._called(item)
-            for item in selection
-        ]
         are_conditions = isinstance(selection[0], Condition)
-        names = set.intersection(*chosen) if are_conditions else set.union(*chosen)
+        names = {*self._by_name} if are_conditions else set()
+        for item in selection:
+            if isinstance(item, str):
+                names |= self._called(item)
+            elif item.sign == "=" and item.values:
+                names &= self._having(item)
+            else:
+                names = {name for name in names if holds(item, self._by_name[name])}
+        if not names and len(selection) == 1:
+            raise ExpectationError(f"no experiment has {shortened(selection_text(selection))}")
         if not names:
             text = shortened(selection_text(selection))
             raise ExpectationError(f"no experiment has {text} at once; write fewer conditions")

@@ -7,13 +7,15 @@ and reading goes on: a user sees all problems at once.
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import (
     KINDS,
+    MAX_TITLE,
+    WHERE,
     Block,
     Grid,
     Kind,
@@ -25,6 +27,8 @@ from fmgrid.grid.blocks import (
 )
 from fmgrid.grid.documents import Document, TomlPath, UnreadableError, parse, read_document
 from fmgrid.grid.names import check_template
+from fmgrid.hypotheses.conditions import parse_conditions
+from fmgrid.hypotheses.language import ExpectationError
 from fmgrid.settings import (
     SETTINGS,
     Keys,
@@ -129,6 +133,31 @@ def _objection_to_repeats(value: Any) -> str | None:
     return None if is_whole(value, 1) else f"{show_toml(value)} is not a whole number from 1"
 
 
+def _objection_to_title(value: Any) -> str | None:
+    if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= MAX_TITLE:
+        return None
+    wanted = f"is not one line of text with at most {MAX_TITLE} characters"
+    return f'{show_toml(value)} {wanted}; write title = "Widths of layers"'
+
+
+def _objection_to_conditions(value: Any) -> str | None:
+    try:
+        _ = isinstance(value, str) and parse_conditions(value)
+    except ExpectationError as error:
+        return str(error)
+    return None if isinstance(value, str) else f"{show_toml(value)} is not text in quotes"
+
+
+def _objection_to_sample(value: Any) -> str | None:
+    if is_whole(value, 1):
+        return None
+    return f"{show_toml(value)} is not a number of combinations; write sample = 40"
+
+
+def _objection_to_sample_seed(value: Any) -> str | None:
+    return None if is_whole(value, 0) else f"{show_toml(value)} is not a whole number from 0"
+
+
 def _objection_to_timeout(value: Any) -> str | None:
     if parse_seconds(value) is not None:
         return None
@@ -136,11 +165,24 @@ def _objection_to_timeout(value: Any) -> str | None:
 
 
 # What stands beside the settings of a block, or at the top of the file for all blocks.
-_HEADER: Mapping[str, Callable[[Any], str | None]] = {
+_HEADER: dict[str, Callable[[Any], str | None]] = {
     "name": check_template,
     "seeds": _objection_to_seeds,
     "repeats": _objection_to_repeats,
     "timeout": _objection_to_timeout,
+    "title": _objection_to_title,
+}
+# What stands beside the settings of some blocks only: in which of them, and its check.
+_OF_BLOCKS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
+    "only_if": ("[grid] or [[zip]], and is where in [[exclude]]", _objection_to_conditions),
+    "sample": ("[grid]", _objection_to_sample),
+    "sample_seed": ("[grid]", _objection_to_sample_seed),
+    "where": ("[[exclude]], and is only_if in [grid] or [[zip]]", _objection_to_conditions),
+}
+_KEYS: Mapping[str, Mapping[str, Callable[[Any], str | None]]] = {
+    "grid": _HEADER | {key: _OF_BLOCKS[key][1] for key in ("only_if", "sample", "sample_seed")},
+    "zip": _HEADER | {"only_if": _objection_to_conditions},
+    "point": _HEADER,
 }
 # What other programs call a grid
 _OTHER_TABLES = {"experiment", "parameters", "params", "product", "search", "search_space", "sweep"}
@@ -196,7 +238,9 @@ class _Reader:
         for path, table in self._tables("exclude"):
             if not table:
                 self._problem(path, "drops everything; name at least one setting")
-            excludes.append(self._settings(path, table, ("name",)))
+            rule = self._settings(path, table, ("name", "where"))
+            conditions = _parsed(self._take(rule, {"where": _objection_to_conditions})["where"])
+            excludes.append(rule | ({WHERE: conditions} if conditions else {}))
         return Grid(
             path=self.path,
             question=self.document.question,
@@ -247,13 +291,8 @@ class _Reader:
     def _block(self, kind: Kind, path: TomlPath, table: Mapping[str, Any], whole: Block) -> Block:
         """Read one block; the name, seeds and timeout of *whole* stand in for its own."""
         before = len(self.problems)
-        settings = self._settings(path, table, _HEADER)
-        header: dict[str, Written | None] = {}
-        for key, check in _HEADER.items():
-            header[key] = written = settings.pop((key,), None)
-            if written and (objection := check(written.value)):
-                self._report(written.problem(objection))
-                header[key] = None
+        settings = self._settings(path, table, _KEYS[kind])
+        header = self._take(settings, _KEYS[kind])
         settings = {
             keys: written
             for keys, written in settings.items()
@@ -272,6 +311,8 @@ class _Reader:
             keys: [written] if kind == "point" else self._choices(path, keys, written)
             for keys, written in settings.items()
         }
+        if (sample_seed := header.get("sample_seed")) and "sample" not in table:
+            self._report(sample_seed.problem("has no sample beside it; write sample = 40"))
         repeats, seeds, timeout = header["repeats"], header["seeds"], header["timeout"]
         own_seeds = range(repeats.value) if repeats else seeds.value if seeds else None
         return Block(
@@ -280,9 +321,25 @@ class _Reader:
             template=header["name"] or whole.template,
             seeds=self.seeds or own_seeds or whole.seeds,
             timeout=parse_seconds(timeout.value) if timeout else whole.timeout,
+            title=header["title"].value if header["title"] else whole.title,
+            only_if=_parsed(header.get("only_if")),
+            sample=header.get("sample"),
+            sample_seed=sample_seed.value if sample_seed else 0,
             axes={keys: choices for keys, choices in axes.items() if choices},
             sound=len(self.problems) == before and whole.sound,
         )
+
+    def _take(
+        self, settings: dict[Keys, Written], checks: Mapping[str, Callable[[Any], str | None]]
+    ) -> dict[str, Written | None]:
+        """Take out of a table the keys that are checked, None where one is absent or wrong."""
+        taken: dict[str, Written | None] = {}
+        for key, check in checks.items():
+            taken[key] = written = settings.pop((key,), None)
+            if written and (objection := check(written.value)):
+                self._report(written.problem(objection))
+                taken[key] = None
+        return taken
 
     def _choices(self, path: TomlPath, keys: Keys, written: Written) -> Sequence[Written]:
         """Return the values along an axis: those of a list, or the one that isn't a list."""
@@ -329,6 +386,10 @@ class _Reader:
             raise UnreadableError("has more mistakes; mend these first", problem.place.line)
 
 
+def _parsed(conditions: Written | None) -> Written | None:
+    return conditions and replace(conditions, value=parse_conditions(conditions.value))
+
+
 def _objection_to_member(folder: Path, name: Any) -> str | None:
     if not isinstance(name, str) or not name or not name.isprintable():
         return 'is no file name; write grids = ["epochs.toml"]'
@@ -341,6 +402,8 @@ def _objection_to_member(folder: Path, name: Any) -> str | None:
 def _unknown_at_top(key: str) -> str:
     if meant := (key,) if objection_to((key,)) is None else meant_by(key):
         return f"stands outside of a table; write {'.'.join(meant)} below [base]"
+    if key in _OF_BLOCKS:
+        return f"stands outside of a table; it stands in {_OF_BLOCKS[key][0]}"
     if key.lower() in _OTHER_TABLES:
         return "no such key; write what varies below [grid], and the rest below [base]"
     return f"no such key{or_meant(key, _TOP_LEVEL)}"
@@ -352,4 +415,6 @@ def _objection_to_key(keys: Keys) -> str | None:
         return "no setting; it stands at the top of the file, or in [grid], [[zip]] or [[point]]"
     if keys[0] == "content":
         return "follows from the data; write dataset"
+    if keys[0] in _OF_BLOCKS:
+        return f"no setting; it stands in {_OF_BLOCKS[keys[0]][0]}"
     return objection_to(keys)

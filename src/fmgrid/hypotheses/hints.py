@@ -44,8 +44,19 @@ HINTS_OF = _by_word(
     }
 )
 # The same where nothing but a selection is read.
-CONDITIONS = "write SETTING = VALUE or SETTING in [VALUE, VALUE], joined by and"
-SELECTION_HINTS = dict.fromkeys(HINTS, CONDITIONS) | {word: HINTS[word] for word in "\"',"}
+CONDITIONS = "write SETTING = VALUE, SETTING in [VALUE, VALUE] or SETTING < VALUE, joined by and"
+SELECTION_HINTS = (
+    dict.fromkeys(HINTS, CONDITIONS)
+    | {word: HINTS[word] for word in "\"',"}
+    | _by_word(
+        {
+            "==": 'write "="',
+            "≥ => >>": 'write ">="',
+            "≤ =< <<": 'write "<="',
+            "<> ≠ =! ~=": 'write "!="',
+        }
+    )
+)
 # What is no setting, but might stand in a condition.
 NO_SETTINGS = {
     "seed": "a claim is about all seeds of an experiment",

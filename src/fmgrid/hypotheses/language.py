@@ -22,7 +22,7 @@ place, and a remedy.
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias, cast
@@ -32,14 +32,12 @@ from pydantic import Field, FiniteFloat
 from fmgrid.errors import FmgridError
 from fmgrid.hypotheses.hints import (
     BEFORE_OF,
-    CONDITIONS,
     FILLERS,
     HINTS,
     HINTS_OF,
     JOINTS,
     NO_SETTINGS,
     SAME,
-    SELECTION_HINTS,
 )
 from fmgrid.settings import keys_of, meant_by, objection_to, to_toml
 from fmgrid.words import printable
@@ -61,10 +59,12 @@ class TooManyError(ExpectationError):
 
 @dataclass(frozen=True)
 class Condition:
-    """A setting that has any of some values; lists are tuples."""
+    """A setting that has any of some values, or is compared with a value or another setting."""
 
     setting: str
-    values: tuple[Any, ...]
+    values: tuple[Any, ...]  # lists are tuples
+    sign: str = "="
+    other: str = ""  # the other setting, which takes the place of values
 
 
 # Names of experiments, with * and ?, or conditions that must all hold. Resolved: exact names.
@@ -178,6 +178,7 @@ _TOKEN = re.compile(
     | (?P<word>{_BARE})
     | (?P<text>"(?:[^"\\]|\\.)*"|'[^']*')
     | (?P<end>\Z)
+    | (?P<comparison>(?:[<>!]=)(?![<=>]))
     | (?P<wrong>[<>=!~][<=>]+|{_LETTER}+|.))""",
     re.VERBOSE | re.DOTALL,
 )
@@ -194,12 +195,7 @@ def parse_expectation(text: str, limit: int = MAX_CHARACTERS) -> Expectation:
             f"has {len(text):,} characters, and {limit:,} are the limit; "
             "split it into several hypotheses"
         )
-    return _Parser(text).expectation()
-
-
-def parse_selection(text: str) -> Selection:
-    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
-    return _Parser(text, SELECTION_HINTS).selection()
+    return Parser(text).expectation()
 
 
 def to_text(part: Expectation | Side) -> str:
@@ -228,9 +224,9 @@ def selection_text(selection: Selection) -> str:
 
 def _item_text(item: str | Condition) -> str:
     if isinstance(item, Condition):
-        values = ", ".join(map(to_toml, item.values))
-        is_one = len(item.values) == 1
-        return f"{item.setting} = {values}" if is_one else f"{item.setting} in [{values}]"
+        values = item.other or ", ".join(map(to_toml, item.values))
+        is_one = len(item.values) < 2  # noqa: PLR2004 - a list has several
+        return f"{item.setting} {item.sign} {values}" if is_one else f"{item.setting} in [{values}]"
     is_number = re.fullmatch(_NUMBER, item)
     is_bare = re.fullmatch(_BARE, item) and not is_number and item not in _KEYWORDS
     return item if is_bare else to_toml(item)
@@ -247,7 +243,9 @@ def shortened(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """A word, a number, a text or a sign."""
+
     kind: str  # "word", "number", "text", "sign" or "end"
     text: str  # as it is written, with its quotes
     at: int  # the character, from 1
@@ -266,29 +264,31 @@ class _Token:
             raise self.error(hint) from error
 
 
-def _tokens(text: str, hints: Mapping[str, str]) -> Iterator[_Token]:
+def _tokens(text: str, hints: Mapping[str, str], signs: Collection[str]) -> Iterator[Token]:
     """Yield the words, numbers, texts and signs of *text*, and its end."""
     for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
-        token = _Token(kind, match[kind], match.start(kind) + 1)
+        token = Token(kind, match[kind], match.start(kind) + 1)
         if kind == "percent":
             number = float(token.text.rstrip("% "))
             raise token.error(f"write {number / 100:.12g}, a fraction")
-        if kind == "wrong":
+        if kind in ("wrong", "comparison") and token.text not in signs:
             is_minus = "-" in (token.text[0], token.text[-1])
             raise token.error(hints.get(token.text, _SPACES if is_minus else _QUOTES))
         yield token
 
 
-class _Parser:
+class Parser:
     """Reads tokens from the left, one look ahead; a method for each rule of the grammar."""
 
-    def __init__(self, text: str, hints: Mapping[str, str] = HINTS) -> None:
-        self.hints = hints
-        self.rest = list(_tokens(text, hints))[::-1]
+    hints: Mapping[str, str] = HINTS
+    signs: Collection[str] = ("=",)  # in conditions
+
+    def __init__(self, text: str) -> None:
+        self.rest = list(_tokens(text, self.hints, self.signs))[::-1]
 
     @property
-    def next(self) -> _Token:
+    def next(self) -> Token:
         """The token that is read next."""
         return self.rest[-1]
 
@@ -299,12 +299,6 @@ class _Parser:
             raise self.next.error("write a hypothesis for each of the two")
         self._require_end("nothing more is expected here")
         return expectation
-
-    def selection(self) -> Selection:
-        """Read all of the text as names or conditions."""
-        selection = self._selection()
-        self._require_end(CONDITIONS)
-        return selection
 
     def _equivalence(self) -> Equivalence:
         for word in ("difference", "greater", "than"):
@@ -363,23 +357,27 @@ class _Parser:
         return tuple(items)
 
     def _is_condition(self) -> bool:
-        return len(self.rest) > 1 and self.rest[-2].text in ("=", "in")
+        return len(self.rest) > 1 and self.rest[-2].text in (*self.signs, "in")
 
     def _condition(self) -> Condition:
         setting, joint = self.rest.pop().text, self.rest.pop().text
         start = self.next
-        if objection := objection_to(keys_of(setting)):
-            if setting in NO_SETTINGS:
-                objection = f"no such setting; {NO_SETTINGS[setting]}"
-            elif self.hints is HINTS and self._names_experiment(setting):
-                objection = f"no such setting; for two experiments {SAME}"
+        if objection := self._objection_to_setting(setting):
             raise ExpectationError(f"{shortened(setting)}: {objection}")
         value = self._value()
-        if joint == "=":
-            return Condition(setting, (value,))
+        if joint != "in":
+            return Condition(setting, (value,), joint)
         if not isinstance(value, tuple) or not value:
             raise start.error("write a list after in, as in batch_size in [32, 64]")
         return Condition(setting, value)
+
+    def _objection_to_setting(self, setting: str) -> str | None:
+        objection = objection_to(keys_of(setting))
+        if objection and setting in NO_SETTINGS:
+            return f"no such setting; {NO_SETTINGS[setting]}"
+        if objection and self._names_experiment(setting):
+            return f"no such setting; for two experiments {SAME}"
+        return objection
 
     def _value(self) -> Any:
         """Read a value as TOML has it; lists are tuples."""

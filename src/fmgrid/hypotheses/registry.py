@@ -81,6 +81,8 @@ class GridRecord(Record):
     names: _Names = ()
     # the same by [grid], [[zip]] and [[point]], where it has several; absent from older records
     blocks: Annotated[tuple[_Names, ...], List, Field(max_length=_MOST_NAMES)] = ()
+    # of the group of each block, or of the only one; "" is the group of the whole file
+    titles: Annotated[tuple[ShortText, ...], List, Field(max_length=_MOST_NAMES)] = ()
     hypotheses: Annotated[tuple[Hypothesis, ...], List, Field(max_length=MAX_HYPOTHESES)] = ()
     # stated before, and no longer
     withdrawn: Annotated[tuple[Hypothesis, ...], List] = ()
@@ -92,6 +94,12 @@ class GridRecord(Record):
     def with_command(self, text: str, command: Command | None) -> Self:
         """Return the record of a grid that a command runs, which is given as text and as values."""
         return self.model_copy(update={"commands": (text,), "runs": (command,) if command else ()})
+
+    @property
+    def titled_blocks(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The names of each block, with the title of its group."""
+        blocks = self.blocks or (self.names,)
+        return list(zip((*self.titles, *[""] * len(blocks)), blocks, strict=False))
 
     @property
     def last_run(self) -> Command | None:
@@ -318,8 +326,11 @@ def _joined(first: GridRecord, second: GridRecord) -> GridRecord:
     """Return one record of a grid that was run in two log folders."""
     unions = {
         key: tuple(dict.fromkeys((*getattr(first, key), *getattr(second, key))))
-        for key in ("names", "blocks", "hypotheses")
+        for key in ("names", "hypotheses")
     }
+    titled = [*dict.fromkeys((*first.titled_blocks, *second.titled_blocks))]
+    if len(titled) > 1:
+        unions["titles"], unions["blocks"] = zip(*titled, strict=True)
     question = first.question or second.question
     now = first.model_copy(update={**unions, "question": question, "commands": (), "runs": ()})
     return _merged(now, [first, second])

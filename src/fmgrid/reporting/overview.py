@@ -39,7 +39,7 @@ def lead_of(evidence: Evidence) -> str:
         counted(len(study.seeds), "seed"),
         *([f"{len(study.failures):,} failed"] if study.failures else []),
     ]
-    questions = [group.question for group in study.groups if group.question]
+    questions = [*{group.question: None for group in study.groups if group.question}]
     question = f"{plain(questions[0])} " if len(questions) == 1 else ""
     return f"{question}{', '.join(parts)}."
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+_TRIMMED_FROM, _MOST_MAPPED = -1, -4  # options of glibc's malloc.h
+
 
 @contextmanager
 def memory_ceiling(limit: int) -> Iterator[None]:
@@ -38,6 +40,21 @@ def memory_ceiling(limit: int) -> Iterator[None]:
 @cache  # memory that a training leaves behind must not raise the ceiling of the next one
 def _allocated_at_first() -> int:
     return 1024 * _number_in(Path("/proc/self/status"), r"^VmData:\s*(\d+) kB")
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, for the next array of the size.
+
+    glibc gives arrays of more than 32 MB back at once, and the system hands their pages out anew
+    in every step: up to a third of the time of a convolution on large batches. Other libraries
+    are left as they are.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
+            set_option(_MOST_MAPPED, 0)
+            set_option(_TRIMMED_FROM, 2**31 - 1)
 
 
 def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:

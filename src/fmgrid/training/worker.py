@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmgrid.experiment import EpochRecord, Experiment, Run
-from fmgrid.system.memory import memory_ceiling
+from fmgrid.system.memory import keep_freed_memory, memory_ceiling
 
 if TYPE_CHECKING:
     from fmgrid.data.cache import Prepared
@@ -37,6 +37,8 @@ def train_one(
 
     prepared = data[experiment.data_key]
     ceiling = nullcontext() if memory is None else memory_ceiling(memory)
+    if experiment.network != "MLP":  # whose arrays are small
+        keep_freed_memory()
     with unchanged(prepared):
         for dataset in data.values():
             # Mapped here: the images are not the run's to pay for.
