@@ -1,7 +1,7 @@
 """Blocks -> experiments: every point laid over the base, checked, named and given its seeds."""
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,19 +19,15 @@ from fmgrid.grid.rules import Rules
 from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.grid.widths import with_width
 from fmgrid.settings import SETTINGS, Keys, is_same, is_width, show_toml
+from fmgrid.words import counted
 
 _MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
 
 
-def expand(
-    grid: Grid, problems: list[Problem], contents: Contents | None = None
-) -> Iterator[Definition]:
-    """Yield the grid's experiments; the mistakes in the others go to *problems*.
-
-    Without *contents*, experiments have nothing that depends on a user's own data.
-    """
+def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
+    """Yield the grid's experiments; the mistakes in the others go to *problems*."""
     before = len(problems)
     rules = Rules(grid)
     remaining = False
@@ -39,7 +35,7 @@ def expand(
     for block in grid.blocks:
         definitions = _definitions(grid, block, rules, problems, too_few)
         remaining = remaining or bool(definitions)
-        for definition in _with_contents(definitions, contents, problems):
+        for definition in definitions:
             for seed in block.seeds if block.sound else ():
                 yield replace(definition, experiment=with_seed(definition.experiment, seed))
     problems += rules.in_vain()
@@ -116,7 +112,9 @@ def _experiment(
             return None
     except InputError as error:
         problems += error.problems
-    experiment = _validated(settings, block, draft, problems)
+    experiment = _with_content(_validated(settings, block, draft, problems), grid.contents, draft)
+    if objection := objection_to_experiment(experiment):
+        raise InputError([_rule_problem(objection, draft)])
     if not block.sound:
         return experiment
     # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
@@ -149,8 +147,6 @@ def _validated(
         experiment = Experiment(name="draft", **settings)
     except ValidationError as error:
         problems += [_translate(details, block, draft) for details in error.errors()]
-    if not problems and (objection := objection_to_experiment(experiment)):
-        problems.append(_rule_problem(objection, draft))
     if problems:
         raise InputError(problems)
     return experiment
@@ -190,9 +186,11 @@ def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any
         raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
-        if not isinstance(old, list | tuple) or index >= len(old):
-            text = f"hidden_units = {show_toml(old)}, counted from 0"
-            raise ValueError(f"there is no layer {index} in {text}")
+        if not isinstance(old, list | tuple):
+            raise ValueError(f"there is no layer {index} in hidden_units = {show_toml(old)}")
+        if index >= len(old):
+            message = f"there is no layer {index} among {counted(len(old), 'layer')}"
+            raise ValueError(f"{message}, counted from 0; units1, units2 and so on may add some")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
@@ -225,32 +223,26 @@ def _rule_problem(message: str, draft: Definition) -> Problem:
     return draft.origin(*message.partition(" ")[0].split(".")).problem(message)
 
 
-def _with_contents(
-    definitions: Iterable[Definition], contents: Contents | None, problems: list[Problem]
-) -> Iterator[Definition]:
-    """Yield the definitions, those on own data with their content; mistakes go to *problems*."""
-    for definition in definitions:
-        experiment = definition.experiment
-        try:
-            content = contents and contents.of(experiment, definition.data_folder)
-        except OwnDataError as error:
-            problems += [_data_problem(str(line), definition) for line in error.args]
-            continue
-        if content:
-            experiment = experiment.model_copy(update={"content": content})
-            if objection := objection_to_experiment(experiment):
-                problems.append(_rule_problem(objection, definition))
-                continue
-        yield replace(definition, experiment=experiment)
+def _with_content(
+    experiment: Experiment, contents: Contents | None, draft: Definition
+) -> Experiment:
+    """Return the experiment with the content of its own data. Raises `InputError`."""
+    try:
+        content = contents and contents.of(experiment, draft.data_folder)
+    except OwnDataError as error:
+        raise InputError(
+            [_data_problem(str(line), experiment, draft) for line in error.args]
+        ) from error
+    return experiment.model_copy(update={"content": content}) if content else experiment
 
 
-def _data_problem(message: str, draft: Definition) -> Problem:
+def _data_problem(message: str, experiment: Experiment, draft: Definition) -> Problem:
     """Return the problem of own data, or of an argument where the message begins with one."""
     place, _, reason = message.partition(": ")
     setting, _, argument = place.partition(".")
     if setting == "dataset_args":
         return draft.origin(setting, argument).problem(reason)
-    return draft.origin("dataset").problem(f"{show_toml(draft.experiment.dataset)}: {message}")
+    return draft.origin("dataset").problem(f"{show_toml(experiment.dataset)}: {message}")
 
 
 def _axis_hint(origin: Written, setting: str, block: Block) -> str:
