@@ -530,7 +530,8 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
         ),
         pytest.param(
             'dataset = "\\u202ex\\u0007"',
-            'dataset: fmgrid has no data set "\\u202ex\\u0007"; it has cifar10, '
+            'dataset: fmgrid has no data set "\\u202ex\\u0007"; your own is "images.npz", '
+            '"images/" or "package.module:function"; it has cifar10, '
             "cifar100, digits, emnist-letters, fashion-mnist, fashion-mnist-sample, kmnist, mnist",
             id="what would turn text around",
         ),
