@@ -459,6 +459,8 @@ def test_the_examples_of_the_guide_run() -> None:
         "color_rgb": (3, 16, 16),
         "steps_10": (10, 1),
         "steps_20": (20, 1),
+        "hidden_size_8": (20, 1),
+        "hidden_size_16": (20, 1),
     }
 
 
