@@ -282,7 +282,12 @@ def remove(options: RemoveOptions) -> None:
 
 @app.command()
 def data(
-    dataset: str | None = argument("DATASET", "The data set to prepare, such as digits.", None),
+    dataset: str | None = argument(
+        "DATASET",
+        "The data set to prepare: a name such as digits, or your own images.npz, images/ or "
+        "package.module:function.",
+        None,
+    ),
     data_dir: Path | None = DATA_DIR,
     dry_run: bool = option("--dry-run", "Describe the data set, without preparing it."),
     json: bool = JSON,
