@@ -11,7 +11,6 @@ from fmgrid.analysis.study import Study, to_study
 from fmgrid.experiment import Experiment
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import METRICS
-from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import Contents, StoredRun
 from fmgrid.settings import SETTINGS
 
@@ -49,9 +48,10 @@ def run_of(row: Row | StoredRun) -> StoredRun:
     valid, train = metrics.get("valid_loss"), metrics.get("train_loss")
     if valid is not None and train is not None:
         metrics["overfitting_gap"] = valid - train
-    others = row.keys() - SETTINGS.keys() - METRICS.keys() - {NETWORK}
+    settings = [name for name in row if name in SETTINGS or "." in name]
+    others = row.keys() - METRICS.keys() - {*settings}
     return StoredRun(
-        settings={name: row[name] for name in (*SETTINGS, NETWORK) if name in row},
+        settings={name: row[name] for name in settings},
         metrics=metrics,
         **{name: row[name] for name in others},
     )

@@ -285,7 +285,6 @@ SEEDS = {
     "three each": ([*rows("a", [0.8] * 3), *rows("b", [0.7] * 3, epochs=9)], 3),
     "one in common": ([*rows("a", [0.8] * 3), row("b", epochs=9)], 1),
     "none in common": ([*rows("a", {0: 0.8}), *rows("b", {1: 0.7}, epochs=9)], 0),
-    "unknown": ([row("a", 0, MLTRAINER)], 0),
 }
 
 
@@ -294,6 +293,13 @@ def test_seeds_that_all_experiments_share_are_counted(runs: list[Row], number: i
     study = study_of(runs)
     advice = "Ten fresh ones, looked at once" if len(study.seeds) > 1 else "Ten say much more"
     assert f"Seeds that all experiments share: {number}. {advice}: " in next_of(study)
+
+
+def test_where_seeds_are_unknown_more_repeats_are_asked_for() -> None:
+    expected = "Repeats of each experiment of plain mltrainer: 1 or more. Train each again"
+    asked = next_of(study_of([row("a", 0, MLTRAINER)]))
+    assert expected in asked
+    assert "Seeds that all experiments share" not in asked
 
 
 def settled(*values: float, **told: Any) -> Study:

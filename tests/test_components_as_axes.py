@@ -109,9 +109,9 @@ def test_arguments_in_a_table_are_columns_and_axes() -> None:
     }
     cells = {name: cell for name, cell in to_cells(settings).items() if "." in name}
     assert cells == {
-        "network.config.hidden_size": 32,
-        "network.config.rate": 0.5,
-        "network.dropout": 0.1,
+        "network_args.config.hidden_size": 32,
+        "network_args.config.rate": 0.5,
+        "network_args.dropout": 0.1,
         "optimizer_args.config.a": 1,
         "optimizer_args.config.b": [2],
         "optimizer_args.eps": 0.5,
@@ -136,9 +136,9 @@ def test_a_list_calls_arguments_of_networks_as_the_csv_does_and_takes_both_words
         return [column.name for column in listed.columns]
 
     names: list[list[str]] = []
-    assert "network.dropout" in columns()
+    assert "network_args.dropout" in columns()
     for word in ("network.dropout", "network_args.dropout"):
-        assert columns([f"{word} = 0.2"], word) == ["network.dropout"]
+        assert columns([f"{word} = 0.2"], word) == ["network_args.dropout"]
         assert names.pop() == ["rate_0.2"]
 
 

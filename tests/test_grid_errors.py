@@ -473,7 +473,8 @@ def test_a_wrong_structure_is_refused(complain: Complain, text: str, problem: st
         ),
         pytest.param(
             "hidden_units.5 = 8",
-            "hidden_units.5: there is no layer 5 in hidden_units = [256, 256], counted from 0",
+            "hidden_units.5: there is no layer 5 among 2 layers, counted from 0; units1, units2 "
+            "and so on may add some",
             id="a layer that isn't there",
         ),
         pytest.param(
@@ -844,7 +845,8 @@ def test_a_name_that_looks_like_a_seed_of_another_is_refused(complain: Complain)
         ),
         pytest.param(
             "hidden_units.5=8",
-            "there is no layer 5 in hidden_units = [256, 256], counted from 0",
+            "there is no layer 5 among 2 layers, counted from 0; units1, units2 and so on may add "
+            "some",
             id="a layer that isn't there",
         ),
         pytest.param(

@@ -134,7 +134,7 @@ def test_a_folder_that_mltrainer_wrote_is_read(written: Path) -> None:
         "learning_rate": 0.01,
         "optimizer_args": {"weight_decay": 1e-5, "betas": [0.9, 0.99]},
         "hidden_units": (16, 8),
-        "network_args": {"num_classes": 10},
+        "network.num_classes": 10,
     }
     assert run.complete is True
     assert [record.epoch for record in run.history] == [1, 2]
@@ -404,7 +404,8 @@ def test_settings_with_a_path_of_windows_are_read_and_it_is_said(path: str, tmp_
 
 def test_a_network_with_backslashes_is_read_too(tmp_path: Path) -> None:
     run = read_mltrainer_folder(make_folder(tmp_path / "run", 'source = "C:\\Users"\nunits = 3'))
-    assert run.settings["network_args"] == {"source": "C:\\Users", "units": 3}
+    assert run.settings["network.source"] == "C:\\Users"
+    assert run.settings["network.units"] == 3
     assert [warning.partition(":")[0] for warning in run.warnings] == ["model.toml"]
 
 
@@ -514,6 +515,6 @@ def test_networks_that_differ_are_no_repeats_of_one_configuration(tmp_path: Path
     study = to_study(read_runs(tmp_path, with_history=True), [])
     one, other = study.experiments.values()
     assert one.configuration != other.configuration
-    assert [axis.name for axis in study.groups[0].axes] == ["network_args.dropout"]
+    assert [axis.name for axis in study.groups[0].axes] == ["network.dropout"]
     text = to_csv(by_experiment(study))
     assert text.splitlines()[0].endswith(",network.dropout,network.units")

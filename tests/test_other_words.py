@@ -50,6 +50,11 @@ device = "cuda"
 scheduler = "StepLR"
 dept = 2
 neurons = 64
+filters = 16
+wd = 0.1
+bs = 32
+init = "he"
+num_classes = 10
 [grid]
 units1 = [64, 128]
 units = [64]
@@ -78,12 +83,23 @@ activation = ["relu", "tanh"]
         ),
         "g.toml:12: base.dept: no such setting; did you mean depth?",
         "g.toml:13: base.neurons: no such setting; did you mean units?",
-        "g.toml:16: grid.units: stands beside units1; write one of the two",
-        "g.toml:17: grid.layers: no such setting; did you mean hidden_units?",
-        "g.toml:18: grid.batchsize: no such setting; did you mean batch_size?",
-        "g.toml:19: grid.lr: no such setting; did you mean learning_rate?",
-        "g.toml:20: grid.dropout: no such setting; did you mean network_args.dropout?",
-        "g.toml:21: grid.activation: no such setting; did you mean network_args.activation?",
+        (
+            'g.toml:14: base.filters: no such setting; write network = "CNN", and '
+            "network_args.channels = [16, 32] for its convolutions"
+        ),
+        "g.toml:15: base.wd: no such setting; write optimizer_args.weight_decay = 1e-5",
+        "g.toml:16: base.bs: no such setting; did you mean batch_size?",
+        (
+            "g.toml:17: base.init: no such setting; "
+            'write network_args.initialization = "kaiming_normal"'
+        ),
+        "g.toml:18: base.num_classes: no such setting; the data set says how many there are",
+        "g.toml:21: grid.units: stands beside units1; write one of the two",
+        "g.toml:22: grid.layers: no such setting; did you mean hidden_units?",
+        "g.toml:23: grid.batchsize: no such setting; did you mean batch_size?",
+        "g.toml:24: grid.lr: no such setting; did you mean learning_rate?",
+        "g.toml:25: grid.dropout: no such setting; did you mean network_args.dropout?",
+        "g.toml:26: grid.activation: no such setting; did you mean network_args.activation?",
     ]
 
 

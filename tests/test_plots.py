@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from fmgrid.analysis.effects import Effect
 from fmgrid.analysis.evidence import Evidence
-from fmgrid.analysis.experiments import UNKNOWN_SEED, Axis, ExperimentRuns, Group
+from fmgrid.analysis.experiments import Axis, ExperimentRuns, Group
 from fmgrid.analysis.statistics import Difference
 from fmgrid.analysis.study import Study
 from fmgrid.pages.document import INK
@@ -214,7 +214,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
         ]
     ),
     "runs of unknown seeds": lambda: study_of(
-        [replace(one, runs={UNKNOWN_SEED: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
+        [replace(one, runs={-1: one.runs[0]}) for one in grid(1, batch_size=BATCHES)]
     ),
     "levels that are default or true": lambda: study_of(
         [
@@ -570,7 +570,7 @@ def test_levels_of_several_magnitudes_stand_apart_whether_or_not_one_is_zero(
     steps = [high - low for low, high in pairwise(places)]
     assert all(step > 0 for step in steps)
     assert (max(steps) == pytest.approx(min(steps))) is even
-    assert axis_label(axis) == f"Optimizer_args.weight_decay{label}"
+    assert axis_label(axis) == f"optimizer_args.weight_decay{label}"
 
 
 def test_what_was_not_measured_is_counted(drawn: Callable[[str], list[Plot]]) -> None:
@@ -743,10 +743,11 @@ def test_smaller_effects_that_have_no_room_are_counted() -> None:
 
 
 def test_effects_on_losses_are_not_drawn_as_points_of_accuracy() -> None:
-    assert (
-        draw_all(evidence_of(STUDIES["no runs"](), [effect("depth", -0.2, metric="valid_loss")]))
-        == []
-    )
+    lost = [effect("depth", 0.2, metric="valid_loss")]
+    (picture,) = draw_all(evidence_of(STUDIES["no runs"](), lost))
+    (axes,) = picture.figure.axes
+    assert axes.get_xlabel() == "Validation loss of the best level minus the worst"
+    assert [bar.get_width() for bar in axes.patches] == [0.2]
 
 
 # Files

@@ -278,7 +278,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def written(study: Study, folder: Path) -> list[str]:
-    _, files = write_report(study, None, Path("logs"), folder, "fmgrid report logs")
+    _, files = write_report(weigh(study), Path("logs"), folder, "fmgrid report logs")
     assert all(path.is_file() for path in files)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -389,7 +389,7 @@ def test_a_report_that_cannot_be_written_whole_leaves_all_as_it_was(
     write_bytes = Path.write_bytes
     monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.raises(StoreError, match="No space left on device"):
-        write_report(study, None, Path("another"), folder, "fmgrid report another")
+        write_report(weigh(study), Path("another"), folder, "fmgrid report another")
     left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     assert left == before
     assert not list(tmp_path.glob(".fmgrid*"))

@@ -128,7 +128,7 @@ def test_a_third_set_is_in_the_plan_of_those_who_have_one(monkeypatch: pytest.Mo
     [
         (
             '"valid"',
-            "means a third set, and digits has none; write a share of the training images",
+            "needs a third set, which digits lacks; write a share of the training images",
         ),
         ("0.0001", "holds out none of the 1500 images; write a larger share"),
         ("0.9999", "leaves none of the 1500 images"),
@@ -229,8 +229,7 @@ def test_tokens_are_not_standardized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DATASETS, "digits", entry)  # type: ignore[arg-type]
     experiment = Experiment(name="mlp", dataset="digits", standardize=True)
     assert objection_to_workload(experiment) == (
-        "standardize = true does not go with this: digits holds whole numbers that stand for "
-        "something, as for words; write standardize = false"
+        "standardize = true needs numbers, and digits holds tokens; write standardize = false"
     )
 
 

@@ -15,7 +15,7 @@ from command import QUICK, Call, write
 from fmgrid.analysis.comparisons import compare_with, find_winners
 from fmgrid.analysis.effects import find_effects, find_shares
 from fmgrid.analysis.evidence import Evidence
-from fmgrid.analysis.experiments import best_first, rank_runs
+from fmgrid.analysis.ranking import best_first, rank_runs
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import judge
 from fmgrid.cli.comparing import show_comparison

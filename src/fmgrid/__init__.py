@@ -240,11 +240,13 @@ def report(
     *,
     reference: "AnyPath | None" = None,
     grids: "AnyPath | Iterable[AnyPath] | None" = None,
+    metric: str | None = None,
 ) -> "Report":
     """Write a report on which settings matter, as HTML and Markdown with pictures.
 
     *reference* is a table of published figures. *grids* have groups and hypotheses, in the place
-    of those that the log folder has. An older report in the folder *output* is replaced.
+    of those that the log folder has. An older report in the folder *output* is replaced. *metric*
+    ranks the experiments, such as "valid_loss", or "F1" that plain mltrainer logged.
 
     >>> report = fmgrid.report("modellogs", "report")
     >>> report.page.as_posix()
@@ -252,7 +254,8 @@ def report(
     >>> report.to_json()["metric"]
     'accuracy'
     """
-    from fmgrid.analysis.loading import load_study
+    from fmgrid.analysis.evidence import weigh
+    from fmgrid.analysis.loading import find_ranking, load_study
     from fmgrid.grid import load_plan
     from fmgrid.hypotheses.commands import report_command
     from fmgrid.reporting import read_reference
@@ -267,8 +270,9 @@ def report(
         study = load_study(folder, records, warn)
         for text in study.left_out:
             warn(text)
-    command = report_command(folder, target, table, files)
-    return write_report(study, published, folder, target, command)
+    ranked = find_ranking(metric, study) if metric else None
+    command = report_command(folder, target, table, files, metric)
+    return write_report(weigh(study, published, ranked), folder, target, command)
 
 
 class _Warnings:

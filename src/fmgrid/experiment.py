@@ -131,7 +131,7 @@ class Experiment(Record):
     ] = 100
     # training images per epoch instead, whatever the batch size; train_steps is None then
     train_images: Annotated[Count | None, About("images per epoch", ("images",))] = None
-    batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch"))] = 64
+    batch_size: Annotated[Count, About("batch size (images)", ("batchsize", "batch", "bs"))] = 64
     network: Annotated[
         ShortText,
         About(

@@ -1,7 +1,12 @@
-"""The metrics of a run: one table of labels, directions, and how each follows from a run."""
+"""The metrics of a run: one table of labels, directions, and how each follows from a run.
+
+Plain mltrainer logs further metrics, such as F1. They are called "metric.F1", and their direction
+follows from their names, unless the user chooses it.
+"""
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -21,11 +26,12 @@ class Metric:
     is_higher_better: bool | None = None  # None for what is no measure of quality
     is_column: bool = True  # of the table of runs
     has_spread: bool = False  # the table of experiments has its mean, sd and interval
+    is_further: bool = False  # one of plain mltrainer's that fmgrid does not measure
 
     @property
     def is_fraction(self) -> bool:
         """Whether it lies between 0 and 1 and is shown in per cent."""
-        return bool(self.is_higher_better)
+        return bool(self.is_higher_better) and not self.is_further
 
     @property
     def is_of_test_images(self) -> bool:
@@ -84,6 +90,59 @@ ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("acc", "val_acc", "val_accuracy", "validation_accuracy"), "accuracy"),
     **dict.fromkeys(("loss", "val_loss", "validation_loss"), "valid_loss"),
 }
+
+
+FURTHER = "metric."  # what the names of further metrics begin with
+# Words of a name that stand for what should be small; of all other metrics more is better.
+_LOWER_IS_BETTER = re.compile(
+    r"loss|err(or)?s?|mae|m?ape|smape|mase|r?mse|msle|nll|bce|cross_?entropy|perplexity|ppl|distance"
+    r"|divergence|deviation|brier|ece|fid|wer|cer|fpr|fnr|misses|regret"
+)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of names in any style: valRMSE, mean_loss
+_DIRECTIONS = {":max": True, ":min": False}
+
+
+def metric_of(name: str) -> Metric:
+    """Return the entry of a metric; of a further one "metric.F1", or "metric.F1:min"."""
+    if name in METRICS:
+        return METRICS[name]
+    known, suffix = (name[:-4], name[-4:]) if name.endswith((*_DIRECTIONS,)) else (name, "")
+    label = known.removeprefix(FURTHER)
+    words = _WORDS.findall(label)
+    is_loss = any(_LOWER_IS_BETTER.fullmatch(word.lower()) for word in [label, *words])
+    is_higher_better = _DIRECTIONS.get(suffix, not is_loss)
+    of = _last_further(known)
+    return Metric(known, label, of, is_higher_better, has_spread=True, is_further=True)
+
+
+def _last_further(name: str) -> Callable[[Any], Value]:
+    return lambda run: value_after(run.history[-1], name) if run.history else None
+
+
+def value_after(epoch: Any, metric: str) -> Value:
+    """Return a metric after an epoch of a run, None if it was not logged."""
+    if metric in METRICS:
+        value: Value = getattr(epoch, metric)
+        return value
+    further: Mapping[str, float] = getattr(epoch, "further", {})
+    return further.get(metric_of(metric).name)
+
+
+def find_metric(text: str, known: Iterable[str]) -> str | None:
+    """Return the name of the ranked metric that a user means, None if there is none.
+
+    *known* are the further ones: "F1" means "metric.F1", and "F1:min" the same, the least first.
+    """
+    if text in RANKABLE:
+        return text
+    name, suffix = (text[:-4], text[-4:]) if text.endswith((*_DIRECTIONS,)) else (text, "")
+    names = {key: key for key in known} | {key.removeprefix(FURTHER): key for key in known}
+    return f"{names[name]}{suffix}" if name in names else None
+
+
+def is_ranked(name: str) -> bool:
+    """Tell whether experiments can be ranked by a metric."""
+    return metric_of(name).is_higher_better is not None
 
 
 def finite(value: Value) -> float | None:

@@ -30,15 +30,36 @@ _UNITS_OF_LAYER = "a whole number from 1, or 0 for no such layer"
 # Widths said otherwise than by hidden_units; units3, units4 and so on are known, too.
 WIDTHS: Mapping[str, About] = {
     "depth": About("hidden layers", ("num_layers", "n_layers"), "a whole number from 0"),
-    "units": About("units in each hidden layer", ("neurons", "width")),
+    "units": About("units in each hidden layer", ("neurons", "nodes", "width")),
     "units1": About("units in the first hidden layer", expects=_UNITS_OF_LAYER),
     "units2": About("units in the second hidden layer", expects=_UNITS_OF_LAYER),
 }
 # Words that people write where there is no such setting, and what to tell them.
 _NO_SETTING: Mapping[str, tuple[str, ...]] = {
-    'write network_args.normalization = "batch"': ("batch_norm", "batchnorm"),
+    'write network_args.normalization = "batch"': (
+        *("batch_norm", "batchnorm", "batch_normalization", "bn", "norm", "use_batchnorm"),
+    ),
+    'write network = "CNN", and network_args.channels = [16, 32] for its convolutions': (
+        *("conv", "conv_layers", "filters", "n_filters", "num_filters", "num_conv_layers"),
+    ),
+    "write network_args.kernel_size = 3": ("filter_size", "kernel", "kernels", "kernelsize"),
+    "write network_args.pooling = 2": ("max_pool", "maxpool", "pool", "pool_size"),
+    'write network_args.activation = "ReLU"': ("act", "activation_function", "nonlinearity"),
+    'write network_args.initialization = "kaiming_normal"': (
+        *("init", "initializer", "weight_init", "init_weights"),
+    ),
+    "write network_args.dropout = 0.2": ("drop", "drop_rate", "dropout_p", "dropout_rate"),
+    "write optimizer_args.weight_decay = 1e-5": ("decay", "l2", "wd", "weightdecay"),
+    "the data set says how many there are": (
+        *("classes", "n_classes", "num_classes", "input_size", "output_size"),
+    ),
     "the learning rate stays the same during a training": ("lr_scheduler", "scheduler", "warmup"),
-    "every training runs to its last epoch": ("early_stopping", "patience"),
+    "every training runs to its last epoch": (
+        "early_stop",
+        "early_stopping",
+        "earlystopping",
+        "patience",
+    ),
     "the loss is cross-entropy": ("criterion", "loss", "loss_fn"),
     "networks are trained on the CPU": ("device", "gpu"),
     "the images stay as they are": ("augmentation", "transform", "transforms"),
@@ -72,6 +93,8 @@ def value_at(settings: Experiment | Mapping[str, Any], keys: Sequence[str]) -> A
     """
     holder = vars(settings) if isinstance(settings, Experiment) else settings
     first, *rest = keys
+    if rest and (path := ".".join((first.removesuffix("_args"), *rest))) in holder:
+        return holder[path]  # "network.dropout" of plain mltrainer
     if first not in holder and is_width(first):
         units, layer = holder.get("hidden_units"), layer_of(first)
         if first == "depth" or units is None:

@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.experiments import (
-    UNKNOWN_SEED,
     ExperimentRuns,
     Group,
     are_confounded,
     are_scored_alike,
-    best_by_images,
-    best_first,
     distinct,
     images_of,
 )
+from fmgrid.analysis.ranking import best_by_images, best_first
 from fmgrid.analysis.statistics import (
     ALPHA,
     Difference,
@@ -30,7 +28,7 @@ from fmgrid.analysis.statistics import (
     prediction_interval,
 )
 from fmgrid.analysis.study import Study
-from fmgrid.metrics import METRICS, WITH_SPREAD
+from fmgrid.metrics import WITH_SPREAD, metric_of
 from fmgrid.results.summary import as_text
 from fmgrid.settings import is_same
 from fmgrid.words import counted
@@ -207,10 +205,10 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
     """
     ranked, *_ = [*best_by_images(study.configurations, metric), []]
     series = {experiment.name: experiment.series(metric) for experiment in ranked}
-    seeds = sorted(set(common_seeds(list(series.values()))) - {UNKNOWN_SEED})
+    seeds = sorted(seed for seed in common_seeds(list(series.values())) if seed >= 0)
     if len(series) < 2 or not seeds:  # noqa: PLR2004 -- nothing to win
         return None
-    is_falling = bool(METRICS[metric].is_higher_better)
+    is_falling = bool(metric_of(metric).is_higher_better)
     ordered = [
         sorted((values[seed] for values in series.values()), reverse=is_falling) for seed in seeds
     ]
@@ -218,7 +216,7 @@ def find_winners(study: Study, metric: str = "accuracy") -> Winners | None:
         name: tuple(best.index(values[seed]) + 1 for seed, best in zip(seeds, ordered, strict=True))
         for name, values in series.items()
     }
-    all_seeds = {seed for values in series.values() for seed in values} - {UNKNOWN_SEED}
+    all_seeds = {seed for values in series.values() for seed in values if seed >= 0}
     left_out = tuple(sorted(all_seeds.difference(seeds)))
     return Winners(tuple(seeds), left_out, tuple(ranked), ranks)
 
@@ -249,21 +247,22 @@ def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: St
         for name in {**first.settings, **second.settings}
         if not is_same(*(pair := (first.settings.get(name), second.settings.get(name))))
     }
-    seeds = tuple(seed for seed in first.runs if seed in second.runs and seed != UNKNOWN_SEED)
+    seeds = tuple(seed for seed in first.runs if seed in second.runs and seed >= 0)
     both = [first, second]
     if seeds:
         both = [
             replace(member, runs={seed: member.runs[seed] for seed in seeds}) for member in both
         ]
     metrics: dict[str, MetricPair] = {}
-    for metric in (*WITH_SPREAD, "overfitting_gap"):
-        ours, theirs = (experiment.figures(metric) for experiment in both)
-        if ours.by_seed and theirs.by_seed:
-            is_comparable = seeds and are_scored_alike(both, metric)
+    for metric in (*WITH_SPREAD, "overfitting_gap", *study.further_metrics):
+        series = [member.series(metric) for member in both]
+        if all(series):
+            is_comparable = are_scored_alike(both, metric)
+            ours, theirs = (member.figures(metric) for member in both)
             noise = study.noise(metric, first)
             metrics[metric] = MetricPair(
-                estimate(ours.by_seed.values()),
-                estimate(theirs.by_seed.values()),
+                estimate(series[0].values()),
+                estimate(series[1].values()),
                 compare(theirs, ours, noise) if is_comparable else None,
             )
     return Comparison(first, second, seeds, settings, metrics)

@@ -46,7 +46,7 @@ from fmgrid.analysis.statistics import (
     without_rounding,
 )
 from fmgrid.analysis.study import Study
-from fmgrid.metrics import METRICS, finite
+from fmgrid.metrics import finite, metric_of, value_after
 from fmgrid.settings import DEFAULTS, is_same, show, to_toml
 
 GAP = "overfitting_gap"
@@ -194,9 +194,9 @@ def _find_contrasts(
         pairs = _leads(group, axes[0], metric, partial(combinations, r=2))
     else:
         pairs = _tetrads(group, axes[0], axes[1], metric)
-    sign = 1 if METRICS[metric].is_higher_better else -1
+    sign = 1 if metric_of(metric).is_higher_better else -1
     for first, second, lead in pairs:
-        if not lead.by_seed:  # its parts share no seed
+        if not lead.is_known:  # its parts share no seed
             continue
         contrast = difference(lead, noise)
         # Of equals the first one stands for the best.
@@ -230,8 +230,8 @@ def _leads(
         differences = [
             line[first].minus(line[second]) for line in lines if first in line and second in line
         ]
-        shared = [difference for difference in differences if difference.by_seed]
-        if shared and (lead := mean_of(shared)).by_seed:
+        shared = [difference for difference in differences if difference.is_known]
+        if shared and (lead := mean_of(shared)).is_known:
             yield first, second, lead
 
 
@@ -253,7 +253,7 @@ def _tetrads(
         for first, second in combinations(leads, 2):
             tetrad = leads[first].minus(leads[second])
             places = [f"{over} {show(level)}" for level in (first, second)]
-            if tetrad.by_seed:
+            if tetrad.is_known:
                 yield places[0], places[1], tetrad
 
 
@@ -312,9 +312,9 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
     histories = [
         {
             seed: {
-                epoch.epoch: epoch
+                epoch.epoch: (value, epoch.images_seen)
                 for epoch in run.history
-                if finite(getattr(epoch, metric)) is not None
+                if (value := finite(value_after(epoch, metric))) is not None
             }
             for seed, run in experiment.runs.items()
             if run.history
@@ -325,11 +325,10 @@ def epoch_means(members: Iterable[ExperimentRuns], metric: str) -> list[EpochMea
     means = []
     for epoch in sorted(set(runs[0]).intersection(*runs)) if runs else ():
         mean = _mean_over(
-            {seed: getattr(epochs[epoch], metric) for seed, epochs in by_seed.items()}
-            for by_seed in histories
+            {seed: epochs[epoch][0] for seed, epochs in by_seed.items()} for by_seed in histories
         )
         if mean:
-            means.append(EpochMean(epoch, mean, runs[0][epoch].images_seen))
+            means.append(EpochMean(epoch, mean, runs[0][epoch][1]))
     return means
 
 
@@ -353,8 +352,12 @@ def find_gaps(study: Study) -> list[Gap]:
 
 
 def find_nested(experiments: Iterable[ExperimentRuns]) -> list[list[ExperimentRuns]]:
-    """Return the configurations that differ only in `epochs`, those together."""
-    sets = group_by(distinct(experiments), partial(settings_key, setting="epochs"))
+    """Return the configurations that differ only in `epochs`, those together.
+
+    Plain mltrainer trains each of its runs for itself.
+    """
+    seeded = [experiment for experiment in experiments if experiment.has_seeds]
+    sets = group_by(distinct(seeded), partial(settings_key, setting="epochs"))
     return [snapshots for snapshots in sets if len(snapshots) > 1]
 
 
@@ -431,12 +434,16 @@ def _by_level(group: Group, axis: Axis, metric: str) -> dict[Any, Figures]:
         for level, members in group.by_level(axis).items()
         if members
     }
-    return {level: mean for level, mean in means.items() if mean.by_seed}
+    return {level: mean for level, mean in means.items() if mean.is_known}
 
 
 def _mean_over(series: Iterable[Mapping[int, float]]) -> Estimate | None:
     """Return the mean over experiments; its interval is over the seeds that all of them have."""
     series = [by_seed for by_seed in series if by_seed]
+    if len(series) > 1 and all(seed < 0 for by_seed in series for seed in by_seed):
+        repeats: dict[Hashable, Sequence[float]]
+        repeats = {part: (*by_seed.values(),) for part, by_seed in enumerate(series)}
+        return difference(Figures({}, dict.fromkeys(repeats, 1 / len(repeats)), repeats))
     if by_seed := mean_by_seed(series):
         return estimate(by_seed.values())
     return Estimate(1, fmean(fmean(by_seed.values()) for by_seed in series)) if series else None

@@ -24,7 +24,8 @@ from fmgrid.analysis.effects import (
     find_gaps,
     find_shares,
 )
-from fmgrid.analysis.experiments import ExperimentRuns, best_by_images, images_of, main_metric
+from fmgrid.analysis.experiments import ExperimentRuns, images_of
+from fmgrid.analysis.ranking import best_by_images, main_metric
 from fmgrid.analysis.statistics import ALPHA, CONFIDENCE, VarianceComponent
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict, inconclusive_over_all, judge
@@ -105,9 +106,9 @@ class Evidence:
         return {effect.setting: effect for effect in self.effects if effect.group == title}
 
 
-def weigh(study: Study, reference: Reference | None = None) -> Evidence:
-    """Return what a study with at least one complete run shows."""
-    metric = main_metric(study.configurations)
+def weigh(study: Study, reference: Reference | None = None, metric: str | None = None) -> Evidence:
+    """Return what a study with at least one complete run shows, ranked by *metric*."""
+    metric = metric or main_metric(study.configurations)
     rankings = [
         Ranking(ranked, best_and_ties(ranked, metric))
         for ranked in best_by_images(study.configurations, metric)

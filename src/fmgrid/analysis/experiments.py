@@ -4,6 +4,7 @@ Nothing here knows the reference study: a grid of any shape, or a folder that pl
 is described by the same words.
 """
 
+import hashlib
 import math
 import sys
 from collections import Counter, defaultdict
@@ -14,13 +15,12 @@ from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from fmgrid.analysis.statistics import Estimate, Figures, estimate, without_rounding
-from fmgrid.experiment import Run, typed
-from fmgrid.metrics import METRICS, finite
-from fmgrid.results.summary import StoredRun, natural_order, to_stored
+from fmgrid.analysis.statistics import Estimate, Figures, estimate
+from fmgrid.experiment import typed
+from fmgrid.metrics import finite, metric_of
+from fmgrid.results.summary import StoredRun, natural_order
 from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, leaves, level_at, show, to_toml
 
-UNKNOWN_SEED = -1  # of a run that plain mltrainer left
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
 T = TypeVar("T")
@@ -31,11 +31,11 @@ Shape: TypeAlias = Literal["single", "one axis", "factorial", "incomplete", "irr
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as the object that it is
 class ExperimentRuns:
-    """One experiment with its runs, one per seed."""
+    """One experiment with its runs: one per seed, or repeats without seeds."""
 
     name: str
     settings: Mapping[str, Any]  # by name; a setting that is not known is absent
-    runs: Mapping[int, StoredRun]  # complete ones, by seed in ascending order
+    runs: Mapping[int, StoredRun]  # complete ones, by seed in ascending order, or by a key below 0
     failures: tuple[StoredRun, ...] = ()
     other_names: tuple[str, ...] = ()  # of the same configuration, whose runs are among these
 
@@ -43,9 +43,10 @@ class ExperimentRuns:
     def of(cls, runs: Sequence[StoredRun]) -> "ExperimentRuns":
         """Return the experiment with these runs."""
         complete = [run for run in runs if run.is_complete]
-        by_seed = {UNKNOWN_SEED if run.seed is None else run.seed: run for run in complete}
+        by_seed = {_key_of(run): run for run in complete}
+        ascending = sorted(by_seed.items(), key=lambda item: max(item[0], -1))
         failures = tuple(run for run in runs if not run.is_complete)
-        return cls(runs[0].name, runs[0].settings, dict(sorted(by_seed.items())), failures)
+        return cls(runs[0].name, runs[0].settings, dict(ascending), failures)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,23 +58,32 @@ class ExperimentRuns:
         other_names = tuple(alias for alias in self.names if alias != name)
         return replace(self, name=name, other_names=other_names)
 
+    @property
+    def has_seeds(self) -> bool:
+        """Whether the seeds of its runs are known, so that they can be paired with others."""
+        return all(seed >= 0 for seed in self.runs)
+
     def series(self, metric: str) -> dict[int, float]:
         """Return the finite values of a metric by seed."""
-        values = ((seed, finite(run.metrics.get(metric))) for seed, run in self.runs.items())
+        name = metric_of(metric).name
+        values = ((seed, finite(run.metrics.get(name))) for seed, run in self.runs.items())
         return {seed: value for seed, value in values if value is not None}
 
     def figures(self, metric: str) -> Figures:
         """Return the same with the configuration that they are of."""
-        return Figures(self.series(metric), {self.configuration: 1.0})
+        series, key = self.series(metric), self.configuration
+        if self.has_seeds:
+            return Figures(series, {key: 1.0})
+        return Figures({}, {key: 1.0}, {key: tuple(series.values())} if series else {})
 
     def estimate(self, metric: str) -> Estimate | None:
         """Return the metric's mean over seeds with its interval, None if no run has it."""
         series = self.series(metric)
         mean = estimate(series.values()) if series else None
-        if mean and mean.low is not None and mean.high is not None and METRICS[metric].is_fraction:
-            # Student's interval of few repeats knows of no bounds.
-            return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
-        return mean
+        if mean is None or mean.low is None or not metric_of(metric).is_fraction:
+            return mean
+        low, high = mean.span  # Student's interval of few repeats knows of no bounds.
+        return replace(mean, low=max(low, 0.0), high=min(high, 1.0))
 
     def mean(self, metric: str) -> float | None:
         """Return the metric's mean over seeds, None if no run has it."""
@@ -99,13 +109,20 @@ class ExperimentRuns:
     def images_for(self, metric: str) -> tuple[Any, ...]:
         """Return the images that give it its figures of a metric."""
         # A data set has one set of test images, whichever others are held out for validation.
-        return self.evaluation_set[: 1 if METRICS[metric].is_of_test_images else len(SCORED_ON)]
+        return self.evaluation_set[: 1 if metric_of(metric).is_of_test_images else len(SCORED_ON)]
 
     @property
     def images_seen(self) -> int | None:
         """Training images until the end, repeats included."""
         counts = (run.metrics.get("images_seen") for run in self.runs.values())
         return next((int(images) for images in counts if images is not None), None)
+
+
+def _key_of(run: StoredRun) -> int:
+    """Return the seed of a run, or a key below 0 that no other folder has."""
+    if run.seed is not None:
+        return run.seed
+    return -1 - int.from_bytes(hashlib.sha256(run.place.encode()).digest()[:7], "big")
 
 
 def settings_key(experiment: ExperimentRuns, setting: str = "") -> Hashable:
@@ -173,7 +190,7 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     if validation is None:
         return "unknown images"
     source = "" if dataset == DEFAULTS["dataset"] else f" of {show(dataset)}"
-    if validation == "test" or METRICS[metric].is_of_test_images:
+    if validation == "test" or metric_of(metric).is_of_test_images:
         return f"the test images{source}"
     if validation == "valid":
         return f"the validation images{source}"
@@ -196,36 +213,6 @@ def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[Exper
     for line in lines:
         neighbours.update(dict.fromkeys(line, len(line) - 1))
     return neighbours
-
-
-def main_metric(members: Iterable[ExperimentRuns]) -> str:
-    """Return the metric that ranks experiments: accuracy, or valid_loss where no run has one."""
-    has_accuracy = any(member.series("accuracy") for member in members)
-    return "accuracy" if has_accuracy else "valid_loss"
-
-
-def best_first(members: Iterable[ExperimentRuns], metric: str) -> list[ExperimentRuns]:
-    """Return the experiments that have the metric, in order of its mean; equals by their names."""
-    sign = -1 if METRICS[metric].is_higher_better else 1
-    scored = [(mean, member) for member in members if (mean := member.mean(metric)) is not None]
-    scored.sort(key=lambda pair: (sign * without_rounding(pair[0]), natural_order(pair[1].name)))
-    return [member for _, member in scored]
-
-
-def best_by_images(members: Iterable[ExperimentRuns], metric: str) -> list[list[ExperimentRuns]]:
-    """Return those that have the metric, best first, by the images that judge them.
-
-    The largest set comes first.
-    """
-    sets = group_by(best_first(members, metric), lambda experiment: experiment.evaluation_set)
-    return sorted(sets, key=lambda ranked: -len(ranked))
-
-
-def rank_runs(runs: Iterable[Run]) -> list[list[ExperimentRuns]]:
-    """Return the experiments of complete runs, most accurate first, by the images that judge."""
-    stored = (to_stored(run) for run in runs if run.status == "complete")
-    experiments = map(ExperimentRuns.of, group_by(stored, lambda run: run.name))
-    return best_by_images(merged(experiments), "accuracy")
 
 
 @dataclass(frozen=True)
@@ -315,10 +302,12 @@ class Group:
     def extended(self, whole: "Group") -> "Group":
         """Return the group with the members of its whole grid that continue one of its blocks."""
         own = {member.configuration for member in self.members}
-        others = (member for member in whole.members if member.configuration not in own)
+        others = [member for member in whole.members if member.configuration not in own]
         every = replace(self, members=(*self.members, *others))
-        continued = {member for block in self.blocks for member in every._part(block).members}
-        return replace(self, members=tuple(each for each in every.members if each in continued))
+        sweeps = (every._part(block) for block in self.blocks if len(block) > 1)
+        continuing = {member for sweep in sweeps for member in sweep.members}
+        added = (member for member in others if member in continuing)
+        return replace(self, members=(*self.members, *added))
 
     @property
     def tied(self) -> "Group":
@@ -396,11 +385,12 @@ class Group:
 def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
     """Yield the settings in which the experiments differ."""
     members = list(members)
-    for setting in SETTINGS:
+    # After fmgrid's own settings come those that only plain mltrainer knows.
+    for setting in dict.fromkeys(chain(SETTINGS, *(member.settings for member in members))):
         names = [setting] if setting != "content" else []
         if setting == "hidden_units":
             names = _layer_axes(members)
-        elif SETTINGS[setting].is_table:
+        elif setting in SETTINGS and SETTINGS[setting].is_table:
             tables = [table for member in members if (table := member.settings.get(setting))]
             parts = chain.from_iterable(leaves((setting,), table) for table in tables)
             names = [*dict.fromkeys(".".join(keys) for keys, _ in parts)]

@@ -13,9 +13,10 @@ from fmgrid.analysis.study import Study, to_study
 from fmgrid.errors import FmgridError, InputError
 from fmgrid.hypotheses.commands import as_argument
 from fmgrid.hypotheses.registry import GridRecord, merge_stored, read_records
+from fmgrid.metrics import ALIASES, RANKABLE, find_metric, metric_of
 from fmgrid.results.store import locate
 from fmgrid.results.summary import Contents, StoredRun, read_runs
-from fmgrid.words import command_line, counted, near_match, there_are
+from fmgrid.words import command_line, counted, near_match, or_near_match, printable, there_are
 
 _WARNINGS_SHOWN = 20
 
@@ -37,6 +38,20 @@ def load_study(
             warn(warning)
         _refuse(logdir, study, contents)
     return study
+
+
+def find_ranking(metric: str, study: Study) -> str:
+    """Return the metric of a study that a user means. Raises `InputError` if none is ranked."""
+    if ranked := find_metric(metric, study.further_metrics):
+        if any(experiment.series(ranked) for experiment in study.configurations):
+            return ranked
+        problem = "no complete run has it"
+    else:
+        further = [metric_of(name).label for name in study.further_metrics]
+        known = [*RANKABLE, *further]
+        meant = ALIASES.get(metric.casefold(), metric)
+        problem = f"no such metric{or_near_match(meant, known, 'there are')}"
+    raise InputError.at(f"--metric {printable(metric, 80)}", problem)
 
 
 def read_grids(logdir: Path, contents: Contents) -> list[GridRecord]:

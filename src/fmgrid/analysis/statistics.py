@@ -1,10 +1,11 @@
-"""Repeated runs -> intervals, paired comparisons, and corrections for many comparisons.
+"""Repeated runs -> intervals, comparisons, and corrections for many comparisons.
 
 The method is a paired t test over seeds that borrows strength from the study. Two experiments with
 one seed share their initial weights, where shapes match, and the order of their images, so the
 seed's influence on both cancels out. Three differences say little of how differences vary, and a
 study knows more: of its own variance and the variance that is typical of the study a test takes
 the larger, with up to five more degrees of freedom. docs/statistics.md has the simulations.
+Repeats without seeds, which plain mltrainer leaves, cannot be paired: Welch's t test compares them.
 Holm's method corrects many comparisons (Scandinavian Journal of Statistics 6, 1979). The chance of
 any false finding is at most 5 %, whatever the dependence of the tests.
 
@@ -14,7 +15,7 @@ scipy does the mathematics, and is imported when it is needed.
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import combinations
 from statistics import fmean, median, stdev, variance
@@ -50,10 +51,19 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Figures:
-    """A weighted sum of configurations' results, for each seed that all of them have."""
+    """A weighted sum of configurations' results, for each seed that all of them have.
+
+    Of runs without seeds it has the results of each configuration, which are not paired.
+    """
 
     by_seed: Mapping[int, float]
     weights: Mapping[Hashable, float]  # by configuration
+    repeats: Mapping[Hashable, Sequence[float]] = field(default_factory=dict)  # without seeds
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a seed that all have, or a repeat of each."""
+        return bool(self.by_seed or self.repeats)
 
     def minus(self, other: "Figures") -> "Figures":
         """Return the difference to another sum, over the seeds that both have."""
@@ -68,7 +78,13 @@ class Figures:
             for seed, value in self.by_seed.items()
             if seed in other.by_seed
         }
-        return Figures(by_seed, weights)
+        return Figures(by_seed, weights, _merge_repeats([self, other]))
+
+
+def _merge_repeats(parts: Sequence[Figures]) -> dict[Hashable, Sequence[float]]:
+    """Return the repeats of all parts, none where one of them has seeds instead."""
+    has_all = all(part.repeats for part in parts)
+    return {key: part.repeats[key] for part in parts for key in part.repeats} if has_all else {}
 
 
 def mean_of(parts: Sequence[Figures]) -> Figures:
@@ -77,7 +93,8 @@ def mean_of(parts: Sequence[Figures]) -> Figures:
     for part in parts:
         for configuration, weight in part.weights.items():
             weights[configuration] += weight / len(parts)
-    return Figures(mean_by_seed([part.by_seed for part in parts]), weights)
+    by_seed = mean_by_seed([part.by_seed for part in parts])
+    return Figures(by_seed, weights, _merge_repeats(parts))
 
 
 @dataclass(frozen=True)
@@ -117,8 +134,9 @@ def noise_of(series: Iterable[Mapping[int, float]]) -> Noise:
             totals[seed] += value / max(own, usual)
             sums[seed] += 1 / max(own, usual)
     count = len(repeated)
-    shifts = {seed: total / sums[seed] for seed, total in totals.items()} if count > 1 else {}
-    inflated = count / (count - 1) if count > 1 else 1.0  # as the shifts follow the values
+    has_shared = len(totals) < sum(map(len, centred))  # not where no run has a seed
+    shifts = {seed: total / sums[seed] for seed, total in totals.items()} if has_shared else {}
+    inflated = count / (count - 1) if has_shared else 1.0  # as the shifts follow the values
     left = [{seed: x - shifts.get(seed, 0.0) for seed, x in values.items()} for values in centred]
     residual = inflated * median(
         _mean_square(values) / _median_of_chi_squared(len(values) - 1) for values in left
@@ -147,12 +165,16 @@ def _median_of_chi_squared(degrees: int) -> float:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """The mean of differences between experiments, paired by seed; n are the seeds of both."""
+    """The difference between the means of experiments.
+
+    It is paired by seed, and n are the seeds of both; without seeds n are the fewest repeats.
+    """
 
     p: float = 1.0  # two-sided, for no difference at all
     error: float = 0.0  # standard error of the mean, with the larger variance
     degrees: float = 0.0  # of freedom
     values: tuple[float, ...] = ()  # for each seed
+    is_paired: bool = True
 
     @property
     def is_none(self) -> bool:
@@ -186,7 +208,7 @@ class Difference(Estimate):
     @cached_property
     def p_ranks(self) -> float | None:
         """The p value of Wilcoxon's signed-rank test; None of fewer seeds than it needs."""
-        if self.n < _FEWEST_RANKED or self.is_none:
+        if len(self.values) < _FEWEST_RANKED or self.is_none:
             return None
         from scipy.stats import wilcoxon
 
@@ -247,15 +269,17 @@ def prediction_interval(mean: Estimate) -> tuple[float, float] | None:
 def compare(first: Figures, second: Figures, noise: Noise = NO_NOISE) -> Difference | None:
     """Return first minus second over the seeds that both have, None if they share none."""
     minus = first.minus(second)
-    return difference(minus, noise) if minus.by_seed else None
+    return difference(minus, noise) if minus.is_known else None
 
 
 def difference(figures: Figures, noise: Noise = NO_NOISE) -> Difference:
-    """Return the mean of at least one paired difference with its interval and its test.
+    """Return the mean of known figures with its interval and its test.
 
     The variance is the larger of its own and the study's. The further its own is above that, the
     fewer degrees of freedom it borrows.
     """
+    if figures.repeats:
+        return _unpaired(figures, noise)
     values = tuple(figures.by_seed.values())
     n, mean = len(values), fmean(values)
     if n == 1:  # one difference says nothing of how differences vary
@@ -266,11 +290,46 @@ def difference(figures: Figures, noise: Noise = NO_NOISE) -> Difference:
     typical = noise.variance_of(figures.weights) if noise.degrees else 0.0
     larger = max(own, typical)
     borrowed = noise.degrees * math.sqrt(typical / larger) if larger else 0.0
-    error, degrees = math.sqrt(larger / n), n - 1 + borrowed
-    half = _t_quantile(CONFIDENCE, degrees) * error
-    interval = mean - half, mean + half
-    tested = Difference(n, mean, math.sqrt(own), *interval, 1.0, error, degrees, values)
-    return replace(tested, p=min(1.0, 2 * min(tested.p_above(0.0), tested.turned.p_above(0.0))))
+    return _tested(
+        Difference(
+            n,
+            mean,
+            math.sqrt(own),
+            error=math.sqrt(larger / n),
+            degrees=n - 1 + borrowed,
+            values=values,
+        )
+    )
+
+
+def _unpaired(figures: Figures, noise: Noise) -> Difference:
+    """Return the sum of the means of repeats without seeds, with Welch's test (Biometrika 34)."""
+    samples = [(weight, figures.repeats[key]) for key, weight in figures.weights.items()]
+    n = min(len(values) for _, values in samples)
+    mean = math.fsum(weight * fmean(values) for weight, values in samples)
+    if n == 1:
+        return Difference(n, mean, is_paired=False)
+    # Variances of the parts, each with its degrees of freedom
+    parts = [(weight**2 * variance(x) / len(x), len(x) - 1) for weight, x in samples]
+    own = sum(part for part, _ in parts)
+    own = own if own > ROUNDING**2 else 0.0
+    degrees = own**2 / sum(part**2 / freedom for part, freedom in parts) if own else n - 1
+    usual = noise.residual + noise.seed if noise.degrees else 0.0
+    typical = sum(weight**2 * usual / len(values) for weight, values in samples)
+    larger = max(own, typical)
+    degrees += noise.degrees * math.sqrt(typical / larger) if larger else 0.0
+    return _tested(
+        Difference(
+            n, mean, math.sqrt(own * n), error=math.sqrt(larger), degrees=degrees, is_paired=False
+        )
+    )
+
+
+def _tested(lead: Difference) -> Difference:
+    """Return a difference with its interval and its p value."""
+    half = _t_quantile(CONFIDENCE, lead.degrees) * lead.error
+    p = min(1.0, 2 * min(lead.p_above(0.0), lead.turned.p_above(0.0)))
+    return replace(lead, low=lead.mean - half, high=lead.mean + half, p=p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

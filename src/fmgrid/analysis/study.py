@@ -17,7 +17,6 @@ from typing import Any
 
 from fmgrid.analysis.experiments import (
     SCORED_ON,
-    UNKNOWN_SEED,
     ExperimentRuns,
     Group,
     count_neighbours,
@@ -31,11 +30,14 @@ from fmgrid.experiment import typed
 from fmgrid.hypotheses.registry import GridRecord
 from fmgrid.metrics import WITH_SPREAD
 from fmgrid.results import summary
+from fmgrid.results.mltrainer_logs import NETWORK
 from fmgrid.results.summary import Contents, StoredRun, natural_order, to_cells
 from fmgrid.settings import SETTINGS
+from fmgrid.words import first_few
 
 _FAILED = ("failed", "timeout")
 _PARTS = ("mean", "sd", "low", "high")
+_NAMES_SHOWN = 3  # of attributes, in the title of a group
 COLUMNS = (
     "name",
     *summary.SETTING_COLUMNS,
@@ -92,7 +94,12 @@ class Study:
     def seeds(self) -> list[int]:
         """All seeds of complete runs, as far as they are known."""
         seeds = {seed for experiment in self.configurations for seed in experiment.runs}
-        return sorted(seeds - {UNKNOWN_SEED})
+        return sorted(seed for seed in seeds if seed >= 0)
+
+    @cached_property
+    def unseeded(self) -> list[ExperimentRuns]:
+        """The experiments of plain mltrainer, whose runs have no seed to be paired by."""
+        return [experiment for experiment in self.configurations if not experiment.has_seeds]
 
     @cached_property
     def baseline(self) -> ExperimentRuns | None:
@@ -108,6 +115,11 @@ class Study:
             case [(first, most), (_, second)] if most > second:
                 return first
         return None
+
+    @cached_property
+    def further_metrics(self) -> list[str]:
+        """The metrics that only plain mltrainer knows, such as "metric.F1"."""
+        return summary.further_metrics(self.runs)
 
     def noise(self, metric: str, experiment: ExperimentRuns) -> Noise:
         """Return how a metric varies that the same images give as that of *experiment*."""
@@ -160,7 +172,7 @@ def to_study(contents: Contents, grids: Sequence[GridRecord]) -> Study:
     failures = [run for experiment in experiments.values() for run in experiment.failures]
     left_out += [": ".join(filter(None, (run.place, run.status, run.error))) for run in failures]
     if copies:
-        reason = "the same bits as another run of that name and seed, and counted once"
+        reason = "the same bits as another run of that name, so of the same seed, and counted once"
         uncounted.append(f"{reason}: {', '.join(copies)}")
     left_out += uncounted
     scored = {name for name, experiment in experiments.items() if experiment.runs}
@@ -196,7 +208,7 @@ def by_experiment(study: Study) -> list[dict[str, Any]]:
             "images_seen": experiment.images_seen,
             "group": titles.get(experiment.name),
         }
-        for metric in WITH_SPREAD:
+        for metric in (*WITH_SPREAD, *study.further_metrics):
             if estimate := experiment.estimate(metric):
                 row |= {f"{metric}_{part}": getattr(estimate, part) for part in _PARTS}
         rows.append(row)
@@ -217,15 +229,20 @@ def _without_namesakes(
         places = ", ".join(run.place for run in others if run.place != run.run)
         reason = f"{len(others)} of its runs, whose settings differ from the others'"
         uncounted.append(": ".join(filter(None, (runs[0].name, reason, places))))
-    counted: dict[int | None, StoredRun] = {}
+    counted: dict[Hashable, StoredRun] = {}
     for run in [run for run in kept if run.is_complete]:
-        earlier = counted.setdefault(run.seed, run)
+        earlier = counted.setdefault(_identity(run), run)
         if earlier is not run and _bits(run) == _bits(earlier):
             copies.append(run.place)
         elif earlier is not run:
             reason = f"as {earlier.place} has the same name and seed, and other figures"
             uncounted.append(f"{run.place}: not counted, {reason}")
-    return [run for run in kept if not run.is_complete or counted[run.seed] is run]
+    return [run for run in kept if not run.is_complete or counted[_identity(run)] is run]
+
+
+def _identity(run: StoredRun) -> Hashable:
+    """Return the seed of a run, or what was measured: two runs of one seed have the same bits."""
+    return _bits(run) if run.seed is None else run.seed
 
 
 def _bits(run: StoredRun) -> Hashable:
@@ -287,8 +304,42 @@ def _find_groups(study: Study) -> Iterator[Group]:
             if group.members:
                 yield group
     others = [member for member in study.configurations if member.configuration not in claimed]
-    if others:
-        yield Group("other runs" if claimed else "all runs", "", tuple(others))
+    foreign = [member for member in others if not member.has_seeds]
+    parts = {"": [member for member in others if member.has_seeds]}
+    folders = group_by(foreign, _folder_of)
+    if len(folders) == 1 or any(len(members) == 1 for members in folders):
+        folders = [foreign]
+    for members in folders:
+        folder = _folder_of(members[0]) if len(folders) > 1 else ""
+        for kind, networks in _by_attributes(members):
+            title = f"{folder} {kind}".strip() or "plain mltrainer"
+            parts.setdefault(title, []).extend(networks)
+    for title, members in parts.items():
+        if members:
+            is_all = len(members) == len(study.configurations)
+            yield Group("all runs" if is_all else title or "other runs", "", tuple(members))
+
+
+def _by_attributes(members: list[ExperimentRuns]) -> Iterator[tuple[str, list[ExperimentRuns]]]:
+    """Yield the networks that have the same attributes, after a title: those that not all have.
+
+    Attributes that vary come first. A network that no other is like has no title.
+    """
+    kinds = group_by(members, lambda member: frozenset(member.settings))
+    shared = set.intersection(*({*kind[0].settings} for kind in kinds))
+    for kind in kinds:
+        own = {name: {typed(member.settings[name]) for member in kind} for name in kind[0].settings}
+        names = sorted(
+            own.keys() - shared, key=lambda name: (len(own[name]) == 1, [*own].index(name))
+        )
+        short = first_few([name.removeprefix(NETWORK) for name in names], _NAMES_SHOWN)
+        yield (f"networks with {short}" if names and len(kind) > 1 else ""), kind
+
+
+def _folder_of(experiment: ExperimentRuns) -> str:
+    """Return the folder in which plain mltrainer left all runs of an experiment, or ""."""
+    folders = {PurePosixPath(run.folder).parent.as_posix() for run in experiment.runs.values()}
+    return f"{folders.pop()}/" if len(folders) == 1 and folders != {"."} else ""
 
 
 def _group_of(title: str, question: str, blocks: Iterable[tuple[str, ...]], study: Study) -> Group:

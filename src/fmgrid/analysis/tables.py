@@ -56,7 +56,8 @@ def load_epochs(logdir: Path, warn: Callable[[str], None]) -> "pd.DataFrame":
     runs = to_table(contents.runs, _read_groups(logdir, contents, warn))
     runs = runs.rename(columns={"learning_rate": "initial_learning_rate"})
     left_out = {*summary.HISTORY_COLUMNS, *metrics.COLUMNS, "trained_as", "error", "started"}
-    runs = runs[[column for column in runs.columns if column not in left_out]]
+    is_kept = {name: not name.startswith(metrics.FURTHER) for name in runs.columns}
+    runs = runs[[name for name in runs.columns if is_kept[name] and name not in left_out]]
     epochs = _to_frame(summary.to_history_rows(contents.runs), summary.HISTORY_COLUMNS)
     run_of_epoch = runs.index.repeat([len(run.history) for run in contents.runs])
     return pd.concat([epochs, runs.loc[run_of_epoch].reset_index(drop=True)], axis=1)

@@ -15,7 +15,6 @@ from itertools import combinations, pairwise
 from typing import Literal, TypeAlias, get_args
 
 from fmgrid.analysis.experiments import (
-    UNKNOWN_SEED,
     are_confounded,
     are_scored_alike,
     distinct,
@@ -136,7 +135,7 @@ def _test(pair: tuple[str, str], difference: Difference, margin: float, sign: in
 
 
 def _difference(figures: Figures, noise: Noise) -> Difference:
-    return difference(figures, noise) if figures.by_seed else Difference(0, 0.0)
+    return difference(figures, noise) if figures.is_known else Difference(0, 0.0)
 
 
 def _all(tests: Iterable[PairTest]) -> PairTest:
@@ -300,7 +299,7 @@ def _link(greater: _Parts, lesser: _Parts, margin: float, metric: str, noise: No
 def _to_figures(side: Side, text: str, study: Study, metric: str) -> _Parts:
     """Return the figures of a side; *text* is how it was written."""
     if isinstance(side, Constant):
-        return {text: Figures(dict.fromkeys([UNKNOWN_SEED, *study.seeds], side.value), {})}, False
+        return {text: Figures(dict.fromkeys(study.seeds, side.value), {})}, False
     if isinstance(side, Contrast):
         upper, lower = (_mean_of(term, study, metric) for term in (side.upper, side.lower))
         return {text: upper.minus(lower)}, False

@@ -145,6 +145,7 @@ def summarize(
     rows = tables.to_rows(contents.runs, study.titles_by_name(grids))
     showing.write_csv(output, rows, tables.COLUMNS, "run")
     if str(output) != "-":
+        showing.say_unseeded(contents.runs)
         showing.show_best(contents)
     if history is not None:
         epochs = tables.to_history_rows(contents.runs)
@@ -171,11 +172,17 @@ def report(
         "--grid GRID",
         "Take groups and hypotheses from these grids, not from the record of the runs.",
     ),
+    metric: str | None = option(
+        "--metric METRIC",
+        "Rank by this metric: any of fmgrid's, or one that plain mltrainer logged, such as F1; "
+        "F1:min ranks the least first. Default: accuracy, or valid_loss where no run has one.",
+    ),
     open_it: bool = option("--open", "Open the report in the browser."),
     json: bool = JSON,
 ) -> None:
     """Write a report on which settings matter, and which don't."""
-    from fmgrid.analysis.loading import load_study
+    from fmgrid.analysis.evidence import weigh
+    from fmgrid.analysis.loading import find_ranking, load_study
     from fmgrid.cli.reporting import show_report
     from fmgrid.grid import load_plan
     from fmgrid.hypotheses.commands import report_command
@@ -185,8 +192,9 @@ def report(
     published = read_reference(reference) if reference else None
     records = load_plan(grids).records if grids else None
     study = load_study(logdir, records, warn)
-    command = report_command(logdir, output, reference, grids)
-    written = write_report(study, published, logdir, output, command)
+    ranked = find_ranking(metric, study) if metric else None
+    command = report_command(logdir, output, reference, grids, metric)
+    written = write_report(weigh(study, published, ranked), logdir, output, command)
     show_report(written, json=json)
     if open_it:
         import webbrowser

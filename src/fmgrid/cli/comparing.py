@@ -5,11 +5,12 @@ from fmgrid.analysis.experiments import ExperimentRuns
 from fmgrid.analysis.study import Study
 from fmgrid.cli.output import print_json, say
 from fmgrid.cli.tables import print_rows
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import metric_of
 from fmgrid.reporting.phrases import show_difference, show_interval, show_p, show_value
 from fmgrid.settings import show
 from fmgrid.words import counted, first_few, printable
 
+_NOTHING = "one of them has a single run: nothing can be concluded"
 _REMEDY = "give both the same --seeds, such as 0,1,2,3,4"
 
 
@@ -37,12 +38,12 @@ def show_comparison(
 
 
 def _to_cells(metric: str, pair: MetricPair) -> list[str]:
-    label = METRICS[metric].label
+    label = metric_of(metric).label
     values = (show_value(estimate.mean, metric) for estimate in (pair.first, pair.second))
     difference = pair.difference
     if difference is None:
         return [label, *values, "", "", ""]
-    unit = " points" if METRICS[metric].is_fraction else ""
+    unit = " points" if metric_of(metric).is_fraction else ""
     size = f"{show_difference(difference.mean, metric)}{unit}"
     return [
         label,
@@ -55,13 +56,18 @@ def _to_cells(metric: str, pair: MetricPair) -> list[str]:
 
 def _show_certainty(comparison: Comparison) -> None:
     first, second, seeds = comparison.first, comparison.second, comparison.seeds
+    differences = [pair.difference for pair in comparison.metrics.values() if pair.difference]
+    numbers = f"{counted(len(first.runs), 'run')} and of {len(second.runs)}"
+    order = f"differences are {second.name} minus {first.name}"
     if comparison.objection:
         say(comparison.objection)
+    elif differences and not seeds:
+        say(f"means of {numbers}, not paired, as their seeds are not known; {order}")
+        fewest = min(len(first.runs), len(second.runs))
+        say("each metric is compared by itself" if fewest > 1 else f"{_NOTHING}; repeat them")
     elif not seeds:
-        means = f"means of {counted(len(first.runs), 'run')} and of {len(second.runs)}"
-        say(f"they share no seed, and are not compared: {means}; {_REMEDY}")
-    differences = [pair.difference for pair in comparison.metrics.values() if pair.difference]
-    if not differences:
+        say(f"they share no seed, and are not compared: means of {numbers}; {_REMEDY}")
+    if not differences or not seeds:
         return
     unpaired = [
         f"{len(experiment.runs) - len(seeds)} of {experiment.name}"
@@ -70,7 +76,6 @@ def _show_certainty(comparison: Comparison) -> None:
     ]
     left_out = f"; {' and '.join(unpaired)} left out" if unpaired else ""
     number = f"{counted(len(seeds), 'seed')} ({first_few(list(map(str, seeds)))})"
-    order = f"differences are {second.name} minus {first.name}"
     say(f"over {number}, paired{left_out}; {order}")
     if all(difference.is_none for difference in differences):
         say("identical in every run")

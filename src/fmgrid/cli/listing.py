@@ -10,28 +10,27 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fmgrid.analysis.experiments import (
-    ExperimentRuns,
-    find_axes,
-    group_by,
-    images_of,
-    level_order,
-    main_metric,
-)
+from fmgrid.analysis.experiments import ExperimentRuns, find_axes, group_by, images_of, level_order
+from fmgrid.analysis.ranking import main_metric
 from fmgrid.analysis.study import Study, to_study
 from fmgrid.cli.finding import split_name
 from fmgrid.cli.options import ListOptions
 from fmgrid.cli.output import print_json, say, warn
-from fmgrid.cli.showing import find_unfinished
+from fmgrid.cli.showing import find_unfinished, say_unseeded
 from fmgrid.cli.tables import count_fitting, print_rows
 from fmgrid.errors import InputError
 from fmgrid.grid.hypotheses import Experiments
 from fmgrid.hypotheses.conditions import parse_selection
 from fmgrid.hypotheses.language import ExpectationError
-from fmgrid.metrics import ALIASES, METRICS, RANKABLE
+from fmgrid.metrics import ALIASES, METRICS, Metric, find_metric, is_ranked, metric_of
 from fmgrid.reporting.phrases import show_value
-from fmgrid.results.mltrainer_logs import NETWORK
-from fmgrid.results.summary import Contents, natural_order, read_runs, to_csv
+from fmgrid.results.summary import (
+    Contents,
+    further_metrics,
+    natural_order,
+    read_runs,
+    to_csv,
+)
 from fmgrid.settings import (
     SETTINGS,
     WIDTHS,
@@ -57,7 +56,7 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """The complete runs, one per seed."""
+        """The complete runs: one per seed, or repeats without seeds."""
         return len(self.experiment.runs)
 
 
@@ -69,6 +68,7 @@ class Property:
     value: Callable[[Entry], Any]  # None where an entry has none
     show: Callable[[Any], str] = str
     is_largest_first: bool = False
+    metric: Metric | None = None  # by which experiments can be ranked
 
     def has_value(self, entry: Entry) -> bool:
         """Tell whether an entry has a value here."""
@@ -126,9 +126,8 @@ def _to_entries(study: Study, contents: Contents, logdir: Path) -> list[Entry]:
 def to_tables(entries: Sequence[Entry], options: ListOptions) -> Tables:
     """Return the entries that the options choose, in their order."""
     entries = _choose(entries, options.where or ())
-    metric = main_metric(entry.experiment for entry in entries)
-    if options.sort in RANKABLE:
-        metric = options.sort
+    metric = find_metric(options.sort or "", _further_metrics(entries))
+    metric = metric or main_metric(entry.experiment for entry in entries)
     axes = [axis.name for axis in find_axes(entry.experiment for entry in entries)]
     sort = _find_column("--sort", options.sort or metric, entries, axes)
     names = dict.fromkeys((metric, "n", "incomplete", sort.name, *axes, "weights", "seconds"))
@@ -152,10 +151,10 @@ def _choose(entries: Sequence[Entry], conditions: Sequence[str]) -> Sequence[Ent
     by_name = {
         name: entry.experiment.settings for entry in entries for name in entry.experiment.names
     }
-    named, chosen = Experiments(by_name), set(by_name)
+    named, chosen, further = Experiments(by_name), set(by_name), _further_settings(entries)
     for text in conditions:
         try:
-            chosen &= set(named.select(parse_selection(text)))
+            chosen &= set(named.select(parse_selection(text, further)))
         except ExpectationError as error:
             raise InputError.at(f"--where {printable(text, 80)}", str(error)) from error
     if entries and not chosen:
@@ -201,33 +200,43 @@ def _find_column(
     option: str, name: str, entries: Sequence[Entry], axes: Sequence[str] = ()
 ) -> Property:
     """Return a column by its name. Raises `InputError` if there is none, with a near match."""
-    if name in METRICS:
-        return _metric_column(name)
+    if metric := name if name in METRICS else find_metric(name, _further_metrics(entries)):
+        return _metric_column(metric)
     if name in _OTHER_COLUMNS:
         return _OTHER_COLUMNS[name]
-    keys = keys_of(name)
-    title = ".".join(("network", *keys[1:])) if keys[0] == NETWORK and keys[1:] else name
-    column = Property(title, lambda entry: value_at(entry.experiment.settings, keys), show)
+    further = _further_settings(entries).get(name)
+    keys = keys_of(further or name)
+    column = Property(
+        further or ".".join(keys), lambda entry: value_at(entry.experiment.settings, keys), show
+    )
     objection = objection_to(keys)
-    is_known = objection is None and (len(keys) == 1 or any(map(column.has_value, entries)))
+    is_known = objection is None if len(keys) == 1 else any(map(column.has_value, entries))
     if name in axes or is_known:
         return column
     if objection is None or keys[0] not in SETTINGS:
+        arguments = _arguments(entries)
         meant = ALIASES.get(name.casefold()) or ".".join(meant_by(name)) or name
-        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *WIDTHS, *axes, *_arguments(entries)}
+        known = {*METRICS, *_OTHER_COLUMNS, *SETTINGS, *WIDTHS, *axes, *arguments}
+        known |= {metric_of(metric).label for metric in _further_metrics(entries)}
         objection = f"no such column{or_near_match(meant, known, 'there are')}"
     raise InputError.at(f"{option} {printable(name, 80)}", objection)
 
 
 def _metric_column(name: str) -> Property:
-    if name in RANKABLE:
+    if is_ranked(name):
         return Property(
             name,
             lambda entry: entry.experiment.mean(name),
             lambda mean: show_value(mean, name),
-            is_largest_first=METRICS[name].is_fraction,
+            is_largest_first=bool(metric_of(name).is_higher_better),
+            metric=metric_of(name),
         )
     return Property(name, lambda entry: _count(entry.experiment.mean(name)), "{:,}".format)
+
+
+def _further_metrics(entries: Sequence[Entry]) -> list[str]:
+    """Return the metrics that only plain mltrainer knows, such as "metric.F1"."""
+    return further_metrics(run for entry in entries for run in entry.experiment.runs.values())
 
 
 def _count(mean: float | None) -> float | None:
@@ -237,13 +246,26 @@ def _count(mean: float | None) -> float | None:
 
 def _arguments(entries: Sequence[Entry]) -> set[str]:
     """Return the arguments that some experiment has, such as "optimizer_args.momentum"."""
-    return {
+    arguments = {
         ".".join(keys)
         for entry in entries
         for setting, value in entry.experiment.settings.items()
         if isinstance(value, Mapping) and value
         for keys, _ in leaves((setting,), value)
     }
+    return arguments | {*_further_settings(entries).values()}
+
+
+def _further_settings(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the settings that only plain mltrainer knows, by their paths and by single words."""
+    settings = chain.from_iterable(entry.experiment.settings for entry in entries)
+    paths = [path for path in dict.fromkeys(settings) if path not in SETTINGS]
+    words = Counter(path.rpartition(".")[2] for path in paths)
+    known = {*SETTINGS, *METRICS, *_OTHER_COLUMNS}
+    short = {word: path for path in paths if words[word := path.rpartition(".")[2]] == 1}
+    return {word: path for word, path in short.items() if word not in known} | dict(
+        zip(paths, paths, strict=True)
+    )
 
 
 def _describe(incomplete: Mapping[str, int]) -> str | None:
@@ -273,12 +295,14 @@ def _print_tables(listed: Tables, *, may_leave_out: bool) -> None:
 
 
 def _to_title(column: Property) -> str:
-    return f"{column.name} ±95%" if column.name in RANKABLE else printable(column.name)
+    if column.metric is None:
+        return printable(column.name)
+    return f"{column.metric.label if column.metric.is_further else column.name} ±95%"
 
 
 def _to_cells(column: Property, entries: Sequence[Entry]) -> list[str]:
     """Return the cells of a column; those of a metric have half of its interval, too."""
-    if column.name in RANKABLE:
+    if column.metric:
         return [_to_cell(entry, column.name) for entry in entries]
     values = map(column.value, entries)
     return ["" if value is None else column.show(value) for value in values]
@@ -306,6 +330,7 @@ def _say_totals(listed: Tables) -> None:
     if (printed := sum(map(len, listed.tables))) < number:
         parts.append(f"{printed:,} shown")
     say(", ".join(parts))
+    say_unseeded(run for entry in listed.entries for run in entry.experiment.runs.values())
     namesakes = [entry.experiment for entry in listed.entries if entry.experiment.other_names]
     for experiment in namesakes[:_NAMESAKES_SHOWN]:
         say(f"{experiment.name} is also {first_few(experiment.other_names)}")
@@ -325,15 +350,16 @@ def _print_csv(listed: Tables) -> None:
 
 
 def _to_values(column: Property, entry: Entry) -> dict[str, Any]:
-    if column.name not in RANKABLE:
+    if column.metric is None:
         return {column.name: column.value(entry)}
     estimate = entry.experiment.estimate(column.name)
-    return {f"{column.name}_{part}": getattr(estimate, part, None) for part in _PARTS}
+    return {f"{column.metric.name}_{part}": getattr(estimate, part, None) for part in _PARTS}
 
 
 def _to_json(entry: Entry, metric: str) -> dict[str, Any]:
     experiment = entry.experiment
-    estimates = {name: experiment.estimate(name) for name in METRICS}
+    names = (*METRICS, *_further_metrics([entry]))
+    estimates = {name: experiment.estimate(name) for name in names}
     return {
         "name": experiment.name,
         "other_names": experiment.other_names,

@@ -214,9 +214,9 @@ class ListOptions:
 
     logdir: Path = FOLDER
     sort: str | None = option(
-        "--sort COLUMN",
-        "Sort by this metric, setting or other column, metrics best first; default: accuracy, "
-        "or valid_loss where no run has one.",
+        "--sort, --metric COLUMN",
+        "Sort by this metric, setting or other column, metrics best first, F1:min the least first; "
+        "default: accuracy, or valid_loss where no run has one.",
     )
     reverse: bool = option("--reverse", "Sort the other way round.")
     where: list[str] | None = option(

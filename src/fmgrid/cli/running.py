@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmgrid.analysis.experiments import ExperimentRuns, rank_runs
+from fmgrid.analysis.experiments import ExperimentRuns
+from fmgrid.analysis.ranking import rank_runs
 from fmgrid.cli.options import RunOptions
 from fmgrid.cli.output import console, discard, say, warn
 from fmgrid.cli.planning import describe_samples, describe_work, warn_of_unanswerable

@@ -1,7 +1,7 @@
 """The output of the other commands: single runs, data sets, tables."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from fmgrid.words import counted, format_seconds, printable
 
 if TYPE_CHECKING:
     from fmgrid.analysis.experiments import ExperimentRuns
-    from fmgrid.results.summary import Contents
+    from fmgrid.results.summary import Contents, StoredRun
 
 _SETS_SHOWN = 2  # of images that judge experiments
 _LONGEST_HEADER = 100_000  # bytes
@@ -25,7 +25,7 @@ _LONGEST_HEADER = 100_000  # bytes
 
 def show_best(contents: "Contents") -> None:
     """Name the experiments of highest mean accuracy, on a terminal only: they aren't the data."""
-    from fmgrid.analysis.experiments import best_by_images
+    from fmgrid.analysis.ranking import best_by_images
     from fmgrid.analysis.study import to_study
 
     if not sys.stderr.isatty():
@@ -33,6 +33,13 @@ def show_best(contents: "Contents") -> None:
     sets = best_by_images(to_study(contents, []).configurations, "accuracy")
     for line in describe_winners(sets):
         say(line)
+
+
+def say_unseeded(runs: "Iterable[StoredRun]") -> None:
+    """Say that the runs of plain mltrainer are repeats without seeds, if there are any."""
+    if number := sum(run.seed is None for run in runs):
+        whose = f"{counted(number, 'run')} of plain mltrainer, which logs no seed"
+        say(f"{whose}: runs of the same settings are repeats, and comparisons are not paired")
 
 
 def describe_run(run: Run) -> str:
@@ -59,7 +66,8 @@ def describe_best(
     for experiment in best[:_SETS_SHOWN]:
         name, number = name_of(experiment), len(experiment.runs)
         text = f"{short_names.get(name, name)} {experiment.mean('accuracy') or 0.0:.2%}"
-        text += f", the mean of {number} seeds" if number > 1 else ""
+        repeats = "seeds" if experiment.has_seeds else "runs"
+        text += f", the mean of {number} {repeats}" if number > 1 else ""
         texts.append(f"{text} on {images_of(experiment)}" if len(best) > 1 else text)
     return ", ".join(texts)
 
@@ -73,8 +81,10 @@ def describe_winners(sets: "Sequence[Sequence[ExperimentRuns]]") -> list[str]:
         where = f" on {images_of(ranked[0])}" if len(sets) > 1 else ""
         title, result = _describe_winner(ranked)
         lines.append(f"{title}{where}: {name_of(ranked[0])} {result}")
-    if any(len(ranked[0].runs) == 1 for ranked in sets[:_SETS_SHOWN]):
-        lines[-1] += "; repeat with --seeds 0,1,2 before you believe it"
+    single = [ranked[0] for ranked in sets[:_SETS_SHOWN] if len(ranked[0].runs) == 1]
+    if single:
+        repeat = "repeat with --seeds 0,1,2" if single[0].has_seeds else "repeat it"
+        lines[-1] += f"; {repeat} before you believe it"
     return lines
 
 
@@ -88,7 +98,8 @@ def _describe_winner(ranked: "Sequence[ExperimentRuns]") -> tuple[str, str]:
     if all(len(experiment.runs) == 1 for experiment in ranked):
         return "best of one run each" if others else "one run", f"{mean.mean:.2%}"
     low, high = mean.span
-    interval = f"95% interval {low:.2%} to {high:.2%} over {mean.n} seeds"
+    interval = f"95% interval {low:.2%} to {high:.2%} over {mean.n} "
+    interval += "seeds" if ranked[0].has_seeds else "runs"
     result = f"{mean.mean:.2%}, {interval if mean.n > 1 else 'one run'}"
     if others:
         ties = len(best_and_ties(ranked)) - 1

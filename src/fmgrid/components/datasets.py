@@ -83,13 +83,13 @@ def objection_to_workload(experiment: Experiment) -> str | None:
         return f"validation = {experiment.validation} leaves none of the {info.train_images} images"
     if not valid_images:
         if experiment.validation == "valid":
-            has_none = f'validation = "valid" means a third set, and {experiment.dataset} has none'
-            return f"{has_none}; write a share of the training images, as in validation = 0.1"
+            lacking = f'validation = "valid" needs a third set, which {experiment.dataset} lacks'
+            return f"{lacking}; write a share of the training images, as in validation = 0.1"
         share = f"validation = {experiment.validation}"
         return f"{share} holds out none of the {info.train_images} images; write a larger share"
     if experiment.standardize and info.are_tokens:
-        holds = f"{experiment.dataset} holds whole numbers that stand for something, as for words"
-        return f"standardize = true does not go with this: {holds}; write standardize = false"
+        tokens = f"standardize = true needs numbers, and {experiment.dataset} holds tokens"
+        return f"{tokens}; write standardize = false"
     if experiment.batch_size > size:
         return f"batch_size = {experiment.batch_size} exceeds the {counted(size, 'training image')}"
     return None

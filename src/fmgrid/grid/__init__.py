@@ -82,7 +82,7 @@ def load_plan(
     clear: set[RealPath] = set()  # files of which all experiments could be spelled out
     for file, grid in grids.items():
         before = len(problems)
-        expanded[file] = list(expand(grid, problems, contents))
+        expanded[file] = list(expand(replace(grid, contents=contents), problems))
         if grid.sound and len(problems) == before:
             clear.add(file)
     definitions = _distinct(chain.from_iterable(expanded.values()), problems)

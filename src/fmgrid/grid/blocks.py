@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fmgrid.components import NAMED, kind_of_arguments
 from fmgrid.components.kinds import ComponentError
@@ -15,6 +15,9 @@ from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment, default_units, subseed
 from fmgrid.settings import RIVALS, Keys, is_width
 from fmgrid.words import printable
+
+if TYPE_CHECKING:
+    from fmgrid.components.own_data import Contents
 
 Kind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
@@ -157,6 +160,8 @@ class Grid:
     members: Mapping[RealPath, Written]  # the paths of the files that it takes in
     hypotheses: Sequence[Written]  # tables of values that are Written, too, and not yet checked
     sound: bool  # where something was wrong, what it spells out cannot be relied on
+    # Finds a user's own data; experiments that need them cannot be trained without it.
+    contents: "Contents | None" = None
 
     @property
     def count(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,39 +19,26 @@ from fmgrid.grid.rules import Rules
 from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.grid.widths import with_width
 from fmgrid.settings import SETTINGS, Keys, is_same, is_width, show_toml
+from fmgrid.words import counted
 
 _MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
 _NAME: Keys = ("name",)
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """The parts of a file that its blocks share."""
-
-    grid: Grid
-    rules: Rules
-    contents: Contents | None  # of a user's own data
-
-
-def expand(
-    grid: Grid, problems: list[Problem], contents: Contents | None = None
-) -> Iterator[Definition]:
-    """Yield the grid's experiments; the mistakes in the others go to *problems*.
-
-    Without *contents*, experiments have nothing that depends on a user's own data.
-    """
+def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
+    """Yield the grid's experiments; the mistakes in the others go to *problems*."""
     before = len(problems)
-    shared = _Shared(grid, Rules(grid), contents)
+    rules = Rules(grid)
     remaining = False
     too_few: list[Problem] = []
     for block in grid.blocks:
-        definitions = _definitions(shared, block, problems, too_few)
+        definitions = _definitions(grid, block, rules, problems, too_few)
         remaining = remaining or bool(definitions)
         for definition in definitions:
             for seed in block.seeds if block.sound else ():
                 yield replace(definition, experiment=with_seed(definition.experiment, seed))
-    problems += shared.rules.in_vain()
+    problems += rules.in_vain()
     if len(problems) == before and grid.sound:
         if grid.excludes and not remaining and not too_few:
             place = next(iter(grid.excludes[0].values())).place
@@ -60,7 +47,7 @@ def expand(
 
 
 def _definitions(
-    shared: _Shared, block: Block, problems: list[Problem], too_few: list[Problem]
+    grid: Grid, block: Block, rules: Rules, problems: list[Problem], too_few: list[Problem]
 ) -> list[Definition]:
     """Return a block's experiments that no rule drops, each for one seed, in the order of its axes.
 
@@ -75,9 +62,9 @@ def _definitions(
         if len(kept) + failed == most or (block.sample and tried == _MOST_TRIED):
             break
         tried += 1
-        written = overlay(shared.grid.base, point, shared.grid.overrides)
+        written = overlay(grid.base, point, grid.overrides)
         try:
-            experiment = _experiment(shared, block, point, written)
+            experiment = _experiment(grid, block, point, written, rules)
         except InputError as error:
             problems += error.problems
             failed += 1
@@ -105,7 +92,11 @@ def with_seed(experiment: Experiment, seed: int) -> Experiment:
 
 
 def _experiment(
-    shared: _Shared, block: Block, point: Mapping[Keys, Written], written: Mapping[Keys, Written]
+    grid: Grid,
+    block: Block,
+    point: Mapping[Keys, Written],
+    written: Mapping[Keys, Written],
+    rules: Rules,
 ) -> Experiment | None:
     """Build one experiment, None if a rule drops it.
 
@@ -117,17 +108,18 @@ def _experiment(
     for kind in NAMED:
         problems += _component_problems(kind, settings, block, draft)
     try:
-        if not problems and shared.rules.drop(block, settings):
+        if not problems and rules.drop(block, settings):
             return None
     except InputError as error:
         problems += error.problems
-    experiment = _validated(settings, block, draft, problems)
-    experiment = _with_content(experiment, shared.contents, draft)
+    experiment = _with_content(_validated(settings, block, draft, problems), grid.contents, draft)
+    if objection := objection_to_experiment(experiment):
+        raise InputError([_rule_problem(objection, draft)])
     if not block.sound:
         return experiment
     # The name says what is written, the experiment what is trained: 0 may become 0.0 there.
-    name = _name(shared.grid, block, point, experiment)
-    if shared.rules.drop(block, settings, name):
+    name = _name(grid, block, point, experiment)
+    if rules.drop(block, settings, name):
         return None
     return as_taken(experiment.model_copy(update={"name": name}))
 
@@ -194,9 +186,11 @@ def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any
         raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
-        if not isinstance(old, list | tuple) or index >= len(old):
-            text = f"hidden_units = {show_toml(old)}, counted from 0"
-            raise ValueError(f"there is no layer {index} in {text}")
+        if not isinstance(old, list | tuple):
+            raise ValueError(f"there is no layer {index} in hidden_units = {show_toml(old)}")
+        if index >= len(old):
+            message = f"there is no layer {index} among {counted(len(old), 'layer')}"
+            raise ValueError(f"{message}, counted from 0; units1, units2 and so on may add some")
         value = [*old[:index], value, *old[index + 1 :]]
     elif rest:
         settings[setting] = dict(old) if isinstance(old, dict) else {}
@@ -232,21 +226,14 @@ def _rule_problem(message: str, draft: Definition) -> Problem:
 def _with_content(
     experiment: Experiment, contents: Contents | None, draft: Definition
 ) -> Experiment:
-    """Return the experiment with the content of its own data.
-
-    Raises `InputError`, also where the settings do not go with its data.
-    """
+    """Return the experiment with the content of its own data. Raises `InputError`."""
     try:
         content = contents and contents.of(experiment, draft.data_folder)
     except OwnDataError as error:
         raise InputError(
             [_data_problem(str(line), experiment, draft) for line in error.args]
         ) from error
-    if content:
-        experiment = experiment.model_copy(update={"content": content})
-    if objection := objection_to_experiment(experiment):
-        raise InputError([_rule_problem(objection, draft)])
-    return experiment
+    return experiment.model_copy(update={"content": content}) if content else experiment
 
 
 def _data_problem(message: str, experiment: Experiment, draft: Definition) -> Problem:

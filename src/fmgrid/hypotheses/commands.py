@@ -91,12 +91,17 @@ def to_command(
 
 
 def report_command(
-    logdir: Path, output: Path, reference: Path | None, grids: Sequence[Path] | None
+    logdir: Path,
+    output: Path,
+    reference: Path | None,
+    grids: Sequence[Path] | None,
+    metric: str | None = None,
 ) -> str:
     """Return the command that makes a report again, with paths that hold in this folder."""
     paths = [("--output", output), ("--reference", reference)]
     paths += [("--grid", grid) for grid in grids or ()]
     words = [word for name, path in paths if path for word in (name, path_word(path))]
+    words += ["--metric", metric] if metric else []
     return command_line(["fmgrid", "report", path_word(logdir), *words])
 
 

@@ -10,6 +10,8 @@ greater than nothing, and a layer that its network lacks has 0 units.
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from fmgrid.components import names_of_components, setting_as_taken
@@ -34,9 +36,12 @@ _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def parse_selection(text: str) -> Selection:
-    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations."""
-    return _Parser(text).selection()
+def parse_selection(text: str, further: Mapping[str, str] = MappingProxyType({})) -> Selection:
+    """Return the names or conditions in *text*. Raises `ExpectationError` as for expectations.
+
+    *further* are settings that only plain mltrainer knows, by the words for them.
+    """
+    return _Parser(text, further).selection()
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
@@ -83,6 +88,10 @@ class _Parser(Parser):
     hints = SELECTION_HINTS
     signs = ("=", "!=", *_ORDERS)
 
+    def __init__(self, text: str, further: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.further = further
+
     def selection(self) -> Selection:
         """Read all of the text as names or conditions."""
         selection = self._selection()
@@ -90,13 +99,16 @@ class _Parser(Parser):
         return selection
 
     def _condition(self) -> Condition:
+        for at in (-1, -3):
+            if len(self.rest) >= -at and self.rest[at].text in self.further:
+                self.rest[at] = replace(self.rest[at], text=self.further[self.rest[at].text])
         sign = self.rest[-2].text
         if self.rest[-1].kind == "number":
             raise self.next.error("write the setting first, as in units1 >= 64")
         if sign == "in" or len(self.rest) < 3:  # noqa: PLR2004 - a setting, a sign, an operand
             return super()._condition()
         operand = self.rest[-3]
-        is_setting = operand.kind == "word" and objection_to(keys_of(operand.text)) is None
+        is_setting = operand.kind == "word" and self._objection_to_setting(operand.text) is None
         if is_setting:
             setting = self.next.text
             if objection := self._objection_to_setting(setting):
@@ -113,6 +125,8 @@ class _Parser(Parser):
         return condition
 
     def _objection_to_setting(self, setting: str) -> str | None:
+        if setting in self.further:
+            return None
         if setting in METRICS:
             return "is a metric; a condition asks for settings"
         if setting in NO_SETTINGS:

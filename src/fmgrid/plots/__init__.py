@@ -17,6 +17,7 @@ from fmgrid.plots.studies import (
     plot_effects,
     plot_experiments,
     plot_learning_curves,
+    plot_metric_curves,
     plot_overfitting,
     plot_winners,
 )
@@ -31,13 +32,16 @@ _OF_STUDY: dict[str, Callable[[Evidence], Plot | None]] = {
     "configuration_summary": plot_experiments,
     "winners_by_seed": plot_winners,
     "learning_curves": plot_learning_curves,
+    "metric_curves": plot_metric_curves,
     "overfitting_gap": plot_overfitting,
 }
-_OF_PART: dict[str, Callable[[Group, str], Plot | None]] = {
+_OF_PART: dict[str, Callable[[Group, str, str], Plot | None]] = {
     "heatmap": plot_heatmap,
     "levels": plot_levels,
     "steps_and_images": plot_steps_and_images,
 }
+# In captions, where plain mltrainer has runs without seeds
+_SEEDS = re.compile(r"(\bover [0-9]+(?: to [0-9]+)?) seed(s?)\b")
 _LONGEST_STEM = 60  # characters of a file's name that a group's title may take
 
 
@@ -52,7 +56,11 @@ def draw_all(evidence: Evidence) -> list[Plot]:
                 plot.figure.set_layout_engine("none")
             taken[name.lower()] += 1  # some file systems ignore case
             number = taken[name.lower()]
-            plots.append(replace(plot, name=name if number == 1 else f"{name}_{number}"))
+            caption = plot.caption
+            if not evidence.study.seeds:
+                caption = _SEEDS.sub(r"\1 run\2", caption)
+            unique = name if number == 1 else f"{name}_{number}"
+            plots.append(replace(plot, name=unique, caption=caption))
     return plots
 
 
@@ -65,7 +73,7 @@ def _draw(evidence: Evidence) -> Iterator[tuple[str, Plot]]:
         for part in group.parts:
             if are_scored_alike(part.members):  # figures of different images are not compared
                 for kind, draw_part in _OF_PART.items():
-                    if plot := draw_part(part, _held(group, part)):
+                    if plot := draw_part(part, _held(group, part), evidence.metric):
                         yield f"{stem or 'group'}_{kind}", replace(plot, group=group.title)
 
 

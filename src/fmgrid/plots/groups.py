@@ -17,8 +17,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from fmgrid.analysis.effects import EpochMean, epoch_means, level_means
-from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, best_first, level_of
+from fmgrid.analysis.experiments import TIME, Axis, ExperimentRuns, Group, level_of
+from fmgrid.analysis.ranking import best_first
 from fmgrid.analysis.statistics import Estimate, estimate, without_rounding
+from fmgrid.metrics import metric_of
 from fmgrid.plots import style
 from fmgrid.plots.style import LOG, METRIC, to_label, to_labels
 from fmgrid.settings import show
@@ -42,9 +44,9 @@ _SHORT = 8  # characters of a level that stands below a column
 _SLANTED = 0.18  # inches that a slanted label takes of an axis
 
 
-def plot_heatmap(group: Group, held: str) -> style.Plot | None:
-    """Plot the mean accuracy of every cell of a product of two axes, or three."""
-    if not (planes := _planes(group)):
+def plot_heatmap(group: Group, held: str, metric: str = METRIC) -> style.Plot | None:
+    """Plot the mean of a metric in every cell of a product of two axes, or three."""
+    if not (planes := _planes(group, metric)):
         return None
     row, column, maps = planes
     room = _ROOM - _CHARACTER * max(0, _longest(row) - _SHORT)
@@ -53,20 +55,24 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
     height = min(_HIGH if width >= _WIDE else 0.6 * _HIGH, _TALLEST / len(row.levels))
     lines = (width >= _NARROW and height >= _LOW) + (width >= _WIDE and height >= _HIGH)
     *names, last = (axis.name for axis in group.axes)
-    title = to_label(f"Mean accuracy by {', '.join(names)} and {last}{held}", _LONGEST_TITLE)
+    by = f" by {', '.join(names)} and {last}{held}"
+    title = to_label(style.label_of(metric, "mean ", by), _LONGEST_TITLE)
     height = max(_LEAST_HEIGHT, math.ceil(len(maps) / across) * (0.3 + height * len(row.levels)))
     figure = style.new_figure(title, 1.1 + height)
     grid = style.panels(figure, len(maps), across, share="xy")
-    means = [mean for member in group.members if (mean := member.estimate(METRIC))]
-    norm = _add_colours(figure, grid, [100 * mean.mean for mean in means])
-    highest = without_rounding(max(mean.mean for mean in means))
+    means = [mean for member in group.members if (mean := member.estimate(metric))]
+    norm = _add_colours(figure, grid, [style.in_unit(mean, metric).mean for mean in means], metric)
+    best = without_rounding(best_first(group.members, metric)[0].mean(metric) or 0.0)
     for axes, (plane, members) in zip(grid, maps, strict=True):
         for member in members:
             x = column.levels.index(level_of(member, column))
             y = row.levels.index(level_of(member, row))
-            _draw_cell(axes, (x, y), member, norm, lines)
-            accuracy = member.mean(METRIC)
-            if accuracy is not None and without_rounding(accuracy) == highest:
+            figures = _figures_of(member, metric)
+            shade = norm(figures[0]) if figures else None
+            texts = map(style.write, figures[:lines], (metric, metric), (3, 2))
+            style.draw_cell(axes, (x, y), shade, "\n±".join(texts))
+            own = member.mean(metric)
+            if own is not None and without_rounding(own) == best:
                 _draw_frame(axes, (x, y))
         axes.set_title(to_label(plane, 40))
         axes.set(xlim=(-0.5, len(column.levels) - 0.5), ylim=(-0.5, len(row.levels) - 0.5))
@@ -83,25 +89,30 @@ def plot_heatmap(group: Group, held: str) -> style.Plot | None:
         label_levels(axes, places, room / across)
     figure.supxlabel(axis_label(column, is_scaled=False))
     figure.supylabel(axis_label(row, is_scaled=False))
-    return style.Plot(figure, _heatmap_caption(group, [mean.n for mean in means], lines))
+    return style.Plot(figure, _heatmap_caption(group, [mean.n for mean in means], lines, metric))
 
 
-def _heatmap_caption(group: Group, counts: Sequence[int], lines: int) -> str:
+def _heatmap_caption(group: Group, counts: Sequence[int], lines: int, metric: str) -> str:
     half = "± is half the 95% interval"
     bars = style.intervals(counts, half) if lines > 1 else style.over_seeds(counts)
-    caption = f"Mean accuracy in %, {bars}. A frame: the highest."
+    entry = metric_of(metric)
+    unit = " in %" if entry.is_fraction else ""
+    best = "highest" if entry.is_higher_better else "lowest"
+    caption = f"Mean {entry.label}{unit}, {bars}. A frame: the {best}."
     without = len(group.members) - len(counts)
-    caption += f" Grey: {counted(without, 'cell')} without an accuracy." if without else ""
+    caption += f" Grey: {counted(without, 'cell')}{style.unmeasured(metric)}." if without else ""
     absent = math.prod(len(axis.levels) for axis in group.axes) - len(group.members)
     return caption + (f" Empty: {counted(absent, 'combination')} without a run." if absent else "")
 
 
-def _planes(group: Group) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRuns]]]] | None:
+def _planes(
+    group: Group, metric: str
+) -> tuple[Axis, Axis, list[tuple[str, list[ExperimentRuns]]]] | None:
     """Return the rows and the columns of the heat maps of a group, and their titles and members.
 
     None where the group has one axis, or too many.
     """
-    if best_first(group.members, METRIC):
+    if best_first(group.members, metric):
         match group.axes:
             case [_, _]:
                 row, column = sorted(group.axes, key=lambda axis: _longest(axis) <= _SHORT)
@@ -122,27 +133,28 @@ def _longest(axis: Axis) -> int:
     return max(map(len, level_labels(axis.levels)))
 
 
-def _add_colours(figure: Figure, grid: list[Axes], means: Sequence[float]) -> Normalize:
+def _add_colours(
+    figure: Figure, grid: list[Axes], means: Sequence[float], metric: str
+) -> Normalize:
     """Add a bar of colours, and return their scale; outliers have the colours of its ends."""
-    low, high = style.near_span([(mean, mean) for mean in means])
+    low, high = style.near_span([(mean, mean) for mean in means], metric)
     free = 0.5 if high == low else 0.0
     norm = Normalize(low - free, high + free, clip=True)
     extend = ("neither", "min", "max", "both")[(min(means) < low) + 2 * (max(means) > high)]
-    shades, label = ScalarMappable(norm, style.COLOUR_MAP), "Mean accuracy (%)"
+    shades, label = ScalarMappable(norm, style.COLOUR_MAP), style.with_unit(metric, "mean ")
     bar = figure.colorbar(shades, ax=grid, extend=extend, label=label, aspect=25)
     bar.outline.set_visible(False)
     return norm
 
 
-def _draw_cell(
-    axes: Axes, place: tuple[int, int], member: ExperimentRuns, norm: Normalize, lines: int
-) -> None:
-    shade, texts = None, list[str]()
-    if values := member.series(METRIC).values():
-        whole = estimate(values)  # not cut off at 0 or 1
-        shade, texts = norm(100 * whole.mean), [f"{100 * whole.mean:.1f}"]
-        texts += [] if whole.low is None else [f"±{100 * (whole.mean - whole.low):.1f}"]
-    style.draw_cell(axes, place, shade, "\n".join(texts[:lines]))
+def _figures_of(member: ExperimentRuns, metric: str) -> list[float]:
+    """Return the mean of an experiment and half of its interval, as far as there are runs."""
+    values = member.series(metric).values()
+    if not values:
+        return []
+    whole = estimate(values)  # not cut off at 0 or 1
+    half = [] if whole.low is None else [whole.mean - whole.low]
+    return [style.in_unit(Estimate(1, value), metric).mean for value in (whole.mean, *half)]
 
 
 def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
@@ -153,44 +165,52 @@ def _draw_frame(axes: Axes, place: tuple[int, int]) -> None:
     axes.add_patch(frame)
 
 
-def plot_levels(group: Group, held: str) -> style.Plot | None:
-    """Plot the mean accuracy at each level of each axis, or of one axis for each level of another.
+def plot_levels(group: Group, held: str, metric: str = METRIC) -> style.Plot | None:
+    """Plot the mean at each level of each axis, or of one axis for each level of another.
 
     The lines of two settings that do not interact are parallel. None where a heat map alone shows
     three axes, or two with too many levels for lines.
     """
-    if not best_first(group.members, METRIC):
+    if not best_first(group.members, metric):
         return None
     if len(group.axes) != 2:  # noqa: PLR2004
-        return _plot_means(group, held) if len(group.axes) == 1 or not _planes(group) else None
+        is_shown = len(group.axes) > 1 and _planes(group, metric)
+        return None if is_shown else _plot_means(group, held, metric)
     ways = [way for way in permutations(group.axes) if len(way[1].levels) <= style.MOST_CURVES]
     if not ways:
         return None
     along, across = max(ways, key=lambda way: (way[0].is_numeric, len(way[0].levels)))
-    return _plot_interaction(group, held, along, across)
+    return _plot_interaction(group, held, (along, across), metric)
 
 
-def _plot_means(group: Group, held: str) -> style.Plot:
+def _plot_means(group: Group, held: str, metric: str) -> style.Plot:
     """Plot the mean at each level of an axis with every run, or of several over all others."""
-    means = {axis: level_means(group, axis, METRIC) for axis in group.axes}
+    means = {
+        axis: {
+            level: style.in_unit(mean, metric)
+            for level, mean in level_means(group, axis, metric).items()
+        }
+        for axis in group.axes
+    }
     estimates = [mean for of_axis in means.values() for mean in of_axis.values()]
     first, *others = group.axes
-    title, columns, height = f"Accuracy by {first.name}", 1, 2.2
+    title, columns, height = style.label_of(metric, after=f" by {first.name}"), 1, 2.2
     if others:
-        title, columns, height = "Mean accuracy at each level of each axis", 2, 2.0
+        title = style.label_of(metric, "mean ", " at each level of each axis")
+        columns, height = 2, 2.0
     height = 0.7 + height * math.ceil(len(means) / columns)
     figure = style.new_figure(to_label(title + held, _LONGEST_TITLE), height)
     grid = style.panels(figure, len(means), columns, share="y")
-    runs = [] if others else _runs(group, first)
+    runs = [] if others else _runs(group, first, metric)
     values = [*estimates, *(run for _, run in runs)]
-    limits = style.limits_of(values)
+    limits = style.limits_of(values, metric)
     grid[0].set_ylim(limits)
     for axes, (axis, of_axis) in zip(grid, means.items(), strict=True):
         _draw_levels(axes, axis, of_axis, runs)
         label_levels(axes, level_places(axis), _WIDTH / columns)
         if not others and _room(axes, level_places(axis), _WIDTH) > _FIGURE:
-            _write_means(axes, level_places(axis), of_axis, runs)
-    figure.supylabel("Accuracy (%)")
+            _write_means(axes, level_places(axis), of_axis, runs, metric)
+    figure.supylabel(style.with_unit(metric))
     counts = [mean.n for mean in estimates]
     caption = style.means("Diamonds", counts, more=", dots runs" if runs else "")
     if others:
@@ -199,49 +219,59 @@ def _plot_means(group: Group, held: str) -> style.Plot:
     if group.shape == "incomplete":
         caption += " Levels do not share all combinations: other settings differ, too."
     missing = sum(len(axis.levels) for axis in means) - len(estimates)
-    return style.Plot(figure, caption + style.left_out(missing, "level", style.UNMEASURED))
+    return style.Plot(figure, caption + style.left_out(missing, "level", style.unmeasured(metric)))
 
 
-def _plot_interaction(group: Group, held: str, along: Axis, across: Axis) -> style.Plot:
+def _plot_interaction(group: Group, held: str, ways: tuple[Axis, Axis], metric: str) -> style.Plot:
     """Plot the mean at each level of an axis, a line for each level of another."""
+    along, across = ways
     labels = level_labels(across.levels)
     looks = style.looks_in_order(len(labels))
     keys = [
         Line2D([], [], label=label, marker="D", **look)
         for label, look in zip(labels, looks, strict=True)
     ]
-    title = to_label(f"Accuracy by {along.name} and {across.name}{held}", _LONGEST_TITLE)
-    figure = style.new_figure(title, 2.9, keys, across.name)
+    title = style.label_of(metric, after=f" by {along.name} and {across.name}{held}")
+    figure = style.new_figure(to_label(title, _LONGEST_TITLE), 2.9, keys, across.name)
     axes = figure.subplots()
-    estimates = [mean for member in group.members if (mean := member.estimate(METRIC))]
-    low, high = style.limits_of(Estimate(1, mean.mean) for mean in estimates)
+    means = {
+        member: style.in_unit(mean, metric)
+        for member in group.members
+        if (mean := member.estimate(metric))
+    }
+    estimates = list(means.values())
+    low, high = style.limits_of((Estimate(1, mean.mean) for mean in estimates), metric)
     free = (high - low) / 3  # for intervals
-    limits = max(low - free, min(low, 0.0)), min(high + free, max(high, 100.0))
+    limits = low - free, high + free
+    if metric_of(metric).is_fraction:
+        limits = max(low - free, min(low, 0.0)), min(high + free, max(high, 100.0))
     axes.set_ylim(limits)
     _prepare(axes, along)
     places = level_places(along)
     for look, members in zip(looks, group.by_level(across).values(), strict=True):
-        means = {level_of(member, along): member.estimate(METRIC) for member in members}
-        line = [(places[level], mean) for level in along.levels if (mean := means.get(level))]
-        axes.plot(*zip(*((x, 100 * mean.mean) for x, mean in line), strict=True), **look)
+        of_line = {level_of(member, along): means.get(member) for member in members}
+        line = [(places[level], mean) for level in along.levels if (mean := of_line.get(level))]
+        axes.plot(*zip(*((x, mean.mean) for x, mean in line), strict=True), **look)
         for x, mean in line:
             ink = look["color"]
-            axes.plot([x, x], style.percent_span(mean), color=ink, linewidth=0.8, alpha=0.6)
-            style.draw_accuracy(axes, "y", x, Estimate(1, mean.mean), color=ink, marker="D")
-    axes.set_ylabel("Accuracy (%)")
+            axes.plot([x, x], mean.span, color=ink, linewidth=0.8, alpha=0.6)
+            style.draw_mean(axes, "y", x, Estimate(1, mean.mean), color=ink, marker="D")
+    axes.set_ylabel(style.with_unit(metric))
     label_levels(axes, places, _WIDTH)
     caption = style.means("Diamonds", (mean.n for mean in estimates))
     caption += style.beyond(limits, estimates)
     missing = len(group.members) - len(estimates)
-    return style.Plot(figure, caption + style.left_out(missing, "experiment", style.UNMEASURED))
+    return style.Plot(
+        figure, caption + style.left_out(missing, "experiment", style.unmeasured(metric))
+    )
 
 
-def _runs(group: Group, axis: Axis) -> list[tuple[Any, Estimate]]:
-    """Return the accuracy of every run with its level, nothing where each level has one."""
+def _runs(group: Group, axis: Axis, metric: str) -> list[tuple[Any, Estimate]]:
+    """Return the metric of every run with its level, nothing where each level has one."""
     runs = [
-        (level_of(member, axis), Estimate(1, value))
+        (level_of(member, axis), style.in_unit(Estimate(1, value), metric))
         for member in group.members
-        for value in member.series(METRIC).values()
+        for value in member.series(metric).values()
     ]
     return runs if len(runs) > len({level for level, _ in runs}) else []
 
@@ -256,12 +286,12 @@ def _draw_levels(
     _prepare(axes, axis)
     places, orange, blue = level_places(axis), style.COLOURS[1], style.COLOURS[4]
     for level, run in runs:
-        style.draw_accuracy(axes, "y", places[level], run, color=blue, marker="o", alpha=0.6)
+        style.draw_mean(axes, "y", places[level], run, color=blue, marker="o", alpha=0.6)
     if axis.is_numeric:
-        line = [100 * mean.mean for mean in means.values()]
+        line = [mean.mean for mean in means.values()]
         axes.plot([places[level] for level in means], line, color=orange, linewidth=0.8)
     for level, mean in means.items():
-        style.draw_accuracy(axes, "y", places[level], mean, color=orange, marker="D")
+        style.draw_mean(axes, "y", places[level], mean, color=orange, marker="D")
 
 
 def _prepare(axes: Axes, axis: Axis) -> None:
@@ -275,19 +305,21 @@ def _write_means(
     places: Mapping[Any, float],
     means: Mapping[Any, Estimate],
     runs: Sequence[tuple[Any, Estimate]],
+    metric: str,
 ) -> None:
     """Write the mean of each level above everything that is drawn there."""
     bottom, ceiling = axes.get_ylim()
     look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL}
     for level, mean in means.items():
         drawn = [mean, *(run for of_level, run in runs if of_level == level)]
-        top = max(style.percent_span(estimate)[1] for estimate in drawn)
+        top = max(estimate.span[1] for estimate in drawn)
         place = places[level], min(max(top, bottom), ceiling)
-        text = f"{100 * mean.mean:.1f}"
-        axes.annotate(text, place, (0, 5), textcoords="offset points", **look)
+        axes.annotate(
+            style.write(mean.mean, metric), place, (0, 5), textcoords="offset points", **look
+        )
 
 
-def plot_steps_and_images(group: Group, held: str) -> style.Plot | None:
+def plot_steps_and_images(group: Group, held: str, _metric: str = METRIC) -> style.Plot | None:
     """Plot accuracy against steps and against images seen, a curve for each batch size.
 
     Nothing where the length of training varies, too, or without a history.
@@ -355,7 +387,9 @@ def axis_label(axis: Axis, *, is_scaled: bool = True) -> str:
     """Return what stands beside an axis of levels, with its scale where levels stand to scale."""
     label = to_label(axis.label, 60)
     log = (LOG + (" but for 0" if 0 in axis.levels else "")) if _is_logarithmic(axis) else ""
-    return f"{label[:1].upper()}{label[1:]}{log if is_scaled else ''}"
+    if "." not in label:  # not network.filters, whose case is a part of it
+        label = f"{label[:1].upper()}{label[1:]}"
+    return f"{label}{log if is_scaled else ''}"
 
 
 def level_labels(levels: Iterable[Any]) -> list[str]:

@@ -15,6 +15,7 @@ from fmgrid.analysis.effects import Effect, EpochMean, epoch_means
 from fmgrid.analysis.evidence import Evidence
 from fmgrid.analysis.experiments import ExperimentRuns, Group, images_of
 from fmgrid.analysis.study import Study
+from fmgrid.metrics import metric_of
 from fmgrid.pages.document import INK
 from fmgrid.plots import style
 from fmgrid.plots.style import METRIC
@@ -27,7 +28,7 @@ Key: TypeAlias = tuple[str, dict[str, Any]]  # of a legend: its text, and the lo
 _MOST_EFFECTS = 40
 _LINEAR = 1.0  # points around zero in which a logarithmic axis is linear
 _TICKS = (1, 2, 5, 10, 20, 50, 100)
-_EFFECT = "Accuracy of the best level minus the worst (points)"
+_EFFECT = " of the best level minus the worst"
 _NOISE: dict[str, Any] = {"color": INK, "linewidth": 2.5, "solid_capstyle": "butt"}
 
 _SHOWN = 40  # best, and worst, where there are more than twice as many
@@ -40,30 +41,29 @@ _LONGEST_ROW = 36  # characters of a label left of a row
 
 
 def plot_effects(evidence: Evidence) -> style.Plot | None:
-    """Plot the effect of every setting on accuracy, largest first, and what noise alone gives."""
-    measured = [
-        effect
-        for effect in evidence.effects
-        if effect.metric == METRIC and math.isfinite(effect.difference.mean)
-    ]
+    """Plot the effect of every setting, largest first, and what noise alone gives."""
+    measured = [effect for effect in evidence.effects if math.isfinite(effect.difference.mean)]
     largest = sorted(measured, key=lambda effect: -effect.difference.mean)[:_MOST_EFFECTS]
     if not largest:
         return None
+    metric = largest[0].metric
+    is_fraction = metric_of(metric).is_fraction
     height = 0.9 + 0.42 * len(largest)
     figure = style.new_figure("What each setting changes", height, list(_effect_keys(largest)))
     axes = figure.subplots()
-    axes.set(xlabel=_EFFECT, ylim=(len(largest) - 0.5, -0.5), yticks=[])
+    label = style.label_of(metric, after=_EFFECT + " (points)" * is_fraction)
+    axes.set(xlabel=label, ylim=(len(largest) - 0.5, -0.5), yticks=[])
     axes.grid(axis="x")
     settings = Counter(effect.setting for effect in largest)
     for y, effect in enumerate(largest):
         _draw_effect(axes, y, effect, has_namesakes=settings[effect.setting] > 1)
-    highest = max(axes.get_xlim()[1], _LINEAR)
+    highest = max(axes.get_xlim()[1], _LINEAR if is_fraction else 0.0)
     above = [100 * effect.difference.mean for effect in largest if effect.difference.mean > 0]
-    if highest > 2 * _LINEAR and style.is_wide([*above, highest]):
+    if is_fraction and highest > 2 * _LINEAR and style.is_wide([*above, highest]):
         axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
         axes.xaxis.set_major_locator(FixedLocator([0, *_TICKS]))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel(f"{_EFFECT}, log scale beyond {_LINEAR:g}")
+        axes.set_xlabel(f"{label}, log scale beyond {_LINEAR:g}")
     axes.set_xlim(0, highest)
     counts = (effect.difference.n for effect in largest)
     caption = f"A bar is an effect; {style.intervals(counts, 'lines are 95% intervals')}"
@@ -81,14 +81,16 @@ def plot_effects(evidence: Evidence) -> style.Plot | None:
 def _draw_effect(axes: Axes, y: int, effect: Effect, *, has_namesakes: bool) -> None:
     """Draw the bar of an effect with its interval, and above it its name and figures."""
     ends = effect.difference.mean, effect.difference.low, effect.difference.high
-    mean, *interval = points = [100 * end for end in ends if end is not None]
+    factor = 100 if metric_of(effect.metric).is_fraction else 1
+    mean, *interval = points = [factor * end for end in ends if end is not None]
     ink = style.COLOURS[1 if effect.is_significant else 0]
     fill = "none" if effect.images else ink
     axes.barh([y + 0.2], [mean], height=0.4, facecolor=fill, edgecolor=ink, linewidth=1.2)
     axes.plot(interval, [y + 0.2] * len(interval), color=INK, linewidth=0.9)
     if effect.noise is not None:
-        axes.plot([100 * effect.noise] * 2, [y + 0.05, y + 0.35], **_NOISE)
-    text, *bounds = (Formatter.fix_minus(f"{point:z.1f}") for point in points)
+        axes.plot([factor * effect.noise] * 2, [y + 0.05, y + 0.35], **_NOISE)
+    digits = "z.1f" if factor > 1 else "z.2g"
+    text, *bounds = (Formatter.fix_minus(f"{point:{digits}}") for point in points)
     figures = f"{text} ({' to '.join(bounds)})" if bounds else text
     place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
     label = _effect_label(effect, 62 - len(figures), has_namesakes=has_namesakes)
@@ -122,9 +124,10 @@ def _effect_keys(effects: Sequence[Effect]) -> Iterator[Patch | Line2D]:
 
 
 def plot_experiments(evidence: Evidence) -> style.Plot | None:
-    """Plot the accuracy of every configuration with its interval, a row for each."""
-    if evidence.metric != METRIC:
+    """Plot the mean of every configuration with its interval, a row for each."""
+    if not evidence.rankings:
         return None
+    metric = evidence.metric
     study, sets = evidence.study, [ranking.ranked for ranking in evidence.rankings]
     names = _configuration_labels(study)
     rows: list[tuple[str, ExperimentRuns | None]] = []
@@ -139,23 +142,27 @@ def plot_experiments(evidence: Evidence) -> style.Plot | None:
     legend = [Line2D([], [], label=label, **look) for label, look in looks.items()]
     height = 1.0 + 0.165 * len(rows)
     legend = legend if len(legend) > 1 else []
-    figure = style.new_figure("All experiments by accuracy", height, legend)
+    title = f"All experiments by {metric_of(metric).label}"
+    figure = style.new_figure(title, height, legend)
     axes = figure.subplots()
-    axes.set_xlabel("Accuracy (%)")
+    axes.set_xlabel(style.with_unit(metric))
     axes.grid()
-    means = [experiment.estimate(METRIC) if experiment else None for _, experiment in rows]
+    measured = [experiment.estimate(metric) if experiment else None for _, experiment in rows]
+    means = [mean and style.in_unit(mean, metric) for mean in measured]
     estimates = [mean for mean in means if mean]
-    limits = style.limits_of(estimates)
+    limits = style.limits_of(estimates, metric)
     axes.set_xlim(limits)
     for y, ((_, experiment), mean) in enumerate(zip(rows, means, strict=True)):
         if experiment and mean:
-            style.draw_accuracy(axes, "x", y, mean, **keys[experiment.configuration][1])
-    figures = [f"{100 * mean.mean:.1f}" if mean else "" for mean in means]
+            style.draw_mean(axes, "x", y, mean, **keys[experiment.configuration][1])
+    figures = [style.write(mean.mean, metric) if mean else "" for mean in means]
     style.write_rows(axes, [label for label, _ in rows], figures)
     caption = style.means("Marks", (mean.n for mean in estimates))
     caption += style.beyond(limits, estimates)
     without = len(names) - sum(map(len, sets))
-    return style.Plot(figure, caption + style.left_out(without, "experiment", style.UNMEASURED))
+    return style.Plot(
+        figure, caption + style.left_out(without, "experiment", style.unmeasured(metric))
+    )
 
 
 def _configuration_labels(study: Study, longest: int = _LONGEST_ROW) -> dict[Hashable, str]:
@@ -216,28 +223,51 @@ def plot_winners(evidence: Evidence) -> style.Plot | None:
 
 def plot_learning_curves(evidence: Evidence) -> style.Plot | None:
     """Plot the validation loss after every epoch, a panel per group."""
-    panels = [(group, curves) for group in evidence.study.groups if (curves := _curves(group))]
+    panels = [(group.title, _curves(group, "valid_loss")) for group in evidence.study.groups]
+    return _plot_curves(panels, "Validation loss by epoch", "Validation loss (nats)")
+
+
+def plot_metric_curves(evidence: Evidence) -> style.Plot | None:
+    """Plot the metrics that only plain mltrainer knows after every epoch, or the one that ranks."""
+    entry = metric_of(evidence.metric)
+    metrics = [entry.name] if entry.is_further else evidence.study.further_metrics
+    groups = evidence.study.groups
+    panels = [
+        (
+            metric_of(metric).label + (f", {group.title}" if len(groups) > 1 else ""),
+            _curves(group, metric),
+        )
+        for metric in metrics
+        for group in groups
+    ]
+    label = metric_of(metrics[0]).label if len(metrics) == 1 else "Metric"
+    return _plot_curves(panels, "Further metrics by epoch", label)
+
+
+def _plot_curves(panels: Sequence[tuple[str, Curves]], title: str, label: str) -> style.Plot | None:
+    """Plot the curves of panels, each with its title; None where there are no curves."""
+    panels = [panel for panel in panels if panel[1]]
     if not panels:
         return None
     drawn = panels[:_MOST_PANELS]
-    figure = style.new_figure("Validation loss by epoch", 0.6 + max(2.4, 1.7 * len(drawn)))
+    figure = style.new_figure(title, 0.6 + max(2.4, 1.7 * len(drawn)))
     grid = style.panels(figure, len(drawn), 1)
     points = [point for _, curves in drawn for line in curves.values() for point in line]
     log = style.is_wide([point.estimate.mean for point in points])
-    for axes, (group, curves) in zip(grid, drawn, strict=True):
+    for axes, (name, curves) in zip(grid, drawn, strict=True):
         _draw_curves(axes, curves, log=log)
-        axes.set_title(style.to_label(group.title, 40))
+        axes.set_title(style.to_label(name, 40))
     figure.supxlabel("Epoch")
-    figure.supylabel("Validation loss (nats)" + (style.LOG if log else ""))
+    figure.supylabel(label + (style.LOG if log else ""))
     caption = style.means("Curves", (point.estimate.n for point in points), "bands")
     if any(len(curves) > style.MOST_CURVES for _, curves in drawn):
         caption += " Of many curves the lowest and the highest at the end have names."
     return style.Plot(figure, caption + style.left_out(len(panels) - len(drawn), "group"))
 
 
-def _curves(group: Group) -> Curves:
-    """Return the validation losses of a group's experiments that have two epochs or more."""
-    curves = {member.name: epoch_means([member], "valid_loss") for member in group.members}
+def _curves(group: Group, metric: str) -> Curves:
+    """Return a metric of a group's experiments that have two epochs or more."""
+    curves = {member.name: epoch_means([member], metric) for member in group.members}
     long = [(name, means) for name, means in curves.items() if len(means) > 1]
     return dict(sorted(long, key=lambda curve: curve[1][-1].estimate.mean))
 

@@ -8,7 +8,7 @@ matplotlib for others or is changed by a user's matplotlibrc, and equal figures 
 import math
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -26,13 +26,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fmgrid.analysis.statistics import Estimate
+from fmgrid.metrics import metric_of
 from fmgrid.words import counted, shortened
 
 Span: TypeAlias = tuple[float, float]  # low, high
 
 METRIC = "accuracy"
 LOG = ", log scale"  # after the label of a logarithmic axis
-UNMEASURED = " without an accuracy"  # in a caption, after the number of things
 
 GREY = "#808080"  # what stands behind
 BLACK, WHITE = "#101010", "#fafafa"  # on cells, whose colour no mode of a page changes
@@ -57,9 +57,9 @@ _KEY, _CHARACTER, _LINE = 0.55, 0.068, 0.18
 _MOST_TICKS = 6  # of an axis
 _LOG_FROM = 5  # largest by smallest value, beyond which an axis is logarithmic
 _MARGIN = 0.06  # of the span, left free on both sides
-_LEAST = 2.0  # points of accuracy: an axis shows at least so many
+_LEAST = 2.0  # points: an axis shows at least so many
 _FAR = 10  # times the usual distance from the median, beyond which a value is clipped
-_LEAST_FAR = 5.0  # points of accuracy
+_LEAST_FAR = 5.0  # points
 
 
 @dataclass(frozen=True)
@@ -178,42 +178,76 @@ def looks_in_order(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def percent_span(estimate: Estimate) -> Span:
-    """Return what the bar of an accuracy covers, in %."""
-    low, high = estimate.span
-    return max(0.0, 100 * low), min(100.0, 100 * high)
+def in_unit(estimate: Estimate, metric: str) -> Estimate:
+    """Return an estimate as pictures show it: a fraction in %, with an interval up to 0 and 100."""
+    if not metric_of(metric).is_fraction:
+        return estimate
+    low = None if estimate.low is None else max(0.0, 100 * estimate.low)
+    high = None if estimate.high is None else min(100.0, 100 * estimate.high)
+    return replace(estimate, mean=100 * estimate.mean, low=low, high=high)
 
 
-def limits_of(estimates: Iterable[Estimate]) -> Span:
-    """Return limits around most accuracies: outliers would squeeze the others."""
-    return padded(*near_span(list(map(percent_span, estimates))))
+def label_of(metric: str, before: str = "", after: str = "") -> str:
+    """Return the label of a metric among other words, with a capital letter: "Accuracy by ..."."""
+    return _capital(f"{before}{metric_of(metric).label}{after}")
 
 
-def padded(low: float, high: float) -> Span:
-    """Return the limits of an axis of accuracies that shows a span."""
-    free = max((high - low) * _MARGIN, (_LEAST - (high - low)) / 2)
+def with_unit(metric: str, before: str = "") -> str:
+    """Return the label of a metric with the unit of pictures: "Accuracy (%)"."""
+    return label_of(metric, before, " (%)" if metric_of(metric).is_fraction else "")
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def unmeasured(metric: str) -> str:
+    """Return the words of a caption after the number of things without a metric."""
+    label = metric_of(metric).label
+    return f" without {'an accuracy' if label == METRIC else label}"
+
+
+def write(value: float, metric: str, digits: int = 3) -> str:
+    """Write a figure in the unit of pictures; *digits* are for one that is not in %."""
+    is_fraction = metric_of(metric).is_fraction
+    return f"{value:.1f}" if is_fraction else f"{value:#.{digits}g}".rstrip(".")
+
+
+def limits_of(estimates: Iterable[Estimate], metric: str) -> Span:
+    """Return limits around most figures: outliers would squeeze the others."""
+    return padded(*near_span([estimate.span for estimate in estimates], metric), metric)
+
+
+def padded(low: float, high: float, metric: str = METRIC) -> Span:
+    """Return the limits of an axis that shows a span."""
+    free = max((high - low) * _MARGIN, (_LEAST * _point((low, high), metric) - (high - low)) / 2)
     return low - free, high + free
 
 
-def near_span(spans: Sequence[Span]) -> Span:
+def near_span(spans: Sequence[Span], metric: str = METRIC) -> Span:
     """Return the span that holds all spans but for outliers."""
     lows, highs = zip(*spans, strict=True)
-    return min(_near(lows)), max(_near(highs))
+    return min(_near(lows, metric)), max(_near(highs, metric))
 
 
-def _near(values: Sequence[float]) -> Sequence[float]:
+def _point(values: Sequence[float], metric: str) -> float:
+    """Return a point of a percentage, and of other metrics a hundredth of the largest value."""
+    return 1.0 if metric_of(metric).is_fraction else max(map(abs, values)) / 100 or 1.0
+
+
+def _near(values: Sequence[float], metric: str) -> Sequence[float]:
     """Return the values near their median; all where more than a third are far from it.
 
     Far is beyond ten times the usual (median) distance.
     """
     middle = median(values)
     usual = median(abs(value - middle) for value in values)
-    far = max(_FAR * usual, _LEAST_FAR)
+    far = max(_FAR * usual, _LEAST_FAR * _point(values, metric))
     near = [value for value in values if abs(value - middle) <= far]
     return near if 3 * len(near) >= 2 * len(values) else values
 
 
-def draw_accuracy(
+def draw_mean(
     axes: Axes, along: Literal["x", "y"], place: float, estimate: Estimate, **look: Any
 ) -> None:
     """Draw a mean with its interval; one beyond the axis is an arrow at its edge."""
@@ -223,10 +257,10 @@ def draw_accuracy(
         axes.plot(*((values, places) if along == "x" else (places, values)), **look)
 
     low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
-    mean = 100 * estimate.mean
+    mean = estimate.mean
     if low <= mean <= high:
         if estimate.low is not None:
-            draw(percent_span(estimate), color=look["color"], solid_capstyle="butt")
+            draw(estimate.span, color=look["color"], solid_capstyle="butt")
         draw([mean], **look)
     else:
         arrow = ("<>" if along == "x" else "v^")[int(mean > high)]
@@ -235,9 +269,9 @@ def draw_accuracy(
 
 
 def beyond(limits: Span, means: Collection[Estimate]) -> str:
-    """Return sentences on the accuracies beyond an axis, nothing where all are shown."""
+    """Return sentences on the means beyond an axis, nothing where all are shown."""
     low, high = limits
-    inside = [percent_span(mean) for mean in means if low <= 100 * mean.mean <= high]
+    inside = [mean.span for mean in means if low <= mean.mean <= high]
     outside = len(means) - len(inside)
     arrows = f" Arrows: {counted(outside, 'value')} beyond the axis." if outside else ""
     is_cut = any(span[0] < low or span[1] > high for span in inside)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from fmgrid.analysis.evidence import Evidence
-from fmgrid.analysis.experiments import UNKNOWN_SEED
 from fmgrid.analysis.statistics import common_seeds
 from fmgrid.analysis.study import Study
 from fmgrid.data.catalogue import DATASETS
@@ -19,6 +18,9 @@ from fmgrid.words import command_line, counted
 _SHOWN = 20  # of what was left out
 FEW_SEEDS = 5
 MANY_SEEDS = 10
+_SAME_BITS = (
+    " The same experiment and seed give the same bits on the same software and kind of processor."
+)
 # Options that choose among the runs of a grid, or say how a command goes about them
 _DROPPED = frozenset(
     {"--only", "--replace", "--retry-failed", "--fail-fast", "--quiet", "-q", "--json", "--dry-run"}
@@ -53,9 +55,15 @@ def _incomplete(study: Study, logdir: Path) -> Iterator[str]:
 
 
 def _more_seeds(study: Study, logdir: Path) -> Iterator[str]:
-    runs = [experiment.runs for experiment in study.scored.values()]
-    shared = {*common_seeds(runs)} - {UNKNOWN_SEED}
-    if len(shared) >= FEW_SEEDS:
+    fewest = min((len(experiment.runs) for experiment in study.unseeded), default=FEW_SEEDS)
+    if fewest < FEW_SEEDS:
+        yield (
+            f"Repeats of each experiment of plain mltrainer: {fewest} or more. Train each again "
+            "with the same settings: ten say much more."
+        )
+    runs = [experiment.runs for experiment in study.scored.values() if experiment.has_seeds]
+    shared = common_seeds(runs)
+    if not runs or len(shared) >= FEW_SEEDS:
         return
     known = f"Seeds that all experiments share: {len(shared)}. "
     if len(study.seeds) > 1:  # what was looked at is no fresh comparison
@@ -154,7 +162,7 @@ def _seeds_of(study: Study, grid: GridRecord) -> list[str]:
     if not seeds:
         return []
     scored = [study.scored[name] for name in grid.names if name in study.scored]
-    seeds = seeds.union(*(experiment.runs for experiment in scored)) - {UNKNOWN_SEED}
+    seeds = seeds.union(*(experiment.runs for experiment in scored if experiment.has_seeds))
     return ["--seeds", ",".join(map(str, sorted(seeds)))]
 
 
@@ -168,8 +176,7 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
         "How to reproduce this",
         Code("\n".join(f"$ {line}" for line in [*commands, command])),
         f"{counted(len(study.runs), 'run')} from {counted(len(trained), 'training')}: "
-        f"{seconds:,.1f} seconds of one core. The same experiment and seed give the same bits on "
-        "the same software and kind of processor.",
+        f"{seconds:,.1f} seconds of one core.{_SAME_BITS if study.seeds else ''}",
         [*_software(study)],
     )
 
@@ -196,7 +203,7 @@ def not_compared(study: Study) -> Iterator[str]:
                 f"{plain(group.title)} changes several settings at once, so no effect is credited "
                 f"to one setting{pairs}"
             )
-    unknown = [name for name in runs if UNKNOWN_SEED in runs[name]]
+    unknown = [name for name, experiment in study.scored.items() if not experiment.has_seeds]
     if seeds and unknown:
         yield f"with unknown seeds, so no run is paired with theirs: {some(unknown)}"
     lacking = [name for name in runs if seeds - {*runs[name]} and name not in unknown]

@@ -11,7 +11,7 @@ from fmgrid.analysis.statistics import ROUNDING
 from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import WORDS, PairTest, Verdict, is_late
 from fmgrid.hypotheses.registry import Hypothesis
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import METRICS, metric_of
 from fmgrid.pages.document import Picture, Section, code, plain
 from fmgrid.reporting.phrases import (
     difference_cells,
@@ -36,7 +36,7 @@ def lead_of(evidence: Evidence) -> str:
     parts = [
         counted(len(study.experiments), "experiment"),
         counted(len(study.runs), "complete run"),
-        counted(len(study.seeds), "seed"),
+        counted(len(study.seeds), "seed") if study.seeds else "seeds not known",
         *([f"{len(study.failures):,} failed"] if study.failures else []),
     ]
     questions = [*{group.question: None for group in study.groups if group.question}]
@@ -47,6 +47,7 @@ def lead_of(evidence: Evidence) -> str:
 def summary_section(evidence: Evidence, pictures: Mapping[str, Picture]) -> Section:
     """Say the main results."""
     points = [*_best(evidence), *_settings(evidence), _noise(evidence), *_verdicts(evidence)]
+    points += _direction(evidence.metric)
     return section("Summary", points, pictures.get("effects"))
 
 
@@ -141,6 +142,16 @@ def luck_sections(evidence: Evidence, pictures: Mapping[str, Picture]) -> Iterat
         )
 
 
+def _direction(metric: str) -> Iterator[str]:
+    """Say how a metric ranks whose direction is not known but by its name."""
+    entry = metric_of(metric)
+    if entry.is_further:
+        better, other = ("more", "min") if entry.is_higher_better else ("less", "max")
+        known = "as you chose" if metric.endswith((":min", ":max")) else "to judge by its name"
+        option = code(f"--metric {entry.label}:{other}")
+        yield f"**Ranked by** {code(entry.label)}: {better} is better, {known}; else {option}."
+
+
 def _best(evidence: Evidence) -> Iterator[str]:
     """Name the best of each set of experiments that are scored on the same images."""
     metric = evidence.metric
@@ -233,18 +244,20 @@ def _remarks(effect: Effect, study: Study) -> list[str]:
 
 
 def _noise(evidence: Evidence) -> str:
-    metric, spread = evidence.metric, evidence.spread
+    metric, spread, seeds = evidence.metric, evidence.spread, evidence.study.seeds
     if spread is None:
         return (
-            "**One run each**: another seed gives other figures, so nothing is known to be more "
-            "than chance. Repeat with `--seeds 0,1,2` or more."
+            f"**One run each**: another {'seed' if seeds else 'run'} gives other figures, so "
+            "nothing is known to be more than chance. "
+            f"{'Repeat with `--seeds 0,1,2` or more' if seeds else 'Repeat them'}."
         )
     least, most = show_size(spread.least, metric, ""), show_size(spread.most, metric)
     configurations = (
         f"; from {least} to {most} by configuration" if spread.least < spread.most else ""
     )
     return (
-        f"**Noise**: with another seed, the same settings are typically within "
+        f"**Noise**: {'with another seed' if seeds else 'run again'}, the same settings are "
+        f"typically within "
         f"{show_size(spread.apart, metric)} of each other (95 %; standard deviation "
         f"{show_size(spread.typical, metric)}{configurations})."
     )
@@ -271,7 +284,7 @@ def _hypothesis_row(
     """Return the row of a hypothesis, which has no verdict after it was withdrawn."""
     claim = [plain(stated.claim), code(stated.expect)]
     if stated.metric != "accuracy":
-        claim.append(METRICS[stated.metric].label if stated.metric in METRICS else stated.metric)
+        claim.append(metric_of(stated.metric).label if stated.metric in METRICS else stated.metric)
     if is_late(stated, study):
         claim.append("**stated after the first run**")
     figures = [deciding_figures(verdict), _to_settle(verdict)] if verdict else []
@@ -290,7 +303,7 @@ def _compared(test: PairTest, metric: str) -> str:
         return f"{first} and {second} share no seed"
     if test.greater.replace(".", "", 1).isdigit():  # a number comes last
         first, second, difference, margin = second, first, difference.turned, -margin
-    unit = " points" if METRICS[metric].is_fraction else ""
+    unit = " points" if metric_of(metric).is_fraction else ""
     bound = f" (limit {show_difference(margin, metric)})" if margin else ""
     if difference.is_none:
         return f"{first} and {second}: the same in every run{bound}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from fmgrid.analysis.statistics import ALPHA, Difference, Estimate
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import metric_of
 from fmgrid.pages.document import Block, Column, Section, Table, code
 from fmgrid.words import first_few
 
@@ -24,7 +24,7 @@ def show_value(value: float | None, metric: str) -> str:
     """Write a metric: 83.17%, or 0.4821 for a loss."""
     if value is None:
         return ""
-    text = f"{value:.2%}" if METRICS[metric].is_fraction else f"{round(value, 4) + 0.0:.4f}"
+    text = f"{value:.2%}" if metric_of(metric).is_fraction else f"{round(value, 4) + 0.0:.4f}"
     return text.replace("-", MINUS)
 
 
@@ -32,14 +32,14 @@ def show_difference(value: float | None, metric: str) -> str:
     """Write a difference with its sign: +1.23 (points), or +0.0123 for a loss."""
     if value is None:
         return ""
-    size, digits = (100 * value, 2) if METRICS[metric].is_fraction else (value, 4)
+    size, digits = (100 * value, 2) if metric_of(metric).is_fraction else (value, 4)
     text = f"{round(size, digits) + 0.0:+.{digits}f}"  # no minus before zero
     return text.replace("-", MINUS)
 
 
 def show_size(value: float, metric: str, unit: str = " points") -> str:
     """Write the size of a difference: 1.2 points, or 0.012 for a loss."""
-    return f"{100 * value:.1f}{unit}" if METRICS[metric].is_fraction else f"{value:.3f}"
+    return f"{100 * value:.1f}{unit}" if metric_of(metric).is_fraction else f"{value:.3f}"
 
 
 def show_interval(result: Estimate | Difference | None, metric: str) -> str:
@@ -60,7 +60,7 @@ def with_interval(result: Estimate | Difference | None, metric: str) -> str:
 
 def unit_of(metric: str) -> str:
     """Return the unit of differences, for the head of a column."""
-    return "points" if METRICS[metric].is_fraction else METRICS[metric].label
+    return "points" if metric_of(metric).is_fraction else metric_of(metric).label
 
 
 def show_p(p: float | None) -> str:

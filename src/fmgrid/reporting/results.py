@@ -17,15 +17,14 @@ from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
     are_scored_alike,
-    best_by_images,
-    best_first,
     by_configuration,
     images_of,
     level_of,
 )
+from fmgrid.analysis.ranking import best_by_images, best_first
 from fmgrid.analysis.statistics import ALPHA
 from fmgrid.analysis.study import Study
-from fmgrid.metrics import METRICS
+from fmgrid.metrics import FURTHER, metric_of
 from fmgrid.pages.document import Picture, Section, Table, code, plain
 from fmgrid.reporting.phrases import (
     bold_if,
@@ -41,11 +40,20 @@ from fmgrid.reporting.phrases import (
     with_interval,
 )
 from fmgrid.settings import show
-from fmgrid.words import first_few
+from fmgrid.words import counted, first_few
 
 LEVELS_SHOWN = 12
 AXES_SHOWN = 3  # in columns of their own
 SETS_SHOWN = 5  # of experiments that are alike
+
+_PAIRED = (
+    "Differences are paired by seed: runs of one seed see the same images in the same order, and "
+    "start from the same weights where their shapes match."
+)
+_UNPAIRED = (
+    "The seeds of plain mltrainer's runs are not known, so their differences are not paired: "
+    "Welch's t test compares the means, and needs more runs to be sure."
+)
 
 
 def design_section(evidence: Evidence) -> Section:
@@ -74,10 +82,11 @@ def results_sections(
     pictures: Sequence[tuple[str | None, Picture]],
 ) -> list[Section]:
     """Show every group's results; each of the pictures comes with the title of its group."""
+    study = evidence.study
+    tests = [*([_PAIRED] if study.seeds else []), *([_UNPAIRED] if study.unseeded else [])]
     explanation = (
-        "Means over seeds with 95 % confidence intervals. Differences are paired by seed: runs of "
-        "one seed see the same images in the same order, and start from the same weights where "
-        "their shapes match. p and the interval beside it are corrected within each table (Holm); "
+        f"Means over {'seeds' if study.seeds else 'repeats'} with 95 % confidence intervals. "
+        f"{' '.join(tests)} p and the interval beside it are corrected within each table (Holm); "
         "bold means p ≤ 0.05. If the reference is the table's own winner, they are corrected for "
         "all pairs, and its own mean is optimistic. The interval of a mean comes from its own runs "
         "alone: with three, its width is uncertain itself."
@@ -85,8 +94,10 @@ def results_sections(
     if evidence.is_untested:
         explanation = "Figures of one run each, beside one of them: the baseline, or the best."
     return [
-        section("Results", explanation, of_all.get("configuration_summary")),
-        *(_group_section(evidence, group, pictures) for group in evidence.study.groups),
+        section(
+            "Results", explanation, of_all.get("configuration_summary"), of_all.get("metric_curves")
+        ),
+        *(_group_section(evidence, group, pictures) for group in study.groups),
     ]
 
 
@@ -176,6 +187,14 @@ def _conditions(study: Study) -> Iterator[str]:
         values = ", ".join(f"{code(name)} {_show(value)}" for name, value in settings.items())
         yield f"Baseline: {code(base.name)}, with {values}."
     experiments = study.scored.values()
+    if study.unseeded:
+        runs = sum(len(experiment.runs) for experiment in study.unseeded)
+        yield (
+            f"Of plain mltrainer: {counted(runs, 'run')} of "
+            f"{counted(len(study.unseeded), 'experiment')}. Runs of the same settings are repeats, "
+            "told apart by their folders. It logs no seed, batch size, optimizer or data: runs "
+            "that differ in these alone count as repeats, too."
+        )
     if tested := sum(experiment.settings.get("validation") == "test" for experiment in experiments):
         yield (
             f"Caution: experiments scored on the test images: {tested} of {len(experiments)}. A "
@@ -235,20 +254,23 @@ def _rows(
         rows.append(
             {
                 "experiment": code(member.name),
-                metric.replace("_", " "): with_interval(member.estimate(metric), metric),
+                metric.removeprefix(FURTHER).replace("_", " "): with_interval(
+                    member.estimate(metric), metric
+                ),
                 **difference_cells("difference", difference, p, metric),
                 **levels,
                 "test accuracy": show_value(member.mean("test_accuracy"), "test_accuracy"),
                 "valid loss": show_value(member.mean("valid_loss"), "valid_loss"),
                 "weights": _show_count(member.mean("weights")),
-                "seeds": str(len(member.runs)),
+                "seeds" if member.has_seeds else "runs": str(len(member.runs)),
                 "images seen": _show_count(member.images_seen),
                 "seconds": f"{fmean(seconds):.1f}" if seconds else "",
             }
         )
-    for column in ("seeds", "images seen", "weights"):  # which say nothing where all are alike
-        if len({row[column] for row in rows}) == 1:
-            rows[0].pop(column)
+    # These say nothing where all are alike.
+    for column in ("seeds", "runs", "images seen", "weights"):
+        if len({row.get(column) for row in rows}) == 1:
+            rows[0].pop(column, None)
     return rows
 
 
@@ -302,7 +324,7 @@ def _metric_section(metric: str, pairs: Sequence[PublishedFigure]) -> Section:
                 "ours are scored on": images_of(pair.experiment) if is_held_out else "",
             }
         )
-    label = METRICS[metric].label
+    label = metric_of(metric).label
     return section(
         label.capitalize(),
         f"Outside the prediction interval: {some(outside) or 'none'} ({len(outside)} of {judged}; "

@@ -10,11 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fmgrid.analysis.comparisons import Reference
 from fmgrid.analysis.effects import Effect, StepEffect
-from fmgrid.analysis.evidence import Evidence, Spread, weigh
+from fmgrid.analysis.evidence import Evidence, Spread
 from fmgrid.analysis.statistics import Estimate
-from fmgrid.analysis.study import Study
 from fmgrid.analysis.verdicts import Verdict
 from fmgrid.errors import InputError, StoreError
 from fmgrid.hypotheses.language import to_text
@@ -51,9 +49,7 @@ class Report(NamedTuple):
         return f"<Report {self.page}>"
 
 
-def write_report(
-    study: Study, reference: Reference | None, logdir: Path, output: Path, command: str
-) -> Report:
+def write_report(evidence: Evidence, logdir: Path, output: Path, command: str) -> Report:
     """Write the report as Markdown, HTML and pictures.
 
     All of them or none. Raises `InputError` where that would replace files that fmgrid did not
@@ -62,7 +58,6 @@ def write_report(
     from fmgrid import plots
 
     check_output_folder(output)
-    evidence = weigh(study, reference)
     pictures: list[tuple[str | None, Picture]] = []
     files: dict[str, bytes] = {}
     for picture in plots.draw_all(evidence):

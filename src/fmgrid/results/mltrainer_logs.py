@@ -3,11 +3,13 @@
 The files may be anyone's. A missing or damaged file costs a warning and its contents.
 """
 
-import json
+import ast
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
@@ -16,24 +18,37 @@ from pydantic import ValidationError
 
 from fmgrid.errors import DamagedFileError
 from fmgrid.experiment import Experiment
+from fmgrid.metrics import FURTHER
 from fmgrid.results.tensorboard import TAGS, Scalars, is_event_file, read_scalars
 from fmgrid.system import toml
 from fmgrid.system.disk import read_regular
 from fmgrid.words import first_few, printable
 
 Plain: TypeAlias = bool | int | float | str
+Attribute: TypeAlias = Plain | list[Plain]
 
-NETWORK = "network_args"  # the setting that holds the attributes of a network
+# What the settings begin with that fmgrid does not have: attributes of a network and its layers,
+# and arguments of mltrainer's trainer
+NETWORK, TRAINER = "network.", "trainer."
 
 _LONGEST_RUN = 1e10  # seconds, or 300 years; a damaged clock may say anything
 _MOST = 2**31  # epochs, steps or units of an Experiment
 _LARGEST_TOML = 2**18  # bytes; a network of 300 layers takes 30,000
 _PATIENCE = 7  # mltrainer's default
-_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # of a network, as the name of a column
-_MOST_ATTRIBUTES = 40  # of one network
+_LATEST = 4e9  # seconds since 1970: a clock in the year 2096
+_ATTRIBUTE = re.compile(r"[A-Za-z0-9_]{1,60}", re.ASCII)  # of a network, as the name of a column
+_MOST_ATTRIBUTES = 40  # of one network; and metrics of one run
 _LONGEST_ATTRIBUTE = 200  # characters
+_LONGEST_LIST = 100  # items
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")  # of an object, which is another one in every run
+_OBJECT = re.compile(r"<(?:function )?(?:[\w<>]+\.)*(\w+)(?: object)? at 0x[0-9a-fA-F]+>")
+_DATACLASS = re.compile(r"[A-Za-z_]\w*\(.{0,10000}\)", re.ASCII)
+_METRIC_TAG = "metric/"
+_LONGEST_METRIC = 60  # characters of its name
+_TRAINER = ("valid_steps", "scheduler_kwargs", "earlystop_kwargs")
 _OTHER_LAYERS = {"in_channels", "input_size", "embed_dim", "num_embeddings"}  # attributes of them
+# One of them marks a layer: torch gives "training" to every module, and to no configuration.
+_OF_LAYER = frozenset({"training", "in_features", "out_features"})
 _MOST_TAGS = 5  # that a warning names
 
 
@@ -50,6 +65,7 @@ class LoggedEpoch:
     accuracy: float | None  # fraction
     learning_rate: float | None  # after the schedule's step, so that of the next epoch
     seconds: float | None  # since the event file was opened
+    further: Mapping[str, float] = field(default_factory=dict)  # other metrics: "metric.F1"
     images_seen: int | None = field(default=None, init=False)  # which mltrainer does not say
 
 
@@ -57,10 +73,15 @@ class LoggedEpoch:
 class LoggedRun:
     """A run of plain mltrainer, as far as its files can be trusted."""
 
-    settings: Mapping[str, Any]  # those that are known, by fmgrid's names, and `NETWORK`
+    # those that are known: by fmgrid's names, and the network's own attributes: "network.dropout"
+    settings: Mapping[str, Any]
     history: tuple[LoggedEpoch, ...] = ()
     complete: bool | None = None  # None where the files leave it open
     warnings: tuple[str, ...] = ()  # "file: what is wrong with it"
+    # what may tell it from others, too: "trainer.valid_steps", "network.layers.0.p"
+    details: Mapping[str, Any] = field(default_factory=dict)
+    has_settings: bool = False  # whether both files of settings could be read
+    started: datetime | None = None
     weights: None = None
     test_loss: None = None
     test_accuracy: None = None
@@ -76,11 +97,20 @@ def read_mltrainer_folder(folder: Path) -> LoggedRun:
     hidden_units = _to_hidden_units(network)
     if hidden_units is not None:
         settings["hidden_units"] = hidden_units
-    if attributes := _to_attributes(network, hidden_units or (), warnings):
-        settings[NETWORK] = attributes
+    own, of_layers = _to_attributes(network, hidden_units or (), warnings)
+    trainer = {name: written[name] for name in _TRAINER if name in written}
+    details = {f"{TRAINER}{path}": value for path, value, _ in _plain_values(trainer)} | of_layers
     history = _to_history(scalars)
-    complete = _is_complete(written, settings.get("epochs"), len(history))
-    return LoggedRun(settings, history, complete, tuple(warnings))
+    started = scalars.started if 0 < (scalars.started or 0) < _LATEST else None
+    return LoggedRun(
+        settings | own,
+        history,
+        _is_complete(written, settings.get("epochs"), len(history)),
+        tuple(warnings),
+        details=details,
+        has_settings=bool(written and network),
+        started=datetime.fromtimestamp(started, UTC) if started else None,
+    )
 
 
 def _read_model_table(path: Path, warnings: list[str]) -> dict[str, Any]:
@@ -164,27 +194,51 @@ def _tables_in(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _to_attributes(
     network: Mapping[str, Any], hidden_units: tuple[int, ...], warnings: list[str]
-) -> dict[str, Plain]:
-    """Return the network's own attributes with plain values, but not its hidden units again."""
-    layers = {f"units{layer}": units for layer, units in enumerate(hidden_units, 1)}
-    attributes = {
-        name: plain
-        for name, value in network.items()
-        if name != "training" and _ATTRIBUTE.fullmatch(name) and layers.get(name) != value
-        if (plain := _to_plain(value)) is not None
-    }
-    if len(attributes) > _MOST_ATTRIBUTES:
-        warnings.append(
-            f"model.toml: {len(attributes)} attributes, {_MOST_ATTRIBUTES} of them are read"
-        )
-    return dict(islice(attributes.items(), _MOST_ATTRIBUTES))
+) -> tuple[dict[str, Attribute], dict[str, Attribute]]:
+    """Return the network's own attributes with plain values, and those of its layers.
+
+    Its hidden units, which are a setting, are none of them.
+    """
+    units = {f"units{layer}": count for layer, count in enumerate(hidden_units, 1)}
+    tables = {name: _to_table(value) for name, value in network.items() if units.get(name) != value}
+    own: dict[str, Attribute] = {}
+    of_layers: dict[str, Attribute] = {}
+    for path, value, is_of_layer in _plain_values(tables):
+        (of_layers if is_of_layer else own)[f"{NETWORK}{path}"] = value
+    if len(own) > _MOST_ATTRIBUTES:
+        warnings.append(f"model.toml: {len(own)} attributes, {_MOST_ATTRIBUTES} of them are read")
+    return dict(islice(own.items(), _MOST_ATTRIBUTES)), of_layers
 
 
-def _to_plain(value: Any) -> Plain | None:
-    """Return a value by which networks can be compared, a list as JSON; None for any other."""
+def _to_table(value: Any) -> Any:
+    """Return a dataclass, which is written as Config(size=16), as the table of its fields."""
+    if isinstance(value, str) and _DATACLASS.fullmatch(value):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            call = ast.parse(value, mode="eval").body
+            if isinstance(call, ast.Call) and not call.args:
+                return {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    return value
+
+
+def _plain_values(
+    table: Mapping[str, Any], path: str = "", *, is_layer: bool = False
+) -> Iterator[tuple[str, Attribute, bool]]:
+    """Yield path and value of everything plain, and whether it is of a layer."""
+    for name, value in table.items():
+        if name == "training" or not _ATTRIBUTE.fullmatch(name):
+            continue
+        if isinstance(value, dict):
+            inside = is_layer or not _OF_LAYER.isdisjoint(value)
+            yield from _plain_values(value, f"{path}{name}.", is_layer=inside)
+        elif (plain := _to_plain(value)) is not None:
+            yield f"{path}{name}", plain, is_layer
+
+
+def _to_plain(value: Any) -> Attribute | None:
+    """Return a value by which networks can be compared, None for any other."""
     if isinstance(value, list):
         is_plain = all(not isinstance(item, list) and _to_plain(item) is not None for item in value)
-        value = json.dumps(value) if is_plain else "None"
+        return value if is_plain and len(value) <= _LONGEST_LIST else None
     if isinstance(value, str):
         is_plain = value != "None" and len(value) <= _LONGEST_ATTRIBUTE
         return value if is_plain and not _ADDRESS.search(value) else None
@@ -232,6 +286,12 @@ def _to_history(scalars: Scalars) -> tuple[LoggedEpoch, ...]:
         if scalars.points.get(tag)
     }
     steps = set.intersection(*map(set, columns.values())) if columns else set()
+    further = {
+        name: {point.step: float(f"{point.value:.7g}") for point in points}
+        for tag, points in scalars.points.items()
+        if tag not in TAGS and (name := _further_metric(tag))
+    }
+    further = dict(islice(further.items(), _MOST_ATTRIBUTES))
     history = []
     for step in sorted(steps):
         points = {name: column[step] for name, column in columns.items()}
@@ -241,8 +301,21 @@ def _to_history(scalars: Scalars) -> tuple[LoggedEpoch, ...]:
         }
         seconds = max(point.wall_time for point in points.values()) - (scalars.started or 0)
         is_known = abs(seconds) <= _LONGEST_RUN
-        history.append(LoggedEpoch(step + 1, **values, seconds=seconds if is_known else None))
+        logged = {name: column[step] for name, column in further.items() if step in column}
+        history.append(
+            LoggedEpoch(step + 1, **values, seconds=seconds if is_known else None, further=logged)
+        )
     return tuple(history)
+
+
+def _further_metric(tag: str) -> str | None:
+    """Return the name of a metric that only mltrainer knows, None if the tag is of no metric.
+
+    A function or an object that has no name for people is called by that of its class.
+    """
+    name = _OBJECT.sub(r"\1", tag.removeprefix(_METRIC_TAG))
+    is_metric = tag.startswith(_METRIC_TAG) and name.isprintable() and name.strip()
+    return f"{FURTHER}{name}" if is_metric and len(name) <= _LONGEST_METRIC else None
 
 
 def _is_complete(written: Mapping[str, Any], epochs: int | None, seen: int) -> bool | None:

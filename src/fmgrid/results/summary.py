@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any
 from fmgrid import metrics
 from fmgrid.errors import DamagedFileError, NewerFormatError
 from fmgrid.experiment import EpochRecord, Run, typed
-from fmgrid.results.mltrainer_logs import NETWORK, LoggedEpoch, LoggedRun, read_mltrainer_folder
+from fmgrid.results.mltrainer_logs import (
+    NETWORK,
+    TRAINER,
+    LoggedEpoch,
+    LoggedRun,
+    read_mltrainer_folder,
+)
+from fmgrid.results.repeats import to_experiments
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
 from fmgrid.settings import SETTINGS, leaves, show, value_at
-from fmgrid.words import printable
+from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +47,12 @@ HISTORY_COLUMNS = (
     *("run", "name", "seed", "epoch", "train_loss", "valid_loss", "accuracy"),
     *("learning_rate", "images_seen", "seconds"),
 )
-# What the columns of single arguments begin with, by the setting that is a table of them.
-_PREFIXES = {NETWORK: "network."} | {
-    name: f"{name}." for name, about in SETTINGS.items() if about.is_table and name != NETWORK
-}
-_MOST_ARGUMENTS = 100  # that have columns, of each of these settings
+_TABLES = tuple(name for name, about in SETTINGS.items() if about.is_table)
+# What the columns of single arguments begin with, and of what only plain mltrainer logs
+_PREFIXES = (NETWORK, *(f"{name}." for name in _TABLES), TRAINER, metrics.FURTHER)
+_MOST_ARGUMENTS = 100  # that have columns, of each of these
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+(?![a-zA-Z0-9]))?)")
+_PLACE_IN_FILE = re.compile(r"\S*tfevents\S*|[0-9]+")  # in a warning, which no other one shares
 # Begins a formula of a spreadsheet; the last four are of East Asian keyboards.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -116,12 +123,8 @@ def read_runs(root: Path, *, with_history: bool = False) -> Contents:
         else:
             _note_beginning(run, contents.begun)
             contents.runs.append(replace(to_stored(run, name), **dropped))
-    for folder in listing.foreign:
-        try:
-            stored = _read_mltrainer(folder, _name_of(folder, root), contents.warnings)
-            contents.runs.append(replace(stored, **dropped))
-        except DamagedFileError as error:
-            contents.warnings.append(str(error))
+    for stored in _read_foreign(listing.foreign, root, contents):
+        contents.runs.append(replace(stored, **dropped))
     if with_history:
         replaced, unread = find_set_aside(listing.replaced)
         contents.warnings += unread
@@ -174,6 +177,11 @@ def to_stored(run: Run, folder: str = "") -> StoredRun:
     )
 
 
+def further_metrics(runs: Iterable[StoredRun]) -> list[str]:
+    """Return the metrics of runs that are in no table of fmgrid's, in order of their names."""
+    return sorted({name for run in runs for name in run.metrics} - metrics.METRICS.keys())
+
+
 def to_rows(
     runs: Iterable[StoredRun], groups: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict[str, Any]]:
@@ -196,6 +204,7 @@ def to_history_rows(runs: Iterable[StoredRun]) -> list[dict[str, Any]]:
     return [
         {column: getattr(run, column) for column in of_run}
         | {column: getattr(epoch, column) for column in of_epoch}
+        | getattr(epoch, "further", {})
         for run in runs
         for epoch in run.history
     ]
@@ -206,10 +215,10 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
     cells = {
         column: value_at(settings, (column,)) for column in (*SETTING_COLUMNS, *NEW_SETTING_COLUMNS)
     }
-    for name, prefix in _PREFIXES.items():
-        parts = leaves((), settings[name]) if settings.get(name) else ()
-        cells |= {f"{prefix}{_in_one_line('.'.join(keys))}": value for keys, value in parts}
-    return cells
+    for name in _TABLES:
+        parts = leaves((name,), settings[name]) if settings.get(name) else ()
+        cells |= {_in_one_line(".".join(keys)): value for keys, value in parts}
+    return cells | {name: value for name, value in settings.items() if name not in SETTINGS}
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
@@ -220,7 +229,7 @@ def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS
     """
     import pandas as pd
 
-    columns = [*columns, *argument_columns(rows)]
+    columns = [*dict.fromkeys([*columns, *argument_columns(rows)])]
     cells = [[_to_cell(row.get(column)) for column in columns] for row in rows]
     return pd.DataFrame(cells, columns=columns, dtype=object)
 
@@ -231,17 +240,17 @@ def argument_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     by_frequency = sorted(counts, key=lambda column: (-counts[column], column))
     return [
         column
-        for prefix in _PREFIXES.values()
+        for prefix in _PREFIXES
         for column in sorted(
             [column for column in by_frequency if column.startswith(prefix)][:_MOST_ARGUMENTS],
-            key=natural_order,
+            key=natural_order if prefix != metrics.FURTHER else [*counts].index,
         )
     ]
 
 
 def is_argument_column(column: str) -> bool:
     """Tell whether a column is of a single argument."""
-    return column.startswith(tuple(_PREFIXES.values()))
+    return column.startswith(_PREFIXES)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
@@ -296,23 +305,43 @@ def _name_of(folder: Path, root: Path) -> str:
     return printable(Path(os.path.realpath(root)).name if name == "." else name)
 
 
-def _read_mltrainer(folder: Path, name: str, warnings: list[str]) -> StoredRun:
-    """Return a run that plain mltrainer left, as far as it is known.
+def _read_foreign(folders: Iterable[Path], root: Path, contents: Contents) -> Iterator[StoredRun]:
+    """Yield the runs that plain mltrainer left, as far as they are known."""
+    logged: dict[str, LoggedRun] = {}
+    problems: list[tuple[Path, str]] = []
+    for folder in folders:
+        try:
+            run = read_mltrainer_folder(folder)
+        except DamagedFileError as error:
+            problems.append((folder, str(error).removeprefix(str(folder))))
+        else:
+            logged[_name_of(folder, root)] = run
+            problems += [(folder, f"/{warning}") for warning in run.warnings]
+    contents.warnings += _by_kind(problems)
+    experiments = to_experiments(logged, {run.name for run in contents.runs})
+    for place, run in logged.items():
+        name, settings = experiments[place]
+        yield StoredRun(
+            name=name,
+            run=place,
+            settings=settings,
+            metrics=_measure(run),
+            status={True: "complete", False: "interrupted", None: None}[run.complete],
+            history=run.history,
+            seconds=run.history[-1].seconds if run.history else None,
+            started=run.started,
+            folder=place,
+        )
 
-    Raises `DamagedFileError` if it is none.
-    """
-    run = read_mltrainer_folder(folder)
-    warnings += [f"{folder}/{warning}" for warning in run.warnings]
-    return StoredRun(
-        name=name,
-        run=name,
-        settings=run.settings,
-        metrics=_measure(run),
-        status={True: "complete", False: "interrupted", None: None}[run.complete],
-        history=run.history,
-        seconds=run.history[-1].seconds if run.history else None,
-        folder=name,
-    )
+
+def _by_kind(problems: Sequence[tuple[Path, str]]) -> Iterator[str]:
+    """Yield a warning for each kind of problem: its first place, and how many more have it."""
+    kinds: dict[str, list[str]] = {}
+    for folder, problem in problems:
+        kind = _PLACE_IN_FILE.sub("", problem)
+        kinds.setdefault(kind, []).append(f"{folder}{problem}")
+    for first, *others in kinds.values():
+        yield f"{first} (and so in {counted(len(others), 'more folder')})" if others else first
 
 
 def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
@@ -321,7 +350,8 @@ def _note_beginning(run: Run, begun: dict[str, datetime]) -> None:
 
 
 def _measure(run: Run | LoggedRun) -> dict[str, metrics.Value]:
-    return {name: metric.of(run) for name, metric in metrics.METRICS.items()}
+    further = dict.fromkeys(name for epoch in run.history for name in getattr(epoch, "further", ()))
+    return {name: metrics.metric_of(name).of(run) for name in (*metrics.METRICS, *further)}
 
 
 def _in_one_line(value: Any) -> Any:
