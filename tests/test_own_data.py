@@ -701,7 +701,7 @@ def test_whole_numbers_are_for_networks_that_embed_them() -> None:
     assert refused.returncode == 2
     network, standardize = refused.stderr.splitlines()[1:3]
     assert 'network = "MLP" takes float32, and words.npz holds int64' in network
-    assert standardize.startswith("grid.toml:11: point.standardize: standardize = true does not go")
+    assert standardize.startswith("grid.toml:11: point.standardize: standardize = true needs")
 
 
 @pytest.mark.usefixtures("own_cache")

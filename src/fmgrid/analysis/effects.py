@@ -22,7 +22,6 @@ from fmgrid.analysis.experiments import (
     ExperimentRuns,
     Group,
     are_scored_alike,
-    count_neighbours,
     distinct,
     group_by,
     level_of,
@@ -45,7 +44,7 @@ from fmgrid.analysis.statistics import (
     shares_of_variance,
     without_rounding,
 )
-from fmgrid.analysis.study import Study
+from fmgrid.analysis.study import Study, count_neighbours
 from fmgrid.metrics import finite, metric_of, value_after
 from fmgrid.settings import DEFAULTS, is_same, show, to_toml
 

@@ -7,7 +7,7 @@ is described by the same words.
 import hashlib
 import math
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -205,14 +205,6 @@ def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
         return False
     images = first.images_seen, second.images_seen
     return None not in images and images[0] != images[1]
-
-
-def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[ExperimentRuns]:
-    """Return how many others each shares a line with; a line differs in one setting only."""
-    neighbours: Counter[ExperimentRuns] = Counter()
-    for line in lines:
-        neighbours.update(dict.fromkeys(line, len(line) - 1))
-    return neighbours
 
 
 @dataclass(frozen=True)

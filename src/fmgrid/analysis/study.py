@@ -19,7 +19,6 @@ from fmgrid.analysis.experiments import (
     SCORED_ON,
     ExperimentRuns,
     Group,
-    count_neighbours,
     distinct,
     group_by,
     merged,
@@ -140,6 +139,14 @@ class Study:
     def _noise(self) -> dict[str, dict[Hashable, Noise]]:
         """What `noise` has computed, by metric and images."""
         return {}
+
+
+def count_neighbours(lines: Iterable[Sequence[ExperimentRuns]]) -> Counter[ExperimentRuns]:
+    """Return how many others each shares a line with; a line differs in one setting only."""
+    neighbours: Counter[ExperimentRuns] = Counter()
+    for line in lines:
+        neighbours.update(dict.fromkeys(line, len(line) - 1))
+    return neighbours
 
 
 def is_header_of_table(line: str) -> bool:

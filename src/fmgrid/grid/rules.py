@@ -65,6 +65,8 @@ class Rules:
         Exclusions by name apply only with its *name*. Raises `InputError` for a condition that
         cannot be applied to it.
         """
+        if not (self._grid.excludes or block.only_if):
+            return False
         defaults = {key: DEFAULTS[key] for key in SETTINGS if RIVALS.get(key) not in settings}
         settings = {**defaults, **settings}
         components = names_of_components(settings)

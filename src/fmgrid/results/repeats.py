@@ -5,7 +5,7 @@ name of an experiment. A run whose settings are not known is an experiment of it
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
@@ -71,37 +71,44 @@ def _propose_names(groups: Sequence[Sequence[str]], settings: Mapping[str, Setti
     parents = [{PurePosixPath(folder).parent for folder in folders} for folders in groups]
     has_own_parent = all(len(of_group) == 1 for of_group in parents)
     places = [min(of_group) if has_own_parent else PurePosixPath() for of_group in parents]
-    names: list[tuple[str, str]] = []
-    for place, folders in zip(places, groups, strict=True):
-        own = settings[folders[0]]
-        beside = [
-            settings[other[0]] for at, other in zip(places, groups, strict=True) if at == place
-        ]
-        alike = [other for other in beside if other.keys() == own.keys()]
-        start = [*place.parts] if len({*places}) > 1 else []
-        short, long = (
-            "_".join([*start, *described])
-            for described in (_describe(own, alike), _describe(own, beside))
+    values = [_flatten(settings[folders[0]]) for folders in groups]
+    kinds = [(place, frozenset(own)) for place, own in zip(places, values, strict=True)]
+    sizes, alike = Counter(kinds), _describe(values, kinds)
+    shorts = Counter(zip(places, alike, strict=True))
+    names = []
+    described = zip(places, kinds, alike, _describe(values, places), strict=True)
+    for place, kind, short, long in described:
+        is_clear = sizes[kind] > 1 and shorts[place, short] == 1
+        text = short if is_clear else long
+        start = [*place.parts] if len({*places}) > 1 or not text else []
+        name = "_".join(filter(None, [*start, text])) or "mltrainer"
+        names.append(name[:_LONGEST_NAME].rstrip("_."))
+    return names
+
+
+def _describe(values: Sequence[Settings], sets: Sequence[Hashable]) -> list[str]:
+    """Return the settings in which each differs from others of its set: "filters_8_dropout_0.1"."""
+    members: dict[Hashable, list[Settings]] = defaultdict(list)
+    for own, of_set in zip(values, sets, strict=True):
+        members[of_set].append(own)
+    labels = {of_set: _labels(others) for of_set, others in members.items()}
+    return [
+        "_".join(
+            _UNSAFE.sub("_", f"{label}_{show(own[name])}").strip("_")
+            for name, label in labels[of_set].items()
+            if name in own
         )
-        long = long or "_".join(place.parts) or "mltrainer"
-        names.append((short if len(alike) > 1 else long, long))
-    counts = Counter(short for short, _ in names)
-    chosen = (short if counts[short] == 1 else long for short, long in names)
-    return [name[:_LONGEST_NAME].rstrip("_.") for name in chosen]
+        for own, of_set in zip(values, sets, strict=True)
+    ]
 
 
-def _describe(settings: Settings, beside: Sequence[Settings]) -> Iterator[str]:
-    """Yield the settings that differ from those of others, such as "dropout_0.1"."""
-    flat = [_flatten(each) for each in beside]
-    ordered = dict.fromkeys(chain(SETTINGS, *flat))
-    differing = [name for name in ordered if len({typed(each.get(name)) for each in flat}) > 1]
+def _labels(settings: Sequence[Settings]) -> dict[str, str]:
+    """Return the settings that differ, with their last words if these are clear."""
+    ordered = dict.fromkeys(chain(SETTINGS, *settings))
+    differing = [name for name in ordered if len({typed(own.get(name)) for own in settings}) > 1]
     short = {name: name.partition(".")[2] or name for name in differing}
     taken = Counter(short.values())
-    values = _flatten(settings)
-    for name in differing:
-        if name in values:
-            label = short[name] if taken[short[name]] == 1 else name
-            yield _UNSAFE.sub("_", f"{label}_{show(values[name])}").strip("_")
+    return {name: label if taken[label] == 1 else name for name, label in short.items()}
 
 
 def _flatten(settings: Settings) -> dict[str, Any]:
