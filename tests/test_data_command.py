@@ -117,6 +117,36 @@ def test_a_dry_run_describes_a_data_set_and_touches_nothing(
     assert json.loads(out) in json.loads(call("data", "--json")[1])["datasets"]
 
 
+def test_arguments_of_own_data_are_given_as_in_a_grid(call: Call) -> None:
+    Path("made.py").write_text(
+        "import numpy as np\n\n\ndef up(n=10, size=(3, 4)):\n"
+        "    x, y = np.zeros((n, *size), np.float32), np.arange(n) % 2\n    return x, y, x, y\n"
+    )
+    chosen = ["--set", "dataset_args.n=30", "--set", "dataset_args.size=[2,5]"]
+    code, out, _ = call("data", "made:up", *chosen, "--json")
+    facts = json.loads(out)
+    assert (code, facts["train_images"], facts["shape"]) == (0, 30, [2, 5])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["flowers/", "dataset_args.siz=[1,1]"], "flowers/ takes no siz; did you mean size?"),
+        (["flowers/", "dataset_args.size=16"], "16 is not a list of 2 numbers"),
+        (["flowers/", "epochs=3"], "is no argument of the data; write such as --set dataset_args"),
+        (["flowers/", "size"], "has no value; write --set setting=value"),
+        (["digits", "dataset_args.size=3"], "only your own data take arguments; leave it out"),
+    ],
+)
+def test_arguments_that_data_do_not_take_are_refused(
+    words: list[str], message: str, call: Call
+) -> None:
+    dataset, argument = words
+    code, out, told = call("data", dataset, "--set", argument)
+    assert (code, out) == (2, "")
+    assert f"--set {argument}: {message}" in " ".join(told.split())
+
+
 def test_a_data_set_is_prepared_and_its_images_are_counted(call: Call, empty_cache: Path) -> None:
     code, out, told = call("data", "digits")
     assert (code, told) == (0, "digits: trying scikit-learn's own files\n")
