@@ -203,6 +203,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "CONTRIBUTING.md",
         "docs/glossary.md",
         "docs/grids.md",
+        "docs/networks.md",
         "docs/notebook.md",
         "docs/replication/README.md",
         "docs/replication/report.md",

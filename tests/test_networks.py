@@ -1,5 +1,6 @@
 """What a user is promised of networks: the built-in ones, somebody's class, somebody's function."""
 
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -21,6 +22,7 @@ from fmgrid.data.batches import load_images, shuffled_batches
 from fmgrid.data.cache import Prepared
 from fmgrid.experiment import Experiment, Run, subseed
 from fmgrid.results.results_file import read_results
+from fmgrid.settings import show_toml
 from fmgrid.training.loop import score, train
 from fmgrid.training.steps import ByAutograd, ByHand, steps_for
 
@@ -585,3 +587,27 @@ except SystemExit as end:
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, stdout=subprocess.PIPE)
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "networks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_the_page_lists_every_argument(name: str) -> None:
+    table = networks.NETWORKS[name].arguments
+    rows = [
+        f"| `{key}` | `{show_toml(entry.default)}` | {entry.expects} |"
+        for key, entry in table.items()
+    ]
+    (written,) = re.findall(rf"<!-- arguments of {name} -->\n(.*?)<!-- end -->", PAGE, re.S)
+    assert written.splitlines()[2:] == rows
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_pages_examples_train() -> None:
+    for name, text in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, re.S):
+        write(text, name)
+    grids = sorted(Path().glob("*.toml"))
+    answer = fmgrid("run", *grids)
+    assert answer.returncode == 0, answer.stderr
+    assert "19 of 19 runs complete" in answer.stderr
