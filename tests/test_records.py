@@ -281,7 +281,7 @@ def test_a_linear_model_has_no_depth() -> None:
         (
             {"validation": "valid"},
             (
-                'validation = "valid" means a third set, and fashion-mnist has none; '
+                'validation = "valid" needs a third set, which fashion-mnist lacks; '
                 "write a share of the training images, as in validation = 0.1"
             ),
         ),
