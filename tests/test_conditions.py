@@ -194,3 +194,11 @@ def test_a_mistake_has_its_line_and_what_to_write(line: str, names: Names) -> No
     (problem,) = str(caught.value).splitlines()
     number = 4 + len(line.splitlines())
     assert problem.startswith(f"g.toml:{number}: {MISTAKES[line]}")
+
+
+@pytest.mark.parametrize("value", ["3", "[[1], [2]]", "['a']", "[true]", "{ a = 1 }"])
+def test_conditions_on_widths_that_are_none_are_no_trouble(value: str, names: Names) -> None:
+    text = f"[base]\nhidden_units = {value}\n[grid]\nepochs = [1, 2]\nonly_if = 'units1 < depth'"
+    with pytest.raises(InputError, match=r"g\.toml:2: base\.hidden_units") as caught:
+        names(text)
+    assert "only_if" not in str(caught.value)

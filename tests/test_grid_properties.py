@@ -55,6 +55,8 @@ FRAGMENTS = [
     *re.findall(r"\w+|\S|\s", GOOD),
     *("[[", "]]", "{", "}", "''", "nan", "-0.0", "0x7fffffffffffffff", "2020-01-01", "true"),
     *("[grid]\n", "[[exclude]]\n", "name = '{", "repeats = 2\n", ".", "# ", "\r\n", '"""', "é"),
+    *("\nsample = 3\n", "\nsample_seed = 1\n", "\ntitle = 'a'\n", "\nonly_if = 'epochs < depth'\n"),
+    *("\nwhere = 'optimizer > 1'\n", "\nwhere = 'units1 != batch_size and epochs = 1'\n"),
     *("train_steps = 9\n", "train_images = [64, 128]\n"),
     *("depth = [1]\n", "hidden_units = []\n", "optimizer_args = {}\n", "\x00", "\ufeff", "{depth}"),
 ]

@@ -108,7 +108,7 @@ def _experiment(
     for kind in NAMED:
         problems += _component_problems(kind, settings, block, draft)
     try:
-        if not problems and rules.drop(block, settings):
+        if not problems and _are_widths(settings["hidden_units"]) and rules.drop(block, settings):
             return None
     except InputError as error:
         problems += error.problems
@@ -122,6 +122,13 @@ def _experiment(
     if rules.drop(block, settings, name):
         return None
     return as_taken(experiment.model_copy(update={"name": name}))
+
+
+def _are_widths(units: Any) -> bool:
+    """Return whether hidden_units can be looked at by layer."""
+    return units is None or (
+        isinstance(units, list | tuple) and all(type(width) is int for width in units)
+    )
 
 
 def _settings(written: Mapping[Keys, Written], problems: list[Problem]) -> dict[str, Any]:
