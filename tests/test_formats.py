@@ -4,12 +4,15 @@ The files are made here in exactly these formats, small, with their checksums in
 the catalogue. The digits are the real ones.
 """
 
+import functools
 import gzip
 import hashlib
+import http.server
 import io
 import pickle
 import struct
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -222,6 +225,39 @@ def test_pickles_of_cifar_are_read_as_torchvision_reads_them_in_a_folder_or_an_a
             transform=torchvision.transforms.ToTensor(),
         )
         assert same_as(theirs, folder, split)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_of_an_archive_torchvision_downloads_the_file_and_reads_nothing(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents, place = make_cifar("cifar100"), DATASETS["cifar100"].files.place
+    archive = to_tar({f"{place}/{file}": content for file, content in contents.items()})
+    (file,) = publish("cifar100", contents, archive).files.published
+    handler = functools.partial(Quiet, directory=write(tmp_path / "served", {file: archive}))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        # Python imports a module of this name as it starts.
+        (tmp_path / "sitecustomize.py").write_text(
+            "from torchvision.datasets import CIFAR100\n"
+            f"CIFAR100.url = 'http://127.0.0.1:{server.server_port}/{file}'\n"
+            f"CIFAR100.tgz_md5 = '{hashlib.md5(archive).hexdigest()}'\n"  # noqa: S324
+            "CIFAR100.__init__ = None  # it would read the archive\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        try:
+            prepared = data.prepare("cifar100")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert prepared.source == "torchvision's download"
+    assert len(load_split(prepared.folder, "test").labels) == TEST
 
 
 class Command:
