@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -206,6 +206,7 @@ images = arrays.arrays(
 )
 
 
+@settings(max_examples=20)  # each writes seven folders to the disk
 @given(images, st.integers(0, 3), st.integers(0, 10**9))
 def test_the_content_is_that_of_the_numbers_and_changes_with_any_of_them(
     tmp_path_factory: pytest.TempPathFactory, values: Any, row: int, place: int
@@ -458,6 +459,8 @@ def test_the_examples_of_the_guide_run() -> None:
         "color_rgb": (3, 16, 16),
         "steps_10": (10, 1),
         "steps_20": (20, 1),
+        "hidden_size_8": (20, 1),
+        "hidden_size_16": (20, 1),
     }
 
 
@@ -480,52 +483,53 @@ def test_the_same_arrays_are_one_content_wherever_they_come_from(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_data_that_changed_are_not_mixed_with_results_of_before() -> None:
+def test_data_that_changed_are_not_mixed_with_results_of_before(call: Call) -> None:
     save("data.npz")
     write(f'[base]\ndataset = "data.npz"\n{QUICK}[[point]]\nname = "a"\n')
-    assert fmgrid("run", "grid.toml").returncode == 0
+    assert call("run", "grid.toml", "-j", "0")[0] == 0
     first = complete_runs()["a"]
     save("data.npz", y_test=np.array([0, 1, 2, 0, 1, 1]))
     for command in ("plan", "run"):
-        refused = fmgrid(command, "grid.toml")
-        assert refused.returncode == 2
-        assert 'the data of dataset "data.npz" changed: content' in refused.stderr
-        assert refused.stderr.splitlines()[-2].startswith("grid.toml:")
-    replaced = fmgrid("run", "grid.toml", "--replace")
-    assert replaced.returncode == 0
-    assert ".replaced/a" in replaced.stderr
+        code, _, error = call(command, "grid.toml")
+        assert code == 2
+        assert 'the data of dataset "data.npz" changed: content' in error
+        assert error.splitlines()[-2].startswith("grid.toml:")
+    code, _, error = call("run", "grid.toml", "--replace", "-j", "0")
+    assert code == 0
+    assert ".replaced/a" in error
     assert complete_runs()["a"].content != first.content
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_data_that_were_renamed_are_trained_on_no_second_time_and_reports_need_none(
-    own_cache: Path,
+    own_cache: Path, call: Call
 ) -> None:
     save("data.npz")
     write(f'[base]\ndataset = "data.npz"\n{QUICK}[[point]]\nname = "a"\n')
-    assert fmgrid("run", "grid.toml").returncode == 0
+    assert call("run", "grid.toml", "-j", "0")[0] == 0
     Path("data.npz").rename("moved.npz")
     write(f'[base]\ndataset = "moved.npz"\n{QUICK}[[point]]\nname = "a"\n')
-    again = fmgrid("run", "grid.toml", "--seeds", "0,1")
-    assert again.returncode == 0
-    assert "1 to train" in again.stderr
+    code, _, error = call("run", "grid.toml", "--seeds", "0,1", "-j", "0")
+    assert code == 0
+    assert "1 to train" in error
     shutil.rmtree(own_cache)
     Path("moved.npz").unlink()
     for words in (["list"], ["status"], ["summarize"], ["report", "--grid", "grid.toml"]):
-        done = fmgrid(*words)
-        assert done.returncode == 0, done.stderr
-    listed = fmgrid("list", "--json")
-    (row,) = json.loads(listed.stdout)["experiments"]
+        code, _, error = call(*words)
+        assert code == 0, error
+    (row,) = json.loads(call("list", "--json")[1])["experiments"]
     assert (row["n"], row["settings"]["dataset"]) == (2, "moved.npz")
 
 
-def test_runs_on_older_data_of_one_name_have_a_name_of_their_own(own_cache: Path) -> None:
+def test_runs_on_older_data_of_one_name_have_a_name_of_their_own(
+    own_cache: Path, call: Call
+) -> None:
     for number in range(2):
         save("data.npz", y_test=np.array([0, 1, 2, 0, 1, number]))
         write(f'[base]\ndataset = "data.npz"\n{QUICK}[[point]]\nname = "a{number}"\n')
-        assert fmgrid("run", "grid.toml").returncode == 0
+        assert call("run", "grid.toml", "-j", "0")[0] == 0
     older = complete_runs()["a0"].content
-    listed = json.loads(fmgrid("list", "--json").stdout)
+    listed = json.loads(call("list", "--json")[1])
     names = {row["name"]: row["settings"]["dataset"] for row in listed["experiments"]}
     assert names == {"a0": f"data ({older[:12] if older else ''})", "a1": "data.npz"}
     assert len(list(own_cache.glob("own/*/manifest.json"))) == 2
@@ -561,18 +565,18 @@ sys.exit(bool({heavy} & sys.modules.keys()))
 
 
 def test_damaged_arrays_are_made_again_and_a_source_that_has_others_is_told(
-    own_cache: Path,
+    own_cache: Path, call: Call
 ) -> None:
     save("data.npz")
     write(f'[base]\ndataset = "data.npz"\n{QUICK}')
-    assert fmgrid("run", "grid.toml").returncode == 0
+    assert call("run", "grid.toml", "-j", "0")[0] == 0
     (array,) = own_cache.glob("own/*/train_inputs.npy")
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
     array.write_bytes(content)
-    done = fmgrid("run", "grid.toml", "--logdir", "second")
-    assert done.returncode == 0
-    assert "making it again, because of train_inputs.npy: damaged" in done.stderr
+    code, _, error = call("run", "grid.toml", "--logdir", "second", "-j", "0")
+    assert code == 0
+    assert "making it again, because of train_inputs.npy: damaged" in error
     one, two = (complete_runs(logdir)["grid"] for logdir in ("modellogs", "second"))
     assert one == two
 
@@ -597,7 +601,7 @@ def test_a_function_is_called_once_a_command_and_may_do_what_it_likes(own_cache:
     assert len({experiment.content for experiment in complete_runs().values()}) == 1
 
 
-def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path) -> None:
+def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path, call: Call) -> None:
     save("good.npz")
     save("bad.npz", x_test=None, y_train=np.arange(12) % 3 + 0.5)
     draw_folder(Path("images"))
@@ -629,24 +633,24 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path) 
     grid += ['[[point]]\nname = "batch"\ndataset = "good.npz"\nbatch_size = 13']
     path = write("\n".join(grid))
     lines = path.read_text().splitlines()
-    refused = fmgrid("run", "grid.toml")
-    assert refused.returncode == 2
-    told = refused.stderr.splitlines()
+    code, _, error = call("run", "grid.toml")
+    assert code == 2
+    told = error.splitlines()
     for name, problem in datasets.items():
         if problem:
             line = 1 + lines.index(f'dataset = "{name}"')
             assert any(
                 each.startswith(f"grid.toml:{line}: point.dataset: ") and problem in each
                 for each in told
-            ), (name, refused.stderr)
-    assert "y_train holds 0.5 in row 0; labels are whole numbers from 0" in refused.stderr
+            ), (name, error)
+    assert "y_train holds 0.5 in row 0; labels are whole numbers from 0" in error
     for problem in (
         "point.dataset_args.size: 3 is not a list of 2 numbers",
         "point.dataset_args.size: good.npz takes no size",
         "point.content: follows from the data; write dataset",
         "point.batch_size: batch_size = 13 exceeds the 12 training images",
     ):
-        assert problem in refused.stderr
+        assert problem in error
     assert not Path("modellogs").exists()
     assert not list(own_cache.glob("own/*.unfinished"))
 
@@ -690,16 +694,16 @@ validation = 6
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_whole_numbers_are_for_networks_that_embed_them() -> None:
+def test_whole_numbers_are_for_networks_that_embed_them(call: Call) -> None:
     x = np.arange(36).reshape(12, 3)
     save("words.npz", x_train=x, x_test=x[:6])
     write(
         f'[base]\ndataset = "words.npz"\n{QUICK}'
         '[[point]]\nname = "a"\n[[point]]\nname = "b"\nstandardize = true\n'
     )
-    refused = fmgrid("plan", "grid.toml")
-    assert refused.returncode == 2
-    network, standardize = refused.stderr.splitlines()[1:3]
+    code, _, error = call("plan", "grid.toml")
+    assert code == 2
+    network, standardize = error.splitlines()[1:3]
     assert 'network = "MLP" takes float32, and words.npz holds int64' in network
     assert standardize.startswith("grid.toml:11: point.standardize: standardize = true needs")
 
@@ -726,14 +730,16 @@ def test_the_command_data_describes_own_data_too(call: Call) -> None:
         assert problem in error
 
 
-def test_a_path_of_the_command_line_begins_in_the_current_folder(own_cache: Path) -> None:
+def test_a_path_of_the_command_line_begins_in_the_current_folder(
+    own_cache: Path, call: Call
+) -> None:
     Path("grids").mkdir()
     save("data.npz")
     write(f"[base]\n{QUICK}", "grids/grid.toml")
-    refused = fmgrid("plan", "grids/grid.toml", "--set", "dataset=gone.npz")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith('--set dataset=gone.npz: "gone.npz": ')
-    assert fmgrid("plan", "grids/grid.toml", "--set", "dataset=data.npz").returncode == 0
+    code, _, error = call("plan", "grids/grid.toml", "--set", "dataset=gone.npz")
+    assert code == 2
+    assert error.startswith('--set dataset=gone.npz: "gone.npz": ')
+    assert call("plan", "grids/grid.toml", "--set", "dataset=data.npz")[0] == 0
     assert list(own_cache.glob("own/*/manifest.json"))
 
 
