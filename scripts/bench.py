@@ -3,6 +3,7 @@
     python scripts/bench.py                # 40 minutes; needs pip install -e '.[bench]'
     python scripts/bench.py --repeats 1    # a third of that
     python scripts/bench.py --quick        # three minutes, a few experiments, printed only
+    python scripts/bench.py --networks     # ten minutes, only networks that go through autograd
 
 Whatever else the machine does meanwhile is measured too: leave it alone.
 
@@ -26,7 +27,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.page import Figures, render
+from benchmarks.page import Figures, render, render_networks
 from benchmarks.trials import empty_run
 from fmgrid.experiment import Experiment, Run
 from fmgrid.grid import load_plan
@@ -47,10 +48,11 @@ class Scale:
     trials: int
     slow_trials: int  # of Ray, a second each
     stored: int  # runs that are summarized
+    images: int  # in an epoch of networks that go through autograd
 
 
-FULL = Scale(("configs",), repeats=3, trials=200, slow_trials=200, stored=10_000)
-QUICK = Scale(("configs/optimizer.toml", "configs/depth.toml"), 1, 200, 10, 1_000)
+FULL = Scale(("configs",), repeats=3, trials=200, slow_trials=200, stored=10_000, images=60_000)
+QUICK = Scale(("configs/optimizer.toml", "configs/depth.toml"), 1, 200, 10, 1_000, 640)
 
 
 def main() -> None:
@@ -58,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="three minutes; prints the page")
     parser.add_argument("--repeats", type=int, default=FULL.repeats, help="of what is compared")
+    parser.add_argument("--networks", action="store_true", help="only those through autograd")
     options = parser.parse_args()
     scale = QUICK if options.quick else replace(FULL, repeats=options.repeats)
     experiments = [
@@ -65,21 +68,26 @@ def main() -> None:
         for definition in load_plan([ROOT / grid for grid in scale.grids]).definitions
     ]
     command = "python scripts/bench.py" + " --quick" * options.quick
+    command += " --networks" * options.networks
     if not options.quick and scale != FULL:
         command += f" --repeats {scale.repeats}"
     figures = Figures(command, scale.repeats, len(experiments), not options.quick)
     with tempfile.TemporaryDirectory(prefix="fmgrid-bench-") as name:
         scratch = Path(name)
-        measure_study(experiments, scale, scratch, figures)
-        measure_training(experiments, scale, figures)
-        measure_commands(scale, scratch, figures)
-        measure_trials(scale, figures)
-    written = render(figures)
-    if options.quick:
-        print(written)
-        return
-    write_marked(PAGE, "bench.py", written)
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+        measure_networks(scale, scratch, figures)
+        if not options.networks:
+            measure_study(experiments, scale, scratch, figures)
+            measure_training(experiments, scale, figures)
+            measure_commands(scale, scratch, figures)
+            measure_trials(scale, figures)
+    written = {"bench.py --networks": render_networks(figures)}
+    if not options.networks:
+        written = {"bench.py": render(figures), **written}
+    for script, text in written.items():
+        if options.quick:
+            print(text)
+        else:
+            write_marked(PAGE, script, text)
 
 
 def say(text: str) -> None:
@@ -114,12 +122,20 @@ def part(name: str, *words: str | Path, given: str = "", folder: Path = ROOT) ->
     ).stdout
 
 
+def measure_networks(scale: Scale, scratch: Path, figures: Figures) -> None:
+    """Take CPU seconds of an epoch of networks that go through autograd."""
+    say("networks through autograd, beside a plain script and the bare steps")
+    data = scratch / "data"
+    part("torchvision_data", data)
+    figures.images = scale.images
+    figures.networks = json.loads(part("networks", str(scale.repeats), str(scale.images), data))
+
+
 def measure_study(
     experiments: Sequence[Experiment], scale: Scale, scratch: Path, figures: Figures
 ) -> None:
     """Run the grids with fmgrid and with the stock script, in turn."""
     data = scratch / "data"
-    part("torchvision_data", data)
     grids = [str(ROOT / grid) for grid in scale.grids]
     losses: dict[str, list[float]] = {}
     for repeat in range(scale.repeats):

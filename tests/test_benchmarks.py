@@ -49,6 +49,15 @@ def test_training_is_measured_beside_its_bound() -> None:
     assert profile["parts"]["optimizer"] > 0
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_network_is_measured_beside_a_plain_script(tmp_path: Path) -> None:
+    part("torchvision_data", str(tmp_path))
+    name = "MLP 256-256, dropout"
+    seconds = json.loads(part("networks", "1", "128", str(tmp_path), name))[name]
+    assert seconds.keys() == {"plain", "fmgrid", "bare", "steps"}
+    assert min(seconds.values()) > 0
+
+
 def test_empty_trials_are_timed() -> None:
     assert float(part("trials", "fmgrid", "4")) > 0
 
@@ -64,7 +73,7 @@ def test_the_page_says_what_was_reached_and_what_was_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(SCRIPTS)
-    from benchmarks.page import Figures, render
+    from benchmarks.page import Figures, render, render_networks
 
     times = {"hidden_units": [8], "batch_size": 64, "optimizer": "Adam"}
     seconds = {"bound": 1.0, "by_hand": 1.5, "by_autograd": 2.0}
@@ -86,7 +95,10 @@ def test_the_page_says_what_was_reached_and_what_was_missed(
         commands={name: [0.1] for name in commands},
         memory=dict.fromkeys(commands, 20.0),
         trials={"fmgrid": [0.004]},
+        images=640,
+        networks={"CNN": {"plain": 6.0, "fmgrid": 2.0, "bare": 1.0, "steps": 1.03}},
     )
+    assert "| CNN | 6.0 | 2.0 | 3.0 | +3.0% |" in render_networks(figures)
     page = render(figures)
     assert "in one process | 14.00 times as fast | at least 13 | reached |" in page
     assert "stock processes | 5.00 times as fast | at least 6.5 | missed by 23% |" in page

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command import ROOT, Call, start_in_terminal, write
+from command import ROOT, Call, fmgrid, start, start_in_terminal, write
 from fmgrid.data.catalogue import DATASETS
 
 EXAMPLES = re.findall(r"```toml\n# (\S+)\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.S)
@@ -117,6 +117,36 @@ def test_a_dry_run_describes_a_data_set_and_touches_nothing(
     assert json.loads(out) in json.loads(call("data", "--json")[1])["datasets"]
 
 
+def test_arguments_of_own_data_are_given_as_in_a_grid(call: Call) -> None:
+    Path("made.py").write_text(
+        "import numpy as np\n\n\ndef up(n=10, size=(3, 4)):\n"
+        "    x, y = np.zeros((n, *size), np.float32), np.arange(n) % 2\n    return x, y, x, y\n"
+    )
+    chosen = ["--set", "dataset_args.n=30", "--set", "dataset_args.size=[2,5]"]
+    code, out, _ = call("data", "made:up", *chosen, "--json")
+    facts = json.loads(out)
+    assert (code, facts["train_images"], facts["shape"]) == (0, 30, [2, 5])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["flowers/", "dataset_args.siz=[1,1]"], "flowers/ takes no siz; did you mean size?"),
+        (["flowers/", "dataset_args.size=16"], "16 is not a list of 2 numbers"),
+        (["flowers/", "epochs=3"], "is no argument of the data; write such as --set dataset_args"),
+        (["flowers/", "size"], "has no value; write --set setting=value"),
+        (["digits", "dataset_args.size=3"], "only your own data take arguments; leave it out"),
+    ],
+)
+def test_arguments_that_data_do_not_take_are_refused(
+    words: list[str], message: str, call: Call
+) -> None:
+    dataset, argument = words
+    code, out, told = call("data", dataset, "--set", argument)
+    assert (code, out) == (2, "")
+    assert f"--set {argument}: {message}" in " ".join(told.split())
+
+
 def test_a_data_set_is_prepared_and_its_images_are_counted(call: Call, empty_cache: Path) -> None:
     code, out, told = call("data", "digits")
     assert (code, told) == (0, "digits: trying scikit-learn's own files\n")
@@ -169,6 +199,40 @@ def test_a_folder_without_the_files_is_exit_code_3(
     assert f"{tmp_path}, chosen by --data-dir, does not hold cifar100" in told
     assert "cifar-100-python.tar.gz: not found; expected SHA-256" in told
     assert not empty_cache.exists()
+
+
+def test_a_disk_without_room_is_said_to_be_full_and_the_next_call_prepares(
+    empty_cache: Path,
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", "ulimit -f 100; fmgrid data digits"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert (
+        f"{empty_cache}: cannot serve as the cache: it cannot be written (no room: " in done.stderr
+    )
+    assert "set FMGRID_CACHE to a folder that can be written" in done.stderr
+    assert fmgrid("data", "digits").returncode == 0
+
+
+def test_a_file_in_the_place_of_a_data_set_is_named(call: Call, empty_cache: Path) -> None:
+    empty_cache.mkdir()
+    (empty_cache / "digits").touch()
+    code, out, told = call("data", "digits")
+    assert (code, out) == (3, "")
+    assert f"{empty_cache / 'digits'}: File exists" in told
+
+
+def test_commands_that_start_together_give_the_same_answer(empty_cache: Path) -> None:
+    both = [start("data", "digits", "--json") for _ in range(2)]
+    answers = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert answers[0]["counts"] == answers[1]["counts"]
+    left = {path.name for path in empty_cache.iterdir()}
+    assert left == {"digits", "digits.lock"}
 
 
 def test_the_list_needs_neither_torch_nor_numpy() -> None:

@@ -527,6 +527,8 @@ def test_compare_says_that_runs_without_seeds_are_not_paired(call: Call) -> None
     assert "means of 3 runs and of 3, not paired, as their seeds are not known" in err
     _, out, err = call("compare", "filters_4", "filters_16")
     assert "a single run: nothing can be concluded" in err
+    shown = repr(fmgrid.compare("filters_4", "filters_8", logdir=LOGS))
+    assert shown.startswith("filters_4 and filters_8, not paired: unknown seeds")
     _, out, _ = call("compare", "filters_4", "filters_8", "--json")
     assert json.loads(out)["metrics"]["accuracy"]["difference"]["is_paired"] is False
 

@@ -1,9 +1,12 @@
 """Studies that people made before fmgrid: their grids can be written, and planned."""
 
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from command import Call
 from fmgrid.grid import load_plan
@@ -31,10 +34,25 @@ def test_several_sweeps_are_groups_of_their_own() -> None:
     assert sizes == {"Widths": 16, "Follow-ups": 7, "Overnight": 180}
 
 
-def test_a_study_of_a_network_of_its_authors_is_planned_by_the_command(
-    call: Call, tmp_path: Path
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ("study_51", "24 runs, 24 to train"),  # a network of its authors
+        ("study_57", "24 runs, 24 to train"),  # a folder of images
+        ("study_58", "60 runs, 60 to train"),  # both, and a function that gives the data
+    ],
+)
+def test_a_study_is_planned_by_the_command(
+    study: str, expected: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = call("plan", "study_51.toml", "--logdir", tmp_path / "logs")
-    assert code == 0
-    assert len(re.findall(r"^residual_\d+_\d+ ", out, flags=re.MULTILINE)) == 6
-    assert "24 runs, 24 to train" in err
+    for name in (f"{study}.toml", "networks.py", "signals.py"):
+        shutil.copy(FOLDER / name, tmp_path)
+    for number in range(40):
+        image = np.random.default_rng(number).integers(0, 255, (70, 80, 3), dtype=np.uint8)
+        path = tmp_path / "ants_bees" / ("ants" if number % 2 else "bees") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FMGRID_CACHE", str(tmp_path / "cache"))
+    code, _, err = call("plan", f"{study}.toml")
+    assert (code, re.search(r"\d+ runs, \d+ to train", err)[0]) == (0, expected)  # type: ignore[index]

@@ -37,6 +37,9 @@ class Figures:
     commands: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)  # MB at most, by command
     trials: dict[str, list[float]] = field(default_factory=dict)  # of each trial, by tool
+    images: int = 0  # in an epoch of networks through autograd
+    # What benchmarks/networks.py prints: by network and way.
+    networks: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def render(figures: Figures) -> str:
@@ -51,6 +54,30 @@ def render(figures: Figures) -> str:
         *_trials(figures),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def render_networks(figures: Figures) -> str:
+    """Return the part of the page about networks that go through autograd."""
+    rows = [
+        (
+            name,
+            f"{seconds['plain']:.1f}",
+            f"{seconds['fmgrid']:.1f}",
+            f"{seconds['plain'] / seconds['fmgrid']:.1f}",
+            f"{seconds['steps'] / seconds['bare'] - 1:+.1%}",
+        )
+        for name, seconds in figures.networks.items()
+    ]
+    introduction = (
+        f"CPU seconds of one core for an epoch of {figures.images:,} images in batches of 64, the "
+        "10,000 test images scored at its end. The plain script is torchvision's data set, "
+        "`DataLoader` and mltrainer's `Trainer` on the same network, in torch's own layout and "
+        "float32. *Overhead* is how much longer fmgrid's steps take, batches included, than "
+        "autograd's on a batch that is always the same: `scripts/benchmarks/networks.py`."
+    )
+    header = ("", ">plain, s", ">fmgrid, s", ">times as fast", ">overhead")
+    blocks = ["## Networks through autograd", _session(figures), introduction]
+    return "\n\n".join([*blocks, _table(header, rows)]) + "\n"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

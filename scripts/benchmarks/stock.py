@@ -51,21 +51,33 @@ def main() -> None:
 def train_one(
     experiment: dict[str, Any], train: Dataset[Any], valid: Dataset[Any], logdir: Path
 ) -> float:
-    """Train one network and return its last validation loss."""
+    """Train one MLP and return its last validation loss."""
     torch.manual_seed(experiment["seed"])
+    network = make_network(experiment["hidden_units"])
+    return train_network(network, {**experiment, "valid_steps": 100}, train, valid, logdir)
+
+
+def train_network(
+    network: nn.Module,
+    experiment: dict[str, Any],
+    train: Dataset[Any],
+    valid: Dataset[Any],
+    logdir: Path,
+) -> float:
+    """Train a network and return its last validation loss."""
     settings = TrainerSettings(
         epochs=experiment["epochs"],
         metrics=[Accuracy()],
         logdir=logdir,
         train_steps=experiment["train_steps"],
-        valid_steps=100,
+        valid_steps=experiment["valid_steps"],
         reporttypes=[ReportTypes.TENSORBOARD],
         optimizer_kwargs={"lr": experiment["learning_rate"], **experiment["optimizer_args"]},
         earlystop_kwargs=None,
     )
     batch_size = experiment["batch_size"]
     trainer = Trainer(
-        model=make_network(experiment["hidden_units"]),
+        model=network,
         settings=settings,
         loss_fn=nn.CrossEntropyLoss(),
         optimizer=getattr(torch.optim, experiment["optimizer"]),

@@ -46,6 +46,15 @@ class Residual(nn.Sequential):
         )
 
 
+def resnet18(classes: int) -> nn.Module:
+    """Return torchvision's ResNet18 that knows ImageNet, with a new last layer."""
+    from torchvision import models
+
+    network = models.resnet18(weights="DEFAULT")
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    return network
+
+
 class Transformer(nn.Module):
     """A transformer over patches of images: [n, 3, rows, columns] -> [n, classes]."""
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmgrid.analysis.experiments import (
+    TIME,
     ExperimentRuns,
     Group,
-    are_confounded,
     are_scored_alike,
     distinct,
     images_of,
@@ -99,7 +99,10 @@ class Comparison:
         return f"{images}: figures of different images are not compared"
 
     def __repr__(self) -> str:
-        seeds = counted(len(self.seeds), "common seed")
+        is_seeded = self.first.has_seeds or self.second.has_seeds
+        seeds = (
+            counted(len(self.seeds), "common seed") if is_seeded else "not paired: unknown seeds"
+        )
         differing = [f"{name}: {a} and {b}" for name, (a, b) in self.settings.items()]
         title = f"{self.first.name} and {self.second.name}, {seeds}"
         notes = [self.objection] if self.objection else []
@@ -238,6 +241,14 @@ def best_and_ties(
         best,
         *(rival for rival, p in zip(rivals, p_values, strict=True) if len(rivals) * p > ALPHA),
     ]
+
+
+def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
+    """Return whether two saw different numbers of images, though the same time was given them."""
+    if any(first.settings.get(name) != second.settings.get(name) for name in TIME):
+        return False
+    images = first.images_seen, second.images_seen
+    return None not in images and images[0] != images[1]
 
 
 def compare_experiments(first: ExperimentRuns, second: ExperimentRuns, study: Study) -> Comparison:

@@ -199,14 +199,6 @@ def images_of(experiment: ExperimentRuns, metric: str = "accuracy") -> str:
     return f"{validation:,} images{source} held out"
 
 
-def are_confounded(first: ExperimentRuns, second: ExperimentRuns) -> bool:
-    """Return whether two saw different numbers of images, though the same time was given them."""
-    if any(first.settings.get(name) != second.settings.get(name) for name in TIME):
-        return False
-    images = first.images_seen, second.images_seen
-    return None not in images and images[0] != images[1]
-
-
 @dataclass(frozen=True)
 class Axis:
     """A setting that varies within a group, with its levels in order."""

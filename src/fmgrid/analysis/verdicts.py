@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Literal, TypeAlias, get_args
 
+from fmgrid.analysis.comparisons import are_confounded
 from fmgrid.analysis.experiments import (
-    are_confounded,
     are_scored_alike,
     distinct,
     images_of,

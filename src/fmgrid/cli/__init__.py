@@ -290,8 +290,17 @@ def remove(options: RemoveOptions) -> None:
 
 @app.command()
 def data(
-    dataset: str | None = argument("DATASET", "The data set to prepare, such as digits.", None),
+    dataset: str | None = argument(
+        "DATASET",
+        "The data set to prepare: a name such as digits, or your own images.npz, images/ or "
+        "package.module:function.",
+        None,
+    ),
     data_dir: Path | None = DATA_DIR,
+    arguments: list[str] | None = option(
+        "--set ARGUMENT=VALUE",
+        "Give your own data an argument, such as dataset_args.size=[32,32] (repeatable).",
+    ),
     dry_run: bool = option("--dry-run", "Describe the data set, without preparing it."),
     json: bool = JSON,
 ) -> None:
@@ -306,8 +315,11 @@ def data(
         if data_dir or dry_run:
             problem = "your own data are read to be described; leave it out"
             raise InputError.at("--data-dir" if data_dir else "--dry-run", problem)
-        preparing.describe_own_data(dataset, json=json)
+        preparing.describe_own_data(dataset, arguments or (), json=json)
         return
+    if arguments:
+        problem = "only your own data take arguments; leave it out"
+        raise InputError.at(f"--set {printable(arguments[0], 80)}", problem)
     if data_dir and (dry_run or dataset is None):
         problem = "nothing is prepared without a data set, or with --dry-run; leave it out"
         raise InputError.at(f"--data-dir {data_dir}", problem)

@@ -1,6 +1,6 @@
 """`fmgrid data`: the data sets that fmgrid knows, described, and prepared for training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from fmgrid.data.catalogue import DATASETS, DatasetInfo, PublishedDataset
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment
+from fmgrid.grid.reading import read_overrides
+from fmgrid.grid.values import objection_to_argument
 from fmgrid.words import format_bytes, printable
 
 _IMAGE_DIMENSIONS = 3
@@ -77,13 +79,15 @@ def prepare_data(dataset: str, data_dir: Path | None, *, json: bool) -> None:
     _print_counts(counts, info)
 
 
-def describe_own_data(dataset: str, *, json: bool) -> None:
+def describe_own_data(dataset: str, arguments: Sequence[str], *, json: bool) -> None:
     """Read a user's own data, and print their facts and how many inputs each class has.
 
-    Raises `InputError` for data that cannot be used, `DataError` if the cache cannot.
+    *arguments* are such as "dataset_args.size=[32,32]". Raises `InputError` for data that cannot
+    be used, `DataError` if the cache cannot.
     """
-    experiment = Experiment(name="own", dataset=dataset)
     try:
+        args = _read_arguments(dataset, arguments)
+        experiment = Experiment(name="own", dataset=dataset, dataset_args=args)
         content = Contents(say).of(experiment, Path.cwd())
     except (ComponentError, OwnDataError) as error:
         place = Place(f"fmgrid data {printable(dataset, 80)}")
@@ -99,6 +103,23 @@ def describe_own_data(dataset: str, *, json: bool) -> None:
     described = {**_describe(info), "content": str(content), "cache": str(prepared.folder)}
     _print_facts(dataset, info, described)
     _print_counts(counts, info)
+
+
+def _read_arguments(dataset: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of own data. Raises `InputError`, `ComponentError`."""
+    problems: list[Problem] = []
+    args: dict[str, Any] = {}
+    for (setting, *part), written in read_overrides(texts, problems).items():
+        if setting != "dataset_args" or len(part) != 1:
+            message = "is no argument of the data; write such as --set dataset_args.size=[32,32]"
+            problems.append(written.problem(message))
+        elif objection := objection_to_argument(DATASET, dataset, part[0], written.value):
+            problems.append(written.problem(objection))
+        else:
+            args[part[0]] = written.value
+    if problems:
+        raise InputError(problems)
+    return args
 
 
 def _print_counts(counts: Mapping[Split, Mapping[str, int]], info: DatasetInfo) -> None:

@@ -96,7 +96,8 @@ class Kind:
         component: Callable[..., Any] | None = getattr(module, class_name, None)
         if component is not None and self._accepts(component):
             return component
-        known = [name for name, value in vars(module).items() if self._accepts(value)]
+        public = ((name, value) for name, value in vars(module).items() if name[:1] != "_")
+        known = [name for name, value in public if self._accepts(value)]
         is_of_kind = {"class": self.base, "function": self.takes_functions}
         what = " or ".join(word for word, is_one in is_of_kind.items() if is_one)
         raise ComponentError(

@@ -202,7 +202,9 @@ def _fetch(dataset: str, workspace: Path, inform: Callable[[str], None]) -> tupl
 
 def cannot_serve(cache: Path, error: OSError, contents: str = "") -> DataError:
     """Return the error of a cache that cannot be written, and may hold damaged *contents*."""
-    reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else error
+    # numpy says of a short write only how many numbers it wrote.
+    no_room = f"no room: {error}"
+    reason = f"{error.filename or cache}: {error.strerror}" if error.strerror else no_room
     return DataError(
         f"{cache}: cannot serve as the cache: it cannot be written ({reason}){contents}; {_REMEDY}"
     )
