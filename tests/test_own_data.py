@@ -607,8 +607,8 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path, 
     draw_folder(Path("images"))
     Path("images/cats/00.png").write_bytes(b"")
     write(
-        "import os\n"
-        "def broken(): return {}['key']\n"
+        "import json, os\n"
+        "def broken(): return json.loads('')\n"
         "def ends(): os._exit(3)\n"
         "def four(a): return 1, 2\n",
         "mine.py",
@@ -617,7 +617,7 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path, 
         "gone.npz": "No such file or directory",
         "bad.npz": "has no x_test",
         "images/": "of 20 images, 1 is damaged: cats/00.png (no image); replace or remove it",
-        "mine:broken": "raised KeyError: 'key' at ",
+        "mine:broken": f"line 1 column 1 (char 0) at {Path.cwd()}/mine.py:2",
         "mine:ends": "cannot be read: it ended the process: exit code 3",
         "mine:brokn": "did you mean broken?",
         "mine:four": "",

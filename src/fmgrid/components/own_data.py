@@ -4,6 +4,7 @@ They are read in a process of its own: a function may do anything to it, and the
 afterwards.
 """
 
+import inspect
 import os
 import random
 import traceback
@@ -127,17 +128,27 @@ def _call_function(dataset: str, _path: Path, args: Mapping[str, Any]) -> Mappin
     random.seed(subseed(0, "data"))
     np.random.seed(subseed(0, "data") % 2**32)
     try:
-        return to_mapping(DATASET.load(dataset)(**args))
+        function = DATASET.load(dataset)
     except ComponentError as error:
         raise OwnDataError(str(error)) from error
+    try:
+        return to_mapping(function(**args))
     except OwnDataError:
         raise
     except BaseException as error:
         if is_the_machines(error):
             raise
-        *_, frame = traceback.extract_tb(error.__traceback__)
-        place = f" at {frame.filename}:{frame.lineno}"
-        raise OwnDataError(f"raised {on_one_line(error)}{place}") from error
+        place = _place_in(function, error)
+        raise OwnDataError(f"raised {on_one_line(error)} at {place}") from error
+
+
+def _place_in(function: Callable[..., Any], error: BaseException) -> str:
+    """Return the line that raised, one of the function's own file if there is one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    own = [frame for frame in frames if code and frame.filename == code.co_filename]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 _READERS = {"file": _read_file, "folder": _read_folder, "function": _call_function}
