@@ -211,6 +211,7 @@ def test_the_files_that_it_quotes_are_as_quoted() -> None:
         "docs/performance.md",
         "docs/reliability.md",
         "docs/statistics.md",
+        "docs/studies.md",
         "docs/tables.md",
         "modellogs/README.md",
     ],

@@ -18,6 +18,7 @@ from fmgrid.components import check_component, networks
 from fmgrid.components.arguments import CNN_ARGUMENTS, INITIALIZATIONS, MLP_ARGUMENTS, with_defaults
 from fmgrid.components.blocks import blocks_of, features_of
 from fmgrid.components.cnn import CNN
+from fmgrid.components.datasets import info_of
 from fmgrid.data.batches import load_images, shuffled_batches
 from fmgrid.data.cache import Prepared
 from fmgrid.experiment import Experiment, Run, subseed
@@ -272,16 +273,16 @@ def test_an_initialization_is_torchs_own(name: str, network: str) -> None:
         assert weight.std().item() == pytest.approx(alike.std().item(), rel=0.2)
 
 
-def test_only_a_plain_mlp_takes_its_steps_by_hand() -> None:
+def test_only_an_mlp_with_relu_takes_its_steps_by_hand() -> None:
     def steps(**values: object) -> type:
         network = networks.build(tiny(**values))
         optimizer = torch.optim.Adam(network.parameters(), fused=True)
         return type(steps_for(network, nn.CrossEntropyLoss(), optimizer))
 
+    by_hand = {"dropout", "batch normalization"}
     assert steps() is ByHand
-    assert steps(network_args={"dropout": 0}) is ByHand
-    for values in SETTINGS.values():
-        assert steps(**values) is ByAutograd
+    for name, values in SETTINGS.items():
+        assert steps(**values) is (ByHand if name in by_hand else ByAutograd), name
 
 
 each = st.integers(1, 4)
@@ -556,6 +557,31 @@ network_args.kernel_size = [3, 3, 3]
         ),
         "10 mistakes; nothing was done",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "is_refused"),
+    [
+        ({"batch_size": 1}, True),
+        ({"batch_size": 1, "hidden_units": []}, False),
+        ({"batch_size": 1, "network": "CNN"}, False),
+        ({"batch_size": 1, "network": "CNN", "hidden_units": [8]}, True),
+        ({"batch_size": 1999, "train_steps": "full"}, True),  # the last of 2,000 is left
+        ({"batch_size": 1999, "train_steps": 1, "epochs": 1}, False),  # they end before
+        ({"batch_size": 1999, "train_steps": 1, "epochs": 2}, True),
+        ({"batch_size": 64, "train_images": 129, "train_steps": None}, True),
+        ({"batch_size": 64, "train_images": 130, "train_steps": None}, False),
+    ],
+)
+def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalized(
+    values: dict[str, object], is_refused: bool
+) -> None:
+    args = {"normalization": "batch"}
+    experiment = tiny(network_args=args, **{"epochs": 1, **values})
+    assert info_of(experiment).train_images == 2000
+    objection = networks.objection_to_network(experiment)
+    assert (objection is not None) is is_refused
+    assert objection is None or objection.startswith("batch_size = ")
 
 
 @pytest.mark.usefixtures("with_networks")

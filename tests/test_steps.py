@@ -60,10 +60,15 @@ def take(steps: Steps, batches: list[int]) -> list[float]:
 
 
 def trained(
-    kind: type[ByHand | ByAutograd], name: str, arguments: dict[str, Any], units: list[int]
+    kind: type[ByHand | ByAutograd],
+    name: str,
+    arguments: dict[str, Any],
+    units: list[int],
+    args: dict[str, Any] | None = None,
 ) -> tuple[list[float], MLP]:
     """Return the losses of some steps, and the network after them."""
-    network = MLP(units, seed=1)
+    network = MLP(units, seed=1, args=args)
+    torch.manual_seed(2)  # for dropout
     optimizer = getattr(torch.optim, name)(network.parameters(), lr=0.01, **arguments)
     if kind is ByHand:
         return take(ByHand(network, optimizer), BATCHES), network
@@ -82,6 +87,33 @@ def test_steps_by_hand_give_the_bits_of_autograd(
     assert len(set(losses)) == len(BATCHES)
     for ours, theirs in zip(network.parameters(), expected.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+ARGS = [
+    {"dropout": 0.3},
+    {"dropout": [0.0, 0.5]},
+    {"normalization": "batch"},
+    {"normalization": "layer"},
+    {"normalization": "batch", "dropout": 0.2},
+    {"normalization": "layer", "dropout": 0.2},
+]
+
+
+@pytest.mark.parametrize("args", ARGS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("Adam", {"fused": True}), ("SGD", {"fused": True, "momentum": 0.9}), ("RMSprop", {})],
+)
+def test_dropout_and_normalization_by_hand_give_the_bits_of_autograd(
+    name: str, arguments: dict[str, Any], args: dict[str, Any]
+) -> None:
+    losses, network = trained(ByHand, name, arguments, [64, 33], args)
+    expected_losses, expected = trained(ByAutograd, name, arguments, [64, 33], args)
+
+    assert losses == expected_losses
+    state, expected_state = network.state_dict(), expected.state_dict()
+    assert all(torch.equal(state[key], expected_state[key]) for key in expected_state)
+    assert expected_losses != trained(ByHand, name, arguments, [64, 33])[0]
 
 
 def test_the_cases_are_all_of_torchs_optimizers_that_can_train_an_mlp() -> None:

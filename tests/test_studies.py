@@ -1,4 +1,4 @@
-"""Studies that people made before fmgrid: their grids can be written, and planned."""
+"""Studies that people made before fmgrid: their grids are planned, and eight of them run."""
 
 import re
 import shutil
@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command import Call
+from command import ROOT, Call, fmgrid
 from fmgrid.grid import load_plan
 
 FOLDER = Path(__file__).parent / "studies"
 GRIDS = sorted(FOLDER.glob("study_*.toml"))
+RUN = ROOT / "configs" / "studies"
+PAGE = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +58,36 @@ def test_a_study_is_planned_by_the_command(
     monkeypatch.setenv("FMGRID_CACHE", str(tmp_path / "cache"))
     code, _, err = call("plan", f"{study}.toml")
     assert (code, re.search(r"\d+ runs, \d+ to train", err)[0]) == (0, expected)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", sorted(RUN.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_study_that_is_run_says_its_size_and_stands_on_the_page(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(RUN)
+    question, command, size, *_ = path.read_text(encoding="utf-8").splitlines()
+    assert command == f"# fmgrid run {path.name}"
+    (record,) = load_plan([Path(path.name)]).records
+    assert size.startswith(f"# {len(record.names)} experiments")
+    assert f"## [{path.name}](../configs/studies/{path.name})" in PAGE
+    assert f"*{question.removeprefix('# ')}* {size.removeprefix('# ')}" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("study", "part"),
+    [
+        ("sequences", "mltrainer_*"),  # recurrent networks on sequences
+        ("sequences", "*size_16*False*"),
+        ("skips", "blocks_1*"),  # an own network on other images
+        ("tumors", "1x8*"),  # a table
+    ],
+)
+def test_a_study_trains(
+    study: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(RUN)
+    short = ["--set", "epochs=1", "--set", "train_steps=3", "--seeds", "0", "--only", part]
+    answer = fmgrid(
+        "run", f"{study}.toml", *short, "--logdir", tmp_path, FMGRID_CACHE=str(tmp_path / "cache")
+    )
+    assert answer.returncode == 0, answer.stderr

@@ -31,11 +31,6 @@ class MLP(nn.Module):
         widths = (inputs, *hidden_units)
         self.layers = nn.Sequential(*linear_layers(full, widths, outputs, dropouts, seed))
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it has linear layers with ReLU, and nothing else."""
-        return all(type(layer) in (nn.Linear, nn.ReLU) for layer in self.layers)
-
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""
         logits: torch.Tensor = self.layers(inputs.flatten(1))

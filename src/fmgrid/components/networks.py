@@ -16,7 +16,7 @@ from fmgrid.components.arguments import (
     with_defaults,
 )
 from fmgrid.components.blocks import blocks_of, features_of
-from fmgrid.components.datasets import info_of
+from fmgrid.components.datasets import info_of, workload_of
 from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_plugged_in
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DATASETS
@@ -198,6 +198,7 @@ def _build_mlp(experiment: Experiment) -> "Module":
 def _check_mlp(args: Mapping[str, Any], experiment: Experiment) -> None:
     units = experiment.hidden_units or ()
     _check_length("dropout", args, len(units), "hidden layer")
+    _check_batches(args, experiment)
 
 
 def _cnn_work(args: Mapping[str, Any], experiment: Experiment) -> Work:
@@ -228,6 +229,21 @@ def _check_cnn(args: Mapping[str, Any], experiment: Experiment) -> None:
     layers = len(channels) + len(units)
     _check_length("dropout", args, layers, "convolution and hidden layer")
     list(blocks_of(args, info_of(experiment).shape))
+    _check_batches(args, experiment)
+
+
+def _check_batches(args: Mapping[str, Any], experiment: Experiment) -> None:
+    """Refuse a batch of one image where hidden units are normalized over the batch."""
+    size, _, steps = workload_of(experiment)
+    batch_size, portion = experiment.batch_size, experiment.train_images or size
+    whole, rest = divmod(portion, batch_size)
+    is_reached = experiment.epochs * steps > whole
+    is_normalized = args["normalization"] == "batch" and experiment.hidden_units
+    if is_normalized and (batch_size == 1 or (rest == 1 and is_reached)):
+        raise ValueError(
+            f"batch_size = {batch_size} makes a batch of one of the {portion:,} images, and batch "
+            "normalization needs two; write another batch_size"
+        )
 
 
 def _check_length(name: str, args: Mapping[str, Any], count: int, noun: str) -> None:

@@ -2,13 +2,13 @@
 
 An MLP under torch's own optimizers takes its steps by hand: the operations that autograd would
 call, on the same numbers in the same order, without recording them anew every time. The bits are
-the same, so no result depends on which way was taken. Any other network, loss or optimizer goes
-through autograd.
+the same, so no result depends on which way was taken. Any other network, activation, loss or
+optimizer goes through autograd.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,11 @@ _nll_loss = torch.ops.aten.nll_loss_forward.default
 _nll_loss_backward = torch.ops.aten.nll_loss_backward.default
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
+_batch_norm = torch.ops.aten.native_batch_norm.default
+_batch_norm_backward = torch.ops.aten.native_batch_norm_backward.default
+_layer_norm = torch.ops.aten.native_layer_norm.default
+_layer_norm_backward = torch.ops.aten.native_layer_norm_backward.default
+_ALL = [True, True, True]  # gradients: of the input, the scale and the shift
 
 LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # of logits and labels
 Steps: TypeAlias = "ByHand | ByAutograd"  # for every batch: the loss, then the update
@@ -34,7 +39,7 @@ def steps_for(network: nn.Module, loss_fn: LossFunction, optimizer: Optimizer) -
     # Those of torch are known to read nothing but the gradients.
     is_torchs = type(optimizer) in vars(torch.optim).values()
     is_known = is_plain and is_torchs and not optimizer.defaults.get("differentiable")
-    if type(network) is MLP and network.is_plain and is_known:
+    if type(network) is MLP and is_known and {*map(type, network.layers)} <= _BY_HAND.keys():
         return ByHand(network, optimizer)
     return ByAutograd(network, loss_fn, optimizer)
 
@@ -68,30 +73,144 @@ class ByAutograd:
             parameter.grad = None
 
 
-class _Layer:
+def _parts(parameter: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the numbers of a parameter, and where the optimizer looks for its gradient."""
+    parameter.grad = torch.zeros_like(parameter)
+    return parameter.detach(), parameter.grad
+
+
+class _Linear:
     """A linear layer, and what passes through it with n images."""
 
     def __init__(self, linear: nn.Linear) -> None:
-        self.weight, self._bias = linear.weight.detach(), linear.bias.detach()
-        self._transposed = self.weight.t()
-        # Where the optimizer looks for them
-        self._weight_grad = linear.weight.grad = torch.zeros_like(self.weight)
-        self._bias_grad = linear.bias.grad = torch.zeros_like(self._bias)
+        self._weight, self._weight_grad = _parts(linear.weight)
+        self._transposed = self._weight.t()
+        self._bias: Tensor | None = None  # where a normalization follows
+        if linear.bias is not None:
+            self._bias, self._bias_grad = _parts(linear.bias)
 
     def make_room(self, images: int) -> None:
-        outputs, inputs = self.weight.shape
-        self.output = torch.empty(images, outputs)
-        self.signal_grad = torch.empty(images, inputs)
+        outputs, inputs = self._weight.shape
+        self._output, self._grad = torch.empty(images, outputs), torch.empty(images, inputs)
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return the output, [n, outputs], for a signal [n, inputs]."""
-        self.signal = signal
-        return torch.addmm(self._bias, signal, self._transposed, out=self.output)
+        self._signal = signal
+        if self._bias is None:
+            return torch.mm(signal, self._transposed, out=self._output)
+        return torch.addmm(self._bias, signal, self._transposed, out=self._output)
 
-    def backward(self, grad: Tensor) -> None:
+    def fill(self, grad: Tensor) -> None:
         """Fill in the gradients of the parameters from that of the output."""
-        torch.mm(grad.t(), self.signal, out=self._weight_grad)
-        torch.sum(grad, 0, out=self._bias_grad)
+        torch.mm(grad.t(), self._signal, out=self._weight_grad)
+        if self._bias is not None:
+            torch.sum(grad, 0, out=self._bias_grad)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        """Fill in the gradients of the parameters, and return that of the signal."""
+        self.fill(grad)
+        return torch.mm(grad, self._weight, out=self._grad)
+
+
+class _Relu:
+    """What is below 0 becomes 0, in place."""
+
+    def __init__(self, _: nn.ReLU) -> None:
+        pass
+
+    def make_room(self, images: int) -> None:
+        pass
+
+    def forward(self, signal: Tensor) -> Tensor:
+        self._signal = signal.relu_()
+        return self._signal
+
+    def backward(self, grad: Tensor) -> Tensor:
+        _threshold_backward(grad, self._signal, 0, grad_input=grad)
+        return grad
+
+
+class _Dropout:
+    """A part of the signal becomes 0; the rest grows, so that the mean stays."""
+
+    def __init__(self, dropout: nn.Dropout) -> None:
+        self._kept = 1 - dropout.p
+
+    def make_room(self, images: int) -> None:
+        pass
+
+    def forward(self, signal: Tensor) -> Tensor:
+        self._factors = torch.empty_like(signal).bernoulli_(self._kept).div_(self._kept)
+        return signal * self._factors
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return grad.mul_(self._factors)
+
+
+class _BatchNorm:
+    """Each output has mean 0 and variance 1 in the batch, then a scale and a shift."""
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        self._scale, self._scale_grad = _parts(norm.weight)
+        self._shift, self._shift_grad = _parts(norm.bias)
+        self._norm, self._running = norm, (norm.running_mean, norm.running_var)
+
+    def make_room(self, images: int) -> None:
+        pass
+
+    def forward(self, signal: Tensor) -> Tensor:
+        self._signal, norm = signal, self._norm
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+        output, *self._moments = _batch_norm(
+            signal, self._scale, self._shift, *self._running, True, norm.momentum, norm.eps
+        )
+        return cast("Tensor", output)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        signals, state = (grad, self._signal), (*self._running, *self._moments)
+        grad, scale_grad, shift_grad = _batch_norm_backward(
+            *signals, self._scale, *state, True, self._norm.eps, _ALL
+        )
+        self._scale_grad.copy_(scale_grad)
+        self._shift_grad.copy_(shift_grad)
+        return grad
+
+
+class _LayerNorm:
+    """The outputs of an image have mean 0 and variance 1, then a scale and a shift."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        self._scale, self._scale_grad = _parts(norm.weight)
+        self._shift, self._shift_grad = _parts(norm.bias)
+        self._shape, self._eps = norm.normalized_shape, norm.eps
+
+    def make_room(self, images: int) -> None:
+        pass
+
+    def forward(self, signal: Tensor) -> Tensor:
+        self._signal = signal
+        output, *self._moments = _layer_norm(
+            signal, self._shape, self._scale, self._shift, self._eps
+        )
+        return cast("Tensor", output)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        grad, scale_grad, shift_grad = _layer_norm_backward(
+            grad, self._signal, self._shape, *self._moments, self._scale, self._shift, _ALL
+        )
+        self._scale_grad.copy_(scale_grad)
+        self._shift_grad.copy_(shift_grad)
+        return grad
+
+
+_BY_HAND: Mapping[type, Callable[[Any], Any]] = {
+    nn.Linear: _Linear,
+    nn.ReLU: _Relu,
+    nn.Dropout: _Dropout,
+    nn.BatchNorm1d: _BatchNorm,
+    nn.LayerNorm: _LayerNorm,
+}
 
 
 class ByHand:
@@ -102,21 +221,22 @@ class ByHand:
     """
 
     def __init__(self, network: MLP, optimizer: Optimizer) -> None:
-        self._layers = [_Layer(module) for module in network.layers if type(module) is nn.Linear]
+        self._layers = [_BY_HAND[type(module)](module) for module in network.layers]
         self._optimizer = optimizer
         self._step = self._first_step
         self._unit_grad = torch.ones(())  # the gradient of the loss by itself
-        self._make_room(0)
+        self._images = 0
 
     def loss(self, inputs: Tensor, labels: Tensor) -> float:
         """Return the mean loss of a batch."""
         if labels.numel() != self._images:  # at first, and where a pass ends with a short batch
-            self._make_room(labels.numel())
-        *hidden, last = self._layers
+            self._images = labels.numel()
+            for layer in self._layers:
+                layer.make_room(self._images)
         signal = inputs.flatten(1)
-        for layer in hidden:
-            signal = layer.forward(signal).relu_()
-        torch.log_softmax(last.forward(signal), 1, out=self._logs)
+        for layer in self._layers:
+            signal = layer.forward(signal)
+        self._logs = torch.log_softmax(signal, 1)  # logarithms of the probabilities
         self._labels = labels
         loss, self._weight = _nll_loss(self._logs, labels, None, 1, -100)
         return float(loss.item())
@@ -128,17 +248,9 @@ class ByHand:
         grad = _log_softmax_backward(grad, logs, 1, torch.float32)
         first, *others = self._layers
         for layer in reversed(others):
-            layer.backward(grad)
-            grad = torch.mm(grad, layer.weight, out=layer.signal_grad)
-            _threshold_backward(grad, layer.signal, 0, grad_input=grad)
-        first.backward(grad)
+            grad = layer.backward(grad)
+        first.fill(grad)
         self._step()
-
-    def _make_room(self, images: int) -> None:
-        self._images = images
-        for layer in self._layers:
-            layer.make_room(images)
-        self._logs = torch.empty_like(self._layers[-1].output)  # logarithms of the probabilities
 
     def _first_step(self) -> None:
         """Let the optimizer make its state; from then on its kernel can be called directly."""
