@@ -648,14 +648,22 @@ def test_six_of_the_61_are_one_configuration() -> None:
 @pytest.mark.parametrize(
     "file", sorted(CONFIGS.glob("**/*.toml")), ids=lambda file: file.relative_to(CONFIGS).as_posix()
 )
-def test_a_config_states_its_question_its_command_and_its_count(file: Path) -> None:
+def test_a_config_states_its_question_its_command_and_its_count(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     question, command, count = file.read_text(encoding="utf-8").splitlines()[:3]
 
     assert question.startswith("# ")
     assert question.endswith("?")
     assert command.startswith("# ")
-    assert command.endswith(f"fmgrid run {file.relative_to(CONFIGS.parent).as_posix()}")
-    assert count.startswith(f"# {len(load_grids([file]))} experiments")
+    folder = CONFIGS.parent
+    if "cd " in command:  # to where its modules are
+        folder = file.parent
+        assert f"cd {folder.relative_to(CONFIGS.parent).as_posix()} && " in command
+    assert command.endswith(f"fmgrid run {file.relative_to(folder).as_posix()}")
+    monkeypatch.chdir(folder)
+    names = {definition.experiment.name for definition in load_grids([file])}
+    assert count.startswith(f"# {len(names)} experiments")
 
 
 def test_a_grid_above_the_limit_is_refused_with_its_count(load: Load) -> None:

@@ -61,14 +61,8 @@ def test_a_study_is_planned_by_the_command(
 
 
 @pytest.mark.parametrize("path", sorted(RUN.glob("*.toml")), ids=lambda path: path.stem)
-def test_a_study_that_is_run_says_its_size_and_stands_on_the_page(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(RUN)
-    question, command, size, *_ = path.read_text(encoding="utf-8").splitlines()
-    assert command == f"# fmgrid run {path.name}"
-    (record,) = load_plan([Path(path.name)]).records
-    assert size.startswith(f"# {len(record.names)} experiments")
+def test_a_study_that_is_run_stands_on_the_page(path: Path) -> None:
+    question, _, size, *_ = path.read_text(encoding="utf-8").splitlines()
     assert f"## [{path.name}](../configs/studies/{path.name})" in PAGE
     assert f"*{question.removeprefix('# ')}* {size.removeprefix('# ')}" in PAGE
 
