@@ -66,7 +66,8 @@ def made_up(
         **BASE,
         **settings,
     }
-    settings = {key: value for key, value in settings.items() if value is not None or key in RIVALS}
+    absent = {*RIVALS, "content"}  # may be, in an experiment of which everything is known
+    settings = {key: value for key, value in settings.items() if value is not None or key in absent}
     dice = Random(name)
     runs = {}
     for seed in range(seeds):
