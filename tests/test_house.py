@@ -265,16 +265,3 @@ def test_the_grid_in_the_guide_means_what_the_guide_says(tmp_path: Path) -> None
     runs = load_grids([grid])
     assert len(runs) == 30
     assert len({run.experiment.name for run in runs}) == 10
-
-
-# Those of configs/studies run in their own folder: see tests/test_studies.py.
-CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*(ROOT / "configs/studies").iterdir()})
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_grid_states_its_question_its_command_and_its_count(path: Path) -> None:
-    question, command, count = path.read_text().splitlines()[:3]
-    assert question.startswith("# ")
-    assert question.endswith("?")
-    assert command.endswith(f"fmgrid run {path.relative_to(ROOT)}")
-    assert count.startswith(f"# {len(load_grids([path]))} experiments")

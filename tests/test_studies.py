@@ -66,6 +66,7 @@ def test_a_study_that_is_run_says_its_size_and_stands_on_the_page(
 ) -> None:
     monkeypatch.chdir(RUN)
     question, command, size, *_ = path.read_text(encoding="utf-8").splitlines()
+    assert "?" in question
     assert command == f"# fmgrid run {path.name}"
     (record,) = load_plan([Path(path.name)]).records
     assert size.startswith(f"# {len(record.names)} experiments")
