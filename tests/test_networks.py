@@ -368,7 +368,7 @@ train_steps = 5
 
 [[grid]]
 network = "mine:Net"
-network_args.units = [8, 16]
+network_args.units = 8
 network_args.dropout = [0.0, 0.5]
 
 [[grid]]
@@ -392,11 +392,11 @@ network_args = { features = 784, num_classes = 10, units1 = 8, units2 = 8 }
 @pytest.mark.usefixtures("with_networks")
 def test_networks_of_any_origin_train_to_the_same_bits_whatever_the_workers() -> None:
     write(GRID)
-    for workers in (2, 1, 0):
+    for workers in (2, 0):
         answer = fmgrid("run", "grid.toml", "-j", workers, "--logdir", f"logs{workers}")
         assert answer.returncode == 0, answer.stderr
-        assert "14 of 14 runs complete" in answer.stderr
-    assert bits(Path("logs2")) == bits(Path("logs1")) == bits(Path("logs0"))
+        assert "12 of 12 runs complete" in answer.stderr
+    assert bits(Path("logs2")) == bits(Path("logs0"))
 
     assert fmgrid("summarize", "logs2").returncode == 0
     answer = fmgrid("list", "logs2", "--where", "network_args.units = 8", "--json")
@@ -405,14 +405,25 @@ def test_networks_of_any_origin_train_to_the_same_bits_whatever_the_workers() ->
 
 @pytest.mark.usefixtures("with_networks")
 def test_a_network_that_fails_in_training_fails_its_run_and_no_other() -> None:
-    write(GRID.replace("mine:make", "mine:Fragile"))
+    write(
+        """[base]
+dataset = "fashion-mnist-sample"
+train_steps = 5
+[[point]]
+name = "plain"
+[[point]]
+name = "fragile"
+network = "mine:Fragile"
+network_args.units = 8
+"""
+    )
 
     answer = fmgrid("run", "grid.toml")
 
     assert answer.returncode == 1
-    assert "13 of 14 runs complete" in answer.stderr
+    assert "1 of 2 runs complete" in answer.stderr
     assert "ValueError: the filament is broken" in answer.stderr
-    run = read_results(Path("modellogs/function/function_results.toml"))
+    run = read_results(Path("modellogs/fragile/fragile_results.toml"))
     assert run.status == "failed"
     assert "line 32, in forward" in str(run.failure.traceback)
 
@@ -592,9 +603,9 @@ def test_the_plan_says_whose_time_is_not_known() -> None:
 
     assert answer.returncode == 0
     (last,) = answer.stderr.splitlines()
-    assert last.startswith("14 runs, 14 to train, about ")
+    assert last.startswith("12 runs, 12 to train, about ")
     assert last.endswith(
-        "on 2 workers, 6 others with a plugged-in network, timed before the first training"
+        "on 2 workers, 4 others with a plugged-in network, timed before the first training"
     )
 
 

@@ -102,6 +102,18 @@ def text_of(error: BaseException) -> str:
         return "it cannot say what is wrong"
 
 
+def on_one_line(error: BaseException) -> str:
+    """Return the class and the text of an error, which may be of somebody else's code."""
+    words = text_of(error)[:_LONGEST_REASON].split()
+    return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
+
+
+def reason_of(error: BaseException, limit: int) -> str:
+    """Return the system's words for an error, or its text, on one line."""
+    words = getattr(error, "strerror", None) or text_of(error)
+    return printable(" ".join(words.split()), limit)
+
+
 _LONGEST_REASON = 300  # characters
 _MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE}
 

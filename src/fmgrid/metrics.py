@@ -106,13 +106,18 @@ def metric_of(name: str) -> Metric:
     """Return the entry of a metric; of a further one "metric.F1", or "metric.F1:min"."""
     if name in METRICS:
         return METRICS[name]
-    known, suffix = (name[:-4], name[-4:]) if name.endswith((*_DIRECTIONS,)) else (name, "")
+    known, suffix = _split(name)
     label = known.removeprefix(FURTHER)
     words = _WORDS.findall(label)
     is_loss = any(_LOWER_IS_BETTER.fullmatch(word.lower()) for word in [label, *words])
     is_higher_better = _DIRECTIONS.get(suffix, not is_loss)
     of = _last_further(known)
     return Metric(known, label, of, is_higher_better, has_spread=True, is_further=True)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return a metric without the direction at its end, and that."""
+    return (text[:-4], text[-4:]) if text.endswith((*_DIRECTIONS,)) else (text, "")
 
 
 def _last_further(name: str) -> Callable[[Any], Value]:
@@ -135,7 +140,7 @@ def find_metric(text: str, known: Iterable[str]) -> str | None:
     """
     if text in RANKABLE:
         return text
-    name, suffix = (text[:-4], text[-4:]) if text.endswith((*_DIRECTIONS,)) else (text, "")
+    name, suffix = _split(text)
     names = {key: key for key in known} | {key.removeprefix(FURTHER): key for key in known}
     return f"{names[name]}{suffix}" if name in names else None
 

@@ -131,6 +131,15 @@ def leaves(keys: Keys, value: Any) -> Iterator[tuple[Keys, Any]]:
         yield keys, value
 
 
+def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a key for each argument: "optimizer_args.momentum"."""
+    return {
+        ".".join(keys): leaf
+        for name, value in settings.items()
+        for keys, leaf in (leaves((name,), value) if value != {} else ())
+    }
+
+
 def is_same(first: Any, second: Any) -> bool:
     """Tell whether two values are one: true, 1 and 1.0 are three."""
     return typed(first) == typed(second)

@@ -19,7 +19,7 @@ from fmgrid.analysis.statistics import Estimate, Figures, estimate
 from fmgrid.experiment import typed
 from fmgrid.metrics import finite, metric_of
 from fmgrid.results.summary import StoredRun, natural_order
-from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, label_of, leaves, level_at, show, to_toml
+from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, flatten, label_of, level_at, show, to_toml
 
 SCORED_ON = ("dataset", "validation")  # settings that say which images judge a run
 TIME = frozenset({"epochs", "train_steps", "train_images"})  # settings that change the images seen
@@ -375,9 +375,8 @@ def find_axes(members: Iterable[ExperimentRuns]) -> Iterator[Axis]:
         if setting == "hidden_units":
             names = _layer_axes(members)
         elif setting in SETTINGS and SETTINGS[setting].is_table:
-            tables = [table for member in members if (table := member.settings.get(setting))]
-            parts = chain.from_iterable(leaves((setting,), table) for table in tables)
-            names = [*dict.fromkeys(".".join(keys) for keys, _ in parts)]
+            tables = (flatten({setting: member.settings.get(setting, {})}) for member in members)
+            names = [*dict.fromkeys(chain.from_iterable(tables))]
         for name in names:
             values = [level_at(member.settings, name.split(".")) for member in members]
             is_text = any(map(_is_no_level, values)) or len({*map(typed, values)}) > len({*values})

@@ -34,8 +34,8 @@ from fmgrid.results.summary import (
 from fmgrid.settings import (
     SETTINGS,
     WIDTHS,
+    flatten,
     keys_of,
-    leaves,
     meant_by,
     objection_to,
     show,
@@ -246,14 +246,8 @@ def _count(mean: float | None) -> float | None:
 
 def _arguments(entries: Sequence[Entry]) -> set[str]:
     """Return the arguments that some experiment has, such as "optimizer_args.momentum"."""
-    arguments = {
-        ".".join(keys)
-        for entry in entries
-        for setting, value in entry.experiment.settings.items()
-        if isinstance(value, Mapping) and value
-        for keys, _ in leaves((setting,), value)
-    }
-    return arguments | {*_further_settings(entries).values()}
+    names = {name for entry in entries for name in flatten(entry.experiment.settings)}
+    return {name for name in names if name not in SETTINGS}
 
 
 def _further_settings(entries: Sequence[Entry]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from fmgrid.components.own_data import Contents, prepare_again
 from fmgrid.data.batches import Split, class_counts
 from fmgrid.data.cache import find_in_cache, prepare
 from fmgrid.data.catalogue import DATASETS, DatasetInfo, PublishedDataset
+from fmgrid.data.formats import IMAGE_DIMENSIONS
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment
@@ -19,8 +20,8 @@ from fmgrid.grid.reading import read_overrides
 from fmgrid.grid.values import objection_to_argument
 from fmgrid.words import format_bytes, printable
 
-_IMAGE_DIMENSIONS = 3
 _HEAD = ("data set", "train", "test", "shape", "classes", "cached", "from", "contents")
+_FACTS = ("description", "train_images", "test_images", "valid_images", "shape", "classes")
 
 
 def list_data(*, json: bool) -> None:
@@ -156,7 +157,7 @@ def _to_cells(dataset: str) -> tuple[str, ...]:
 def _describe(info: DatasetInfo) -> dict[str, str]:
     images = f"{info.train_images:,} for training, {info.test_images:,} for testing"
     validation = f", {info.valid_images:,} for validation" if info.valid_images else ""
-    axes = " (channels, rows, columns)" if len(info.shape) == _IMAGE_DIMENSIONS else ""
+    axes = " (channels, rows, columns)" if len(info.shape) == IMAGE_DIMENSIONS else ""
     return {
         "images": images + validation,
         "shape": _show(info.shape) + axes,
@@ -187,14 +188,7 @@ def _to_json(dataset: str) -> dict[str, Any]:
 
 
 def _to_facts(info: DatasetInfo) -> dict[str, Any]:
-    return {
-        "description": info.description,
-        "train_images": info.train_images,
-        "test_images": info.test_images,
-        "valid_images": info.valid_images,
-        "shape": info.shape,
-        "classes": info.classes,
-    }
+    return {name: getattr(info, name) for name in _FACTS}
 
 
 def _show(shape: tuple[int, ...]) -> str:

@@ -63,19 +63,19 @@ def _choose(options: RemoveOptions) -> Choice:
         raise InputError.at("fmgrid remove", message)
     contents = read_runs(options.logdir)
     warn(*contents.warnings)
-    asked = _read_asked(options.logdir) if options.gone else frozenset()
-    runs = _own_runs(contents, options.logdir, asked)
-    leaving = [run for run in runs if run.name not in asked] if options.gone else runs
+    named = _read_named(options.logdir) if options.gone else frozenset()
+    runs = _own_runs(contents, options.logdir, named)
+    leaving = [run for run in runs if run.name not in named] if options.gone else runs
     if options.patterns:
         aside = Store(options.logdir).names_aside()
-        _check_patterns(options.patterns, runs, [_unfinished(name, asked) for name in aside])
+        _check_patterns(options.patterns, runs, [_unfinished(name, named) for name in aside])
         leaving = [run for run in leaving if any(_matches(run, text) for text in options.patterns)]
     names = {run.folder for run in leaving}
     sharing = [run for run in runs if run.trained_as in names and run.folder not in names]
     return Choice(leaving, sharing)
 
 
-def _read_asked(logdir: Path) -> frozenset[str]:
+def _read_named(logdir: Path) -> frozenset[str]:
     """Return the experiments that the recorded grids ask for. Raises `InputError` if that is open.
 
     Every run would be one that no grid asks for where no record can be read.
@@ -89,13 +89,13 @@ def _read_asked(logdir: Path) -> frozenset[str]:
     return names
 
 
-def _own_runs(contents: Contents, logdir: Path, asked: Collection[str]) -> list[StoredRun]:
+def _own_runs(contents: Contents, logdir: Path, named: Collection[str]) -> list[StoredRun]:
     """Return fmgrid's runs in the log folder itself, without those in folders below and in links.
 
     Plain mltrainer knows no seeds.
     """
     runs = [run for run in contents.runs if run.seed is not None]
-    known = {*asked, *(run.name for run in runs)}
+    known = {*named, *(run.name for run in runs)}
     runs += [_unfinished(name, known) for name in (*contents.unfinished, *contents.damaged)]
     own = [run for run in runs if _is_own_folder(logdir, run.folder)]
     return sorted(own, key=lambda run: natural_order(run.folder))

@@ -11,7 +11,7 @@ from fmgrid.cli.tables import print_rows
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.experiment import Experiment, Run
 from fmgrid.results.store import FOLDER_OF_GRIDS, Store, is_own_file, translate_os_errors
-from fmgrid.settings import SETTINGS, leaves, show
+from fmgrid.settings import SETTINGS, flatten, show
 from fmgrid.system.disk import resolve, write_whole
 from fmgrid.words import counted, format_seconds, printable
 
@@ -220,13 +220,10 @@ def write_csv(
 
 def flat_settings(experiment: Experiment) -> dict[str, str]:
     """Return the settings that are given, and the seed, as text; arguments one by one."""
-    flat: dict[str, str] = {}
-    for name in SETTINGS:
-        value = getattr(experiment, name)
-        if isinstance(value, Mapping):
-            parts = leaves((name,), value) if value else ()
-            flat |= {".".join(keys): str(argument) for keys, argument in parts}
-        elif value is not None:
-            is_long = isinstance(value, tuple) or name == "content"
-            flat[name] = show(value) if is_long else str(value)
+    settings = flatten({name: getattr(experiment, name) for name in SETTINGS})
+    flat = {
+        name: show(value) if isinstance(value, tuple) or name == "content" else str(value)
+        for name, value in settings.items()
+        if value is not None
+    }
     return {**flat, "seed": str(experiment.seed)}

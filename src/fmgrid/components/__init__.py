@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.components.datasets import DATASET, objection_to_workload
-from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in, on_one_line
+from fmgrid.components.kinds import ComponentError, Kind, is_plugged_in
 from fmgrid.components.networks import NETWORK, objection_to_network
 from fmgrid.components.optimizers import OPTIMIZER
 from fmgrid.components.signatures import inspected
 from fmgrid.data.own import form_of
-from fmgrid.errors import explain_refusal
+from fmgrid.errors import explain_refusal, on_one_line
 from fmgrid.experiment import Experiment, typed
 from fmgrid.settings import DEFAULTS, value_at
 from fmgrid.words import printable
 
 KINDS: Mapping[str, Kind] = {kind.setting: kind for kind in (DATASET, NETWORK, OPTIMIZER)}
-NAMED = [kind for kind in KINDS.values() if kind.setting in Experiment.model_fields]  # in grids
 
 
 def objection_to_name(setting: str, name: Any) -> str | None:
@@ -48,29 +47,29 @@ def as_taken(experiment: Experiment) -> Experiment:
     Where torch takes a float, 0 becomes 0.0: both train to the same bits.
     """
     changed = {}
-    for kind in NAMED:
-        args = vars(experiment).get(f"{kind.setting}_args", {})
+    for kind in KINDS.values():
+        args = getattr(experiment, kind.table)
         taken = kind.as_taken(getattr(experiment, kind.setting), args) if args else args
         if typed(taken) != typed(args):
-            changed[f"{kind.setting}_args"] = taken
+            changed[kind.table] = taken
     return experiment.model_copy(update=changed) if changed else experiment
 
 
 def names_of_components(settings: Experiment | Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the name of each component that a grid names, in the order of `NAMED`."""
-    return tuple(str(value_at(settings, (kind.setting,))) for kind in NAMED)
+    """Return the name of each component, in the order of `KINDS`."""
+    return tuple(str(value_at(settings, (setting,))) for setting in KINDS)
 
 
 def kind_of_arguments(setting: str) -> Kind | None:
     """Return the kind of the components whose arguments a setting has, None if it has none."""
-    return next((kind for kind in NAMED if f"{kind.setting}_args" == setting), None)
+    return next((kind for kind in KINDS.values() if kind.table == setting), None)
 
 
 def setting_as_taken(names: Sequence[str], keys: Sequence[str], value: Any) -> Any:
     """Return *value* as an experiment with components of these names holds it under *keys*."""
     setting, *part = keys
     if kind := kind_of_arguments(setting):
-        name = names[NAMED.index(kind)]
+        name = names[[*KINDS].index(kind.setting)]
         if not part:
             return kind.as_taken(name, value) if isinstance(value, dict) else value
         return kind.as_taken(name, {part[0]: value})[part[0]] if len(part) == 1 else value

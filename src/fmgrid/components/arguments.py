@@ -60,15 +60,20 @@ def _is_whole(value: Any, least: int = 1) -> bool:
 
 
 def _is_list(value: Any, accepts: Callable[[Any], bool]) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and 0 < len(value) <= MOST_LAYERS
-        and all(map(accepts, value))
-    )
+    is_short = isinstance(value, list | tuple) and 0 < len(value) <= MOST_LAYERS
+    return is_short and all(map(accepts, value))
 
 
 def _is_share(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < 1
+
+
+def _dropout(layers: str) -> Argument:
+    return Argument(
+        0.0,
+        f"a number from 0 to below 1, or a list of one for each {layers}",
+        lambda value: _is_share(value) or _is_list(value, _is_share),
+    )
 
 
 def _activations() -> Collection[str]:
@@ -79,13 +84,8 @@ def _activations() -> Collection[str]:
 
 _ACTIVATION = Argument("ReLU", 'an activation of torch.nn such as "ReLU"', choices=_activations)
 _INITIALIZATION = of_choices(*INITIALIZATIONS)
-_DROPOUT = "a number from 0 to below 1, or a list of one for each"
 MLP_ARGUMENTS: Mapping[str, Argument] = {
-    "dropout": Argument(
-        0.0,
-        f"{_DROPOUT} hidden layer",
-        lambda value: _is_share(value) or _is_list(value, _is_share),
-    ),
+    "dropout": _dropout("hidden layer"),
     "normalization": of_choices("none", "batch", "layer"),
     "activation": _ACTIVATION,
     "initialization": _INITIALIZATION,
@@ -107,11 +107,7 @@ CNN_ARGUMENTS: Mapping[str, Argument] = {
     "pooling": each_or_list(1, 2),
     "pooling_method": of_choices("max", "average"),
     "global_pooling": of_choices("none", "max", "average"),
-    "dropout": Argument(
-        0.0,
-        f"{_DROPOUT} convolution and hidden layer",
-        lambda value: _is_share(value) or _is_list(value, _is_share),
-    ),
+    "dropout": _dropout("convolution and hidden layer"),
     "normalization": of_choices("batch", "none", "layer", "instance"),
     "activation": _ACTIVATION,
     "initialization": _INITIALIZATION,

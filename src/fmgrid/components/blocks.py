@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fmgrid.components.arguments import for_each
-
-_IMAGE_DIMENSIONS = 3  # channels, rows, columns
+from fmgrid.data.formats import IMAGE_DIMENSIONS
 
 
 class Block(NamedTuple):
@@ -38,7 +37,7 @@ def blocks_of(args: Mapping[str, Any], shape: tuple[int, ...]) -> Iterator[Block
     Raises ValueError, with the argument to blame as its first word, where nothing is left of the
     images.
     """
-    if len(shape) != _IMAGE_DIMENSIONS:
+    if len(shape) != IMAGE_DIMENSIONS:
         raise ValueError(f'network = "CNN" needs images, and the data have the shape {shape}')
     inputs, *size = shape
     channels = args["channels"]

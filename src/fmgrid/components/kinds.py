@@ -16,13 +16,12 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeGuard
 
 from fmgrid.components.signatures import Signature
-from fmgrid.errors import FmgridError, text_of
+from fmgrid.errors import FmgridError, on_one_line
 from fmgrid.experiment import Experiment
 from fmgrid.system.processes import NoAnswerError, call_in_process
 from fmgrid.words import or_near_match, printable
 
 _IMPORT_SECONDS = 60.0  # for a module and torch, whose own import may take 20 from a slow disk
-_LONGEST_REASON = 300  # characters
 _INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of installed code
 
 
@@ -56,7 +55,7 @@ class Work(NamedTuple):
 class Kind:
     """An entry of the table of kinds."""
 
-    setting: str  # which names one; its arguments stand in the setting with _args behind it
+    setting: str  # which names one
     noun: str  # for people
     of: Callable[[Experiment], Component]
     library: str  # where the built-in ones are
@@ -76,6 +75,11 @@ class Kind:
     check: Callable[[Experiment, Path], float | None] | None = None
     is_checked: Callable[[Experiment], bool] = lambda _: True  # whether an experiment needs that
     facts_of: Callable[[Experiment], object] = lambda _: None  # on which a check depends besides
+
+    @property
+    def table(self) -> str:
+        """The setting that has the arguments."""
+        return f"{self.setting}_args"
 
     def is_built_in(self, name: str) -> bool:
         """Return whether fmgrid or torch has it, by either of its names."""
@@ -99,7 +103,7 @@ class Kind:
         public = ((name, value) for name, value in vars(module).items() if name[:1] != "_")
         known = [name for name, value in public if self._accepts(value)]
         is_of_kind = {"class": self.base, "function": self.takes_functions}
-        what = " or ".join(word for word, is_one in is_of_kind.items() if is_one)
+        what = " or ".join(word for word, is_taken in is_of_kind.items() if is_taken)
         raise ComponentError(
             f'module {module_name} has no {self.noun} {what} "{printable(class_name, 80)}"'
             f"{or_near_match(class_name, known, 'it has')}{_hint_at_hidden_file(module_name)}"
@@ -171,12 +175,6 @@ def _hint_at_hidden_file(module_name: str) -> str:
     if place is None or not (name in sys.stdlib_module_names or PathFinder.find_spec(name)):
         return ""
     return f"; an installed module has that name, so rename {place} of the current folder"
-
-
-def on_one_line(error: BaseException) -> str:
-    """Say on one line what went wrong in somebody else's code."""
-    words = text_of(error)[:_LONGEST_REASON].split()
-    return f"{type(error).__name__}: {' '.join(words)}".removesuffix(": ")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fmgrid.components.datasets import DATASET
-from fmgrid.components.kinds import ComponentError, on_one_line
+from fmgrid.components.kinds import ComponentError
 from fmgrid.data.cache import Prepared
 from fmgrid.data.image_folders import find_images, read_images, read_options
 from fmgrid.data.manifests import write_arrays
 from fmgrid.data.own import Source, find_content, form_of, prepare_own
 from fmgrid.data.own_arrays import OwnDataError, convert, read_npz, to_mapping
-from fmgrid.errors import DataError, MachineError, explain_refusal, is_the_machines
+from fmgrid.errors import DataError, MachineError, explain_refusal, is_the_machines, on_one_line
 from fmgrid.experiment import Experiment, subseed
 from fmgrid.system.disk import HomeError, expand_home
 from fmgrid.system.processes import NoAnswerError, call_in_process
@@ -49,10 +49,10 @@ class Contents:
                 self._known[source.key] = find_content(source, _read_apart, self._inform)
             except OwnDataError as error:
                 self._known[source.key] = error
-        found = self._known[source.key]
-        if isinstance(found, OwnDataError):
-            raise found
-        return found
+        content = self._known[source.key]
+        if isinstance(content, OwnDataError):
+            raise content
+        return content
 
 
 def source_of(experiment: Experiment, folder: Path) -> Source:
@@ -103,8 +103,7 @@ def read(request: tuple[str, str, Mapping[str, Any], str]) -> dict[str, Any]:
     dataset, path, args, workspace = request
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
-        given = _READERS[form_of(dataset) or "file"](dataset, Path(path), args)
-        own = convert(given)
+        own = convert(_read(dataset, Path(path), args))
         return {"content": write_arrays(own.arrays.items(), own.classes, Path(workspace))}
     except OwnDataError as error:
         return {"problems": list(error.args)}
@@ -112,16 +111,17 @@ def read(request: tuple[str, str, Mapping[str, Any], str]) -> dict[str, Any]:
         return {"fault": explain_refusal(error) or str(error)}
 
 
-def _read_file(_dataset: str, path: Path, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read(dataset: str, path: Path, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    match form_of(dataset):
+        case "function":
+            return _call_function(dataset, args)
+        case "folder":
+            options = read_options(args)
+            return read_images(path, find_images(path, options), options)
     return read_npz(path)
 
 
-def _read_folder(_dataset: str, path: Path, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    options = read_options(args)
-    return read_images(path, find_images(path, options), options)
-
-
-def _call_function(dataset: str, _path: Path, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _call_function(dataset: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a user's function returns; it has random numbers that are always the same."""
     import numpy as np
 
@@ -149,6 +149,3 @@ def _place_in(function: Callable[..., Any], error: BaseException) -> str:
     own = [frame for frame in frames if code and frame.filename == code.co_filename]
     frame = (own or frames)[-1]
     return f"{frame.filename}:{frame.lineno}"
-
-
-_READERS = {"file": _read_file, "folder": _read_folder, "function": _call_function}

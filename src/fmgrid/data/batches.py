@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from fmgrid.data.formats import IMAGE_DIMENSIONS
 from fmgrid.errors import DataError, is_lack_of_memory
 from fmgrid.experiment import subseed
 from fmgrid.system.disk import open_regular
@@ -21,7 +22,6 @@ SPLITS: tuple[Split, ...] = ("train", "test")  # that every data set has
 Validation: TypeAlias = int | float | Literal["valid", "test"]
 
 _PORTION = 1000  # images that are looked at at once
-_IMAGE_DIMENSIONS = 3  # channels, rows, columns
 # Of a mean: a deviation below it is the rounding of float32, and the number is a constant.
 _SMALLEST_DEVIATION = 1e-7
 
@@ -186,7 +186,7 @@ def _measure_scale(folder: Path, validation: Validation) -> Scale:
 
     train = load_images(folder, validation).train
     dimensions = train.inputs.ndim
-    kept = 1 if dimensions > _IMAGE_DIMENSIONS else dimensions - 1
+    kept = 1 if dimensions > IMAGE_DIMENSIONS else dimensions - 1
     others = [dimension for dimension in range(dimensions) if dimension != kept]
     numbers = len(train) * train.inputs[0].numel() // train.inputs.shape[kept]
 

@@ -127,7 +127,7 @@ def examine(folder: Path, content: str | None = None) -> tuple[Facts, list[str]]
     try:
         manifest = read_manifest(folder, content)
     except (OSError, ManifestError) as error:
-        return facts, [f"{MANIFEST}: {reason_of(error)}"]
+        return facts, [f"{MANIFEST}: {damage_of(error)}"]
     problems = ((name, _objection_to(folder / name, name, manifest)) for name in manifest.arrays)
     return facts, [f"{name}: {problem}" for name, problem in problems if problem]
 
@@ -138,10 +138,10 @@ def _objection_to(path: Path, name: str, manifest: Manifest) -> str:
     except Exception as error:  # numpy raises anything about a damaged header
         if is_lack_of_memory(error):
             raise
-        return reason_of(error)
+        return damage_of(error)
 
 
-def reason_of(error: Exception) -> str:
+def damage_of(error: Exception) -> str:
     """Say what is wrong with a file of the cache that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return "missing"

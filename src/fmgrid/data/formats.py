@@ -18,6 +18,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = Iterator[tuple[str, Array]]  # by their names in the cache
 Decode: TypeAlias = Callable[[Mapping[str, bytes]], Arrays]  # contents by the files' names
 
+IMAGE_DIMENSIONS = 3  # channels, rows, columns
 # The arrays of a data set, in the order of the published files of the idx format.
 ARRAYS = ("train_inputs.npy", "train_labels.npy", "test_inputs.npy", "test_labels.npy")
 

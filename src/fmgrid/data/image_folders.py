@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmgrid.data.own_arrays import OwnDataError
-from fmgrid.errors import is_lack_of_memory, is_the_machines, text_of
+from fmgrid.errors import is_lack_of_memory, is_the_machines, reason_of, text_of
 from fmgrid.settings import show_toml
 from fmgrid.words import counted, first_few, printable
 
@@ -287,10 +287,8 @@ def _decode(path: Path, mode: str, size: tuple[int, int] | None) -> "np.ndarray[
 def _reason(error: Exception) -> str:
     if is_lack_of_memory(error) or (isinstance(error, OSError) and is_the_machines(error)):
         raise error
-    words = getattr(error, "strerror", None) or text_of(error)
-    if "cannot identify image file" in words:
-        return "no image"
-    return printable(" ".join(words.split()), 80)
+    is_image = "cannot identify image file" not in text_of(error)
+    return reason_of(error, 80) if is_image else "no image"
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -18,8 +18,8 @@ from fmgrid.data.cache import (
     Prepared,
     cache_folder,
     cannot_serve,
+    damage_of,
     examine,
-    reason_of,
     workspace_in,
 )
 from fmgrid.data.catalogue import DatasetInfo
@@ -80,12 +80,9 @@ class Source:
                 status = self.path.stat()
                 return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError as error:
-            raise OwnDataError(_unreadable(self.path, error)) from error
+            place = error.filename or self.path
+            raise OwnDataError(f"{place}: {error.strerror or error}") from error
         return None
-
-
-def _unreadable(path: Path, error: OSError) -> str:
-    return f"{error.filename or path}: {error.strerror or error}"
 
 
 def find_content(source: Source, decode: Decode, inform: Callable[[str], None]) -> str:
@@ -154,7 +151,7 @@ def own_info(content: str) -> DatasetInfo:
         manifest: Manifest = read_manifest(folder, content)
     except (OSError, ManifestError) as error:
         raise DataError(
-            f"{folder}: {reason_of(error)}; `fmgrid plan` with the grid makes it again"
+            f"{folder}: {damage_of(error)}; `fmgrid plan` with the grid makes it again"
         ) from error
     return DatasetInfo(
         description="your own data",

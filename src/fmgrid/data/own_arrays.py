@@ -4,12 +4,12 @@ They come from a file, a folder of images or a function, by the keys of `KEYS`. 
 reported at once, each with what to write.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fmgrid.data.formats import Array
-from fmgrid.errors import FmgridError, is_lack_of_memory, text_of
+from fmgrid.errors import FmgridError, is_lack_of_memory, on_one_line, reason_of, text_of
 from fmgrid.system.disk import open_regular
 from fmgrid.words import first_few, or_near_match, printable
 
@@ -97,12 +97,11 @@ def _to_array(value: Any) -> Array:
     except Exception as error:  # a list of rows of different lengths, or anyone's class
         if is_lack_of_memory(error):
             raise
-        reason = printable(f"{type(error).__name__}: {' '.join(text_of(error).split())}", 200)
-        raise OwnDataError(f"is no array ({reason})") from error
+        raise OwnDataError(f"is no array ({printable(on_one_line(error), 200)})") from error
     if array.dtype.kind == "O":
         raise OwnDataError("holds Python's objects; write an array of numbers")
     if array.ndim and not array.size:
-        raise OwnDataError(f"is empty: its shape is {_show(array.shape)}")
+        raise OwnDataError(f"is empty: its shape is {[*array.shape]}")
     return array
 
 
@@ -111,8 +110,8 @@ def _to_inputs(array: Array) -> Array:
     import numpy as np
 
     if array.ndim < 2:  # noqa: PLR2004 - a row for each label
-        shape = _show(array.shape)
-        raise OwnDataError(f"has the shape {shape}; write [n, features], or images [n, c, h, w]")
+        hint = "write [n, features], or images [n, c, h, w]"
+        raise OwnDataError(f"has the shape {[*array.shape]}; {hint}")
     if array.dtype == np.uint8:
         return array / np.float32(255)
     if array.dtype.kind in "iu":
@@ -140,8 +139,8 @@ def _to_labels(array: Array) -> Array:
         array = array[:, 0]
     if array.ndim != 1:
         hint = "; of one-hot rows write y.argmax(axis=1)" if array.ndim > 1 else ""
-        shape = _show(array.shape)
-        raise OwnDataError(f"has the shape {shape}, and labels are whole numbers [n]{hint}")
+        rule = f"labels are whole numbers [n]{hint}"
+        raise OwnDataError(f"has the shape {[*array.shape]}, and {rule}")
     if array.dtype.kind in "US":
         hint = "write classes, y = np.unique(y, return_inverse=True)"
         raise OwnDataError(f"holds text, and labels are whole numbers from 0; {hint}")
@@ -168,7 +167,7 @@ def _compare(
     for key in others:
         array, other = inputs[first], inputs[key]
         if other.shape[1:] != array.shape[1:]:
-            shapes = f"{_show(array.shape[1:])}, and one of {key} {_show(other.shape[1:])}"
+            shapes = f"{[*array.shape[1:]]}, and one of {key} {[*other.shape[1:]]}"
             yield f"a row of {first} has the shape {shapes}; give all one shape"
         types = [getattr(given[name], "dtype", None) for name in (first, key)]
         is_scaled = [str(each).endswith("uint8") for each in types]
@@ -227,10 +226,6 @@ def _to_names(given: Any) -> tuple[str, ...]:
     return names
 
 
-def _show(shape: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, shape))}]"
-
-
 def read_npz(path: Path) -> dict[str, Any]:
     """Return the arrays of a file of numpy. Raises `OwnDataError`; nothing is unpickled."""
     import numpy as np
@@ -261,5 +256,4 @@ def read_npz(path: Path) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     if "allow_pickle" in text_of(error):
         return "it holds Python's objects; write an array of numbers"
-    words = getattr(error, "strerror", None) or text_of(error)
-    return printable(" ".join(words.split()), 120)
+    return reason_of(error, 120)

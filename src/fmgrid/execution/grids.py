@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from fmgrid.components import check_component, find_distinct, key_of, needs_own_process
-from fmgrid.components.kinds import is_plugged_in, on_one_line
+from fmgrid.components.kinds import is_plugged_in
 from fmgrid.components.own_data import prepare_again
 from fmgrid.data.cache import Prepared, prepare
-from fmgrid.errors import InputError, MachineError, RefusedError, StoreError
+from fmgrid.errors import InputError, MachineError, RefusedError, StoreError, on_one_line
 from fmgrid.execution import Executor, Task
 from fmgrid.execution.inline import Inline
 from fmgrid.execution.processes import Processes

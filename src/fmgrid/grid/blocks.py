@@ -8,9 +8,8 @@ from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fmgrid.components import NAMED, kind_of_arguments
-from fmgrid.components.kinds import ComponentError
-from fmgrid.components.kinds import Kind as ComponentKind
+from fmgrid.components import KINDS, kind_of_arguments
+from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.errors import Place, Problem
 from fmgrid.experiment import Experiment, default_units, subseed
 from fmgrid.settings import RIVALS, Keys, is_width
@@ -19,11 +18,11 @@ from fmgrid.words import printable
 if TYPE_CHECKING:
     from fmgrid.components.own_data import Contents
 
-Kind: TypeAlias = Literal["grid", "zip", "point"]
+BlockKind: TypeAlias = Literal["grid", "zip", "point"]
 RealPath: TypeAlias = str  # absolute and without links: the same for a file, however it is named
 
 MAX_TITLE = 100  # characters
-KINDS: tuple[Kind, ...] = ("grid", "zip", "point")
+BLOCKS: tuple[BlockKind, ...] = ("grid", "zip", "point")
 WHERE: Keys = ("where",)  # conditions in [[exclude]]
 _HIDDEN_UNITS: Keys = ("hidden_units",)
 
@@ -72,7 +71,7 @@ class Definition:
 class Block:
     """One [grid], [[zip]] or [[point]]: which values each of its settings takes."""
 
-    kind: Kind
+    kind: BlockKind
     place: Place
     template: Written | None = None
     seeds: Sequence[int] = (0,)
@@ -132,7 +131,7 @@ class Block:
                     for keys, choices in self.axes.items()
                 }
             return
-        settings = [kind.setting for kind in NAMED] if self.kind == "grid" else []
+        settings = KINDS if self.kind == "grid" else {}
         chosen = {
             keys[0]: choices
             for keys, choices in self.axes.items()
@@ -260,7 +259,7 @@ def _is_taken(
     return not takers or id(fixed[setting]) in takers
 
 
-def takes(kind: ComponentKind, name: Any, argument: str) -> bool:
+def takes(kind: Kind, name: Any, argument: str) -> bool:
     """Return whether a component takes an argument; a wrong component is refused elsewhere."""
     try:
         return isinstance(name, str) and kind.signature(name).takes(argument)

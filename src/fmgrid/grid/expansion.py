@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmgrid.components import NAMED, as_taken, objection_to_experiment
+from fmgrid.components import KINDS, as_taken, objection_to_experiment
 from fmgrid.components.kinds import ComponentError, Kind
 from fmgrid.components.own_data import Contents
 from fmgrid.data.own_arrays import OwnDataError
@@ -105,7 +105,7 @@ def _experiment(
     draft = Definition(_DRAFT, block.place, written)
     problems: list[Problem] = []
     settings = _settings(written, problems)
-    for kind in NAMED:
+    for kind in KINDS.values():
         problems += _component_problems(kind, settings, block, draft)
     try:
         if not problems and _are_widths(settings["hidden_units"]) and rules.drop(block, settings):
@@ -178,19 +178,18 @@ def _assign(settings: dict[str, Any], keys: Keys, value: Any, others: Container[
     *others* are all settings of the experiment. Raises `ValueError` for a value that cannot be put.
     """
     setting, *rest = keys
+    layers = settings["hidden_units"]
+    if layers is None and (is_width(setting) or (setting == "hidden_units" and rest)):
+        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if not is_width(setting):
         _put(settings, setting, rest, value)
-    elif isinstance(layers := settings["hidden_units"], list | tuple):
+    elif isinstance(layers, list | tuple):
         settings["hidden_units"] = with_width(layers, setting, value, others)
-    elif layers is None:
-        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
 
 
 def _put(settings: dict[str, Any], setting: str, rest: Sequence[str], value: Any) -> None:
     """Put a value into a table. Raises `ValueError` for a value that cannot be put."""
     old = settings.get(setting)
-    if setting == "hidden_units" and rest and old is None:
-        raise ValueError("the network has no hidden_units; write network_args, its own arguments")
     if setting == "hidden_units" and rest:
         index = int(rest[0])
         if not isinstance(old, list | tuple):
@@ -267,7 +266,7 @@ def _component_problems(
 ) -> Iterator[Problem]:
     """Check a component's name and those of its arguments; values are its own to judge."""
     name = settings.get(kind.setting, getattr(_DRAFT, kind.setting))
-    arguments = settings.get(f"{kind.setting}_args", {})
+    arguments = settings.get(kind.table, {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return  # pydantic says so
     try:
@@ -276,13 +275,13 @@ def _component_problems(
         yield draft.origin(kind.setting).problem(str(error))
         return
     for argument in sorted(takes.required - arguments.keys() - kind.reserved.keys()):
-        message = f"{name} needs {argument}; write {kind.setting}_args.{argument}"
+        message = f"{name} needs {argument}; write {kind.table}.{argument}"
         yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
         objection = objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
             is_axis = block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1
-            if is_axis and (f"{kind.setting}_args", argument) not in block.axes:
+            if is_axis and (kind.table, argument) not in block.axes:
                 objection += "; what stands in [grid] goes to those that take it"
         if objection:
-            yield draft.origin(f"{kind.setting}_args", argument).problem(objection)
+            yield draft.origin(kind.table, argument).problem(objection)

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fmgrid.components import NAMED
+from fmgrid.components import KINDS
 from fmgrid.experiment import Experiment
 from fmgrid.settings import (
     RIVALS,
@@ -25,7 +25,6 @@ from fmgrid.words import printable
 
 MAX_LENGTH = 100
 
-_COMPONENTS = {kind.setting for kind in NAMED}
 _FIELD = re.compile(r"([A-Za-z_]\w*)((?:\[\w{1,80}\]){0,9})", re.ASCII)
 _SPEC = re.compile(r"[^{}]?[<>=^]?[-+ ]?[#,_]?\d{0,2}(?:\.\d{1,2})?[a-zA-Z%]?")
 # A leading "-" is an option to a shell, "=" a command, "." hides; Windows drops a last ".".
@@ -92,7 +91,7 @@ def make_name(template: str, experiment: Experiment) -> str:
                 f"{show_toml(template)} asks for {field}, and the experiment has {written}; "
                 f"set it, or write {{{instead}}}"
             )
-        if keys[0] in _COMPONENTS:  # "package.module:Class", or the path of a data set
+        if keys[0] in KINDS:  # "package.module:Class", or the path of a data set
             value = _UNSAFE.sub("_", show(value)).strip("_.")
         try:
             name += format(_to_text(value), spec or "")

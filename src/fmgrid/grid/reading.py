@@ -8,17 +8,18 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import (
-    KINDS,
+    BLOCKS,
     MAX_TITLE,
     WHERE,
     Block,
+    BlockKind,
     Grid,
-    Kind,
     RealPath,
     Written,
     is_whole,
@@ -129,8 +130,9 @@ def _objection_to_seeds(value: Any) -> str | None:
     return f"{show_toml(value)} {wanted}"
 
 
-def _objection_to_repeats(value: Any) -> str | None:
-    return None if is_whole(value, 1) else f"{show_toml(value)} is not a whole number from 1"
+def _objection_to_number(value: Any, least: int = 0) -> str | None:
+    wrong = f"{show_toml(value)} is not a whole number from {least}"
+    return None if is_whole(value, least) else wrong
 
 
 def _objection_to_title(value: Any) -> str | None:
@@ -154,10 +156,6 @@ def _objection_to_sample(value: Any) -> str | None:
     return f"{show_toml(value)} is not a number of combinations; write sample = 40"
 
 
-def _objection_to_sample_seed(value: Any) -> str | None:
-    return None if is_whole(value, 0) else f"{show_toml(value)} is not a whole number from 0"
-
-
 def _objection_to_timeout(value: Any) -> str | None:
     if parse_seconds(value) is not None:
         return None
@@ -168,7 +166,7 @@ def _objection_to_timeout(value: Any) -> str | None:
 _HEADER: dict[str, Callable[[Any], str | None]] = {
     "name": check_template,
     "seeds": _objection_to_seeds,
-    "repeats": _objection_to_repeats,
+    "repeats": partial(_objection_to_number, least=1),
     "timeout": _objection_to_timeout,
     "title": _objection_to_title,
 }
@@ -176,7 +174,7 @@ _HEADER: dict[str, Callable[[Any], str | None]] = {
 _OF_BLOCKS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "only_if": ("[grid] or [[zip]], and is where in [[exclude]]", _objection_to_conditions),
     "sample": ("[grid]", _objection_to_sample),
-    "sample_seed": ("[grid]", _objection_to_sample_seed),
+    "sample_seed": ("[grid]", _objection_to_number),
     "where": ("[[exclude]], and is only_if in [grid] or [[zip]]", _objection_to_conditions),
 }
 _KEYS: Mapping[str, Mapping[str, Callable[[Any], str | None]]] = {
@@ -197,7 +195,7 @@ _WAYS = {
     "units": ("widths", "depth"),
     "units1": ("widths", "units1"),
 }
-_TOP_LEVEL = (*_HEADER, "base", *KINDS, "exclude", "grids", "hypothesis")
+_TOP_LEVEL = (*_HEADER, "base", *BLOCKS, "exclude", "grids", "hypothesis")
 
 
 @dataclass
@@ -224,11 +222,11 @@ class _Reader:
         whole = self._block("point", (), header, Block("point", self._written(()).place))
         blocks = [
             self._block(kind, path, table, whole)
-            for kind in KINDS
+            for kind in BLOCKS
             for path, table in self._tables(kind)
         ]
         members = self._members()
-        if not values.keys() & KINDS:
+        if not values.keys() & {*BLOCKS}:
             blocks = [whole] if "base" in values or "grids" not in values else []
         if members and not blocks:
             because = "says nothing of the files in grids, and there is no block beside them"
@@ -288,7 +286,9 @@ class _Reader:
         self._problem((kind,), f"{show_toml(written)} is not a table; write [{kind}]{several}")
         return []
 
-    def _block(self, kind: Kind, path: TomlPath, table: Mapping[str, Any], whole: Block) -> Block:
+    def _block(
+        self, kind: BlockKind, path: TomlPath, table: Mapping[str, Any], whole: Block
+    ) -> Block:
         """Read one block; the name, seeds and timeout of *whole* stand in for its own."""
         before = len(self.problems)
         settings = self._settings(path, table, _KEYS[kind])

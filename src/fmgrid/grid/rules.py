@@ -7,7 +7,7 @@ from fnmatch import translate
 from typing import Any
 
 from fmgrid.components import (
-    NAMED,
+    KINDS,
     kind_of_arguments,
     names_of_components,
     objection_to_name,
@@ -91,9 +91,9 @@ class Rules:
             fixed = {keys: written for keys, written in rule.items() if keys != WHERE}
             choices = [*fixed.items()]
             if WHERE in rule:
-                asked = [*_choices_in(rule[WHERE])]
-                choices += asked
-                fixed |= {keys: written for keys, written in asked if written.value}
+                compared = [*_choices_in(rule[WHERE])]
+                choices += compared
+                fixed |= {keys: written for keys, written in compared if written.value}
             for keys, written in choices:
                 if objection := self._objection(keys, written, fixed):
                     yield written.problem(objection)
@@ -105,7 +105,7 @@ class Rules:
             return _objection_to_choices(keys, "", written.value)
         if len(keys) != 2 or (kind.setting,) in self._grid.overrides:  # noqa: PLR2004 - nested
             return None
-        names = {names[NAMED.index(kind)]: None for names in self._exclusions}
+        names = {names[[*KINDS].index(kind.setting)]: None for names in self._exclusions}
         if (kind.setting,) in fixed:
             named = _choices(fixed[kind.setting,].value)
             names = {name: None for name in names if name in named}

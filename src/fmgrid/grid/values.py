@@ -30,7 +30,7 @@ def objection_to_argument(kind: Kind, name: str, argument: str, value: Any) -> s
         if argument in SETTINGS:
             hint = f"; {argument} is a setting of its own"
         return f"{name} takes no {show_key(argument)}{hint}"
-    expects = SETTINGS[f"{kind.setting}_args"].part
+    expects = SETTINGS[kind.table].part
     wrong = signature.objection_to(argument, value) if _is_argument(value) else f"is not {expects}"
     if wrong or not kind.is_built_in(name):
         return f"{show_toml(value)} {wrong}" if wrong else None

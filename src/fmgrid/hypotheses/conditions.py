@@ -62,10 +62,8 @@ def holds(condition: Condition, settings: Experiment | Mapping[str, Any]) -> boo
     keys = keys_of(condition.setting)
     components = names_of_components(settings)
     value = setting_as_taken(components, keys, level_at(settings, keys))
-    if condition.other:
-        values: tuple[Any, ...] = (level_at(settings, keys_of(condition.other)),)
-    else:
-        values = condition.values
+    others = (level_at(settings, keys_of(condition.other)),) if condition.other else ()
+    values = others or condition.values
     if order := _ORDERS.get(condition.sign):
         if value is None or values[0] is None:
             return False
@@ -111,8 +109,7 @@ class _Parser(Parser):
         is_setting = operand.kind == "word" and self._objection_to_setting(operand.text) is None
         if is_setting:
             setting = self.next.text
-            if objection := self._objection_to_setting(setting):
-                raise ExpectationError(f"{shortened(setting)}: {objection}")
+            self._check_setting(setting)
             del self.rest[-3:]
             return Condition(setting, (), sign, operand.text)
         if sign in _ORDERS and operand.kind == "word":

@@ -362,14 +362,17 @@ class Parser:
     def _condition(self) -> Condition:
         setting, joint = self.rest.pop().text, self.rest.pop().text
         start = self.next
-        if objection := self._objection_to_setting(setting):
-            raise ExpectationError(f"{shortened(setting)}: {objection}")
+        self._check_setting(setting)
         value = self._value()
         if joint != "in":
             return Condition(setting, (value,), joint)
         if not isinstance(value, tuple) or not value:
             raise start.error("write a list after in, as in batch_size in [32, 64]")
         return Condition(setting, value)
+
+    def _check_setting(self, setting: str) -> None:
+        if objection := self._objection_to_setting(setting):
+            raise ExpectationError(f"{shortened(setting)}: {objection}")
 
     def _objection_to_setting(self, setting: str) -> str | None:
         objection = objection_to(keys_of(setting))

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from fmgrid.experiment import typed
 from fmgrid.results.mltrainer_logs import LoggedRun
-from fmgrid.settings import SETTINGS, show
+from fmgrid.settings import SETTINGS, flatten, show
 
 Settings: TypeAlias = Mapping[str, Any]
 
@@ -71,7 +71,7 @@ def _propose_names(groups: Sequence[Sequence[str]], settings: Mapping[str, Setti
     parents = [{PurePosixPath(folder).parent for folder in folders} for folders in groups]
     has_own_parent = all(len(of_group) == 1 for of_group in parents)
     places = [min(of_group) if has_own_parent else PurePosixPath() for of_group in parents]
-    values = [_flatten(settings[folders[0]]) for folders in groups]
+    values = [flatten(settings[folders[0]]) for folders in groups]
     kinds = [(place, frozenset(own)) for place, own in zip(places, values, strict=True)]
     sizes, alike = Counter(kinds), _describe(values, kinds)
     shorts = Counter(zip(places, alike, strict=True))
@@ -109,17 +109,6 @@ def _labels(settings: Sequence[Settings]) -> dict[str, str]:
     short = {name: name.partition(".")[2] or name for name in differing}
     taken = Counter(short.values())
     return {name: label if taken[label] == 1 else name for name, label in short.items()}
-
-
-def _flatten(settings: Settings) -> dict[str, Any]:
-    """Return settings with a key for each argument: "optimizer_args.momentum"."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        is_table = isinstance(value, Mapping)
-        flat |= (
-            {f"{name}.{key}": item for key, item in value.items()} if is_table else {name: value}
-        )
-    return flat
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from fmgrid.results.mltrainer_logs import (
 from fmgrid.results.repeats import to_experiments
 from fmgrid.results.results_file import read_results
 from fmgrid.results.store import find_folders, find_set_aside
-from fmgrid.settings import SETTINGS, leaves, show, value_at
+from fmgrid.settings import SETTINGS, flatten, show, value_at
 from fmgrid.words import counted, printable
 
 if TYPE_CHECKING:
@@ -215,9 +215,8 @@ def to_cells(settings: Mapping[str, Any]) -> dict[str, Any]:
     cells = {
         column: value_at(settings, (column,)) for column in (*SETTING_COLUMNS, *NEW_SETTING_COLUMNS)
     }
-    for name in _TABLES:
-        parts = leaves((name,), settings[name]) if settings.get(name) else ()
-        cells |= {_in_one_line(".".join(keys)): value for keys, value in parts}
+    arguments = flatten({name: settings[name] for name in _TABLES if settings.get(name)})
+    cells |= {_in_one_line(name): value for name, value in arguments.items()}
     return cells | {name: value for name, value in settings.items() if name not in SETTINGS}
 
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 from fmgrid.components.datasets import workload_of
 from fmgrid.experiment import Experiment, Run
 from fmgrid.metrics import COLUMNS, METRICS
-from fmgrid.settings import SETTINGS, leaves
+from fmgrid.settings import SETTINGS, flatten
 from fmgrid.system.disk import open_regular
 
 # mltrainer's tags in mltrainer's order, and the names of the same metrics here
@@ -139,9 +139,8 @@ def _to_hparams(experiment: Experiment) -> dict[str, float | str | None]:
     for setting, entry in SETTINGS.items():
         value = getattr(experiment, setting)
         if entry.is_table:
-            for keys, item in leaves((setting,), value) if value else ():
+            for name, item in flatten({setting: value}).items():
                 is_number = type(item) in (int, float) and abs(item) <= sys.float_info.max
-                name = ".".join(keys)
                 cells[name if is_number else f"{name} as text"] = (
                     item if is_number else _to_text(item)
                 )

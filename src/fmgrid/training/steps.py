@@ -79,8 +79,18 @@ def _parts(parameter: Tensor) -> tuple[Tensor, Tensor]:
     return parameter.detach(), parameter.grad
 
 
-class _Linear:
-    """A linear layer, and what passes through it with n images."""
+class _Layer:
+    """A layer, and what passes through it with n images."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def make_room(self, images: int) -> None:
+        """Make buffers for so many images."""
+
+
+class _Linear(_Layer):
+    """The output is the signal times the weights, plus the bias."""
 
     def __init__(self, linear: nn.Linear) -> None:
         self._weight, self._weight_grad = _parts(linear.weight)
@@ -112,14 +122,8 @@ class _Linear:
         return torch.mm(grad, self._weight, out=self._grad)
 
 
-class _Relu:
+class _Relu(_Layer):
     """What is below 0 becomes 0, in place."""
-
-    def __init__(self, _: nn.ReLU) -> None:
-        pass
-
-    def make_room(self, images: int) -> None:
-        pass
 
     def forward(self, signal: Tensor) -> Tensor:
         self._signal = signal.relu_()
@@ -130,36 +134,41 @@ class _Relu:
         return grad
 
 
-class _Dropout:
+class _Dropout(_Layer):
     """A part of the signal becomes 0; the rest grows, so that the mean stays."""
 
-    def __init__(self, dropout: nn.Dropout) -> None:
-        self._kept = 1 - dropout.p
-
-    def make_room(self, images: int) -> None:
-        pass
-
     def forward(self, signal: Tensor) -> Tensor:
-        self._factors = torch.empty_like(signal).bernoulli_(self._kept).div_(self._kept)
+        kept = 1 - self._module.p
+        self._factors = torch.empty_like(signal).bernoulli_(kept).div_(kept)
         return signal * self._factors
 
     def backward(self, grad: Tensor) -> Tensor:
         return grad.mul_(self._factors)
 
 
-class _BatchNorm:
+class _Norm(_Layer):
+    """A normalization with a scale and a shift."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._scale, self._scale_grad = _parts(module.weight)
+        self._shift, self._shift_grad = _parts(module.bias)
+
+    def fill(self, scale_grad: Tensor, shift_grad: Tensor) -> None:
+        """Fill in the gradients of the parameters."""
+        self._scale_grad.copy_(scale_grad)
+        self._shift_grad.copy_(shift_grad)
+
+
+class _BatchNorm(_Norm):
     """Each output has mean 0 and variance 1 in the batch, then a scale and a shift."""
 
     def __init__(self, norm: nn.BatchNorm1d) -> None:
-        self._scale, self._scale_grad = _parts(norm.weight)
-        self._shift, self._shift_grad = _parts(norm.bias)
-        self._norm, self._running = norm, (norm.running_mean, norm.running_var)
-
-    def make_room(self, images: int) -> None:
-        pass
+        super().__init__(norm)
+        self._running = norm.running_mean, norm.running_var
 
     def forward(self, signal: Tensor) -> Tensor:
-        self._signal, norm = signal, self._norm
+        self._signal, norm = signal, self._module
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.add_(1)
         output, *self._moments = _batch_norm(
@@ -169,38 +178,29 @@ class _BatchNorm:
 
     def backward(self, grad: Tensor) -> Tensor:
         signals, state = (grad, self._signal), (*self._running, *self._moments)
-        grad, scale_grad, shift_grad = _batch_norm_backward(
-            *signals, self._scale, *state, True, self._norm.eps, _ALL
+        grad, *of_parameters = _batch_norm_backward(
+            *signals, self._scale, *state, True, self._module.eps, _ALL
         )
-        self._scale_grad.copy_(scale_grad)
-        self._shift_grad.copy_(shift_grad)
+        self.fill(*of_parameters)
         return grad
 
 
-class _LayerNorm:
+class _LayerNorm(_Norm):
     """The outputs of an image have mean 0 and variance 1, then a scale and a shift."""
 
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        self._scale, self._scale_grad = _parts(norm.weight)
-        self._shift, self._shift_grad = _parts(norm.bias)
-        self._shape, self._eps = norm.normalized_shape, norm.eps
-
-    def make_room(self, images: int) -> None:
-        pass
-
     def forward(self, signal: Tensor) -> Tensor:
-        self._signal = signal
+        self._signal, norm = signal, self._module
         output, *self._moments = _layer_norm(
-            signal, self._shape, self._scale, self._shift, self._eps
+            signal, norm.normalized_shape, self._scale, self._shift, norm.eps
         )
         return cast("Tensor", output)
 
     def backward(self, grad: Tensor) -> Tensor:
-        grad, scale_grad, shift_grad = _layer_norm_backward(
-            grad, self._signal, self._shape, *self._moments, self._scale, self._shift, _ALL
+        signals, shape = (grad, self._signal), self._module.normalized_shape
+        grad, *of_parameters = _layer_norm_backward(
+            *signals, shape, *self._moments, self._scale, self._shift, _ALL
         )
-        self._scale_grad.copy_(scale_grad)
-        self._shift_grad.copy_(shift_grad)
+        self.fill(*of_parameters)
         return grad
 
 
