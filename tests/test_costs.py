@@ -37,6 +37,24 @@ def test_names_and_seeds_cost_nothing() -> None:
     assert estimate_seconds(other) == estimate_seconds(MLP)
 
 
+@pytest.mark.parametrize(
+    ("channels", "kernel_size", "seconds"),
+    [([4], 3, 0.25), ([16], 3, 0.38), ([8, 8, 8], 5, 0.56), ([32, 64], 3, 1.6), ([32, 64], 5, 3.0)],
+)
+def test_a_cnn_takes_about_as_long_as_it_was_measured_to_take(
+    channels: list[int], kernel_size: int, seconds: float
+) -> None:
+    cnn = Experiment(
+        name="cnn",
+        dataset="fashion-mnist-sample",
+        epochs=2,
+        train_steps=60,
+        network="CNN",
+        network_args={"channels": channels, "kernel_size": kernel_size},
+    )
+    assert seconds / 2.5 < estimate_seconds(cnn) < seconds * 2.5
+
+
 def test_nothing_to_do_takes_no_time() -> None:
     assert estimate_wall_seconds([], 4) == 0
 

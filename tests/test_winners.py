@@ -316,6 +316,14 @@ ENDS = {
             f"one run on 400 images held out: h 90.00%{REPEAT}",
         ],
     ),
+    "many images": (
+        [one(f"a{n}", 0, 0.7 - n / 1000, validation=n) for n in (400, 500, 600)],
+        [
+            "one run on 400 images held out: a400 30.00%",
+            f"one run on 500 images held out: a500 20.00%{REPEAT}",
+            "and on 1 other set of images: fmgrid list",
+        ],
+    ),
     "none": (BEST["none"][0], []),
 }
 

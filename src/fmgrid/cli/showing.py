@@ -85,6 +85,8 @@ def describe_winners(sets: "Sequence[Sequence[ExperimentRuns]]") -> list[str]:
     if single:
         repeat = "repeat with --seeds 0,1,2" if single[0].has_seeds else "repeat it"
         lines[-1] += f"; {repeat} before you believe it"
+    if (others := len(sets) - _SETS_SHOWN) > 0:
+        lines.append(f"and on {counted(others, 'other set')} of images: fmgrid list")
     return lines
 
 

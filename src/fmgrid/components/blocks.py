@@ -1,6 +1,7 @@
 """The blocks of a CNN: the sizes of their images and their work, without torch."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 from fmgrid.components.arguments import for_each
@@ -25,10 +26,14 @@ class Block(NamedTuple):
         return self.inputs * self.outputs * self.kernel**2
 
     @property
+    def numbers(self) -> int:
+        """Numbers that the convolution gives for one image."""
+        return self.outputs * prod(self.convolved)
+
+    @property
     def flops(self) -> int:
-        """Operations for one image, forwards."""
-        rows, columns = self.convolved
-        return 2 * self.weights * rows * columns
+        """Operations of the convolution for one image, forwards."""
+        return 2 * self.weights * prod(self.convolved)
 
 
 def blocks_of(args: Mapping[str, Any], shape: tuple[int, ...]) -> Iterator[Block]:
