@@ -732,6 +732,15 @@ def test_whole_numbers_are_for_networks_that_embed_them(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_a_layout_of_images_is_refused_for_tables_by_plan(call: Call) -> None:
+    save("data.npz")
+    write(f'[base]\ndataset = "data.npz"\n{QUICK}layout = "channels_last"\n')
+    code, _, error = call("plan", "grid.toml")
+    assert code == 2
+    assert 'layout = "channels_last" needs images, and the data have the shape (3,)' in error
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_the_command_data_describes_own_data_too(call: Call) -> None:
     save("data.npz", classes=["a", "b", "c"], x_valid=np.ones((3, 3), "f4"), y_valid=[0, 1, 2])
     code, out, _ = call("data", "data.npz")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+_IMAGE_DIMENSIONS = 3  # channels, rows, columns
 _CHECKED_IMAGES = 64  # at most, in the batch that a network is tried on
 # An operation of a convolution takes as long as so many of a matrix product: measured with 16 and
 # 32 channels in channels_last, pooling and normalization included.
@@ -77,12 +78,15 @@ def objection_to_network(experiment: Experiment) -> str | None:
 
     The text begins with the setting to blame.
     """
+    info = info_of(experiment)
+    if experiment.layout == "channels_last" and len(info.shape) != _IMAGE_DIMENSIONS:
+        return f'layout = "channels_last" needs images, and the data have the shape {info.shape}'
     network = NETWORKS.get(experiment.network)
     if network is None:
         units = experiment.hidden_units
         remedy = f"leave it out: {experiment.network} gets network_args, and nothing else"
         return None if units is None else f"hidden_units belongs to MLP and CNN; {remedy}"
-    if info_of(experiment).are_tokens:
+    if info.are_tokens:
         holds = f"{experiment.dataset} holds int64, as for the tokens of an embedding"
         return f'network = "{experiment.network}" takes float32, and {holds}; make x float32'
     try:
