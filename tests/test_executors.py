@@ -51,6 +51,14 @@ def make_task() -> Callable[..., Task]:
     return make_task
 
 
+def test_a_set_of_words_has_the_same_order_in_all_workers() -> None:
+    hashes = []
+    for _ in range(2):
+        with Processes(1, preload=["fmgrid.execution"]) as processes:
+            hashes.append(processes.call(hash, "a word"))
+    assert hashes[0] == hashes[1]
+
+
 def go_on(_: Experiment, __: EpochRecord) -> bool:
     return True
 

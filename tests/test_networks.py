@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -104,6 +105,29 @@ class Weightless(nn.Module):
 
 def make_number():
     return 3
+
+
+START = torch.rand(10)  # of the module, drawn when it is imported
+
+
+class Shifting(Net):
+    def __init__(self, units):
+        super().__init__(units)
+        with torch.no_grad():
+            self.output.bias.copy_(START)
+
+    def forward(self, images):
+        return super().forward(images.sub_(0.5))
+
+
+class Vast(nn.Module):
+    def __init__(self, units):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, units), nn.Linear(units, 10))
+        self.more = nn.Linear(units, units)
+
+    def forward(self, images):
+        return self.layers(images)
 """
 
 
@@ -401,6 +425,39 @@ def test_networks_of_any_origin_train_to_the_same_bits_whatever_the_workers() ->
     assert fmgrid("summarize", "logs2").returncode == 0
     answer = fmgrid("list", "logs2", "--where", "network_args.units = 8", "--json")
     assert answer.stdout.count('"mine:') == 3
+
+
+@pytest.mark.usefixtures("with_networks")
+def test_what_a_network_does_to_its_inputs_and_when_it_was_imported_is_no_matter(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
+    experiment = tiny(network="mine:Shifting", network_args={"units": 8}, validation=100)
+    runs = []
+    for number in (5, 6):
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        torch.manual_seed(number)
+        assert isinstance(check_component("network", experiment, folder), float)
+        runs += [train(experiment.model_copy(update={"seed": 1}), folder) for _ in range(2)]
+    for run in runs:
+        assert figures(run) == figures(runs[0])
+        assert run.test_loss == runs[0].test_loss
+
+
+@pytest.mark.usefixtures("with_networks")
+@pytest.mark.parametrize("settings", ['network = "mine:Vast"', 'dataset = "own.npz"'])
+def test_a_network_too_large_for_the_check_fails_and_the_others_finish(settings: str) -> None:
+    images = np.random.default_rng(0).random((40, 1, 28, 28), np.float32)
+    np.savez("own.npz", x_train=images, y_train=range(40), x_test=images, y_test=range(40))
+    units = "network_args.units" if "network" in settings else "hidden_units"
+    values = [4, 100_000] if "network" in settings else [[4], [100_000, 100_000]]
+    data = "" if "dataset" in settings else 'dataset = "fashion-mnist-sample"\n'
+    steps = "batch_size = 10\nepochs = 1\ntrain_steps = 2"
+    write(f"[base]\n{data}{settings}\n{steps}\n[[grid]]\n{units} = {values}\n")
+    answer = fmgrid("run", "grid.toml", "--memory", "1GB")
+    assert answer.returncode == 1, answer.stderr
+    assert "1 of 2 runs complete" in answer.stderr
+    assert "failed: out of memory: RuntimeError: " in answer.stderr
 
 
 @pytest.mark.usefixtures("with_networks")

@@ -27,7 +27,7 @@ from command import Call, fmgrid, start, write
 from fmgrid.components.datasets import info_of, workload_of
 from fmgrid.components.own_data import Contents, read
 from fmgrid.data.image_folders import find_images, read_images, read_options
-from fmgrid.data.manifests import write_arrays
+from fmgrid.data.manifests import read_manifest, write_arrays
 from fmgrid.data.own_arrays import OwnDataError, convert, read_npz, to_mapping
 from fmgrid.errors import DataError
 from fmgrid.experiment import Experiment
@@ -177,6 +177,18 @@ def test_bytes_become_what_torchvision_makes_of_them() -> None:
             {"y_train": ["cat"] * 12},
             "y_train holds text, and labels are whole numbers from 0; write",
         ),
+        (
+            {"x_train": np.ma.masked_greater(np.ones((12, 3)), 0)},
+            "x_train has masked numbers; replace them",
+        ),
+        (
+            {"y_train": np.arange(100_001), "x_train": np.zeros((100_001, 3), np.float32)},
+            "y_train has 100,001 classes; at most 100,000 can be told apart",
+        ),
+        (
+            {"classes": [*map(str, range(100_001))]},
+            "classes has 100,001 classes; at most 100,000",
+        ),
         ({"y_train": np.zeros(12)}, "y_test holds the label 2, which y_train lacks"),
         ({"y_train": [0] * 12, "y_test": [0] * 6}, "y_train has one label only"),
         ({"classes": ["a", "b"]}, "y_train holds the label 2, and classes has 2 names"),
@@ -191,6 +203,12 @@ def test_what_cannot_be_used_is_refused_with_what_to_write(
     with pytest.raises(OwnDataError) as caught:
         convert(made_up(**other))
     assert problem in str(caught.value)
+
+
+def test_the_most_classes_with_the_longest_names_can_be_read_again(tmp_path: Path) -> None:
+    names = [f"{number:06}" + "\U0001f600" * 94 for number in range(100_000)]
+    content = content_of(made_up(classes=names), tmp_path / "arrays")
+    assert read_manifest(tmp_path / "arrays", content).classes == tuple(names)
 
 
 def test_all_mistakes_in_arrays_are_told_at_once() -> None:
@@ -430,6 +448,10 @@ def test_all_damaged_images_are_named_at_once(tmp_path: Path) -> None:
         assert f"cats/{name}.png ({reason}" in problem
     assert "cats/00.png (" in problem
     assert problem.endswith("replace or remove them")
+    (cats / "04.png").unlink()
+    os.mkfifo(cats / "04.png")  # nobody writes to it
+    with pytest.raises(OwnDataError, match=r"cats/04.png \(not a regular file\)"):
+        read_folder(tmp_path)
 
 
 # In a grid
@@ -588,6 +610,7 @@ def test_a_function_is_called_once_a_command_and_may_do_what_it_likes(own_cache:
         "    print('of no interest'); os.chdir('/'); sys.path.clear()\n"
         f"    open({str(own_cache.parent)!r} + '/calls', 'a').write('x')\n"
         "    x = np.random.normal(size=(n, 2, 3)) + random.random()\n"
+        "    x[0, 0] = [*map(ord, {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'})][:3]\n"
         "    return x, np.arange(n) % 2, x, np.arange(n) % 2\n",
         "mine.py",
     )
@@ -706,6 +729,15 @@ def test_whole_numbers_are_for_networks_that_embed_them(call: Call) -> None:
     network, standardize = error.splitlines()[1:3]
     assert 'network = "MLP" takes float32, and words.npz holds int64' in network
     assert standardize.startswith("grid.toml:11: point.standardize: standardize = true needs")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_layout_of_images_is_refused_for_tables_by_plan(call: Call) -> None:
+    save("data.npz")
+    write(f'[base]\ndataset = "data.npz"\n{QUICK}layout = "channels_last"\n')
+    code, _, error = call("plan", "grid.toml")
+    assert code == 2
+    assert 'layout = "channels_last" needs images, and the data have the shape (3,)' in error
 
 
 @pytest.mark.usefixtures("own_cache")

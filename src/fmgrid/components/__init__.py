@@ -108,11 +108,13 @@ def find_distinct(experiments: Iterable[Experiment]) -> Iterable[tuple[str, Expe
     return components.values()
 
 
-def check_component(setting: str, experiment: Experiment, folder: Path) -> str | float | None:
+def check_component(
+    setting: str, experiment: Experiment, folder: Path, memory: int | None = None
+) -> str | float | None:
     """Return a component's objection to its arguments, or the seconds of an image if it measures.
 
     It is built as for a training, in a worker, since only its class knows its arguments. *folder*
-    has the prepared data.
+    has the prepared data; a training may allocate *memory* bytes.
     """
     import torch
 
@@ -120,7 +122,7 @@ def check_component(setting: str, experiment: Experiment, folder: Path) -> str |
     component = kind.of(experiment)
     with torch.random.fork_rng(devices=[]):
         try:
-            return kind.check(experiment, folder) if kind.check else None
+            return kind.check(experiment, folder, memory) if kind.check else None
         except BaseException as error:
             if not is_plugged_in(component.name) and explain_refusal(error):
                 raise  # the machine is to blame, and not the arguments

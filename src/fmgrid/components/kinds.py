@@ -70,9 +70,10 @@ class Kind:
     own: str = ""  # what to write for one that is not built in
     # Returns the objection to the value of a built-in one's argument: name, argument, value.
     objection_to_value: Callable[[str, str, Any], str | None] = lambda *_: None
-    # Builds one in a worker before the first training, with the folder of the prepared data. Raises
-    # what the component raises; returns the seconds that an image takes, if it measures them.
-    check: Callable[[Experiment, Path], float | None] | None = None
+    # Builds one in a worker before the first training, with the folder of the prepared data and the
+    # bytes that a training may allocate. Raises what the component raises; returns the seconds that
+    # an image takes, if it measures them.
+    check: Callable[[Experiment, Path, int | None], float | None] | None = None
     is_checked: Callable[[Experiment], bool] = lambda _: True  # whether an experiment needs that
     facts_of: Callable[[Experiment], object] = lambda _: None  # on which a check depends besides
 

@@ -4,6 +4,7 @@ import inspect
 import time
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,13 +21,16 @@ from fmgrid.components.datasets import info_of, workload_of
 from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_plugged_in
 from fmgrid.components.signatures import Signature
 from fmgrid.data.catalogue import DATASETS
+from fmgrid.errors import is_lack_of_memory
 from fmgrid.experiment import Experiment, subseed
+from fmgrid.system.memory import memory_ceiling
 from fmgrid.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+_IMAGE_DIMENSIONS = 3  # channels, rows, columns
 _CHECKED_IMAGES = 64  # at most, in the batch that a network is tried on
 # A number that a convolution gives takes as long as so many operations, for its pooling, its
 # normalization and its activation: measured with 4 to 64 channels and kernels of 3 and 5.
@@ -74,12 +78,15 @@ def objection_to_network(experiment: Experiment) -> str | None:
 
     The text begins with the setting to blame.
     """
+    info = info_of(experiment)
+    if experiment.layout == "channels_last" and len(info.shape) != _IMAGE_DIMENSIONS:
+        return f'layout = "channels_last" needs images, and the data have the shape {info.shape}'
     network = NETWORKS.get(experiment.network)
     if network is None:
         units = experiment.hidden_units
         remedy = f"leave it out: {experiment.network} gets network_args, and nothing else"
         return None if units is None else f"hidden_units belongs to MLP and CNN; {remedy}"
-    if info_of(experiment).are_tokens:
+    if info.are_tokens:
         holds = f"{experiment.dataset} holds int64, as for the tokens of an embedding"
         return f'network = "{experiment.network}" takes float32, and {holds}; make x float32'
     try:
@@ -105,11 +112,15 @@ def _plugged_in(experiment: Experiment) -> "Module":
     import numpy as np
     import torch
 
-    seed = subseed(experiment.seed, "network")
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    def begin_stream(seed: int, purpose: str) -> None:
+        number = subseed(seed, purpose)
+        torch.manual_seed(number)
+        random.seed(number)
+        np.random.seed(number % 2**32)
+
+    begin_stream(0, "import")  # which happens once in a process, whatever is trained there
     make = NETWORK.load(experiment.network)
+    begin_stream(experiment.seed, "network")
     network = make(**_with_configs(make, experiment.network_args))
     if not isinstance(network, torch.nn.Module):
         raise ComponentError(f"gives a {type(network).__name__}, and no torch.nn.Module")
@@ -135,32 +146,44 @@ def _is_checked(experiment: Experiment) -> bool:
     return is_plugged_in(experiment.network) or experiment.dataset not in DATASETS
 
 
-def _check(experiment: Experiment, folder: Path) -> float | None:
+def _check(experiment: Experiment, folder: Path, memory: int | None) -> float | None:
     """Let a network take two steps on a small batch of the data; return the seconds of an image.
 
     Raises what the network raises, or `ComponentError` where it gives no logits. For a built-in
-    network the time is known, and None.
+    network the time is known, and None; so it is for one that is too large for *memory*, whose
+    runs will fail, and no others.
     """
-    import torch
-
     from fmgrid.data.batches import load_split
 
-    network = build(experiment)
     images = load_split(folder, "train")
     inputs, labels = images.inputs[:_CHECKED_IMAGES], images.labels[:_CHECKED_IMAGES]
+    try:
+        with nullcontext() if memory is None else memory_ceiling(memory):
+            return _time_steps(experiment, inputs, labels)
+    except Exception as error:
+        if is_lack_of_memory(error):
+            return None
+        raise
+
+
+def _time_steps(experiment: Experiment, inputs: "Tensor", labels: "Tensor") -> float | None:
+    """Return the seconds of an image, and raise as `_check` does."""
+    import torch
+
+    network = build(experiment)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ComponentError("has no weights to train")
     seconds = 0.0
     try:
         for _ in range(2):
             started = time.monotonic()
-            logits = network(inputs)
+            logits = network(inputs.clone())  # which it may change
             _check_logits(logits, len(inputs), len(info_of(experiment).classes))
             torch.nn.functional.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
             seconds = time.monotonic() - started
         network.eval()
         with torch.no_grad():
-            _check_logits(network(inputs), len(inputs), len(info_of(experiment).classes))
+            _check_logits(network(inputs.clone()), len(inputs), len(info_of(experiment).classes))
     except Exception as error:
         error.add_note(f"(for a batch of shape {list(inputs.shape)}, {inputs.dtype})")
         raise

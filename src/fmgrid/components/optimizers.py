@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmgrid.components.kinds import Component, Kind, is_plugged_in
@@ -27,7 +26,7 @@ def build(optimizer: Component, parameters: "Iterable[Parameter]") -> "Optimizer
     return make(parameters, **options)
 
 
-def _check(experiment: Experiment, _: Path) -> None:
+def _check(experiment: Experiment, *_: object) -> None:
     """Build the optimizer, and let one of torch's take steps of a small layer.
 
     Only the class itself knows that momentum = -1 will not do, and some know it in a step only.

@@ -22,6 +22,7 @@ from fmgrid.data.own_arrays import OwnDataError, convert, read_npz, to_mapping
 from fmgrid.errors import DataError, MachineError, explain_refusal, is_the_machines, on_one_line
 from fmgrid.experiment import Experiment, subseed
 from fmgrid.system.disk import HomeError, expand_home
+from fmgrid.system.memory import available_memory, memory_ceiling
 from fmgrid.system.processes import NoAnswerError, call_in_process
 
 _READ = "fmgrid.components.own_data:read"
@@ -103,8 +104,9 @@ def read(request: tuple[str, str, Mapping[str, Any], str]) -> dict[str, Any]:
     dataset, path, args, workspace = request
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
-        own = convert(_read(dataset, Path(path), args))
-        return {"content": write_arrays(own.arrays.items(), own.classes, Path(workspace))}
+        with memory_ceiling(available_memory()):  # or else the kernel kills any process
+            own = convert(_read(dataset, Path(path), args))
+            return {"content": write_arrays(own.arrays.items(), own.classes, Path(workspace))}
     except OwnDataError as error:
         return {"problems": list(error.args)}
     except (MachineError, MemoryError, OSError) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import is_lack_of_memory, is_the_machines, reason_of, text_of
 from fmgrid.settings import show_toml
+from fmgrid.system.disk import open_regular
 from fmgrid.words import counted, first_few, printable
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def find_images(folder: Path, options: Options) -> Listing:
     by_class = {part: _by_class(path) for part, path in parts.items()}
     classes = tuple(by_class["train"])
     for part, files in by_class.items():
-        if strange := [name for name in files if name not in classes]:
+        if strange := [name for name in files if name not in by_class["train"]]:
             name = parts[part].name
             raise OwnDataError(f"{name}/ has {first_few(strange, 3)}, which train/ lacks")
     return Listing(
@@ -212,7 +213,8 @@ def _in_order(
     It follows from the files' names, so that the last ones, which may be held out for validation,
     are of all classes.
     """
-    pairs = [(path, classes.index(name)) for name, files in by_class.items() for path in files]
+    labels = {name: label for label, name in enumerate(classes)}
+    pairs = [(path, labels[name]) for name, files in by_class.items() for path in files]
     return sorted(pairs, key=lambda pair: _draw(pair[0], folder))
 
 
@@ -257,7 +259,7 @@ def _examine(
     damage: dict[Path, str] = {}
     for path in files:
         try:
-            with Image.open(path) as image:
+            with open_regular(path) as stream, Image.open(stream) as image:
                 if image.mode in _DEEP_MODES or image.mode.startswith("I;"):
                     damage[path] = "more than 8 bits for each color"
                     continue
@@ -276,7 +278,7 @@ def _decode(path: Path, mode: str, size: tuple[int, int] | None) -> "np.ndarray[
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
+        with open_regular(path) as stream, Image.open(stream) as opened:
             image = opened.convert(mode)
     if size is not None and (image.height, image.width) != size:
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)

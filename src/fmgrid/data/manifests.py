@@ -18,7 +18,7 @@ from fmgrid.system.disk import move_file, read_regular, sync, sync_folder, write
 MANIFEST = "manifest.json"
 # All files that a folder of the cache may have
 NAMES = (*ARRAYS, "valid_inputs.npy", "valid_labels.npy", MANIFEST)
-_MOST_BYTES = 10_000_000  # of a manifest: the names of 100,000 classes
+_MOST_BYTES = 200_000_000  # of a manifest: 100,000 classes with the longest names
 
 
 class ManifestError(Exception):

@@ -4,6 +4,7 @@ They come from a file, a folder of images or a function, by the keys of `KEYS`. 
 reported at once, each with what to write.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from fmgrid.words import first_few, or_near_match, printable
 REQUIRED = ("x_train", "y_train", "x_test", "y_test")
 KEYS = (*REQUIRED, "x_valid", "y_valid", "classes")
 _LONGEST_NAME = 100  # characters of a class
+_MOST_CLASSES = 100_000
 
 
 class OwnDataError(FmgridError):
@@ -98,6 +100,8 @@ def _to_array(value: Any) -> Array:
         if is_lack_of_memory(error):
             raise
         raise OwnDataError(f"is no array ({printable(on_one_line(error), 200)})") from error
+    if np.ma.is_masked(value):
+        raise OwnDataError("has masked numbers; replace them, or leave out these rows")
     if array.dtype.kind == "O":
         raise OwnDataError("holds Python's objects; write an array of numbers")
     if array.ndim and not array.size:
@@ -203,6 +207,8 @@ def _to_classes(given: Any, labels: Mapping[str, Array]) -> tuple[str, ...]:
             raise OwnDataError(f"{key} holds the label {label}, which y_train lacks")
     if len(present) == 1:
         raise OwnDataError("y_train has one label only, and there is nothing to learn")
+    if len(present) > _MOST_CLASSES:
+        raise OwnDataError(_too_many("y_train", len(present)))
     return tuple(map(str, range(len(present))))
 
 
@@ -213,8 +219,11 @@ def _to_names(given: Any) -> tuple[str, ...]:
     names = tuple(
         name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in array
     )
+    if len(names) > _MOST_CLASSES:
+        raise OwnDataError(_too_many("classes", len(names)))
+    counts = Counter(names)
     wrong = [name for name in names if not name or not name.isprintable()]
-    wrong += [name for name in names if len(name) > _LONGEST_NAME or names.count(name) > 1]
+    wrong += [name for name in names if len(name) > _LONGEST_NAME or counts[name] > 1]
     if wrong:
         shown = first_few([f'"{printable(name, 40)}"' for name in dict.fromkeys(wrong)], 3)
         raise OwnDataError(
@@ -224,6 +233,10 @@ def _to_names(given: Any) -> tuple[str, ...]:
     if len(names) == 1:
         raise OwnDataError("classes has one name only, and there is nothing to learn")
     return names
+
+
+def _too_many(key: str, count: int) -> str:
+    return f"{key} has {count:,} classes; at most {_MOST_CLASSES:,} can be told apart"
 
 
 def read_npz(path: Path) -> dict[str, Any]:

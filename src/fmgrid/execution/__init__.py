@@ -27,6 +27,7 @@ T = TypeVar("T")
 ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "TQDM_DISABLE": "1",
+    "PYTHONHASHSEED": "0",  # or else a set of words in plugged-in code has any order
 }
 ATTEMPTS = 2  # a death may be the machine's fault, and not the training's; two are no accident
 

@@ -24,7 +24,7 @@ from fmgrid.execution.processes import Processes
 from fmgrid.execution.refusals import make_checked_agenda
 from fmgrid.execution.runner import run_all
 from fmgrid.experiment import Experiment, Run
-from fmgrid.grid import Definition, Plan
+from fmgrid.grid import Plan
 from fmgrid.hypotheses import registry
 from fmgrid.hypotheses.commands import Command
 from fmgrid.hypotheses.registry import GridRecord
@@ -163,9 +163,7 @@ def _run_all(agenda: Agenda, request: Request, listener: Listener) -> list[Run]:
         # Meanwhile the workers' server imports torch.
         data = _prepare_data(agenda.trainings, request, listener)
         folders = {key: prepared.folder for key, prepared in data.items()}
-        measured = _check_components(
-            plan.definitions, agenda.trainings, folders, executor, timeouts
-        )
+        measured = _check_components(request, agenda.trainings, folders, executor, timeouts)
         noted = [record.with_command(request.text, request.command) for record in plan.records]
         _note(noted, store, listener)
         set_aside(agenda.set_aside, store, listener.warn)
@@ -228,7 +226,7 @@ def _count_workers(agenda: Agenda, request: Request, memory: int, listener: List
 
 
 def _check_components(
-    definitions: Sequence[Definition],
+    request: Request,
     trainings: Sequence[Experiment],
     folders: Mapping[str, Path],
     executor: Executor,
@@ -239,7 +237,9 @@ def _check_components(
     *folders* have the prepared data. Returns the seconds that an image takes, by the key of each
     component that a check has measured.
     """
-    written = {definition.experiment.run_name: definition for definition in definitions}
+    written = {
+        definition.experiment.run_name: definition for definition in request.plan.definitions
+    }
     problems, measured = [], {}
     for setting, experiment in find_distinct(trainings):
         name = str(getattr(experiment, setting))
@@ -249,6 +249,7 @@ def _check_components(
                 setting,
                 experiment,
                 folders[experiment.data_key],
+                request.memory or available_memory(),
                 seconds=timeouts.get(experiment.run_name),
                 needs_own_process=is_plugged_in(name),
             )

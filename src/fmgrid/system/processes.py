@@ -59,6 +59,8 @@ def call_in_process(function: str, argument: Any, seconds: float | None = None) 
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # A set of words has the same order in every process.
+                env=os.environ | {"PYTHONHASHSEED": "0"},
                 start_new_session=True,
             )
             try:

@@ -167,10 +167,11 @@ def score(network: torch.nn.Module, images: Images) -> tuple[float, float]:
     """
     network.eval()
     total, right = 0.0, 0
-    batch_size = VALID_BATCH if isinstance(network, MLP) else _SMALL_BATCH
+    is_mlp = isinstance(network, MLP)
     with torch.no_grad():
-        for inputs, labels in images.in_order(batch_size):
-            logits = network(inputs)
+        for inputs, labels in images.in_order(VALID_BATCH if is_mlp else _SMALL_BATCH):
+            # A copy, because anyone's network may change its inputs, which are the images.
+            logits = network(inputs if is_mlp else inputs.clone())
             total += functional.cross_entropy(logits, labels, reduction="sum").item()
             right += int((logits.argmax(dim=1) == labels).sum())
     return total / len(images), right / len(images)
