@@ -594,7 +594,7 @@ def test_the_plan_says_whose_time_is_not_known() -> None:
     (last,) = answer.stderr.splitlines()
     assert last.startswith("14 runs, 14 to train, about ")
     assert last.endswith(
-        "on 2 workers, 6 others with a plugged-in network, timed before the first training"
+        "on 2 workers, 6 with a plugged-in network, timed before the first training"
     )
 
 

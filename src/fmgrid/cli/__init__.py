@@ -318,7 +318,7 @@ def data(
         preparing.describe_own_data(dataset, arguments or (), json=json)
         return
     if arguments:
-        problem = "only your own data take arguments; leave it out"
+        problem = 'only a folder, as in "images/", and a function take arguments; leave it out'
         raise InputError.at(f"--set {printable(arguments[0], 80)}", problem)
     if data_dir and (dry_run or dataset is None):
         problem = "nothing is prepared without a data set, or with --dry-run; leave it out"
