@@ -135,7 +135,10 @@ def test_arguments_of_own_data_are_given_as_in_a_grid(call: Call) -> None:
         (["flowers/", "dataset_args.size=16"], "16 is not a list of 2 numbers"),
         (["flowers/", "epochs=3"], "is no argument of the data; write such as --set dataset_args"),
         (["flowers/", "size"], "has no value; write --set setting=value"),
-        (["digits", "dataset_args.size=3"], "only your own data take arguments; leave it out"),
+        (
+            ["digits", "dataset_args.size=3"],
+            'only a folder, as in "images/", and a function take arguments; leave it out',
+        ),
     ],
 )
 def test_arguments_that_data_do_not_take_are_refused(

@@ -662,7 +662,7 @@ def test_the_plan_says_whose_time_is_not_known() -> None:
     (last,) = answer.stderr.splitlines()
     assert last.startswith("12 runs, 12 to train, about ")
     assert last.endswith(
-        "on 2 workers, 4 others with a plugged-in network, timed before the first training"
+        "on 2 workers, 4 with a plugged-in network, timed before the first training"
     )
 
 

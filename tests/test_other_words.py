@@ -117,6 +117,49 @@ def test_a_name_template_is_answered_with_a_field(word: str, field: str, tmp_pat
     assert mistake == f"g.toml:1: name: {{{word}}} is no setting; {field}"
 
 
+@pytest.mark.parametrize(
+    ("network", "argument", "answer"),
+    [
+        ("CNN", "filters", 'write network = "CNN", and network_args.channels = [16, 32] for its'),
+        ("CNN", "batch_norm", 'write network_args.normalization = "batch"'),
+        ("CNN", "hidden_size", "did you mean hidden_units?"),
+        ("CNN", "units", "units is a setting of its own"),
+        ("MLP", "num_classes", "the data set says how many there are"),
+        ("MLP", "kernel", "it takes activation, dropout, "),  # nothing that it would refuse, too
+    ],
+)
+def test_an_argument_in_the_words_of_another_program_is_answered(
+    network: str, argument: str, answer: str, tmp_path: Path
+) -> None:
+    text = f'[base]\nnetwork = "{network}"\nnetwork_args.{argument} = 3\n'
+    (mistake,) = mistakes(text, tmp_path)
+    start = f"g.toml:3: base.network_args.{argument}: {network} takes no {argument}; "
+    assert mistake.startswith(f"{start}{answer}")
+
+
+@pytest.mark.parametrize("kind", ["grid", "zip"])
+def test_one_list_as_an_axis_of_an_argument_that_takes_lists_is_answered(
+    kind: str, tmp_path: Path
+) -> None:
+    text = f'[base]\nnetwork = "CNN"\n[[{kind}]]\nnetwork_args.channels = [8, 16]\n'
+    for mistake in mistakes(text, tmp_path):
+        assert mistake.endswith(f"; in [{kind}] a list is an axis: write a list of lists")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("GRU", 'fmgrid has no network "GRU"; your own is "package.module:Class"; it has CNN, MLP'),
+        ("net.py:Net", '"net.py" is no module; write "package.module:Class", without .py'),
+    ],
+)
+def test_a_network_that_is_not_found_is_answered_with_how_to_name_it(
+    name: str, answer: str, tmp_path: Path
+) -> None:
+    (mistake,) = mistakes(f'[base]\nnetwork = "{name}"\n', tmp_path)
+    assert mistake == f"g.toml:2: base.network: {answer}"
+
+
 def test_every_setting_that_is_proposed_is_one() -> None:
     entries = (*SETTINGS.values(), *WIDTHS.values())
     aliases = [alias for setting in entries for alias in setting.aliases]

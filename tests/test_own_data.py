@@ -128,7 +128,7 @@ def test_bytes_become_what_torchvision_makes_of_them() -> None:
     ("other", "problem"),
     [
         ({"x_train": None}, "has no x_train"),
-        ({"x_train": None, "X_train": [[1.0]]}, "has no x_train; did you mean X_train?"),
+        ({"x_train": None, "X_train": [[1.0]]}, "has no x_train; rename X_train"),
         ({"x_valid": np.zeros((2, 3), np.float32)}, "has no y_valid"),
         ({"x_val": [[1.0]]}, 'has "x_val"; did you mean x_valid?'),
         ({"notes": [1]}, 'has "notes"; and may have classes, x_test'),

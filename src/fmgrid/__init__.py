@@ -1,4 +1,4 @@
-"""Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise.
+"""Grid search over neural networks on the CPU: which settings matter, and which are noise.
 
 The commands of `fmgrid` as functions, for notebooks and scripts:
 

@@ -119,7 +119,7 @@ class Experiment(Record):
         Count | Share | Literal["valid", "test"],
         About(
             "images held out for validation",
-            ("valid", "val", "validation_split", "val_split"),
+            ("valid", "val", "validation_split", "val_split", "split", "test_size", "val_size"),
             'a number or share of held-out images such as 10000 or 0.1, "valid" or "test"',
         ),
     ] = "test"

@@ -29,7 +29,11 @@ DEFAULTS: Mapping[str, Any] = {name: Experiment.model_fields[name].default for n
 _UNITS_OF_LAYER = "a whole number from 1, or 0 for no such layer"
 # Widths said otherwise than by hidden_units; units3, units4 and so on are known, too.
 WIDTHS: Mapping[str, About] = {
-    "depth": About("hidden layers", ("num_layers", "n_layers"), "a whole number from 0"),
+    "depth": About(
+        "hidden layers",
+        ("num_layers", "n_layers", "hidden_layers", "n_hidden"),
+        "a whole number from 0",
+    ),
     "units": About("units in each hidden layer", ("neurons", "nodes", "width")),
     "units1": About("units in the first hidden layer", expects=_UNITS_OF_LAYER),
     "units2": About("units in the second hidden layer", expects=_UNITS_OF_LAYER),
@@ -52,6 +56,7 @@ _NO_SETTING: Mapping[str, tuple[str, ...]] = {
     "write optimizer_args.weight_decay = 1e-5": ("decay", "l2", "wd", "weightdecay"),
     "the data set says how many there are": (
         *("classes", "n_classes", "num_classes", "input_size", "output_size"),
+        *("in_features", "out_features", "in_channels", "input_dim", "output_dim"),
     ),
     "the learning rate stays the same during a training": ("lr_scheduler", "scheduler", "warmup"),
     "every training runs to its last epoch": (
@@ -63,6 +68,9 @@ _NO_SETTING: Mapping[str, tuple[str, ...]] = {
     "the loss is cross-entropy": ("criterion", "loss", "loss_fn"),
     "networks are trained on the CPU": ("device", "gpu"),
     "the images stay as they are": ("augmentation", "transform", "transforms"),
+    "write dataset_args.size = [32, 32] for a folder of images": ("image_size", "img_size"),
+    "accuracy and losses are always measured": ("metric", "metrics"),
+    "write fmgrid run -j N, for N processes": ("jobs", "n_jobs", "num_workers", "workers"),
     "write seeds = [0, 1, 2] at the top of the file": ("random_seed", "random_state", "seed"),
 }
 # Two ways to say one thing, of which an experiment has one.
@@ -212,12 +220,15 @@ def meant_by(word: str) -> Keys:
 
 def or_meant(word: str, known: Iterable[str] = (*SETTINGS, *WIDTHS)) -> str:
     """Return "; did you mean X?" for a word that is not *known*, or another remedy."""
+    return remedy_for(word) or or_near_match(word, known, "there are")
+
+
+def remedy_for(word: str) -> str:
+    """Return "; did you mean X?" or another remedy for a word of others, "" if there is none."""
     if meant := meant_by(word):
         return f"; did you mean {'.'.join(meant)}?"
     remedies = (remedy for remedy, words in _NO_SETTING.items() if word.casefold() in words)
-    return next((f"; {remedy}" for remedy in remedies), "") or or_near_match(
-        word, known, "there are"
-    )
+    return next((f"; {remedy}" for remedy in remedies), "")
 
 
 def label_of(name: str) -> str:

@@ -81,7 +81,7 @@ def main() -> None:
 def _root(
     version: bool = option("--version", "Print the version."),
 ) -> None:
-    """Grid search over an MLP on Fashion-MNIST: which settings matter, and which are noise."""
+    """Grid search over neural networks on the CPU: which settings matter, and which are noise."""
     if version:
         print(f"fmgrid {__version__}")
         raise typer.Exit
@@ -318,7 +318,7 @@ def data(
         preparing.describe_own_data(dataset, arguments or (), json=json)
         return
     if arguments:
-        problem = "only your own data take arguments; leave it out"
+        problem = 'only a folder, as in "images/", and a function take arguments; leave it out'
         raise InputError.at(f"--set {printable(arguments[0], 80)}", problem)
     if data_dir and (dry_run or dataset is None):
         problem = "nothing is prepared without a data set, or with --dry-run; leave it out"

@@ -58,8 +58,8 @@ def describe_work(agenda: Agenda, workers: int) -> str:
         where = f"on {counted(busy, 'worker')}" if workers else "in one process"
         parts.append(f"about {format_seconds(_wall_seconds(agenda, workers))} {where}")
     if untimed:
-        others = f"{untimed} others" if trained > untimed else "all"
-        parts.append(f"{others} with a plugged-in network, timed before the first training")
+        which = untimed if trained > untimed else "all"
+        parts.append(f"{which} with a plugged-in network, timed before the first training")
     return ", ".join(parts)
 
 

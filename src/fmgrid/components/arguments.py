@@ -9,7 +9,7 @@ from typing import Any
 
 from fmgrid.components.signatures import torch_sources
 from fmgrid.settings import show_toml
-from fmgrid.words import or_near_match
+from fmgrid.words import near_match
 
 MOST_LAYERS = 1_000
 INITIALIZATIONS = (
@@ -35,8 +35,8 @@ class Argument:
         """Return the objection to a value with a remedy, None if the argument takes it."""
         if self.accepts(value) or (isinstance(value, str) and value in self.choices()):
             return None
-        is_word = isinstance(value, str) and self.choices()
-        hint = or_near_match(value, self.choices(), "there are") if is_word else ""
+        near = near_match(value, self.choices()) if isinstance(value, str) else None
+        hint = f"; did you mean {near}?" if near else ""
         return f"{show_toml(value)} is not {self.expects}{hint}"
 
 

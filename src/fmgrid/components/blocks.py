@@ -43,7 +43,8 @@ def blocks_of(args: Mapping[str, Any], shape: tuple[int, ...]) -> Iterator[Block
     images.
     """
     if len(shape) != IMAGE_DIMENSIONS:
-        raise ValueError(f'network = "CNN" needs images, and the data have the shape {shape}')
+        needs = "needs images [channels, rows, columns], and the data have the shape"
+        raise ValueError(f'network = "CNN" {needs} {shape}')
     inputs, *size = shape
     channels = args["channels"]
     columns = (for_each(args[name], len(channels)) for name in ("kernel_size", "stride", "pooling"))

@@ -208,9 +208,11 @@ def _is_asked_by_installed_code(frame: FrameType | None) -> bool:
 
 
 def _import(module_name: str) -> Any:
-    if not all(part.isidentifier() for part in module_name.split(".")):
+    is_file = module_name.endswith(".py")
+    if is_file or not all(part.isidentifier() for part in module_name.split(".")):
         wrong = f'"{printable(module_name, 80)}" is no module'
-        raise ComponentError(f'{wrong}; write "package.module:Class"')
+        ending = ", without .py" if is_file else ""
+        raise ComponentError(f'{wrong}; write "package.module:Class"{ending}')
     last = _LastPlace(str(Path.cwd()))
     if last not in sys.meta_path:
         sys.meta_path.append(last)

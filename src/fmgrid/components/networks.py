@@ -312,6 +312,7 @@ NETWORK = Kind(
     facts_of=_facts_of,
     library="fmgrid",
     built_in=lambda: NETWORKS,
+    own='your own is "package.module:Class"; ',
     read=lambda name: Signature(arguments=frozenset(NETWORKS[name].arguments)),
     reserved={},
     objection_to_value=_objection_to_value,

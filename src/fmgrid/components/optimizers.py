@@ -91,6 +91,7 @@ OPTIMIZER = Kind(
     library="torch.optim",
     built_in=lambda: torch_sources("optim").keys() - {"Optimizer"},
     read=_read,
+    own='another is "package.module:Class"; ',
     reserved={"lr": "it is the setting learning_rate", "params": "it is the network's"},
     objection=_objection,
     check=_check,

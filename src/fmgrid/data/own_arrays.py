@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fmgrid.data.formats import Array
 from fmgrid.errors import FmgridError, is_lack_of_memory, on_one_line, reason_of, text_of
 from fmgrid.system.disk import open_regular
-from fmgrid.words import first_few, or_near_match, printable
+from fmgrid.words import first_few, near_match, or_near_match, printable
 
 REQUIRED = ("x_train", "y_train", "x_test", "y_test")
 KEYS = (*REQUIRED, "x_valid", "y_valid", "classes")
@@ -83,7 +83,9 @@ def _check_keys(given: Mapping[str, Any]) -> Iterator[str]:
         if key in given and other not in given:
             missing.append(other)
     for key in missing:
-        yield f"has no {key}{printable(or_near_match(key, unknown, 'it has'), 200)}"
+        near = near_match(key, unknown)
+        others = f"; it has {', '.join(sorted(unknown))}" if unknown else ""
+        yield f"has no {key}{printable(f'; rename {near}' if near else others, 200)}"
     for key in unknown if not missing else ():
         yield f'has "{printable(key, 80)}"{or_near_match(key, KEYS, "and may have")}'
 

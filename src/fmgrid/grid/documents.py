@@ -28,6 +28,7 @@ MAX_QUESTION = 200  # characters of a file's first line that go into reports
 _HINTS = {
     "invalid value": 'text stands in quotes, as in "Adam"; true and false have small letters',
     "cannot declare": "write each [table] once; [[grid]], in double brackets, may be repeated",
+    "cannot mutate immutable": "write all of a table in { }, or each of its keys on a line",
     "cannot overwrite a value": "write each setting once",
     "invalid initial character": "write setting = value, and an inline table on one line",
     "invalid statement": "write setting = value, or [table]",

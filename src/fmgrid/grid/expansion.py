@@ -278,10 +278,15 @@ def _component_problems(
         message = f"{name} needs {argument}; write {kind.table}.{argument}"
         yield draft.origin(kind.setting).problem(message)
     for argument, value in arguments.items():
+        keys = (kind.table, argument)
         objection = objection_to_argument(kind, name, argument, value)
         if objection and not takes.takes(argument):
             is_axis = block.kind == "grid" and len(block.axes.get((kind.setting,), ())) > 1
-            if is_axis and (kind.table, argument) not in block.axes:
+            if is_axis and keys not in block.axes:
                 objection += "; what stands in [grid] goes to those that take it"
+        elif objection and block.kind != "point" and keys in block.axes:
+            is_list = objection_to_argument(kind, name, argument, [value]) is None
+            hint = f"; in [{block.kind}] a list is an axis: write a list of lists"
+            objection += hint if is_list else ""
         if objection:
-            yield draft.origin(kind.table, argument).problem(objection)
+            yield draft.origin(*keys).problem(objection)

@@ -183,22 +183,25 @@ def reproduce_section(evidence: Evidence, command: str) -> Section:
 
 def left_out_section(evidence: Evidence, logdir: Path) -> Section:
     """Name what is in the folder or a grid, and not in the figures."""
-    texts = [*not_compared(evidence.study), *map(plain, evidence.study.left_out)]
+    texts = [*not_compared(evidence), *map(plain, evidence.study.left_out)]
     if len(texts) > _SHOWN:
         status = code(command_line(["fmgrid", "status", path_word(logdir)]))
         texts = [*texts[:_SHOWN], f"{len(texts) - _SHOWN} more; {status} names all"]
     return section("What was left out", texts or "Nothing: every run is in the report.")
 
 
-def not_compared(study: Study) -> Iterator[str]:
+def not_compared(evidence: Evidence) -> Iterator[str]:
     """Say what is in the folder and takes no part in some comparison."""
+    study = evidence.study
+    centers = {effect.group: effect.through for effect in evidence.effects if effect.through}
     seeds = {*study.seeds}
     runs = {name: experiment.runs for name, experiment in study.scored.items()}
     for group in study.groups:
         if group.missing:
             yield f"{plain(group.title)}: no complete run of {some(group.missing)}"
         if group.shape == "irregular":
-            pairs = ", except where only one differs from the baseline" if study.baseline else ""
+            center = centers.get(group.title, "the baseline" if study.baseline else "")
+            pairs = f", except where only one differs from {plain(center)}" if center else ""
             yield (
                 f"{plain(group.title)} changes several settings at once, so no effect is credited "
                 f"to one setting{pairs}"

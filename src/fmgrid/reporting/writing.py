@@ -163,7 +163,7 @@ def to_json(evidence: Evidence, files: Sequence[Path]) -> dict[str, Any]:
             | {"p_corrected": gap.p if gap.difference.sd is not None else None, "sign": gap.sign}
             for gap in evidence.gaps
         },
-        "left_out": [*not_compared(study), *study.left_out],
+        "left_out": [*not_compared(evidence), *study.left_out],
     }
 
 
