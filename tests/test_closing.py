@@ -369,7 +369,7 @@ def test_a_baseline_is_spoken_of_where_there_is_one() -> None:
     assert left_out(study_of(several)).endswith("no effect is credited to one setting")
     base = [row("base", epochs=3, batch_size=32), row("c", epochs=3, batch_size=8, seed=0)]
     told = left_out(study_of([*base, several[1]]))
-    assert told.endswith("except where only one differs from the baseline")
+    assert told.endswith("except where only one differs from base")
 
 
 def test_of_much_that_is_left_out_the_rest_is_shown_by_a_command() -> None:
