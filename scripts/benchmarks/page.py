@@ -73,8 +73,8 @@ def render_networks(figures: Figures) -> str:
         "10,000 test images scored at its end. The plain script is torchvision's data set, "
         "`DataLoader` and mltrainer's `Trainer` on the same network, in torch's own layout and "
         "float32. *Overhead* is how much longer fmgrid's steps take, batches included, than "
-        "autograd's on a batch that is always the same, and less where an MLP takes its own by hand: "
-        "`scripts/benchmarks/networks.py`."
+        "autograd's on a batch that is always the same, and less where an MLP takes its own by "
+        "hand: `scripts/benchmarks/networks.py`."
     )
     header = ("", ">plain, s", ">fmgrid, s", ">times as fast", ">overhead")
     blocks = ["## Networks through autograd", _session(figures), introduction]
