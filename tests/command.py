@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fmgrid.experiment import Run
 from fmgrid.results.results_file import read_results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,6 +72,12 @@ def kill_started() -> None:
 def write(text: str, name: str = "grid.toml") -> Path:
     Path(name).write_text(text)
     return Path(name)
+
+
+def figures(run: Run) -> list[dict[str, float]]:
+    """Everything in a history that must come out the same bits."""
+    assert run.failure is None, run.failure
+    return [record.model_dump(exclude={"seconds"}) for record in run.history]
 
 
 def bits(logdir: Path) -> dict[str, object]:

@@ -44,6 +44,20 @@ def sample_data() -> data.Prepared:
     return _prepare("fashion-mnist-sample")
 
 
+@pytest.fixture
+def folder(sample_data: data.Prepared) -> Path:
+    """The folder of the sample's arrays."""
+    return sample_data.folder
+
+
+@pytest.fixture
+def one_thread() -> None:
+    """As in a worker: with another number, sums are rounded in another order."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _prepare(dataset: str) -> data.Prepared:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FMGRID_CACHE", CACHE)

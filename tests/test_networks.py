@@ -3,9 +3,10 @@
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from command import bits, fmgrid, write
+from command import bits, figures, fmgrid, write
 from fmgrid.components import check_component, networks
 from fmgrid.components.arguments import CNN_ARGUMENTS, INITIALIZATIONS, MLP_ARGUMENTS, with_defaults
 from fmgrid.components.blocks import blocks_of, features_of
 from fmgrid.components.cnn import CNN
 from fmgrid.components.datasets import info_of
 from fmgrid.data.batches import load_images, shuffled_batches
-from fmgrid.data.cache import Prepared
-from fmgrid.experiment import Experiment, Run, subseed
+from fmgrid.experiment import Experiment, subseed
 from fmgrid.results.results_file import read_results
 from fmgrid.settings import show_toml
 from fmgrid.training.loop import score, train
@@ -131,15 +131,7 @@ class Vast(nn.Module):
 """
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """As in a worker: with another number, sums are rounded in another order."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture
-def folder(sample_data: Prepared) -> Path:
-    return sample_data.folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -156,12 +148,6 @@ def tiny(**values: object) -> Experiment:
         "batch_size": 30,
     }
     return Experiment(**{**defaults, **values})
-
-
-def figures(run: Run) -> list[dict[str, float]]:
-    """Everything in a history that must come out the same bits."""
-    assert run.failure is None, run.failure
-    return [record.model_dump(exclude={"seconds"}) for record in run.history]
 
 
 def weights_of(network: nn.Module) -> list[torch.Tensor]:
@@ -627,6 +613,9 @@ network_args.kernel_size = [3, 3, 3]
     ]
 
 
+ONE_PIXEL = {"channels": [4] * 4}  # is left of an image
+
+
 @pytest.mark.parametrize(
     ("values", "is_refused"),
     [
@@ -634,6 +623,8 @@ network_args.kernel_size = [3, 3, 3]
         ({"batch_size": 1, "hidden_units": []}, False),
         ({"batch_size": 1, "network": "CNN"}, False),
         ({"batch_size": 1, "network": "CNN", "hidden_units": [8]}, True),
+        ({"batch_size": 1, "network": "CNN", "network_args": ONE_PIXEL}, True),
+        ({"batch_size": 2, "network": "CNN", "network_args": ONE_PIXEL}, False),
         ({"batch_size": 1999, "train_steps": "full"}, True),  # the last of 2,000 is left
         ({"batch_size": 1999, "train_steps": 1, "epochs": 1}, False),  # they end before
         ({"batch_size": 1999, "train_steps": 1, "epochs": 2}, True),
@@ -642,14 +633,27 @@ network_args.kernel_size = [3, 3, 3]
     ],
 )
 def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalized(
-    values: dict[str, object], is_refused: bool
+    values: dict[str, Any], is_refused: bool
 ) -> None:
-    args = {"normalization": "batch"}
-    experiment = tiny(network_args=args, **{"epochs": 1, **values})
+    args = {"normalization": "batch", **values.get("network_args", {})}
+    experiment = tiny(**{"epochs": 1, **values, "network_args": args})
     assert info_of(experiment).train_images == 2000
     objection = networks.objection_to_network(experiment)
     assert (objection is not None) is is_refused
     assert objection is None or objection.startswith("batch_size = ")
+
+
+@pytest.mark.parametrize("normalization", ["instance", "batch", "layer"])
+@pytest.mark.parametrize("blocks", [3, 4])
+def test_one_pixel_is_refused_where_torch_cannot_normalize_it(
+    blocks: int, normalization: str
+) -> None:
+    args = {"channels": [4] * blocks, "normalization": normalization}
+    experiment = tiny(network="CNN", network_args=args)
+    is_refused = networks.objection_to_network(experiment) is not None
+    assert is_refused is (blocks == 4 and normalization == "instance")
+    with pytest.raises(ValueError, match="spatial element") if is_refused else nullcontext():
+        networks.build(experiment)(torch.zeros(2, 1, 28, 28))
 
 
 @pytest.mark.usefixtures("with_networks")

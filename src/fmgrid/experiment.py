@@ -27,6 +27,7 @@ from pydantic import (
 from fmgrid.errors import is_lack_of_memory, text_of
 from fmgrid.words import printable
 
+MOST_LAYERS = 1_000
 _LONGEST_MESSAGE = 1_000  # characters
 _LONGEST_TRACE = 20_000
 
@@ -155,7 +156,7 @@ class Experiment(Record):
     # units per hidden layer, input side first; () is a linear model, or a CNN with one linear layer
     # at its end. None where a plugged-in network has arguments of its own.
     hidden_units: Annotated[
-        Annotated[tuple[Count, ...], Field(max_length=1_000)] | None,
+        Annotated[tuple[Count, ...], Field(max_length=MOST_LAYERS)] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
         About(
             "units per hidden layer",

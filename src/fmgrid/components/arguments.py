@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmgrid.components.signatures import torch_sources
+from fmgrid.experiment import MOST_LAYERS
 from fmgrid.settings import show_toml
 from fmgrid.words import near_match
 
-MOST_LAYERS = 1_000
 INITIALIZATIONS = (
     *("default", "xavier_uniform", "xavier_normal"),
     *("kaiming_uniform", "kaiming_normal", "orthogonal"),

@@ -4,7 +4,6 @@ import inspect
 import time
 import typing
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ from fmgrid.components.blocks import blocks_of, features_of
 from fmgrid.components.datasets import info_of, workload_of
 from fmgrid.components.kinds import Component, ComponentError, Kind, Work, is_plugged_in
 from fmgrid.components.signatures import Signature
-from fmgrid.data.catalogue import DATASETS
+from fmgrid.data.formats import IMAGE_DIMENSIONS
 from fmgrid.errors import is_lack_of_memory
 from fmgrid.experiment import Experiment, subseed
 from fmgrid.system.memory import memory_ceiling
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-_IMAGE_DIMENSIONS = 3  # channels, rows, columns
 _CHECKED_IMAGES = 64  # at most, in the batch that a network is tried on
 # A number that a convolution gives takes as long as so many operations, for its pooling, its
 # normalization and its activation: measured with 4 to 64 channels and kernels of 3 and 5.
@@ -79,7 +77,7 @@ def objection_to_network(experiment: Experiment) -> str | None:
     The text begins with the setting to blame.
     """
     info = info_of(experiment)
-    if experiment.layout == "channels_last" and len(info.shape) != _IMAGE_DIMENSIONS:
+    if experiment.layout == "channels_last" and len(info.shape) != IMAGE_DIMENSIONS:
         return f'layout = "channels_last" needs images, and the data have the shape {info.shape}'
     network = NETWORKS.get(experiment.network)
     if network is None:
@@ -141,24 +139,18 @@ def _with_configs(make: Callable[..., Any], args: Mapping[str, Any]) -> dict[str
     }
 
 
-def _is_checked(experiment: Experiment) -> bool:
-    """Return whether a training may find what the arguments alone don't show."""
-    return is_plugged_in(experiment.network) or experiment.dataset not in DATASETS
-
-
 def _check(experiment: Experiment, folder: Path, memory: int | None) -> float | None:
     """Let a network take two steps on a small batch of the data; return the seconds of an image.
 
-    Raises what the network raises, or `ComponentError` where it gives no logits. For a built-in
-    network the time is known, and None; so it is for one that is too large for *memory*, whose
-    runs will fail, and no others.
+    Raises what the network raises, or `ComponentError` where it gives no logits. The time is None
+    for a network that is too large for *memory*, whose runs will fail, and no others.
     """
     from fmgrid.data.batches import load_split
 
     images = load_split(folder, "train")
     inputs, labels = images.inputs[:_CHECKED_IMAGES], images.labels[:_CHECKED_IMAGES]
     try:
-        with nullcontext() if memory is None else memory_ceiling(memory):
+        with memory_ceiling(memory):
             return _time_steps(experiment, inputs, labels)
     except Exception as error:
         if is_lack_of_memory(error):
@@ -166,7 +158,7 @@ def _check(experiment: Experiment, folder: Path, memory: int | None) -> float | 
         raise
 
 
-def _time_steps(experiment: Experiment, inputs: "Tensor", labels: "Tensor") -> float | None:
+def _time_steps(experiment: Experiment, inputs: "Tensor", labels: "Tensor") -> float:
     """Return the seconds of an image, and raise as `_check` does."""
     import torch
 
@@ -187,7 +179,7 @@ def _time_steps(experiment: Experiment, inputs: "Tensor", labels: "Tensor") -> f
     except Exception as error:
         error.add_note(f"(for a batch of shape {list(inputs.shape)}, {inputs.dtype})")
         raise
-    return seconds / len(inputs) if is_plugged_in(experiment.network) else None
+    return seconds / len(inputs)
 
 
 def _check_logits(logits: "Tensor", images: int, classes: int) -> None:
@@ -221,7 +213,8 @@ def _build_mlp(experiment: Experiment) -> "Module":
 def _check_mlp(args: Mapping[str, Any], experiment: Experiment) -> None:
     units = experiment.hidden_units or ()
     _check_length("dropout", args, len(units), "hidden layer")
-    _check_batches(args, experiment)
+    if args["normalization"] == "batch" and units:
+        _check_batches(experiment)
 
 
 def _cnn_work(args: Mapping[str, Any], experiment: Experiment) -> Work:
@@ -251,18 +244,24 @@ def _check_cnn(args: Mapping[str, Any], experiment: Experiment) -> None:
         _check_length(name, args, len(channels), "entry of channels")
     layers = len(channels) + len(units)
     _check_length("dropout", args, layers, "convolution and hidden layer")
-    list(blocks_of(args, info_of(experiment).shape))
-    _check_batches(args, experiment)
+    blocks = blocks_of(args, info_of(experiment).shape)
+    has_single_pixels = (1, 1) in [block.size for block in blocks]
+    if args["normalization"] == "instance" and has_single_pixels:
+        raise ValueError(
+            'network_args.normalization = "instance" needs more than the one pixel that is left of '
+            'an image; write less pooling, or "batch"'
+        )
+    if args["normalization"] == "batch" and (units or has_single_pixels):
+        _check_batches(experiment)
 
 
-def _check_batches(args: Mapping[str, Any], experiment: Experiment) -> None:
-    """Refuse a batch of one image where hidden units are normalized over the batch."""
+def _check_batches(experiment: Experiment) -> None:
+    """Refuse a batch of one image, of which no mean and variance can be taken."""
     size, _, steps = workload_of(experiment)
     batch_size, portion = experiment.batch_size, experiment.train_images or size
     whole, rest = divmod(portion, batch_size)
     is_reached = experiment.epochs * steps > whole
-    is_normalized = args["normalization"] == "batch" and experiment.hidden_units
-    if is_normalized and (batch_size == 1 or (rest == 1 and is_reached)):
+    if batch_size == 1 or (rest == 1 and is_reached):
         raise ValueError(
             f"batch_size = {batch_size} makes a batch of one of the {portion:,} images, and batch "
             "normalization needs two; write another batch_size"
@@ -317,5 +316,5 @@ NETWORK = Kind(
     reserved={},
     objection_to_value=_objection_to_value,
     check=_check,
-    is_checked=_is_checked,
+    is_checked=lambda experiment: is_plugged_in(experiment.network),
 )

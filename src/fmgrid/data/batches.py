@@ -122,9 +122,10 @@ def load_images(folder: Path, validation: Validation, *, standardize: bool = Fal
     """Map a prepared folder, by use.
 
     With *validation* "test", the study's protocol, every epoch is scored on the test images
-    and no others remain. With a number, so many images are held out: the last ones of the
-    published training files. With a share, so much of each class is held out, chosen by chance.
-    Both are the same for every seed, so that seeds stay comparable.
+    and no others remain. With "valid", on the third set that the data have. With a number, so many
+    images are held out: the last ones of the published training files. With a share, so much of
+    each class is held out, chosen by chance. Both are the same for every seed, so that seeds stay
+    comparable. *standardize* scales all parts by the training images that remain.
     """
     train, test = load_split(folder, "train"), load_split(folder, "test")
     if validation == "test":

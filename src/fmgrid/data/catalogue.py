@@ -84,15 +84,27 @@ sunflower sweet_pepper table tank telephone television tiger tractor train trout
 wardrobe whale willow_tree wolf woman worm
 """
 _FOUR_FILES = "the four published .gz files"
+_like_mnist = partial(
+    PublishedDataset,
+    origin="torchvision",
+    train_images=60_000,
+    test_images=10_000,
+    shape=(1, 28, 28),
+    decode=formats.decode_idx,
+)
+_cifar = partial(
+    PublishedDataset,
+    licence="none stated",
+    origin="torchvision",
+    train_images=50_000,
+    test_images=10_000,
+    shape=(3, 32, 32),
+)
 DATASETS: Mapping[str, PublishedDataset] = {
-    "fashion-mnist": PublishedDataset(
+    "fashion-mnist": _like_mnist(
         description="pictures of clothes (Zalando, 2017)",
         licence="MIT",
-        origin="torchvision",
         megabytes=31,
-        train_images=60_000,
-        test_images=10_000,
-        shape=(1, 28, 28),
         classes=_CLOTHES,
         files=_idx_files(
             "FashionMNIST/raw",
@@ -101,7 +113,6 @@ DATASETS: Mapping[str, PublishedDataset] = {
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
-        decode=formats.decode_idx,
         sources={
             "Debian's package dataset-fashion-mnist": sources.find_package,
             **_download("FashionMNIST"),
@@ -152,14 +163,10 @@ DATASETS: Mapping[str, PublishedDataset] = {
         remedies=("install scikit-learn: pip install scikit-learn",),
         has_choice=False,
     ),
-    "mnist": PublishedDataset(
+    "mnist": _like_mnist(
         description="handwritten digits (LeCun et al., 1998)",
         licence="CC BY-SA 3.0",
-        origin="torchvision",
         megabytes=12,
-        train_images=60_000,
-        test_images=10_000,
-        shape=(1, 28, 28),
         classes=tuple("0123456789"),
         files=_idx_files(
             "MNIST/raw",
@@ -168,18 +175,13 @@ DATASETS: Mapping[str, PublishedDataset] = {
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-        decode=formats.decode_idx,
         sources=_download("MNIST"),
         remedies=_remedies(_FOUR_FILES),
     ),
-    "kmnist": PublishedDataset(
+    "kmnist": _like_mnist(
         description="handwritten kana (Clanuwat et al., 2018)",
         licence="CC BY-SA 4.0",
-        origin="torchvision",
         megabytes=21,
-        train_images=60_000,
-        test_images=10_000,
-        shape=(1, 28, 28),
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         files=_idx_files(  # only the checksums of the packed files are published
             "KMNIST/raw",
@@ -189,7 +191,6 @@ DATASETS: Mapping[str, PublishedDataset] = {
             "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
             ending=".gz",
         ),
-        decode=formats.decode_idx,
         sources=_download("KMNIST"),
         remedies=_remedies(_FOUR_FILES),
     ),
@@ -211,14 +212,9 @@ DATASETS: Mapping[str, PublishedDataset] = {
         sources=_download("EMNIST"),
         remedies=_remedies("the published gzip.zip"),
     ),
-    "cifar10": PublishedDataset(
+    "cifar10": _cifar(
         description="photographs of 10 kinds (Krizhevsky, 2009)",
-        licence="none stated",
-        origin="torchvision",
         megabytes=170,
-        train_images=50_000,
-        test_images=10_000,
-        shape=(3, 32, 32),
         classes=(
             *("airplane", "automobile", "bird", "cat", "deer"),
             *("dog", "frog", "horse", "ship", "truck"),
@@ -243,14 +239,9 @@ DATASETS: Mapping[str, PublishedDataset] = {
         sources=_download("CIFAR10"),
         remedies=_remedies("the published cifar-10-python.tar.gz"),
     ),
-    "cifar100": PublishedDataset(
+    "cifar100": _cifar(
         description="photographs of 100 kinds (Krizhevsky, 2009)",
-        licence="none stated",
-        origin="torchvision",
         megabytes=169,
-        train_images=50_000,
-        test_images=10_000,
-        shape=(3, 32, 32),
         classes=tuple(_CIFAR_100.split()),
         files=Files(
             {

@@ -23,6 +23,7 @@ RealPath: TypeAlias = str  # absolute and without links: the same for a file, ho
 
 MAX_TITLE = 100  # characters
 BLOCKS: tuple[BlockKind, ...] = ("grid", "zip", "point")
+NAME: Keys = ("name",)
 WHERE: Keys = ("where",)  # conditions in [[exclude]]
 _HIDDEN_UNITS: Keys = ("hidden_units",)
 

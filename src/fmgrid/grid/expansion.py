@@ -13,7 +13,7 @@ from fmgrid.components.own_data import Contents
 from fmgrid.data.own_arrays import OwnDataError
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import Experiment, default_units
-from fmgrid.grid.blocks import Block, Definition, Grid, Written, overlay
+from fmgrid.grid.blocks import NAME, Block, Definition, Grid, Written, overlay
 from fmgrid.grid.names import default_template, make_name
 from fmgrid.grid.rules import Rules
 from fmgrid.grid.values import is_value, objection_to_argument
@@ -23,7 +23,6 @@ from fmgrid.words import counted
 
 _MOST_TRIED = 20_000  # points of a block, in search of its sample; they take some 3 seconds
 _DRAFT = Experiment(name="draft")  # has the defaults, and stands in for what cannot be built
-_NAME: Keys = ("name",)
 
 
 def expand(grid: Grid, problems: list[Problem]) -> Iterator[Definition]:
@@ -137,7 +136,7 @@ def _settings(written: Mapping[Keys, Written], problems: list[Problem]) -> dict[
     settings: dict[str, Any] = {"hidden_units": default_units(network.value if network else "MLP")}
     for keys, value in written.items():
         try:
-            if keys != _NAME:
+            if keys != NAME:
                 _assign(settings, keys, value.value, written)
         except ValueError as error:
             problems.append(value.problem(str(error)))
@@ -160,7 +159,7 @@ def _validated(
 
 
 def _name(grid: Grid, block: Block, point: Mapping[Keys, Written], experiment: Experiment) -> str:
-    template = grid.overrides.get(_NAME) or block.template
+    template = grid.overrides.get(NAME) or block.template
     hint = ""
     if template is None:
         varying = [keys for keys in point if block.varies(keys)]

@@ -16,6 +16,7 @@ from fmgrid.errors import InputError, Place, Problem
 from fmgrid.grid.blocks import (
     BLOCKS,
     MAX_TITLE,
+    NAME,
     WHERE,
     Block,
     BlockKind,
@@ -78,7 +79,7 @@ def read_overrides(texts: Iterable[str], problems: list[Problem]) -> dict[Keys, 
         key, equals, word = text.partition("=")
         keys = tuple(part.strip() for part in key.split("."))
         value = _toml_value(word.strip())
-        if keys == ("name",) and not isinstance(value, str):
+        if keys == NAME and not isinstance(value, str):
             value = word.strip()  # a name that looks like a number
         written = Written(value, Place(f"--set {printable(text, 100)}"), "")
         if objection := _objection_to_override(keys, equals, word.strip(), value):
@@ -107,7 +108,7 @@ def _objection_to_override(keys: Keys, equals: str, word: str, value: Any) -> st
         return "has no value; write --set setting=value"
     if keys[0] in ("seed", "seeds", "repeats", "timeout"):
         return "is no setting; write --seeds 0,1,2 or --timeout 60s"
-    if keys == ("name",):
+    if keys == NAME:
         return check_template(value)
     if instead := _PYTHONS_WORDS.get(word):
         return f"{word} is Python's word; {instead}"

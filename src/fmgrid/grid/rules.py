@@ -15,13 +15,11 @@ from fmgrid.components import (
 )
 from fmgrid.errors import InputError, Problem
 from fmgrid.experiment import typed
-from fmgrid.grid.blocks import WHERE, Block, Grid, Written, is_whole, takes
+from fmgrid.grid.blocks import NAME, WHERE, Block, Grid, Written, is_whole, takes
 from fmgrid.grid.values import is_value, objection_to_argument
 from fmgrid.hypotheses.conditions import holds
 from fmgrid.hypotheses.language import ExpectationError
 from fmgrid.settings import DEFAULTS, RIVALS, SETTINGS, Keys, is_width, keys_of, level_at, show_toml
-
-_NAME: Keys = ("name",)
 
 
 @dataclass(frozen=True)
@@ -160,11 +158,11 @@ def _to_rule(written: Mapping[Keys, Written], names: Sequence[str]) -> Rule:
             typed(setting_as_taken(names, keys, choice)) for choice in _choices(at.value)
         )
         for keys, at in written.items()
-        if keys not in (_NAME, WHERE)
+        if keys not in (NAME, WHERE)
     }
-    patterns = _choices(written[_NAME].value) if _NAME in written else []
+    patterns = _choices(written[NAME].value) if NAME in written else []
     texts = [translate(pattern) for pattern in patterns if isinstance(pattern, str)]
-    pattern = re.compile("|".join(texts)) if _NAME in written else None
+    pattern = re.compile("|".join(texts)) if NAME in written else None
     return Rule(allowed, pattern, written.get(WHERE))
 
 

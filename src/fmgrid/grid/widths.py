@@ -3,10 +3,9 @@
 from collections.abc import Container, Sequence
 from typing import Any
 
+from fmgrid.experiment import MOST_LAYERS
 from fmgrid.grid.blocks import is_whole
 from fmgrid.settings import Keys, about_width, layer_of, show_toml
-
-MAX_LAYERS = 1_000
 
 
 def with_width(
@@ -21,8 +20,8 @@ def with_width(
         hint = "; an axis stands in [grid]" if isinstance(value, list) else ""
         raise ValueError(f"{show_toml(value)} is not {about_width(name).expects}{hint}")
     layer = layer_of(name)
-    if (size := layer + 1 if layer is not None else value) > MAX_LAYERS and name != "units":
-        raise ValueError(f"has {size:,} layers; write at most {MAX_LAYERS:,}")
+    if (size := layer + 1 if layer is not None else value) > MOST_LAYERS and name != "units":
+        raise ValueError(f"has {size:,} layers; write at most {MOST_LAYERS:,}")
     if layer is not None:
         return _with_layer(layers, layer, value, others)
     present = [units for units in layers if units is not None]

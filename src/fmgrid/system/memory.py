@@ -17,12 +17,12 @@ _TRIMMED_FROM, _MOST_MAPPED = -1, -4  # options of glibc's malloc.h
 
 
 @contextmanager
-def memory_ceiling(limit: int) -> Iterator[None]:
+def memory_ceiling(limit: int | None) -> Iterator[None]:
     """Let allocations fail beyond *limit* bytes more than the process had at the first call.
 
-    All private writable memory counts, used or not. Only Linux has such a ceiling.
+    All private writable memory counts, used or not. None is no ceiling, and only Linux has one.
     """
-    if sys.platform != "linux":
+    if limit is None or sys.platform != "linux":
         yield
         return
     import resource

@@ -6,7 +6,6 @@ torch. In a worker the heavy modules are loaded already.
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ def train_one(
     from fmgrid.training.loop import train
 
     prepared = data[experiment.data_key]
-    ceiling = nullcontext() if memory is None else memory_ceiling(memory)
     if experiment.network != "MLP":  # whose arrays are small
         keep_freed_memory()
     with unchanged(prepared):
@@ -44,7 +42,7 @@ def train_one(
             # Mapped here: the images are not the run's to pay for.
             load_images(dataset.folder, "test")
         load_images(prepared.folder, experiment.validation)
-        with ceiling:
+        with memory_ceiling(memory):
             return train(experiment, prepared.folder, software, report)
 
 
