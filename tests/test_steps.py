@@ -39,10 +39,7 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
 CASES = [(name, arguments) for name, all_of in OPTIMIZERS.items() for arguments in all_of]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """As in a worker: with another number, sums are rounded in another order."""
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch(images: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

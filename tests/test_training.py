@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mltrainer.metrics import Accuracy
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
+from command import figures
 from fmgrid.components.mlp import MLP
 from fmgrid.data.batches import Images, load_images, shuffled_batches
 from fmgrid.data.cache import Prepared, prepare
@@ -27,21 +28,11 @@ from fmgrid.training.loop import score, train
 from fmgrid.training.worker import train_one
 
 ADAM = {"weight_decay": 1e-5}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Foreign(MLP):
     """An MLP that fmgrid does not know."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """As in a worker: with another number, sums are rounded in another order."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture
-def folder(sample_data: Prepared) -> Path:
-    return sample_data.folder
 
 
 def tiny(**settings: object) -> Experiment:
@@ -60,11 +51,6 @@ def tiny(**settings: object) -> Experiment:
 def in_images(train_images: int, **settings: object) -> Experiment:
     """Return a tiny experiment whose epochs have so many images."""
     return tiny(train_steps=None, train_images=train_images, **settings)
-
-
-def figures(run: Run) -> list[dict[str, float]]:
-    """Everything in a history that must come out the same bits."""
-    return [record.model_dump(exclude={"seconds"}) for record in run.history]
 
 
 def test_a_run_is_what_a_plain_pytorch_loop_computes(folder: Path) -> None:
