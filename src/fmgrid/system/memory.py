@@ -46,8 +46,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, for the next array of the size.
 
     glibc gives arrays of more than 32 MB back at once, and the system hands their pages out anew
-    in every step: up to a third of the time of a convolution on large batches. Other libraries
-    are left as they are.
+    in every step, which costs convolutions time. Other libraries are left as they are.
     """
     if sys.platform == "linux":
         import ctypes
