@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 .venv/bin/pip install --quiet --editable '.[dev]'
 .venv/bin/ruff check
 .venv/bin/ruff format --check
-.venv/bin/mypy
 .venv/bin/mypy --platform win32
 .venv/bin/mypy --platform darwin
+.venv/bin/mypy    # the last, because a test uses what it keeps
 .venv/bin/pytest --numprocesses 2 --dist loadfile "$@"

@@ -28,11 +28,20 @@ def cache(real_data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMGRID_CACHE", str(real_data.folder.parent))
 
 
+@pytest.fixture(scope="module")
+def torchvision_data(real_data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of torchvision's data."""
+    folder = str(tmp_path_factory.mktemp("torchvision"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FMGRID_CACHE", str(real_data.folder.parent))
+        part("torchvision_data", folder)
+    return folder
+
+
 @pytest.mark.usefixtures("cache")
-def test_the_stock_script_trains_what_it_is_given(tmp_path: Path) -> None:
-    part("torchvision_data", str(tmp_path))
+def test_the_stock_script_trains_what_it_is_given(torchvision_data: str) -> None:
     given = [experiment(name="one").model_dump(), experiment(name="two", seed=1).model_dump()]
-    losses = json.loads(part("stock", str(tmp_path), given=json.dumps(given)))
+    losses = json.loads(part("stock", torchvision_data, given=json.dumps(given)))
     assert losses.keys() == {"one", "two"}
     assert all(1 < loss < 3 for loss in losses.values())
 
@@ -50,10 +59,9 @@ def test_training_is_measured_beside_its_bound() -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_network_is_measured_beside_a_plain_script(tmp_path: Path) -> None:
-    part("torchvision_data", str(tmp_path))
+def test_a_network_is_measured_beside_a_plain_script(torchvision_data: str) -> None:
     name = "MLP 256-256, dropout"
-    seconds = json.loads(part("networks", "1", "128", str(tmp_path), name))[name]
+    seconds = json.loads(part("networks", "1", "128", torchvision_data, name))[name]
     assert seconds.keys() == {"plain", "fmgrid", "bare", "steps"}
     assert min(seconds.values()) > 0
 

@@ -518,7 +518,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_ends_complete(finished: P
     process = start("run", grid, "-j", "2")
     wait_for(Path("modellogs/tiny_Adam_16/tiny_Adam_16_results.toml"), process)
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=100)
     assert process.returncode == 130
     assert re.search(r"interrupted; \d of 7 runs done, the same command does the rest", told)
     assert "Traceback" not in told

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fmgrid
-from command import STARTED, wait_for, write
+from command import ROOT, STARTED, wait_for, write
 from fmgrid.analysis.tables import load_runs
 from fmgrid.cli.output import console
 from fmgrid.experiment import Experiment, Failure, Run
@@ -119,7 +119,9 @@ def test_the_examples_give_what_they_show() -> None:
 def test_mypy_passes_a_users_script_and_finds_the_mistakes_of_another_one() -> None:
     write(USER, "user.py")
     write("import fmgrid\nfmgrid.run('grid.toml', jobs='2')\nfmgrid.nothing\n", "wrong.py")
-    done = python("-m", "mypy", "--strict", "--cache-dir", "cache", "user.py", "wrong.py")
+    done = python(
+        "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "user.py", "wrong.py"
+    )
     assert re.findall(r"^(\w+\.py):(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE) == [
         ("wrong.py", "2", "arg-type"),
         ("wrong.py", "3", "attr-defined"),

@@ -571,7 +571,7 @@ def test_a_server_of_workers_that_is_killed_costs_no_run_and_then_names_memory()
                     killed.add(child.pid)
                     child.kill()
         time.sleep(0.05)
-    told = process.communicate(timeout=10)[1]
+    told = process.communicate(timeout=100)[1]
     assert process.returncode == 3
     assert "the server of workers died 3 times" in told
     assert "lack of memory" in told
