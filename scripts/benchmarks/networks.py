@@ -38,6 +38,10 @@ from fmgrid.training.steps import steps_for
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "CNN 8-16": {"network": "CNN", "network_args": {"channels": [8, 16]}},
+    "CNN 8-16, stride 2 for pooling": {
+        "network": "CNN",
+        "network_args": {"channels": [8, 16], "stride": 2, "pooling": 1},
+    },
     "CNN 16-32": {"network": "CNN"},
     "CNN 16-32, bf16": {"network": "CNN", "precision": "bf16"},
     "CNN 32-64": {"network": "CNN", "network_args": {"channels": [32, 64]}},

@@ -235,7 +235,14 @@ def _build_cnn(experiment: Experiment) -> "Module":
     from fmgrid.components.cnn import CNN
 
     info, units = info_of(experiment), experiment.hidden_units or ()
-    return CNN(units, experiment.seed, info.shape, len(info.classes), experiment.network_args)
+    return CNN(
+        units,
+        experiment.seed,
+        info.shape,
+        len(info.classes),
+        experiment.network_args,
+        channels_last=_layout(experiment) == "channels_last",
+    )
 
 
 def _check_cnn(args: Mapping[str, Any], experiment: Experiment) -> None:
