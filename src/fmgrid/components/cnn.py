@@ -15,26 +15,17 @@ _POOLING = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 _GLOBAL_POOLING = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
 
 
-class FlattenChannelsLast(nn.Module):
-    """[n, channels, rows, columns] in `channels_last` -> [n, numbers], without a copy.
-
-    The numbers come in the order of memory: of a place, all channels. What comes back through it
-    lies as the images do, too; in torch's own order, each layer before would have to turn it.
-    """
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the numbers of each image."""
-        return images.permute(0, 2, 3, 1).flatten(1)
-
-
 class CNN(nn.Module):
     """Convolutions, then linear layers: [n, channels, rows, columns] -> [n, outputs] logits.
 
     A block is a convolution, its pooling, its normalization, its activation and its dropout.
     Pooling comes first, because the others then work on a quarter of the numbers; with ReLU and
-    max pooling this is the same function. *args* are those of `CNN_ARGUMENTS`; *channels_last*
-    says how the images lie in memory.
+    max pooling this is the same function. *args* are those of `CNN_ARGUMENTS`.
     """
+
+    # Images lie so in memory; flattened in that order they need no copy, and what comes back
+    # through the layers lies as the images do.
+    channels_last = False
 
     def __init__(
         self,
@@ -43,8 +34,6 @@ class CNN(nn.Module):
         shape: tuple[int, ...],
         outputs: int,
         args: Mapping[str, Any],
-        *,
-        channels_last: bool = False,
     ) -> None:
         super().__init__()
         full = with_defaults(CNN_ARGUMENTS, args)
@@ -62,12 +51,14 @@ class CNN(nn.Module):
             layers += following(normalization, block.outputs, full["activation"], dropout)
         if full["global_pooling"] != "none":
             layers.append(_GLOBAL_POOLING[full["global_pooling"]](1))
-        layers.append(FlattenChannelsLast() if channels_last else nn.Flatten())
+        self.convolutions = nn.Sequential(*layers)
         widths = (features_of(full, blocks[-1]), *hidden_units)
-        layers += linear_layers(full, widths, outputs, for_hidden, seed)
-        self.layers = nn.Sequential(*layers)
+        self.linear = nn.Sequential(*linear_layers(full, widths, outputs, for_hidden, seed))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""
-        logits: torch.Tensor = self.layers(images)
+        numbers = self.convolutions(images)
+        if self.channels_last:
+            numbers = numbers.permute(0, 2, 3, 1)
+        logits: torch.Tensor = self.linear(numbers.flatten(1))
         return logits

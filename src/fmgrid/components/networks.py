@@ -235,14 +235,9 @@ def _build_cnn(experiment: Experiment) -> "Module":
     from fmgrid.components.cnn import CNN
 
     info, units = info_of(experiment), experiment.hidden_units or ()
-    return CNN(
-        units,
-        experiment.seed,
-        info.shape,
-        len(info.classes),
-        experiment.network_args,
-        channels_last=_layout(experiment) == "channels_last",
-    )
+    network = CNN(units, experiment.seed, info.shape, len(info.classes), experiment.network_args)
+    network.channels_last = _layout(experiment) == "channels_last"
+    return network
 
 
 def _check_cnn(args: Mapping[str, Any], experiment: Experiment) -> None:
