@@ -93,6 +93,15 @@ def bits(logdir: Path) -> dict[str, object]:
     }
 
 
+def next_results(logdir: Path, process: subprocess.Popen[str]) -> Path:
+    """Wait for the first run that is finished and return its results file."""
+    while process.poll() is None:
+        if found := list(logdir.glob("*/[!.]*_results.toml")):
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
 def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():

@@ -26,6 +26,7 @@ from command import (
     TINY,
     bits,
     fmgrid,
+    next_results,
     start,
     start_in_terminal,
     wait_for,
@@ -533,15 +534,6 @@ def test_a_killed_grid_ends_complete_with_the_same_command(finished: Path) -> No
     process.communicate()
     assert fmgrid("run", TINY, "-j", "2").returncode == 0
     assert bits(Path("modellogs")) == bits(finished)
-
-
-def next_results(logdir: Path, process: subprocess.Popen[str]) -> Path:
-    """Wait for the first run that is finished and return its results file."""
-    while process.poll() is None:
-        if found := list(logdir.glob("*/[!.]*_results.toml")):
-            return found[0]
-        time.sleep(0.02)
-    raise AssertionError(process.communicate()[1])
 
 
 def test_two_commands_at_once_never_write_into_one_folder() -> None:

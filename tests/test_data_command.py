@@ -167,6 +167,7 @@ def test_a_data_set_is_prepared_and_its_images_are_counted(call: Call, empty_cac
     ("name", "hint"),
     [
         ("MNIST", "did you mean mnist?"),
+        ("emnist", "did you mean emnist-letters?"),
         ("CIFAR-10", "did you mean cifar10?"),
         ("Digits", "did you mean digits?"),
         ("fashion_mnist", "did you mean fashion-mnist?"),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from command import bits, figures, fmgrid, write
+from command import bits, figures, fmgrid, next_results, start, write
 from fmgrid.components import check_component, networks
 from fmgrid.components.arguments import CNN_ARGUMENTS, INITIALIZATIONS, MLP_ARGUMENTS, with_defaults
 from fmgrid.components.blocks import blocks_of, features_of
@@ -400,8 +400,12 @@ network_args = { features = 784, num_classes = 10, units1 = 8, units2 = 8 }
 
 
 @pytest.mark.usefixtures("with_networks")
-def test_networks_of_any_origin_train_to_the_same_bits_whatever_the_workers() -> None:
+def test_networks_of_any_origin_train_to_the_same_bits_whatever_the_workers_and_a_kill() -> None:
     write(GRID)
+    process = start("run", "grid.toml", "-j", "2", "--logdir", "logs0")
+    next_results(Path("logs0"), process)
+    process.kill()
+    process.communicate()
     for workers in (2, 0):
         answer = fmgrid("run", "grid.toml", "-j", workers, "--logdir", f"logs{workers}")
         assert answer.returncode == 0, answer.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import count, groupby
 
+_LEAST_BEGINNING = 4  # characters that tell which word was begun
 _LEAST_ROOM = 4  # characters for the part in which names differ
 _LARGEST = 1e15  # seconds or bytes
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
@@ -28,8 +29,14 @@ def or_near_match(word: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def near_match(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that *word* was probably meant to be, None where none is near."""
+    """Return the known word that *word* was probably meant to be, None where none is near.
+
+    A word that begins another was cut short: "emnist" is emnist-letters, not mnist.
+    """
     lowered = {candidate.lower(): candidate for candidate in known}
+    longer = [known for known in lowered if known.startswith(word.lower())]
+    if len(word) >= _LEAST_BEGINNING and longer:
+        return lowered[min(longer, key=len)]
     near = get_close_matches(word.lower(), lowered, n=1)
     return lowered[near[0]] if near else None
 
