@@ -668,7 +668,7 @@ def test_every_mistake_of_every_data_set_is_told_with_its_line(own_cache: Path, 
             ), (name, error)
     assert "y_train holds 0.5 in row 0; labels are whole numbers from 0" in error
     for problem in (
-        "point.dataset_args.size: 3 is not a list of 2 numbers",
+        "point.dataset_args.size: 3 is no number of rows and columns; write [32, 32]",
         "point.dataset_args.size: good.npz takes no size",
         "point.content: follows from the data; write dataset",
         "point.batch_size: batch_size = 13 exceeds the 12 training images",

@@ -1,28 +1,23 @@
 """The kind "dataset", and the rules between settings that need a data set's facts."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from fmgrid.components.kinds import Component, Kind
-from fmgrid.components.signatures import Accepted, Signature
+from fmgrid.components.signatures import Signature
 from fmgrid.data.batches import count_held_out
 from fmgrid.data.catalogue import DATASETS, DatasetInfo
 from fmgrid.data.own import form_of, own_info
 from fmgrid.experiment import Experiment
 from fmgrid.words import counted
 
-_OF_A_FOLDER: Mapping[str, Accepted] = {
-    "test": frozenset({"float"}),
-    "size": (frozenset({"int"}), frozenset({"int"})),
-    "color": frozenset({"str"}),
-}
+_OF_A_FOLDER = Signature(arguments=frozenset({"test", "size", "color"}))
 
 
 def _read_other(name: str) -> Signature | None:
     """Return the signature of a file or a folder."""
     form = form_of(name)
     if form == "folder":
-        return Signature(arguments=frozenset(_OF_A_FOLDER), types=_OF_A_FOLDER)
+        return _OF_A_FOLDER
     return Signature() if form == "file" else None
 
 
