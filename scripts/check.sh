@@ -11,4 +11,4 @@ cd "$(dirname "$0")/.."
 .venv/bin/mypy --platform win32
 .venv/bin/mypy --platform darwin
 .venv/bin/mypy    # the last, because a test uses what it keeps
-.venv/bin/pytest --numprocesses 2 --dist loadfile "$@"
+.venv/bin/pytest --numprocesses 3 --dist loadfile "$@"
