@@ -109,9 +109,7 @@ class World:
             os.killpg(process.pid, number)
             if twice and _wait(process, 0.05) is None:
                 os.killpg(process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-            if process.poll() is None:
+            if _wait(process, STOP_SECONDS) is None:
                 raise BrokenPromiseError(f"still there {STOP_SECONDS} s after signal {number}")
         # Before there is anything to lose, a signal does what it does to any process.
         self.expect(process, 0, INTERRUPTED, -number)

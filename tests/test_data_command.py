@@ -131,16 +131,25 @@ def test_arguments_of_own_data_are_given_as_in_a_grid(call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["flowers/", "dataset_args.siz=[1,1]"], "flowers/ takes no siz; did you mean size?"),
+        (
+            ["flowers/", "dataset_args.siz=[1,1]"],
+            "--set dataset_args.siz=[1,1]: flowers/ takes no siz; did you mean size?",
+        ),
         (
             ["flowers/", "dataset_args.size=16"],
-            "16 is no number of rows and columns; write [32, 32]",
+            "flowers/: dataset_args.size: 16 is no number of rows and columns; write [32, 32]",
         ),
-        (["flowers/", "epochs=3"], "is no argument of the data; write such as --set dataset_args"),
-        (["flowers/", "size"], "has no value; write --set setting=value"),
+        (
+            ["flowers/", "epochs=3"],
+            "--set epochs=3: is no argument of the data; write such as --set dataset_args",
+        ),
+        (["flowers/", "size"], "--set size: has no value; write --set setting=value"),
         (
             ["digits", "dataset_args.size=3"],
-            'only a folder, as in "images/", and a function take arguments; leave it out',
+            (
+                '--set dataset_args.size=3: only a folder, as in "images/", and a function '
+                "take arguments; leave it out"
+            ),
         ),
     ],
 )
@@ -150,9 +159,7 @@ def test_arguments_that_data_do_not_take_are_refused(
     dataset, argument = words
     code, out, told = call("data", dataset, "--set", argument)
     assert (code, out) == (2, "")
-    setting = argument.partition("=")[0]
-    told = " ".join(told.split())
-    assert f"--set {argument}: {message}" in told or f"{setting}: {message}" in told
+    assert message in " ".join(told.split())
 
 
 def test_a_data_set_is_prepared_and_its_images_are_counted(call: Call, empty_cache: Path) -> None:

@@ -34,7 +34,7 @@ def near_match(word: str, known: Iterable[str]) -> str | None:
     A word that begins another was cut short: "emnist" is emnist-letters, not mnist.
     """
     lowered = {candidate.lower(): candidate for candidate in known}
-    longer = [known for known in lowered if known.startswith(word.lower())]
+    longer = [candidate for candidate in lowered if candidate.startswith(word.lower())]
     if len(word) >= _LEAST_BEGINNING and longer:
         return lowered[min(longer, key=len)]
     near = get_close_matches(word.lower(), lowered, n=1)
